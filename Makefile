@@ -1,0 +1,72 @@
+# pagewalk: make demo, make check, make bench, make install. See README.md.
+MODE   ?= release
+BUILD  ?= build
+PREFIX ?= /usr/local
+CC     ?= gcc
+O      := $(BUILD)/$(MODE)
+
+VERSION  := 0.1.0
+MODULES  := $(shell sed -n 's/^\([a-z][a-z]*\):.*/\1/p' layers.txt)
+WARN     := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wvla
+CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DPW_VERSION='"$(VERSION)"'
+CFLAGS   += -std=c17 -g $(WARN) -fno-strict-aliasing -ffunction-sections -MMD -MP
+LDLIBS   += -linih -lcapstone -ldw -lelf
+
+MODE_release := -O2 -fno-plt
+MODE_debug   := -O0 -DPW_CHECKS
+MODE_asan    := -O1 -DPW_CHECKS -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MODE_tsan    := -O1 -DPW_CHECKS -fsanitize=thread -fno-omit-frame-pointer
+MODE_hostile := -O1 -DPW_CHECKS -DPW_HOSTILE -fsanitize=address,undefined -fno-sanitize-recover=all
+ifeq ($(origin MODE_$(MODE)),undefined)
+$(error MODE=$(MODE) is unknown; take release, debug, asan, tsan or hostile)
+endif
+CFLAGS  += $(MODE_$(MODE))
+LDFLAGS += $(filter -fsanitize%,$(MODE_$(MODE)))
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all
+all: $(O)/pagewalk $(O)/pagewalk-qemu.so
+
+# -- modules: every src/M/*.c goes into lib/M.a ------------------------------------------------
+define module
+OBJ_$(1) := $$(patsubst src/%.c,$(O)/obj/%.o,$$(wildcard src/$(1)/*.c))
+$(O)/lib/$(1).a: $$(OBJ_$(1))
+	@mkdir -p $$(@D); rm -f $$@; ar rcs $$@ $$^
+endef
+$(foreach m,$(MODULES),$(eval $(call module,$(m))))
+
+$(O)/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+# -- the tool ----------------------------------------------------------------------------------
+$(O)/pagewalk: $(foreach m,$(MODULES),$(O)/lib/$(m).a)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--start-group $^ -Wl,--end-group $(LDLIBS) -o $@
+
+# -- the plugin: stands alone, never sanitized (it lives inside QEMU) --------------------------
+$(O)/pagewalk-qemu.so: $(wildcard plugin/qemu/*.c plugin/qemu/*.h) src/event/event.h src/event/ring.h Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=c17 -g -O2 $(WARN) -fPIC -shared -fvisibility=hidden -ftls-model=initial-exec \
+	  $(filter %.c,$^) -o $@
+
+# -- tests: test/unit/M/test_x.c links with module M and what stands below it -------------------
+# First line of a test may say: /* links: M1 M2 … */ to name modules itself (test/ref, test/diff).
+TEST_SRC := $(wildcard test/unit/*/test_*.c test/diff/test_*.c)
+TEST_BIN := $(patsubst test/%.c,$(O)/test/%,$(TEST_SRC))
+REF_OBJ  := $(patsubst test/ref/%.c,$(O)/test/ref/%.o,$(wildcard test/ref/*.c))
+closure = $(shell tools/closure $(1))
+
+$(O)/test/ref/%.o: test/ref/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itest $(CFLAGS) -c $< -o $@
+.SECONDEXPANSION:
+$(TEST_BIN): $(O)/test/%: test/%.c $$(foreach m,$$(call closure,test/$$*.c),$(O)/lib/$$(m).a) $(REF_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itest $(CFLAGS) $< $(LDFLAGS) $(REF_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+	  -Wl,--gc-sections -lcmocka -lm $(LDLIBS) -o $@
+.PHONY: tests
+tests: $(TEST_BIN)
+
+-include tools/targets.mk
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,119 @@
+/* event.h: the words in which a front end tells what a program does.
+ *
+ * A stream is a sequence of 64-bit words, one stream per guest thread:
+ *
+ *    63  61 60 59 57 56    48 47                                              0
+ *   +------+--+-----+--------+-------------------------------------------------+
+ *   | kind |st|log2 | insn   | virtual address, bits 0..47 (bit 47 is the sign) |  ACCESS
+ *   +------+--+-----+--------+-------------------------------------------------+
+ *   | kind | 0                     | block id, 32 bits                          |  BLOCK
+ *   +------+-----------------------+--------------------------------------------+
+ *   | kind | 0                             | bits 48..63 of the next address     |  HIGH
+ *   +------+-------------------------------+------------------------------------+
+ *   | kind | type 5 bits | 0 | payload words, 16 bits                            |  CONTROL
+ *   +------+--------------------------------------------------------------------+
+ *
+ * Invariants of a stream (event_valid checks one word, the reader the order):
+ *  I1  An ACCESS belongs to the last BLOCK before it in its stream; `insn` is below the number of
+ *      instructions of that block, and does not fall from one access to the next in a block
+ *      execution.
+ *  I2  A HIGH word stands directly before an ACCESS whose address does not sign-extend from bit 47.
+ *  I3  A CONTROL word is followed by its payload words, which are read as plain numbers.
+ *  I4  The first word of the first stream is CONTROL EV_START; of every other, EV_THREAD_START.
+ *  I5  Words are written in program order; a fault inside a block ends its accesses early.
+ */
+#ifndef EVENT_EVENT_H
+#define EVENT_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum event_kind { EV_ACCESS = 0, EV_BLOCK = 1, EV_HIGH = 2, EV_CONTROL = 3, EV_KIND_NR };
+
+#define EV_KIND_SHIFT  61
+#define EV_STORE_SHIFT 60
+#define EV_SIZE_SHIFT  57
+#define EV_INSN_SHIFT  48
+#define EV_INSN_MASK   UINT64_C(0x1ff)
+#define EV_ADDR_MASK   UINT64_C(0xffffffffffff)
+#define EV_SIZE_MASK   (UINT64_C(7) << EV_SIZE_SHIFT)
+#define EV_TYPE_SHIFT  56
+#define EV_TYPE_MASK   UINT64_C(0x1f)
+#define EV_WORDS_MASK  UINT64_C(0xffff)
+
+/* Payloads. "text" is a length in bytes in one word, then the bytes in whole words, zero-filled. */
+enum event_control {
+    EV_START = 1,     /* version, pid, tid, load bias, entry, start_code, end_code, stack top, stack
+                         limit (lowest address), monotonic ns, text: path of the program */
+    EV_THREAD_START,  /* tid, monotonic ns */
+    EV_THREAD_EXIT,   /* tid */
+    EV_SYSCALL,       /* number, 6 arguments, monotonic ns */
+    EV_SYSCALL_RET,   /* number, result, nanoseconds between entry and return */
+    EV_FILE,          /* before EV_SYSCALL_RET of a mapping call or of one that changes a file's
+                         size: fd, device, inode, size, mode, text: path */
+    EV_IOVEC,         /* before EV_SYSCALL_RET: argument index, n, then n pairs of base, length */
+    EV_SIGACTION,     /* before EV_SYSCALL_RET of rt_sigaction: signal, handler, flags */
+    EV_EPOCH,         /* epoch: every address-space call up to it is over for this thread */
+    EV_COUNTS,        /* plain counters kept beside the stream, for checking: instructions,
+                         raw loads, raw stores of this thread since its start */
+    EV_BYTES,         /* before EV_SYSCALL_RET: address, n, then n bytes in whole words: what the
+                         kernel model needs of a pointed-to argument (msghdr, sockaddr length) */
+    EV_CONTROL_NR
+};
+
+#define EV_VERSION 1
+
+static inline uint64_t event_access(uint64_t addr, unsigned insn, unsigned log2_size, bool store)
+{
+    return ((uint64_t)store << EV_STORE_SHIFT) | ((uint64_t)log2_size << EV_SIZE_SHIFT) |
+           ((uint64_t)insn << EV_INSN_SHIFT) | (addr & EV_ADDR_MASK);
+}
+static inline uint64_t event_block(uint32_t id)
+{
+    return ((uint64_t)EV_BLOCK << EV_KIND_SHIFT) | id;
+}
+static inline uint64_t event_high(uint64_t addr)
+{
+    return ((uint64_t)EV_HIGH << EV_KIND_SHIFT) | (addr >> 48);
+}
+static inline uint64_t event_control(enum event_control type, unsigned words)
+{
+    return ((uint64_t)EV_CONTROL << EV_KIND_SHIFT) | ((uint64_t)type << EV_TYPE_SHIFT) | words;
+}
+/* event_needs_high says whether the address needs a HIGH word before its ACCESS. */
+static inline bool event_needs_high(uint64_t addr)
+{
+    return (uint64_t)((int64_t)(addr << 16) >> 16) != addr;
+}
+
+static inline unsigned event_kind(uint64_t w)
+{
+    return (unsigned)(w >> EV_KIND_SHIFT);
+}
+static inline bool event_is_store(uint64_t w)
+{
+    return (w >> EV_STORE_SHIFT) & 1;
+}
+static inline unsigned event_log2_size(uint64_t w)
+{
+    return (unsigned)(w >> EV_SIZE_SHIFT) & 7;
+}
+static inline unsigned event_insn(uint64_t w)
+{
+    return (unsigned)((w >> EV_INSN_SHIFT) & EV_INSN_MASK);
+}
+/* event_addr sign-extends from bit 47. */
+static inline uint64_t event_addr(uint64_t w)
+{
+    return (uint64_t)((int64_t)(w << 16) >> 16);
+}
+static inline unsigned event_type(uint64_t w)
+{
+    return (unsigned)((w >> EV_TYPE_SHIFT) & EV_TYPE_MASK);
+}
+static inline unsigned event_words(uint64_t w)
+{
+    return (unsigned)(w & EV_WORDS_MASK);
+}
+
+#endif

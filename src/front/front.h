@@ -1,0 +1,45 @@
+/* front.h: runs a program under QEMU with the plugin and feeds its events to a sim.
+ *
+ *   front_run: find the program ─► make the region ─► fork ─► exec qemu-x86_64 -plugin …
+ *              ─► consume rings until the guest is gone ─► its exit status
+ *
+ * Invariants:
+ *  I1  The guest's stdin, stdout, stderr, signals and exit status are its own.
+ *  I2  When this process dies the guest dies (PR_SET_PDEATHSIG); when the guest dies this process
+ *      reads what is left in the rings and returns.
+ *  I3  Nothing is left behind: no file, no process, no shared-memory object.
+ */
+#ifndef FRONT_FRONT_H
+#define FRONT_FRONT_H
+
+#include "sim/sim.h"
+
+struct front_options {
+    char *const *argv;       /* program and arguments, NULL-terminated */
+    const char *qemu;        /* path of qemu-x86_64, NULL: search PATH */
+    const char *plugin;      /* path of the plugin, NULL: beside the running binary or in libdir */
+    bool progress;           /* show a line on stderr while running */
+    bool counts;             /* ask the plugin for plain counters too */
+};
+
+struct front_result {
+    int exit_code;     /* of the guest, when signal is 0 */
+    int signal;        /* that killed the guest, or 0 */
+    uint64_t wall_ns;
+    char path[4096];   /* the program as found in PATH */
+};
+
+/* front_find resolves a program as execvp does and looks at it: on failure returns 126 (found, not
+ * runnable: no x bit, wrong architecture, directory …) or 127 (not found) and one line in err. */
+int front_find(const char *name, char *ret_path, size_t path_size, char *err, size_t err_size);
+
+/* front_run runs the program to its end. `sim` must be open. Returns 0 and the result, or 125, 126
+ * or 127 with one line in err when it could not be run. */
+int front_run(const struct front_options *o, struct sim *sim, struct front_result *ret, char *err,
+              size_t err_size);
+
+/* front_tools finds qemu and the plugin; 0, or -ENOENT with one line in err. */
+int front_tools(const struct front_options *o, char *ret_qemu, char *ret_plugin, size_t size,
+                char *err, size_t err_size);
+
+#endif

@@ -1,0 +1,92 @@
+/* kern.h: the modelled kernel's boundary: exec, system calls, signals, copies to and from user
+ * memory. It turns what the front end saw into calls of mm and into user copies, which sim performs
+ * on the hardware (each touched page may fault, in kernel mode, and is then handled by mm).
+ *
+ *   EV_SYSCALL_RET ─► kern_syscall ─► mm_mmap, mm_brk …          (the address space changes)
+ *                                 └─► list of struct kern_copy  (user memory the kernel touches)
+ */
+#ifndef KERN_KERN_H
+#define KERN_KERN_H
+
+#include "mm/mm.h"
+
+/* One stretch of user memory the kernel reads or writes for a call. */
+struct kern_copy {
+    vaddr addr;
+    uint64_t bytes;
+    bool store;
+    bool stop_at_fault; /* a bad address ends the call's copies (EFAULT), as the real one would */
+};
+struct kern_copies {
+    struct kern_copy *copy; /* grows; n entries are valid */
+    uint32_t n, cap;
+};
+
+/* A file behind a descriptor at the time of the call, from EV_FILE. */
+struct kern_file {
+    bool present;
+    int fd;
+    uint64_t dev, ino, size;
+    uint32_t mode;      /* st_mode */
+    uint32_t open_flags; /* O_ACCMODE bits as F_GETFL gives them */
+    char path[512];
+};
+
+struct kern_iovec {
+    uint64_t base, len;
+};
+
+/* One finished system call as the program saw it. */
+struct kern_call {
+    uint64_t nr, arg[6];
+    int64_t result;
+    struct kern_file file;         /* .present when the front end sent it */
+    const struct kern_iovec *iov;  /* the iovec contents, n_iov entries, or NULL */
+    uint32_t n_iov;
+    uint32_t iov_arg;              /* which argument held it */
+    const uint8_t *bytes;          /* contents of a pointed-to argument, or NULL */
+    uint64_t bytes_addr, n_bytes;
+};
+
+struct kern; /* one per machine; knows the tasks */
+
+int kern_open(struct kern **ret, const struct conf *conf, struct phys *phys, struct mm_sys *sys,
+              struct stat_set *stats, struct arch_outbox *outbox);
+void kern_close(struct kern *k);
+
+/* What exec needs to know of the new program, from EV_START and the launcher. */
+struct kern_exec {
+    const char *path;          /* of the ELF file, as opened */
+    uint64_t argc, envc;       /* counts */
+    uint64_t arg_bytes, env_bytes; /* of the strings, final zeros included */
+    uint64_t load_bias;        /* of the main program, where the emulator really put it */
+    uint64_t interp_base;      /* of the ELF interpreter; 0: not known, found on its first block */
+    uint64_t stack_top, stack_limit; /* highest and lowest address of the real stack */
+    uint64_t stack_rlimit;     /* RLIMIT_STACK, bytes */
+};
+/* kern_exec replaces the address space: VMAs from the ELF headers of program and interpreter, the
+ * growing stack, vvar and vdso, brk; and lists in `copies` the user memory Linux touches on the way
+ * (argument strings, auxiliary vector, padzero). 0 or -errno (not an ELF file, unreadable). */
+int kern_exec(struct kern *k, struct mm *m, const struct kern_exec *e, struct kern_copies *copies);
+
+/* kern_syscall applies one finished call. Appends to copies what the kernel touched. Counts
+ * divergence.syscall_answer where Linux would have answered a memory call otherwise than the
+ * program was told. Returns 0, or 1 when the call was a memory call that changed the space. */
+int kern_syscall(struct kern *k, struct mm *m, const struct kern_call *call,
+                 struct kern_copies *copies);
+
+/* kern_task_new adds a thread: kernel stack and task structure are allocated. -ENOMEM when none. */
+int kern_task_new(struct kern *k, uint32_t tid);
+void kern_task_exit(struct kern *k, uint32_t tid);
+
+/* kern_signal: delivery of a signal to a handler: the kernel writes the frame below `sp`. */
+void kern_signal(struct kern *k, vaddr sp, struct kern_copies *copies);
+/* kern_sigreturn: the kernel reads the frame at `sp` back. */
+void kern_sigreturn(struct kern *k, vaddr sp, struct kern_copies *copies);
+
+/* kern_call_name returns the name of an x86-64 system call, or NULL. */
+const char *kern_call_name(uint64_t nr);
+/* kern_call_is_memory says whether the call changes an address space (and so is ordered by epochs). */
+bool kern_call_is_memory(uint64_t nr);
+
+#endif

@@ -1,0 +1,177 @@
+/* mm.h: the memory manager of the modelled kernel: address spaces, faults, memory calls, the page
+ * cache. A kernel developer should recognise Linux 6.x in it.
+ *
+ *   struct mm_sys   one per machine: page cache of files, tunables, outbox
+ *     struct mm     one per address space: VMAs sorted by address, page tables, counters
+ *       struct vma  [start, end) with rights, flags, file and offset
+ *
+ * Calls return what Linux returns: >= 0 or -errno. Nothing here knows of TLBs, caches or time: what
+ * the hardware must hear is appended to the outbox of mm_sys (pt/arch.h).
+ *
+ * Invariants (mm_audit):
+ *  I1  VMAs are sorted, do not overlap, are page aligned, not empty.
+ *  I2  No two neighbours that vma_can_merge allows are separate after a call that may merge them.
+ *  I3  A present user entry lies inside a VMA and gives no right the VMA lacks.
+ *  I4  rss[] equals the number of present entries by kind (zero page in none of them).
+ *  I5  Every mapped frame's mapcount equals the number of entries that map it.
+ *  I6  total_vm, data_vm, stack_vm, exec_vm equal the sums over the VMAs.
+ */
+#ifndef MM_MM_H
+#define MM_MM_H
+
+#include "conf/conf.h"
+#include "pt/arch.h"
+#include "pt/pt.h"
+#include "stat/stat.h"
+
+/* VMA flags: Linux's bits (include/linux/mm.h). */
+#define VM_READ       0x00000001u
+#define VM_WRITE      0x00000002u
+#define VM_EXEC       0x00000004u
+#define VM_SHARED     0x00000008u
+#define VM_MAYREAD    0x00000010u
+#define VM_MAYWRITE   0x00000020u
+#define VM_MAYEXEC    0x00000040u
+#define VM_MAYSHARE   0x00000080u
+#define VM_GROWSDOWN  0x00000100u
+#define VM_PFNMAP     0x00000400u
+#define VM_LOCKED     0x00002000u
+#define VM_IO         0x00004000u
+#define VM_SEQ_READ   0x00008000u
+#define VM_RAND_READ  0x00010000u
+#define VM_DONTCOPY   0x00020000u
+#define VM_DONTEXPAND 0x00040000u
+#define VM_ACCOUNT    0x00100000u
+#define VM_NORESERVE  0x00200000u
+#define VM_WIPEONFORK 0x02000000u
+#define VM_DONTDUMP   0x04000000u
+#define VM_HUGEPAGE   0x20000000u
+#define VM_NOHUGEPAGE 0x40000000u
+
+struct mm_sys;
+struct mm;
+struct mm_file;
+
+/* What kind of memory a VMA is, and what reports call it. */
+enum vma_kind { VMA_ANON, VMA_FILE, VMA_SHMEM, VMA_HEAP, VMA_STACK, VMA_VDSO, VMA_VVAR };
+
+struct vma {
+    vaddr start, end;      /* [start, end), page aligned */
+    uint32_t flags;        /* VM_… */
+    uint8_t kind;          /* enum vma_kind */
+    uint64_t pgoff;        /* page offset in the file; start / 4096 at creation for anon */
+    struct mm_file *file;  /* NULL for anon; a reference is held */
+    uint64_t anon_vma;     /* identity of its anon_vma, 0 = none yet */
+    uint32_t label;        /* for attribution: same value = same row in reports (mm_label) */
+};
+
+/* One row of attribution: stays after the VMA is gone. */
+struct mm_label {
+    char name[128];        /* path, "[heap]", "[stack]", "[anon]", "[vdso]"; never empty */
+    uint32_t flags;        /* rights when first made */
+    uint64_t first_start;  /* where its first VMA began */
+    uint64_t max_bytes;    /* most bytes mapped under this label at a time */
+    uint64_t cur_bytes;
+};
+
+/* rss[] kinds, as Linux counts them. */
+enum mm_rss { MM_FILEPAGES, MM_ANONPAGES, MM_SHMEMPAGES, MM_RSS_NR };
+
+/* -- opening */
+int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
+                struct stat_set *stats, struct arch_outbox *outbox);
+void mm_sys_close(struct mm_sys *s);
+int mm_open(struct mm **ret, struct mm_sys *s); /* an empty address space with a root table */
+void mm_close(struct mm *m);                    /* unmaps all, frees tables: exit_mmap */
+const struct pt *mm_pt(const struct mm *m);
+const struct mm_label *mm_labels(const struct mm_sys *s, uint32_t *ret_n);
+
+/* -- files: identified by device and inode; size in bytes as last heard */
+struct mm_file *mm_file(struct mm_sys *s, uint64_t dev, uint64_t ino, uint64_t size,
+                        const char *path); /* finds or makes; one reference for the caller */
+void mm_file_put(struct mm_sys *s, struct mm_file *f);
+/* mm_file_resize: truncation unmaps what lies beyond the new end, private copies included. */
+void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size);
+
+/* -- memory calls. Where `forced` is set the place is where the program really got it: existing
+ * mappings there are replaced, limits and search are skipped; policy (flags, rights, merging,
+ * accounting) stays Linux's. */
+struct mm_map {
+    vaddr addr;           /* hint, or the place with MAP_FIXED or forced */
+    uint64_t len;         /* bytes, as passed */
+    uint32_t prot, flags; /* PROT_…, MAP_… of <sys/mman.h> */
+    struct mm_file *file; /* NULL: MAP_ANONYMOUS. A reference is taken */
+    bool file_writable;   /* the descriptor allows writing (MAY_WRITE of shared maps) */
+    uint64_t offset;      /* bytes */
+    bool forced;
+};
+int64_t mm_mmap(struct mm *m, const struct mm_map *map); /* address or -errno */
+int mm_munmap(struct mm *m, vaddr start, uint64_t len);
+int mm_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot);
+/* mm_mremap: new_addr is used with MREMAP_FIXED, or when forced (where the program really got it). */
+int64_t mm_mremap(struct mm *m, vaddr old, uint64_t old_len, uint64_t new_len, uint32_t flags,
+                  vaddr new_addr, bool forced);
+/* mm_brk returns the break after the call, as the system call does. */
+vaddr mm_brk(struct mm *m, vaddr brk);
+int mm_madvise(struct mm *m, vaddr start, uint64_t len, int advice);
+int mm_msync(struct mm *m, vaddr start, uint64_t len, int flags);
+/* mm_mincore writes one byte per page to vec (len / 4096 rounded up bytes). */
+int mm_mincore(struct mm *m, vaddr start, uint64_t len, uint8_t *vec);
+
+/* -- what exec needs (kern/exec.c) */
+/* mm_map_special maps [vdso] and [vvar] pages. */
+int mm_map_special(struct mm *m, vaddr start, uint64_t len, uint32_t flags, enum vma_kind kind);
+/* mm_map_stack makes the growing stack VMA [start, end) with the limit it may grow to, bytes. */
+int mm_map_stack(struct mm *m, vaddr start, vaddr end, uint64_t limit);
+/* mm_set_brk sets start_brk = brk = a, as the ELF loader does. */
+void mm_set_brk(struct mm *m, vaddr a);
+/* mm_vma_at returns the VMA that contains a, or NULL. Valid until the next call that changes m. */
+const struct vma *mm_vma_at(const struct mm *m, vaddr a);
+/* mm_vmas returns the sorted array of VMAs. */
+const struct vma *const *mm_vmas(const struct mm *m, uint32_t *ret_n);
+
+/* -- faults */
+enum fault_kind {
+    FAULT_ANON,
+    FAULT_ZERO_PAGE,
+    FAULT_ANON_COW,
+    FAULT_FILE_READ,
+    FAULT_FILE_COW,
+    FAULT_FILE_SHARED,
+    FAULT_SHMEM,
+    FAULT_SPURIOUS,
+    FAULT_MAJOR,
+    FAULT_BAD,
+    FAULT_KIND_NR
+};
+enum { SEGV_NONE = 0 };
+struct mm_verdict {
+    int signal;           /* 0, SIGSEGV or SIGBUS */
+    int si_code;          /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, SI_KERNEL */
+    enum fault_kind kind;
+    bool major;
+    bool stack_grew;
+    bool oom;             /* no frame: the program could not have gone on */
+};
+/* mm_fault handles one page fault or #GP. In kernel mode (code without FAULT_U) a bad verdict means
+ * the exception table is consulted: the copy stops. Steps and kernel accesses go to the outbox. */
+void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *ret);
+
+/* mm_repair maps something for an access of the program the model has no mapping or right for, so
+ * that the run can go on (a counted divergence). */
+void mm_repair(struct mm *m, const struct arch_fault *fault);
+
+/* -- counters of an address space, for reports */
+struct mm_counters {
+    uint64_t minflt, majflt;
+    uint64_t rss[MM_RSS_NR], rss_peak;                        /* pages */
+    uint64_t total_vm, total_vm_peak, data_vm, stack_vm, exec_vm; /* pages */
+    uint64_t pte_bytes;                                       /* VmPTE */
+    uint32_t map_count;
+};
+void mm_counters(const struct mm *m, struct mm_counters *ret);
+
+/* mm_audit checks I1-I6; 0 or the number of the broken invariant. Slow. */
+int mm_audit(struct mm *m);
+
+#endif

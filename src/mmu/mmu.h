@@ -1,0 +1,66 @@
+/* mmu.h: the hardware of one core: TLBs, page-walk caches, page walkers, and the caches below.
+ *
+ *   access ─► L1 TLB (instruction, load, store) ─► second-level TLB ─► walk caches ─► walker
+ *                │ hit                              │ hit, refill L1                  │ loads of
+ *                ▼                                  ▼                                 ▼ entries
+ *              L1D/L1I ─► L2 ─► L3 ─► DRAM   ◄─────────────────────────────────────────┘
+ *
+ * Invariants (mmu_audit):
+ *  I1  A TLB entry equals what a walk of the page tables would give now, but for: rights the tables
+ *      gained since, A and D bits, and ranges with a flush still in the outbox.
+ *  I2  An entry with D clear never serves a store without a walk that sets D in memory first.
+ *  I3  A translation is cached only if its entry has A set in memory.
+ *  I4  Entries are found only under their PCID or with G set.
+ * Source: Intel SDM vol. 3A, 4.6-4.10; AMD64 APM vol. 2, 5.5.
+ */
+#ifndef MMU_MMU_H
+#define MMU_MMU_H
+
+#include "cache/cache.h"
+#include "phys/phys.h"
+#include "pt/arch.h"
+#include "stat/stat.h"
+
+enum access_kind { ACCESS_LOAD, ACCESS_STORE, ACCESS_FETCH };
+
+/* What one access that left the fast path met; for attribution and time. */
+struct mmu_event {
+    uint8_t tlb;          /* enum tlb_outcome */
+    uint8_t level;        /* enum mem_level of the (slowest) line of the access */
+    uint8_t lines;        /* lines touched: 1, 2 when split */
+    uint8_t walks;        /* walks made, 0..2 */
+    uint32_t walk_cycles; /* cycles of those walks, not yet scaled by exposure */
+};
+enum tlb_outcome { TLB_L1_HIT, TLB_L2_HIT, TLB_WALK };
+
+struct mmu_core;
+
+/* A core belongs to one machine: it reads page tables from phys, counts in stats. 0 or -ENOMEM. */
+int mmu_core_open(struct mmu_core *c, const struct conf *conf, struct phys *phys,
+                  struct cache *l3, struct mmu_core *all, unsigned n, struct stat_set *stats);
+void mmu_core_close(struct mmu_core *c);
+
+/* mmu_load_cr3 switches the address space: root table, PCID; no_flush is CR3 bit 63. */
+void mmu_load_cr3(struct mmu_core *c, pfn root, unsigned pcid, bool no_flush);
+void mmu_invlpg(struct mmu_core *c, vaddr a);
+/* mmu_invpcid: SDM vol. 2, INVPCID: 0 one address of a PCID, 1 one PCID without globals, 2 all
+ * with globals, 3 all without globals. */
+void mmu_invpcid(struct mmu_core *c, unsigned type, unsigned pcid, vaddr a);
+void mmu_toggle_pge(struct mmu_core *c); /* CR4.PGE written: everything goes, globals included */
+
+/* mmu_access does one load, store or fetch of `bytes` bytes in full: TLBs, walk, caches, split over
+ * lines and pages; `user` false is a kernel copy (AC set). Returns 0, or 1 if it faulted: then
+ * *ret_fault says how, no cache line of the faulting page was touched, and the caller repeats the
+ * access after the kernel's answer. Counters of a repeated access are counted once: translation
+ * events as they happen, loads/stores by the caller. */
+int mmu_access(struct mmu_core *c, vaddr a, unsigned bytes, enum access_kind kind, bool user,
+               struct mmu_event *ret_event, struct arch_fault *ret_fault);
+
+/* mmu_kernel touches physical memory as the kernel does through its direct map (caches, no TLB);
+ * returns the cycles it took beyond L1 hits. */
+uint64_t mmu_kernel(struct mmu_core *c, paddr a, uint64_t bytes, bool store);
+
+/* Counters for the fast path: sim adds them up (see mmu_hot.h). */
+int mmu_audit(struct mmu_core *c);
+
+#endif

@@ -1,0 +1,109 @@
+/* phys.h: physical memory: frames, their owners, zones and the buddy allocator.
+ *
+ *   zone DMA [0,16 MiB)   zone DMA32 [16 MiB,4 GiB)   zone Normal [4 GiB,…)
+ *   +--------------------+--------------------------+--------------------------+
+ *   | reserved, image    | free blocks, used frames | … | virgin range (never   |
+ *   | memmap             |                          |   | used, split lazily)   |
+ *   +--------------------+--------------------------+--------------------------+
+ *
+ * Invariants (phys_audit checks them all):
+ *  I1  Every frame has exactly one owner; Σ owners = all frames.
+ *  I2  A free block of order o starts at a multiple of 2^o inside its zone, and is in exactly one
+ *      free list (or inside the virgin range); its buddy is not a free block of the same order.
+ *  I3  zone.free_frames = Σ free blocks' frames + virgin frames.
+ *  I4  Only frames of owner FRAME_PAGE_TABLE carry bytes (with phys.contents later: others too);
+ *      a frame's bytes are all zero when it is allocated as a table.
+ *
+ * Source: Linux mm/page_alloc.c (__rmqueue_smallest, expand, __free_one_page), 6.12 and later.
+ */
+#ifndef PHYS_PHYS_H
+#define PHYS_PHYS_H
+
+#include "base/types.h"
+#include "conf/conf.h"
+#include "stat/stat.h"
+
+#define PHYS_ORDERS 11 /* orders 0..10: 4 KiB to 4 MiB */
+
+enum frame_owner {
+    FRAME_FREE,
+    FRAME_RESERVED,     /* firmware holes: below 1 MiB */
+    FRAME_KERNEL_IMAGE, /* text and data of the kernel, zero page included */
+    FRAME_MEMMAP,       /* struct page array, 64 bytes per frame */
+    FRAME_PAGE_TABLE,
+    FRAME_KERNEL_STACK,
+    FRAME_SLAB,
+    FRAME_PAGE_CACHE,   /* file pages that no process maps */
+    FRAME_USER_FILE,    /* file pages that a process maps */
+    FRAME_USER_ANON,
+    FRAME_SHMEM,
+    FRAME_OWNER_NR
+};
+/* phys_owner_name returns the JSON key: "free", "reserved", "kernel_image", "memmap",
+ * "page_table", "kernel_stack", "slab", "page_cache", "user_file", "user_anon", "shmem". */
+const char *phys_owner_name(enum frame_owner owner);
+
+enum zone_id { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_NR };
+
+/* What the kernel asks memory for; decides the highest zone (GFP_DMA, GFP_DMA32, GFP_KERNEL and
+ * GFP_HIGHUSER_MOVABLE all but the first two end in Normal on x86-64). */
+enum phys_gfp { GFP_DMA, GFP_DMA32, GFP_KERNEL, GFP_USER };
+
+struct frame {
+    uint8_t owner;     /* enum frame_owner */
+    uint8_t order;     /* of the block this frame heads, free or allocated */
+    uint8_t flags;     /* FRAME_F_… */
+    uint8_t zone;      /* enum zone_id */
+    uint32_t refs;     /* references: mappings + page cache + others; owned by mm */
+    uint32_t mapcount; /* page-table entries that map it; owned by mm */
+    uint32_t link_next, link_prev; /* free list links, frame number + 1, 0 = none; mm may use them
+                                      while the frame is allocated */
+    uint64_t index;    /* mm: page offset in its file, or virtual page number of an anon page */
+    union {
+        void *bytes;   /* 4096 bytes, for tables */
+        void *mapping; /* mm: the file or address space it belongs to */
+    };
+};
+#define FRAME_F_HEAD      1u /* heads an allocated block */
+#define FRAME_F_BUDDY     2u /* heads a free block */
+#define FRAME_F_EXCLUSIVE 4u /* anon page of one process only (PG_anon_exclusive) */
+#define FRAME_F_DIRTY     8u /* page cache page written since last writeback */
+#define FRAME_F_ZERO_PAGE 16u
+
+struct phys; /* opaque: see phys.c */
+
+/* phys_open builds the physical memory of conf->phys_size bytes: firmware hole, kernel image and
+ * memmap reserved, the rest free. Frame records are lazily backed: unused memory costs nothing.
+ * Returns 0 and stores a new object, or -ENOMEM. */
+int phys_open(struct phys **ret, const struct conf *conf, struct stat_set *stats);
+void phys_close(struct phys *p);
+
+/* phys_alloc takes a block of 2^order frames for an owner: preferred zone first, then lower ones.
+ * Every frame of it gets the owner, refs 0, mapcount 0. Returns 0 and the first frame, lowest
+ * address first as the buddy allocator splits, or -ENOMEM. Counts pgalloc_ZONE, numa_hit. */
+int phys_alloc(struct phys *p, unsigned order, enum phys_gfp gfp, enum frame_owner owner,
+               pfn *ret);
+/* phys_free gives a block back; order as allocated. Merges with free buddies. Counts pgfree. */
+void phys_free(struct phys *p, pfn first, unsigned order);
+
+/* phys_frame returns the record of a frame; n below phys_frames. The pointer stays valid. */
+struct frame *phys_frame(struct phys *p, pfn n);
+/* phys_set_owner moves one allocated frame to another owner (page cache page becomes mapped). */
+void phys_set_owner(struct phys *p, pfn n, enum frame_owner owner);
+/* phys_table returns the 512 entries of a page-table frame. */
+pte *phys_table(struct phys *p, pfn n);
+/* phys_zero_page returns the frame that all anonymous reads share. */
+pfn phys_zero_page(const struct phys *p);
+
+uint64_t phys_frames(const struct phys *p);                             /* all frames */
+uint64_t phys_owner_frames(const struct phys *p, enum frame_owner owner); /* Σ = phys_frames */
+uint64_t phys_zone_free(const struct phys *p, enum zone_id zone);        /* frames */
+/* phys_free_blocks returns the number of free blocks of an order in a zone, as buddyinfo shows
+ * them (the virgin range counted as the maximal blocks it consists of). */
+uint64_t phys_free_blocks(const struct phys *p, enum zone_id zone, unsigned order);
+
+/* phys_audit checks I1-I4 by looking at every record ever used; returns 0 or the number of the
+ * broken invariant. */
+int phys_audit(struct phys *p);
+
+#endif

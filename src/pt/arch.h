@@ -1,0 +1,77 @@
+/* arch.h: everything the hardware (mmu) and the kernel (mm, kern) say to each other.
+ *
+ *            fault, verdict needed
+ *   mmu  ───────────────────────────►  mm        struct arch_fault
+ *        ◄───────────────────────────            struct arch_outbox of messages,
+ *            what the kernel did                 drained by sim before the next user event
+ *
+ * They include this header and the page tables' bytes, never each other.
+ */
+#ifndef PT_ARCH_H
+#define PT_ARCH_H
+
+#include "base/types.h"
+
+/* Page-fault error code. Source: Intel SDM vol. 3A, 4.7, figure 4-12. */
+#define FAULT_P    1u  /* the entry was present: a protection violation */
+#define FAULT_W    2u  /* a write */
+#define FAULT_U    4u  /* in user mode */
+#define FAULT_RSVD 8u  /* a reserved bit was set */
+#define FAULT_I    16u /* an instruction fetch */
+
+struct arch_fault {
+    vaddr cr2;          /* the address as accessed, all bits */
+    uint32_t code;      /* FAULT_… */
+    bool noncanonical;  /* #GP instead of #PF; cr2 then holds the address for our messages only */
+};
+
+enum arch_kind {
+    ARCH_FLUSH_RANGE,  /* a, b: virtual range [a, b); n: log2 of the page size used inside it */
+    ARCH_FLUSH_ALL,    /* the whole address space */
+    ARCH_KERNEL_READ,  /* a: physical address, b: bytes, read by the kernel through its direct map */
+    ARCH_KERNEL_WRITE, /* same, written (zeroing, copying, writing an entry) */
+    ARCH_STEP,         /* n: enum arch_step, a: how many times it happened */
+};
+
+/* Named steps of kernel paths: their cost in cycles is an option, cost.… */
+enum arch_step {
+    STEP_FAULT_ENTRY,
+    STEP_VMA_LOOKUP,
+    STEP_ALLOC,
+    STEP_CHARGE,
+    STEP_TABLE,
+    STEP_PAGECACHE,
+    STEP_PTE,
+    STEP_AROUND,
+    STEP_MKWRITE,
+    STEP_VMA_CHANGE,
+    STEP_ZAP,
+    STEP_IO,
+    STEP_SYSCALL,
+    STEP_SIGNAL,
+    STEP_NR
+};
+
+struct arch_msg {
+    uint8_t kind; /* enum arch_kind */
+    uint8_t n;
+    uint64_t a, b;
+};
+
+/* A growing array of messages. The sender appends; sim reads them all and sets n to 0. */
+struct arch_outbox {
+    struct arch_msg *msg;
+    uint32_t n, cap;
+};
+
+int arch_outbox_open(struct arch_outbox *o); /* 0 or -ENOMEM */
+void arch_outbox_close(struct arch_outbox *o);
+/* arch_send appends; it grows the array by doubling and dies (ASSERT) when the host has no memory. */
+void arch_send(struct arch_outbox *o, enum arch_kind kind, unsigned n, uint64_t a, uint64_t b);
+
+static inline void arch_step(struct arch_outbox *o, enum arch_step step, uint64_t times)
+{
+    arch_send(o, ARCH_STEP, (unsigned)step, times, 0);
+}
+
+#endif

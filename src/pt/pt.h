@@ -1,0 +1,52 @@
+/* pt.h: page tables as real bytes in simulated frames. The kernel's side: building and changing
+ * them. (The hardware's side, the walker, reads the same bytes from mmu/.)
+ *
+ * Invariants (pt_audit):
+ *  I1  Every present non-leaf entry points to a frame of owner FRAME_PAGE_TABLE that no other entry
+ *      points to.
+ *  I2  tables[l] = number of tables of level l reachable from the root, root included.
+ *  I3  No present entry has a reserved bit set.
+ */
+#ifndef PT_PT_H
+#define PT_PT_H
+
+#include "phys/phys.h"
+#include "pt/pte.h"
+
+struct pt {
+    struct phys *phys;
+    pfn root;                       /* what CR3 holds */
+    unsigned levels;                /* 4 or 5 */
+    uint64_t tables[PT_LEVELS_MAX]; /* tables in use by level; level 0 = PTE tables */
+};
+
+/* pt_open allocates an empty root of conf->mmu_levels. 0 or -ENOMEM. */
+int pt_open(struct pt *t, struct phys *phys, const struct conf *conf);
+/* pt_close frees every table; leaf frames are the caller's. */
+void pt_close(struct pt *t);
+
+/* pt_lookup returns the entry of that level for an address, or NULL if a table above is missing or
+ * a larger page covers it. */
+pte *pt_lookup(const struct pt *t, vaddr a, unsigned level);
+/* pt_lookup_alloc is pt_lookup that allocates missing tables (entry bits P RW US A, as Linux's
+ * _PAGE_TABLE). *ret_new is increased by the number of tables made. 0, -ENOMEM, or -EEXIST if a
+ * larger page covers the address. */
+int pt_lookup_alloc(struct pt *t, vaddr a, unsigned level, pte **ret, unsigned *ret_new);
+/* pt_leaf finds the leaf that maps an address: returns the entry and its level, or NULL. A
+ * not-present level-0 entry that is not none (PROT_NONE, swap) is returned too. */
+pte *pt_leaf(const struct pt *t, vaddr a, unsigned *ret_level);
+/* pt_entry_paddr returns where in physical memory the entry of that level for an address lies
+ * (for the kernel's own cache accesses), or 0 when there is no such table. */
+paddr pt_entry_paddr(const struct pt *t, vaddr a, unsigned level);
+/* pt_next returns the first address in [a, end) whose leaf slot is not none, or end: a skip over
+ * empty tables in steps of what they cover. */
+vaddr pt_next(const struct pt *t, vaddr a, vaddr end);
+/* pt_free_tables frees the tables that lie wholly in [floor, ceiling) and cover only [start, end)
+ * rounded out to them, as Linux's free_pgd_range does after an unmap. ceiling.v 0 means the top.
+ * Entries below must all be none. Returns the number of tables freed. */
+unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr ceiling);
+/* pt_bytes returns VmPTE in bytes: PTE, PMD and PUD tables, not PGD and P4D. */
+uint64_t pt_bytes(const struct pt *t);
+int pt_audit(const struct pt *t, unsigned phys_bits);
+
+#endif

@@ -1,0 +1,89 @@
+/* sim.h: one machine and the event loop that drives it.
+ *
+ *   front ─► sim_feed(thread, words) ─► core of the thread ─► mmu ─┬─► counters
+ *                │ control words                    fault │        └─► attribution (VMA, site)
+ *                └─► kern ─► mm ◄──────────────────────────┘
+ *                              └─► outbox: flushes, kernel accesses, steps ─► drained here
+ *
+ * A struct sim is a complete value without globals. Several may consume the same words.
+ */
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
+
+#include "cpu/cpu.h"
+#include "event/event.h"
+#include "event/ring.h"
+#include "kern/kern.h"
+#include "mmu/mmu.h"
+
+struct sim;
+struct sim_thread;
+
+/* What the launcher knows of the program, for exec. */
+struct sim_program {
+    uint64_t argc, arg_bytes, envc, env_bytes; /* strings with their zeros */
+    uint64_t stack_rlimit;                     /* bytes */
+};
+
+int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program *program);
+void sim_close(struct sim *s);
+
+/* sim_add_block announces the next block id (0, 1, 2 …). The record is copied. 0 or -ENOMEM. */
+int sim_add_block(struct sim *s, const struct ring_block *b);
+
+/* sim_thread_open makes the consumer side of one stream. NULL when out of memory. */
+struct sim_thread *sim_thread_open(struct sim *s);
+/* sim_thread_close ends a stream; a block left open is credited as far as it is known to have run. */
+void sim_thread_close(struct sim *s, struct sim_thread *t);
+
+enum sim_stop {
+    SIM_ALL,   /* every complete word was consumed */
+    SIM_ORDER, /* the next word is the return of an address-space call: feed again with `ordered` */
+};
+/* sim_feed consumes words of one stream and returns how many. Incomplete control records at the
+ * end stay. An address-space call is applied only with `ordered` set (it covers the first such call
+ * of this feed), else feeding stops before it: the caller first brings the other streams past it. */
+size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size_t n, bool ordered,
+                enum sim_stop *ret_stop);
+
+/* sim_thread_time returns the virtual time of a thread, ns × 1000: instructions at nominal CPI plus
+ * blocked time. sim_thread_epoch returns the last epoch it is known to have passed. */
+uint64_t sim_thread_time(const struct sim_thread *t);
+uint32_t sim_thread_epoch(const struct sim_thread *t);
+
+/* -- reading the result (report) */
+struct sim_site { /* one instruction of the program that cost something */
+    uint64_t pc;
+    uint64_t executed;      /* times its block ran */
+    uint64_t stlb_hits, walks, walk_cycles;
+    uint64_t faults, fault_cycles, l3_misses;
+};
+struct sim_area { /* one label of the address space */
+    const struct mm_label *label;
+    uint64_t accesses_slow; /* accesses that left the fast path */
+    uint64_t stlb_hits, walks, walk_cycles;
+    uint64_t faults, fault_cycles;
+    uint64_t l3_misses;
+};
+struct sim_process {
+    uint32_t pid;
+    char path[512];
+    struct mm_counters mm;   /* as of its end: peak values are kept */
+};
+
+const struct conf *sim_conf(const struct sim *s);
+const struct stat_set *sim_stats(const struct sim *s);
+void sim_cycles(const struct sim *s, struct cpu_cycles *ret);
+const struct phys *sim_phys(const struct sim *s);
+/* sim_sites and sim_areas return malloc'd arrays, costliest translation + fault first. */
+struct sim_site *sim_sites(const struct sim *s, uint32_t *ret_n);
+struct sim_area *sim_areas(const struct sim *s, uint32_t *ret_n);
+void sim_process(const struct sim *s, struct sim_process *ret);
+/* sim_mm returns the address space of the program, NULL before EV_START. */
+struct mm *sim_mm(struct sim *s);
+/* sim_counts_wrong compares EV_COUNTS words with what was modelled; returns the number of threads
+ * whose counts differ (0 also when none were sent). */
+unsigned sim_counts_wrong(const struct sim *s);
+int sim_audit(struct sim *s);
+
+#endif
