@@ -19,6 +19,7 @@
 #ifndef PHYS_PHYS_H
 #define PHYS_PHYS_H
 
+#include "base/check.h"
 #include "base/types.h"
 #include "conf/conf.h"
 #include "stat/stat.h"
@@ -33,8 +34,8 @@ enum frame_owner {
     FRAME_PAGE_TABLE,
     FRAME_KERNEL_STACK,
     FRAME_SLAB,
-    FRAME_PAGE_CACHE,   /* file pages that no process maps */
-    FRAME_USER_FILE,    /* file pages that a process maps */
+    FRAME_PAGE_CACHE, /* file pages that no process maps */
+    FRAME_USER_FILE,  /* file pages that a process maps */
     FRAME_USER_ANON,
     FRAME_SHMEM,
     FRAME_OWNER_NR
@@ -50,15 +51,15 @@ enum zone_id { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_NR };
 enum phys_gfp { GFP_DMA, GFP_DMA32, GFP_KERNEL, GFP_USER };
 
 struct frame {
-    uint8_t owner;     /* enum frame_owner */
-    uint8_t order;     /* of the block this frame heads, free or allocated */
-    uint8_t flags;     /* FRAME_F_… */
-    uint8_t zone;      /* enum zone_id */
-    uint32_t refs;     /* references: mappings + page cache + others; owned by mm */
-    uint32_t mapcount; /* page-table entries that map it; owned by mm */
+    uint8_t owner;                 /* enum frame_owner */
+    uint8_t order;                 /* of the block this frame heads, free or allocated */
+    uint8_t flags;                 /* FRAME_F_… */
+    uint8_t zone;                  /* enum zone_id */
+    uint32_t refs;                 /* references: mappings + page cache + others; owned by mm */
+    uint32_t mapcount;             /* page-table entries that map it; owned by mm */
     uint32_t link_next, link_prev; /* free list links, frame number + 1, 0 = none; mm may use them
                                       while the frame is allocated */
-    uint64_t index;    /* mm: page offset in its file, or virtual page number of an anon page */
+    uint64_t index; /* mm: page offset in its file, or virtual page number of an anon page */
     union {
         void *bytes;   /* 4096 bytes, for tables */
         void *mapping; /* mm: the file or address space it belongs to */
@@ -70,34 +71,58 @@ struct frame {
 #define FRAME_F_DIRTY     8u /* page cache page written since last writeback */
 #define FRAME_F_ZERO_PAGE 16u
 
-struct phys; /* opaque: see phys.c */
+struct phys; /* opaque: see phys_int.h */
+
+/* What the hot path may look at: the first member of struct phys. */
+struct phys_head {
+    struct frame *frames; /* record n describes frame n; lazily backed, all zero until used */
+    uint64_t frames_nr;   /* frames of the machine */
+};
 
 /* phys_open builds the physical memory of conf->phys_size bytes: firmware hole, kernel image and
  * memmap reserved, the rest free. Frame records are lazily backed: unused memory costs nothing.
- * Returns 0 and stores a new object, or -ENOMEM. */
+ * Returns 0 and stores a new object, -ENOMEM, or -EINVAL when the kernel image and the memmap
+ * would leave less than 1 MiB. */
 int phys_open(struct phys **ret, const struct conf *conf, struct stat_set *stats);
 void phys_close(struct phys *p);
 
 /* phys_alloc takes a block of 2^order frames for an owner: preferred zone first, then lower ones.
  * Every frame of it gets the owner, refs 0, mapcount 0. Returns 0 and the first frame, lowest
- * address first as the buddy allocator splits, or -ENOMEM. Counts pgalloc_ZONE, numa_hit. */
-int phys_alloc(struct phys *p, unsigned order, enum phys_gfp gfp, enum frame_owner owner,
-               pfn *ret);
+ * address first as the buddy allocator splits, or -ENOMEM. Counts pgalloc_ZONE (frames), numa_hit
+ * and numa_local (calls). */
+int phys_alloc(struct phys *p, unsigned order, enum phys_gfp gfp, enum frame_owner owner, pfn *ret);
 /* phys_free gives a block back; order as allocated. Merges with free buddies. Counts pgfree. */
 void phys_free(struct phys *p, pfn first, unsigned order);
 
-/* phys_frame returns the record of a frame; n below phys_frames. The pointer stays valid. */
-struct frame *phys_frame(struct phys *p, pfn n);
+/* phys_fail_every makes every n-th phys_alloc from now on fail with -ENOMEM; 0 ends it. For tests
+ * of what callers do then. */
+void phys_fail_every(struct phys *p, uint64_t n);
+
+/* phys_frame returns the record of a frame; n below phys_frames. The pointer stays valid. The
+ * records of firmware holes, kernel image and memmap are not filled in (they would cost 1 % of the
+ * machine): ask phys_owner where n may be any frame. One multiplication. */
+static inline struct frame *phys_frame(struct phys *p, pfn n)
+{
+    const struct phys_head *h = (const struct phys_head *)p;
+    CHECK(n.v < h->frames_nr);
+    return &h->frames[n.v];
+}
+/* phys_owner returns the owner of any frame below phys_frames. */
+enum frame_owner phys_owner(struct phys *p, pfn n);
 /* phys_set_owner moves one allocated frame to another owner (page cache page becomes mapped). */
 void phys_set_owner(struct phys *p, pfn n, enum frame_owner owner);
-/* phys_table returns the 512 entries of a page-table frame. */
-pte *phys_table(struct phys *p, pfn n);
+/* phys_table returns the 512 entries of a page-table frame. One load. */
+static inline pte *phys_table(struct phys *p, pfn n)
+{
+    CHECK(phys_frame(p, n)->owner == FRAME_PAGE_TABLE); /* I4 */
+    return phys_frame(p, n)->bytes;
+}
 /* phys_zero_page returns the frame that all anonymous reads share. */
 pfn phys_zero_page(const struct phys *p);
 
-uint64_t phys_frames(const struct phys *p);                             /* all frames */
+uint64_t phys_frames(const struct phys *p);                               /* all frames */
 uint64_t phys_owner_frames(const struct phys *p, enum frame_owner owner); /* Σ = phys_frames */
-uint64_t phys_zone_free(const struct phys *p, enum zone_id zone);        /* frames */
+uint64_t phys_zone_free(const struct phys *p, enum zone_id zone);         /* frames */
 /* phys_free_blocks returns the number of free blocks of an order in a zone, as buddyinfo shows
  * them (the virgin range counted as the maximal blocks it consists of). */
 uint64_t phys_free_blocks(const struct phys *p, enum zone_id zone, unsigned order);
