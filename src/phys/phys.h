@@ -59,7 +59,8 @@ struct frame {
     uint32_t mapcount;             /* page-table entries that map it; owned by mm */
     uint32_t link_next, link_prev; /* free list links, frame number + 1, 0 = none; mm may use them
                                       while the frame is allocated */
-    uint64_t index; /* mm: page offset in its file, or virtual page number of an anon page */
+    uint64_t index; /* mm: page offset in its file, or virtual page number of an anon page; pt: for
+                       a table, the physical address of the entry that points to it */
     union {
         void *bytes;   /* 4096 bytes, for tables */
         void *mapping; /* mm: the file or address space it belongs to */

@@ -20,15 +20,15 @@
 #define FAULT_I    16u /* an instruction fetch */
 
 struct arch_fault {
-    vaddr cr2;          /* the address as accessed, all bits */
-    uint32_t code;      /* FAULT_… */
-    bool noncanonical;  /* #GP instead of #PF; cr2 then holds the address for our messages only */
+    vaddr cr2;         /* the address as accessed, all bits */
+    uint32_t code;     /* FAULT_… */
+    bool noncanonical; /* #GP instead of #PF; cr2 then holds the address for our messages only */
 };
 
 enum arch_kind {
-    ARCH_FLUSH_RANGE,  /* a, b: virtual range [a, b); n: log2 of the page size used inside it */
-    ARCH_FLUSH_ALL,    /* the whole address space */
-    ARCH_KERNEL_READ,  /* a: physical address, b: bytes, read by the kernel through its direct map */
+    ARCH_FLUSH_RANGE, /* a, b: virtual range [a, b); n: log2 of the page size used inside it */
+    ARCH_FLUSH_ALL,   /* the whole address space */
+    ARCH_KERNEL_READ, /* a: physical address, b: bytes, read by the kernel through its direct map */
     ARCH_KERNEL_WRITE, /* same, written (zeroing, copying, writing an entry) */
     ARCH_STEP,         /* n: enum arch_step, a: how many times it happened */
 };

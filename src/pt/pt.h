@@ -1,11 +1,18 @@
 /* pt.h: page tables as real bytes in simulated frames. The kernel's side: building and changing
  * them. (The hardware's side, the walker, reads the same bytes from mmu/.)
  *
+ *   CR3 ─► root ─► … ─► PDPT (2) ─► PD (1) ─► PT (0) ─► frame of a 4 KiB page
+ *                          │           └─ PS ─► frames of a 2 MiB page
+ *                          └─ PS ─► frames of a 1 GiB page
+ *
  * Invariants (pt_audit):
  *  I1  Every present non-leaf entry points to a frame of owner FRAME_PAGE_TABLE that no other entry
- *      points to.
+ *      points to: the frame's index is the physical address of that entry.
  *  I2  tables[l] = number of tables of level l reachable from the root, root included.
  *  I3  No present entry has a reserved bit set.
+ *
+ * Source: Intel SDM vol. 3A, 4.5; Linux mm/memory.c (free_pgd_range), arch/x86/include/asm/
+ * pgtable_types.h, mm/pagewalk.c.
  */
 #ifndef PT_PT_H
 #define PT_PT_H
@@ -20,6 +27,10 @@ struct pt {
     uint64_t tables[PT_LEVELS_MAX]; /* tables in use by level; level 0 = PTE tables */
 };
 
+/* Bits of an entry that points to a table: Linux's _PAGE_TABLE (0x067). The processor ignores D
+ * there. */
+#define PT_TABLE_BITS (PTE_P | PTE_RW | PTE_US | PTE_A | PTE_D)
+
 /* pt_open allocates an empty root of conf->mmu_levels. 0 or -ENOMEM. */
 int pt_open(struct pt *t, struct phys *phys, const struct conf *conf);
 /* pt_close frees every table; leaf frames are the caller's. */
@@ -28,18 +39,18 @@ void pt_close(struct pt *t);
 /* pt_lookup returns the entry of that level for an address, or NULL if a table above is missing or
  * a larger page covers it. */
 pte *pt_lookup(const struct pt *t, vaddr a, unsigned level);
-/* pt_lookup_alloc is pt_lookup that allocates missing tables (entry bits P RW US A, as Linux's
- * _PAGE_TABLE). *ret_new is increased by the number of tables made. 0, -ENOMEM, or -EEXIST if a
- * larger page covers the address. */
+/* pt_lookup_alloc is pt_lookup that allocates missing tables, linked with PT_TABLE_BITS. *ret_new
+ * is increased by the number of tables made, also when a later one failed: they stay, as in Linux,
+ * until pt_free_tables. 0, -ENOMEM, or -EEXIST if a larger page covers the address. */
 int pt_lookup_alloc(struct pt *t, vaddr a, unsigned level, pte **ret, unsigned *ret_new);
 /* pt_leaf finds the leaf that maps an address: returns the entry and its level, or NULL. A
- * not-present level-0 entry that is not none (PROT_NONE, swap) is returned too. */
+ * not-present entry of level 0, 1 or 2 that is not none (PROT_NONE, swap) is returned too. */
 pte *pt_leaf(const struct pt *t, vaddr a, unsigned *ret_level);
 /* pt_entry_paddr returns where in physical memory the entry of that level for an address lies
  * (for the kernel's own cache accesses), or 0 when there is no such table. */
 paddr pt_entry_paddr(const struct pt *t, vaddr a, unsigned level);
 /* pt_next returns the first address in [a, end) whose leaf slot is not none, or end: a skip over
- * empty tables in steps of what they cover. */
+ * empty tables in steps of what they cover. Inside a larger page that began before a it is a. */
 vaddr pt_next(const struct pt *t, vaddr a, vaddr end);
 /* pt_free_tables frees the tables that lie wholly in [floor, ceiling) and cover only [start, end)
  * rounded out to them, as Linux's free_pgd_range does after an unmap. ceiling.v 0 means the top.
@@ -47,6 +58,7 @@ vaddr pt_next(const struct pt *t, vaddr a, vaddr end);
 unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr ceiling);
 /* pt_bytes returns VmPTE in bytes: PTE, PMD and PUD tables, not PGD and P4D. */
 uint64_t pt_bytes(const struct pt *t);
+/* pt_audit checks I1-I3 by looking at every entry; 0 or the number of the broken invariant. */
 int pt_audit(const struct pt *t, unsigned phys_bits);
 
 #endif

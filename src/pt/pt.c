@@ -1,0 +1,264 @@
+/* pt.c: looking up, building and freeing page tables.
+ *
+ *   level   4     3     2     1     0
+ *         PML5  PML4  PDPT   PD    PT        a table of level l has 512 entries of level l;
+ *          │     │     │     │     │         an entry covers 2^(12+9l) bytes, the table 512 times
+ *         256T  512G   1G    2M    4K        as much
+ *
+ * Every walk is a loop from the root down, at most `levels` steps. A table's frame keeps in its
+ * index the physical address of the one entry that points to it (the root: 0).
+ *
+ * Source: Linux mm/memory.c: __pte_alloc and friends (missing tables are made from the top),
+ * free_pgd_range, free_p4d_range, free_pud_range, free_pmd_range (which tables an unmap gives back).
+ */
+#include "pt/pt.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+
+/* Where a walk stands. */
+struct place {
+    pfn table;      /* table of this level */
+    unsigned level; /* of the entries in it */
+};
+
+static inline pte *entry_at(const struct pt *t, struct place at, vaddr a)
+{
+    return &phys_table(t->phys, at.table)[pt_index(a, at.level)];
+}
+
+static inline paddr paddr_at(struct place at, vaddr a)
+{
+    return (paddr){pfn_paddr(at.table).v + pt_index(a, at.level) * sizeof(pte)};
+}
+
+static inline bool points_to_table(pte e, unsigned level)
+{
+    return pte_present(e) && !pte_is_leaf(e, level);
+}
+
+/* descend walks from the root to the table of `level` that an address uses, or to the last table
+ * that exists above it. */
+static struct place descend(const struct pt *t, vaddr a, unsigned level)
+{
+    struct place at = {t->root, t->levels - 1};
+    while (at.level > level) {
+        pte e = *entry_at(t, at, a);
+        if (!points_to_table(e, at.level))
+            break;
+        at = (struct place){pte_pfn(e), at.level - 1};
+    }
+    return at;
+}
+
+/* -- building -------------------------------------------------------------------------------- */
+
+int pt_open(struct pt *t, struct phys *phys, const struct conf *conf)
+{
+    pfn root;
+    int err = phys_alloc(phys, 0, GFP_KERNEL, FRAME_PAGE_TABLE, &root);
+    if (err != 0)
+        return err;
+    *t = (struct pt){.phys = phys, .root = root, .levels = (unsigned)conf->mmu_levels};
+    t->tables[t->levels - 1] = 1;
+    return 0;
+}
+
+/* add_table links a new table under the entry of `at` and steps into it. */
+static int add_table(struct pt *t, struct place *at, vaddr a)
+{
+    pfn n;
+    int err = phys_alloc(t->phys, 0, GFP_KERNEL, FRAME_PAGE_TABLE, &n);
+    if (err != 0)
+        return err;
+    phys_frame(t->phys, n)->index = paddr_at(*at, a).v;
+    *entry_at(t, *at, a) = pte_make(n, PT_TABLE_BITS);
+    *at = (struct place){n, at->level - 1};
+    t->tables[at->level]++;
+    return 0;
+}
+
+pte *pt_lookup(const struct pt *t, vaddr a, unsigned level)
+{
+    struct place at = descend(t, a, level);
+    return at.level == level ? entry_at(t, at, a) : NULL;
+}
+
+int pt_lookup_alloc(struct pt *t, vaddr a, unsigned level, pte **ret, unsigned *ret_new)
+{
+    struct place at = descend(t, a, level);
+    if (at.level > level && !pte_none(*entry_at(t, at, a)))
+        return -EEXIST;
+    while (at.level > level) {
+        int err = add_table(t, &at, a);
+        if (err != 0)
+            return err;
+        ++*ret_new;
+    }
+    *ret = entry_at(t, at, a);
+    return 0;
+}
+
+pte *pt_leaf(const struct pt *t, vaddr a, unsigned *ret_level)
+{
+    struct place at = descend(t, a, 0);
+    pte *e = entry_at(t, at, a);
+    if (pte_none(*e))
+        return NULL;
+    *ret_level = at.level;
+    return e;
+}
+
+paddr pt_entry_paddr(const struct pt *t, vaddr a, unsigned level)
+{
+    struct place at = descend(t, a, level);
+    return at.level == level ? paddr_at(at, a) : pa(0);
+}
+
+uint64_t pt_bytes(const struct pt *t)
+{
+    return (t->tables[0] + t->tables[1] + t->tables[2]) * PAGE_SIZE;
+}
+
+/* -- going through --------------------------------------------------------------------------- */
+
+/* skip_none moves a forward to the first entry of its table that is not none. False when there is
+ * none left in the table; a is then where the table's span ends (0 after the last address). */
+static bool skip_none(const struct pt *t, struct place at, vaddr *a)
+{
+    const pte *table = phys_table(t->phys, at.table);
+    unsigned first = pt_index(*a, at.level), i = first;
+    while (i < PT_ENTRIES && pte_none(table[i]))
+        i++;
+    if (i > first) {
+        uint64_t step = BIT(pt_level_shift(at.level));
+        a->v = align_down(a->v, step) + (i - first) * step;
+    }
+    return i < PT_ENTRIES;
+}
+
+/* find moves *a to the first address in [*a, last] that has an entry of `level` which is not none,
+ * or a not-none entry above it that points to no table. Stores where it is. */
+static bool find(const struct pt *t, vaddr *a, uint64_t last, unsigned level, struct place *ret)
+{
+    uint64_t from = a->v;
+    while (a->v <= last && a->v >= from) {
+        struct place at = descend(t, *a, level);
+        if (!skip_none(t, at, a))
+            continue;
+        if (at.level == level || !points_to_table(*entry_at(t, at, *a), at.level)) {
+            *ret = at;
+            return a->v <= last;
+        }
+    }
+    return false;
+}
+
+vaddr pt_next(const struct pt *t, vaddr a, vaddr end)
+{
+    struct place at;
+    CHECK(a.v >= end.v ||
+          vaddr_canonical(a, t->levels) == vaddr_canonical(va(end.v - 1), t->levels));
+    return a.v < end.v && find(t, &a, end.v - 1, 0, &at) ? a : end;
+}
+
+/* -- freeing --------------------------------------------------------------------------------- */
+
+static void free_table(struct pt *t, pfn n, unsigned level)
+{
+    phys_free(t->phys, n, 0);
+    t->tables[level]--;
+}
+
+/* next_table finds the next table of `level` at or after *a: `ret` is the place of the entry that
+ * points to it, in a table of level + 1. */
+static bool next_table(const struct pt *t, vaddr *a, uint64_t last, unsigned level,
+                       struct place *ret)
+{
+    while (find(t, a, last, level + 1, ret)) {
+        if (points_to_table(*entry_at(t, *ret, *a), ret->level))
+            return true;
+        uint64_t span = BIT(pt_level_shift(ret->level));
+        a->v = align_down(a->v, span) + span;
+        if (a->v == 0)
+            return false;
+    }
+    return false;
+}
+
+/* A table may go if its whole span lies in [floor, ceiling), seen from the piece [start, last] of
+ * the range: the checks at the end of Linux's free_pmd_range and its siblings. */
+static bool may_free(uint64_t start, uint64_t last, uint64_t span, vaddr floor, vaddr ceiling)
+{
+    if (align_down(start, span) < floor.v)
+        return false;
+    uint64_t top = align_down(ceiling.v, span);
+    return ceiling.v == 0 || (top != 0 && last <= top - 1);
+}
+
+/* table_is_none says whether all entries are none; CHECKs only. */
+static bool table_is_none(const struct pt *t, pfn n)
+{
+    const pte *table = phys_table(t->phys, n);
+    for (unsigned i = 0; i < PT_ENTRIES; i++)
+        if (!pte_none(table[i]))
+            return false;
+    return true;
+}
+
+static unsigned free_level(struct pt *t, unsigned level, uint64_t start, uint64_t last, vaddr floor,
+                           vaddr ceiling)
+{
+    uint64_t span = BIT(pt_level_shift(level + 1));
+    unsigned freed = 0;
+    struct place at;
+    for (vaddr a = va(start); a.v <= last && next_table(t, &a, last, level, &at);) {
+        uint64_t piece_last = min_u64(last, a.v | (span - 1));
+        if (may_free(a.v, piece_last, span, floor, ceiling)) {
+            pte *e = entry_at(t, at, a);
+            CHECK(table_is_none(t, pte_pfn(*e)));
+            free_table(t, pte_pfn(*e), level);
+            *e = (pte){0};
+            freed++;
+        }
+        a.v = (a.v | (span - 1)) + 1;
+        if (a.v == 0)
+            break;
+    }
+    return freed;
+}
+
+unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr ceiling)
+{
+    const uint64_t pmd = BIT(pt_level_shift(1));
+    uint64_t a = align_down(start.v, pmd), last = end.v - 1;
+    if (start.v >= end.v || (ceiling.v != 0 && align_down(ceiling.v, pmd) == 0))
+        return 0;
+    if (a < floor.v) {
+        a += pmd;
+        if (a == 0)
+            return 0;
+    }
+    if (ceiling.v != 0 && last > align_down(ceiling.v, pmd) - 1)
+        last -= pmd;
+    unsigned freed = 0;
+    for (unsigned level = 0; level + 1 < t->levels && a <= last; level++)
+        freed += free_level(t, level, a, last, floor, ceiling);
+    return freed;
+}
+
+void pt_close(struct pt *t)
+{
+    uint64_t last = BIT(PAGE_SHIFT + 9 * t->levels) - 1;
+    for (unsigned level = 0; level + 1 < t->levels; level++) {
+        struct place at;
+        uint64_t span = BIT(pt_level_shift(level + 1));
+        for (vaddr a = va(0); next_table(t, &a, last, level, &at); a.v += span) {
+            pte *e = entry_at(t, at, a);
+            free_table(t, pte_pfn(*e), level);
+            *e = (pte){0};
+        }
+    }
+    free_table(t, t->root, t->levels - 1);
+}
