@@ -219,6 +219,7 @@ static int set_number(struct conf *c, const struct conf_option *o, const char *v
                       size_t err_size)
 {
     char lo[32], hi[32];
+    const char *unit = o->type == CONF_T_SIZE ? "" : o->unit;
     uint64_t v = 0;
     int r = parse_number(value, o->type == CONF_T_SIZE, &v);
     if (r == -EINVAL && o->type == CONF_T_SIZE)
@@ -230,7 +231,7 @@ static int set_number(struct conf *c, const struct conf_option *o, const char *v
     if (r < 0 || v < o->min || v > o->max)
         return conf_refuse(err, err_size, "%s: %s is out of range; take %s to %s%s%s", o->key,
                            value, conf_number(o, o->min, lo, sizeof(lo)),
-                           conf_number(o, o->max, hi, sizeof(hi)), *o->unit ? " " : "", o->unit);
+                           conf_number(o, o->max, hi, sizeof(hi)), *unit ? " " : "", unit);
     store_number(c, o, v);
     return 0;
 }
