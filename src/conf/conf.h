@@ -24,18 +24,18 @@ enum conf_l3_kind { L3_VICTIM, L3_INCLUSIVE, L3_NEITHER };
 enum conf_pagecache { PAGECACHE_WARM, PAGECACHE_COLD };
 
 struct conf {
-#define CONF_NUM(ident, key, def, min, max, unit, help)  uint64_t ident;
-#define CONF_SIZE(ident, key, def, min, max, help)       uint64_t ident;
-#define CONF_BOOL(ident, key, def, help)                 uint64_t ident;
-#define CONF_ENUM(ident, key, choices, def, help)        uint64_t ident;
-#define CONF_TEXT(ident, key, def, help)                 char ident[CONF_TEXT_MAX];
+#define CONF_NUM(ident, key, def, min, max, unit, help) uint64_t ident;
+#define CONF_SIZE(ident, key, def, min, max, help)      uint64_t ident;
+#define CONF_BOOL(ident, key, def, help)                uint64_t ident;
+#define CONF_ENUM(ident, key, choices, def, help)       uint64_t ident;
+#define CONF_TEXT(ident, key, def, help)                char ident[CONF_TEXT_MAX];
 #include "conf/conf_rows.h"
 };
 
 struct conf_option {
-    const char *key;     /* "tlb.l2.entries" */
+    const char *key; /* "tlb.l2.entries" */
     enum conf_type type;
-    size_t offset;       /* of the field in struct conf */
+    size_t offset; /* of the field in struct conf */
     uint64_t def, min, max;
     const char *unit;    /* "" when it has none */
     const char *choices; /* "a|b|c", for CONF_T_ENUM */
@@ -57,7 +57,8 @@ int conf_assign(struct conf *c, const char *assignment, char *err, size_t err_si
 /* conf_format writes the value of an option as conf_set takes it; returns buf. */
 char *conf_format(const struct conf *c, const struct conf_option *o, char *buf, size_t size);
 /* conf_check looks at combinations (ways divide entries, sets are powers of two where they must
- * be, walk caches fit the levels). 0, or -EINVAL with a line in err. */
+ * be, tree-PLRU has a power of two of ways, memory fits the address width). 0, or -EINVAL with a
+ * line in err. */
 int conf_check(const struct conf *c, char *err, size_t err_size);
 /* conf_load reads a machine file over what is in c: INI without sections, `key = value`, comments
  * with # or ;. On an error returns -errno or -EINVAL with "file:line: what" in err; c is untouched. */

@@ -1,0 +1,144 @@
+/* Machine files: what is read, and which line an error names. */
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char path[64], err[512];
+
+static int setup(void **state)
+{
+    (void)state;
+    snprintf(path, sizeof(path), "/tmp/pagewalk-load-%d.ini", (int)getpid());
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+static int load(struct conf *c, const char *text, size_t n)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+    conf_init(c);
+    return conf_load(c, path, err, sizeof(err));
+}
+
+static void assert_bad(const char *text, size_t n, const char *what)
+{
+    struct conf c, d;
+    char want[512];
+    conf_init(&d);
+    assert_int_equal(load(&c, text, n), -EINVAL);
+    snprintf(want, sizeof(want), "%s:%s", path, what);
+    assert_string_equal(err, want);
+    assert_memory_equal(&c, &d, sizeof(c));
+}
+
+#define ASSERT_BAD(text, what) assert_bad(text, sizeof(text) - 1, what)
+
+static void values_comments_sections_and_blanks_are_read(void **state)
+{
+    static const char text[] = "# a comment\n; another\n\n"
+                               "cpu.cores = 4\n[tlb]\n  tlb.l2.entries=2048   # Intel SDM\n"
+                               "\ttlb.l2.ways = 8 ; indented, no continuation\r\n"
+                               "cpu.model = Zen #4, really # said so\n"
+                               "phys.size = 1G";
+    struct conf c;
+    (void)state;
+    assert_int_equal(load(&c, text, sizeof(text) - 1), 0);
+    assert_int_equal(c.cpu_cores, 4);
+    assert_int_equal(c.tlb_l2_entries, 2048);
+    assert_int_equal(c.tlb_l2_ways, 8);
+    assert_string_equal(c.cpu_model, "Zen");
+    assert_int_equal(c.phys_size, GIB(1));
+    assert_int_equal(c.cpu_mhz, 3000); /* not named: as it was */
+}
+
+static void hash_inside_a_word_is_no_comment(void **state)
+{
+    static const char text[] = "cpu.model = a#b;c\n";
+    struct conf c;
+    (void)state;
+    assert_int_equal(load(&c, text, sizeof(text) - 1), 0);
+    assert_string_equal(c.cpu_model, "a#b;c");
+}
+
+static void long_comment_hides_nothing_behind_it(void **state)
+{
+    char text[700] = "";
+    struct conf c;
+    (void)state;
+    memset(text, '#', 500);
+    memcpy(text + 300, "cpu.cores = 9 ", 14);
+    memcpy(text + 500, "\ncpu.mhz = 2000\n", 16);
+    assert_int_equal(load(&c, text, strlen(text)), 0);
+    assert_int_equal(c.cpu_cores, 2);
+    assert_int_equal(c.cpu_mhz, 2000);
+}
+
+static void first_bad_line_is_named(void **state)
+{
+    (void)state;
+    ASSERT_BAD("cpu.cores = 4\n\ncpu.cors = 4\ncpu.mhz = 1\n",
+               "3: unknown option `cpu.cors`; did you mean `cpu.cores`?");
+    ASSERT_BAD("# x\ncpu.mhz = 1\n", "2: cpu.mhz: 1 is out of range; take 100 to 10000 MHz");
+    ASSERT_BAD("cpu.cores = 4\nrubbish\ncpu.mhz = 1\n", "2: not understood; write key = value");
+    ASSERT_BAD("cpu.mhz = 1\nrubbish\n", "1: cpu.mhz: 1 is out of range; take 100 to 10000 MHz");
+    ASSERT_BAD("[open\n", "1: not understood; write key = value");
+    ASSERT_BAD("cpu.cores =\n", "1: cpu.cores: `` is not a whole number");
+}
+
+static void binary_and_endless_lines_are_refused(void **state)
+{
+    char text[1000] = "cpu.cores = 4\ncpu.model = ";
+    (void)state;
+    ASSERT_BAD("seed = 1\nseed = \0 2\n", "2: the line holds a zero byte; this is no machine file");
+    memset(text + strlen(text), 'x', 900);
+    assert_bad(text, strlen(text), "2: the line is too long");
+}
+
+static void file_that_cannot_be_read_says_why(void **state)
+{
+    struct conf c;
+    (void)state;
+    conf_init(&c);
+    assert_int_equal(conf_load(&c, "/nonexistent/x.ini", err, sizeof(err)), -ENOENT);
+    assert_string_equal(err, "/nonexistent/x.ini: cannot open it: No such file or directory");
+    assert_int_equal(conf_load(&c, "/", err, sizeof(err)), -EISDIR);
+    assert_string_equal(err, "/: cannot read it: Is a directory");
+}
+
+static void empty_file_changes_nothing(void **state)
+{
+    struct conf c, d;
+    (void)state;
+    conf_init(&d);
+    assert_int_equal(load(&c, "", 0), 0);
+    assert_memory_equal(&c, &d, sizeof(c));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_comments_sections_and_blanks_are_read),
+        cmocka_unit_test(hash_inside_a_word_is_no_comment),
+        cmocka_unit_test(long_comment_hides_nothing_behind_it),
+        cmocka_unit_test(first_bad_line_is_named),
+        cmocka_unit_test(binary_and_endless_lines_are_refused),
+        cmocka_unit_test(file_that_cannot_be_read_says_why),
+        cmocka_unit_test(empty_file_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
