@@ -46,10 +46,13 @@ enum sim_stop {
 size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size_t n, bool ordered,
                 enum sim_stop *ret_stop);
 
-/* sim_thread_time returns the virtual time of a thread, ns × 1000: instructions at nominal CPI plus
+/* sim_thread_time returns the virtual time of a thread in picoseconds: instructions at nominal CPI plus
  * blocked time. sim_thread_epoch returns the last epoch it is known to have passed. */
 uint64_t sim_thread_time(const struct sim_thread *t);
 uint32_t sim_thread_epoch(const struct sim_thread *t);
+
+/* sim_order_forced counts an address-space call applied before all streams were past it. */
+void sim_order_forced(struct sim *s);
 
 /* -- reading the result (report) */
 struct sim_site { /* one instruction of the program that cost something */

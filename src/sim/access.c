@@ -1,0 +1,209 @@
+/* access.c: accesses that left the fast path, page faults, kernel copies, and the outbox.
+ *
+ *   mmu_access ── 0 ──► attribute what it met
+ *       │ 1 (fault)
+ *       ▼
+ *   mm_fault ─► outbox ─► sim_drain (flushes, kernel lines, steps = the fault's cycles) ─► again
+ *
+ * Invariants:
+ *  I1  The outbox is empty whenever the program goes on.
+ *  I2  An access is tried again only after a fault was handled or repaired; at most TRIES times.
+ *  I3  Every cycle of a fault is a named step, a kernel line, or an invalidation.
+ */
+#include "sim/sim_int.h"
+
+#include <signal.h>
+
+#define TRIES 8u
+#define FLUSH_CEILING 33u /* pages; more are one full flush (tlb_single_page_flush_ceiling) */
+
+/* -- the outbox -----------------------------------------------------------------------------------*/
+
+static uint64_t flush_core(struct sim *s, struct mmu_core *core, const struct arch_msg *m)
+{
+    uint64_t pages = (m->b - m->a) >> m->n;
+
+    if (m->kind == ARCH_FLUSH_ALL || pages > FLUSH_CEILING) {
+        mmu_invpcid(core, 1, 1, va(0));
+        return s->conf.cost_flush;
+    }
+    for (uint64_t a = m->a; a < m->b; a += BIT(m->n))
+        mmu_invlpg(core, va(a));
+    return pages * s->conf.cost_invlpg;
+}
+
+/* An invalidation reaches every core that ran the program; others than the caller's by interrupt. */
+static uint64_t flush(struct sim *s, const struct sim_thread *t, const struct arch_msg *m)
+{
+    uint64_t cycles = 0;
+
+    for (unsigned n = 0; n < s->conf.cpu_cores; n++) {
+        if (!(s->cores_used >> n & 1))
+            continue;
+        uint64_t own = flush_core(s, &s->cores[n], m);
+        cycles += n == t->core_id ? own : s->conf.cost_ipi;
+    }
+    return cycles;
+}
+
+uint64_t sim_drain(struct sim *s, struct sim_thread *t)
+{
+    uint64_t cycles = 0;
+
+    for (uint32_t i = 0; i < s->outbox.n; i++) {
+        const struct arch_msg *m = &s->outbox.msg[i];
+        switch ((enum arch_kind)m->kind) {
+        case ARCH_FLUSH_RANGE:
+        case ARCH_FLUSH_ALL:
+            cycles += flush(s, t, m);
+            break;
+        case ARCH_KERNEL_READ:
+        case ARCH_KERNEL_WRITE:
+            cycles += mmu_kernel(t->core, pa(m->a), m->b, m->kind == ARCH_KERNEL_WRITE);
+            break;
+        case ARCH_STEP:
+            cycles += s->step_cost[m->n] * m->a;
+            break;
+        }
+    }
+    s->outbox.n = 0;
+    return cycles;
+}
+
+/* -- faults -----------------------------------------------------------------------------------------*/
+
+static void count_verdict(struct sim *s, const struct mm_verdict *v, uint64_t cycles)
+{
+    struct stat_set *st = &s->stats;
+
+    st->v[STAT_fault_anon + v->kind]++;
+    st->v[STAT_fault_cycles_anon + v->kind] += cycles;
+    STAT(st, fault_stack_growth) += v->stack_grew;
+    STAT(st, div_oom) += v->oom;
+    STAT(st, sigsegv_maperr) += v->signal == SIGSEGV && v->si_code == SEGV_MAPERR;
+    STAT(st, sigsegv_accerr) += v->signal == SIGSEGV && v->si_code == SEGV_ACCERR;
+    STAT(st, sigsegv_kernel) += v->signal == SIGSEGV && v->si_code == SI_KERNEL;
+    STAT(st, sigbus_adrerr) += v->signal == SIGBUS;
+}
+
+/* Handles one fault; true if it ended well. *ret_cycles is what it cost. */
+static bool handle(struct sim *s, struct sim_thread *t, const struct arch_fault *f,
+                   uint64_t *ret_cycles)
+{
+    struct mm_verdict v;
+
+    mm_fault(s->mm, f, &v);
+    *ret_cycles = sim_drain(s, t);
+    count_verdict(s, &v, *ret_cycles);
+    STAT(&s->stats, fault_kernel_mode) += !(f->code & FAULT_U);
+    s->vma_end = s->vma_start; /* the stack may have grown */
+    return v.signal == 0 && !v.oom;
+}
+
+/* The program went on where the model says it could not: give it what it needs, and count. */
+static void repair(struct sim *s, struct sim_thread *t, const struct arch_fault *f)
+{
+    STAT(&s->stats, div_no_vma)++;
+    mm_repair(s->mm, f);
+    sim_drain(s, t);
+    s->vma_end = s->vma_start;
+}
+
+static void user_fault(struct sim *s, struct sim_thread *t, const struct arch_fault *f,
+                       unsigned insn)
+{
+    struct site_cost *site = attrib_site(t->block, insn);
+    uint64_t cycles;
+
+    if (!handle(s, t, f, &cycles))
+        repair(s, t, f);
+    struct area_cost *area = attrib_area(s, f->cr2);
+    site->faults++;
+    area->faults++;
+    site->fault_cycles += cycles;
+    area->fault_cycles += cycles;
+}
+
+/* -- user accesses ------------------------------------------------------------------------------------*/
+
+static void attribute(struct sim *s, struct sim_thread *t, vaddr a, unsigned insn,
+                      const struct mmu_event *ev)
+{
+    struct site_cost *site = attrib_site(t->block, insn);
+    struct area_cost *area = attrib_area(s, a);
+
+    area->accesses_slow++;
+    site->stlb_hits += ev->tlb == TLB_L2_HIT;
+    area->stlb_hits += ev->tlb == TLB_L2_HIT;
+    site->walks += ev->walks;
+    area->walks += ev->walks;
+    site->walk_cycles += ev->walk_cycles;
+    area->walk_cycles += ev->walk_cycles;
+    site->l3_misses += ev->level == MEM_DRAM;
+    area->l3_misses += ev->level == MEM_DRAM;
+}
+
+void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigned bytes,
+                     enum access_kind kind, unsigned insn)
+{
+    struct mmu_event ev;
+    struct arch_fault f;
+
+    for (unsigned i = 0; i < TRIES; i++) {
+        if (mmu_access(t->core, va(addr), bytes, kind, true, &ev, &f) == 0) {
+            if (unlikely(ev.tlb != TLB_L1_HIT || ev.level == MEM_DRAM))
+                attribute(s, t, va(addr), insn, &ev);
+            return;
+        }
+        user_fault(s, t, &f, insn);
+    }
+}
+
+/* -- kernel copies --------------------------------------------------------------------------------------*/
+
+/* One line of a copy. Returns false when the copy ends here, with its exception-table fixup. */
+static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsigned bytes,
+                      const struct kern_copy *c)
+{
+    struct mmu_event ev;
+    struct arch_fault f;
+    uint64_t cycles;
+
+    for (unsigned i = 0; i < TRIES; i++) {
+        if (mmu_access(t->core, va(addr), bytes, c->store ? ACCESS_STORE : ACCESS_LOAD, false, &ev,
+                       &f) == 0) {
+            STAT(&s->stats, uaccess_lines)++;
+            STAT(&s->stats, kernel_cycles_copy) +=
+                s->level_cost[ev.level] * s->conf.cpu_exposed_load / 100;
+            return true;
+        }
+        if (!handle(s, t, &f, &cycles)) {
+            if (c->stop_at_fault)
+                return false;
+            repair(s, t, &f);
+        }
+        struct area_cost *area = attrib_area(s, f.cr2);
+        area->faults++;
+        area->fault_cycles += cycles;
+    }
+    return false;
+}
+
+static void copy_range(struct sim *s, struct sim_thread *t, const struct kern_copy *c)
+{
+    uint64_t a = c->addr.v, end = a + c->bytes;
+
+    while (a < end) {
+        uint64_t next = min_u64(end, align_down(a, LINE_SIZE) + LINE_SIZE);
+        if (next <= a || !copy_line(s, t, a, (unsigned)(next - a), c))
+            return;
+        a = next;
+    }
+}
+
+void sim_copies(struct sim *s, struct sim_thread *t)
+{
+    for (uint32_t i = 0; i < s->copies.n; i++)
+        copy_range(s, t, &s->copies.copy[i]);
+    s->copies.n = 0;
+}

@@ -1,0 +1,314 @@
+/* control.c: control words: start of the program, threads, system calls, signals.
+ *
+ *   EV_START … first block          kern_exec, then the copies exec makes
+ *   EV_SYSCALL … EV_SYSCALL_RET     details in between are collected in t->pending; the call is
+ *                                   applied at its return, because only then its result is known
+ *
+ * Invariants:
+ *  I1  A record is handled only when all its words are there (control_complete).
+ *  I2  An address-space call is applied only when the caller of sim_feed said that all other
+ *      threads are past it.
+ *  I3  What a record says is data from another process: every length is checked against the
+ *      record's own size before it is used.
+ */
+#include "sim/sim_int.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define PCID_PROGRAM 1u
+
+size_t control_complete(const uint64_t *w, size_t n)
+{
+    size_t words = 1 + event_words(w[0]);
+
+    return words <= n ? words : 0;
+}
+
+/* Copies the text at word i of a payload of n words into buf, cut if too long. */
+static void payload_text(const uint64_t *p, size_t n, size_t i, char *buf, size_t size)
+{
+    buf[0] = '\0';
+    if (i >= n)
+        return;
+    size_t bytes = min_u64(p[i], (n - i - 1) * 8);
+    bytes = min_u64(bytes, size - 1);
+    memcpy(buf, p + i + 1, bytes);
+    buf[bytes] = '\0';
+}
+
+void sim_sync(struct sim *s)
+{
+    struct mm_counters c;
+
+    if (!s->mm)
+        return;
+    mm_counters(s->mm, &c);
+    STAT(&s->stats, minor_faults) = c.minflt;
+    STAT(&s->stats, major_faults) = c.majflt;
+}
+
+/* -- start -------------------------------------------------------------------------------------------*/
+
+static void on_start(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
+{
+    if (n < 10 || p[0] != EV_VERSION)
+        return;
+    memcpy(t->start, p, 10 * sizeof(*p));
+    payload_text(p, n, 10, t->path, sizeof(t->path));
+    t->tid = (uint32_t)p[2];
+    t->starting = true;
+    s->pid = (uint32_t)p[1];
+    memcpy(s->path, t->path, sizeof(s->path));
+}
+
+void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
+{
+    struct kern_exec e = {
+        .path = t->path,
+        .argc = s->program.argc,
+        .envc = s->program.envc,
+        .arg_bytes = s->program.arg_bytes,
+        .env_bytes = s->program.env_bytes,
+        .load_bias = t->start[3],
+        .interp_base = kern_interp_base(t->path, pc),
+        .stack_top = t->start[7],
+        .stack_limit = t->start[8],
+        .stack_rlimit = s->program.stack_rlimit,
+    };
+
+    t->starting = false;
+    if (!s->mm || kern_exec(s->kern, s->mm, &e, &s->copies) != 0)
+        return; /* every access is repaired and counted then */
+    kern_task_new(s->kern, t->tid);
+    STAT(&s->stats, kernel_cycles_exec) += sim_drain(s, t);
+    mmu_load_cr3(t->core, mm_pt(s->mm)->root, PCID_PROGRAM, false);
+    sim_copies(s, t);
+}
+
+/* -- system calls --------------------------------------------------------------------------------------*/
+
+static void on_syscall(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
+{
+    struct pending_call *c = &t->pending;
+
+    if (n < 7)
+        return;
+    memset(&c->call, 0, sizeof(c->call));
+    c->call.nr = p[0];
+    memcpy(c->call.arg, p + 1, 6 * sizeof(*p));
+    c->sig = 0;
+    c->open = true;
+    STAT(&s->stats, syscalls)++;
+}
+
+static void on_file(struct sim_thread *t, const uint64_t *p, size_t n)
+{
+    struct kern_file *f = &t->pending.call.file;
+
+    if (n < 7)
+        return;
+    f->present = true;
+    f->fd = (int)p[0];
+    f->dev = p[1];
+    f->ino = p[2];
+    f->size = p[3];
+    f->mode = (uint32_t)p[4];
+    f->open_flags = (uint32_t)p[5];
+    payload_text(p, n, 6, f->path, sizeof(f->path));
+}
+
+static void on_iovec(struct sim_thread *t, const uint64_t *p, size_t n)
+{
+    struct pending_call *c = &t->pending;
+
+    if (n < 2)
+        return;
+    uint32_t pairs = (uint32_t)min_u64(p[1], (n - 2) / 2);
+    if (pairs > c->iov_cap) {
+        struct kern_iovec *v = realloc(c->iov, pairs * sizeof(*v));
+        if (!v)
+            return;
+        c->iov = v;
+        c->iov_cap = pairs;
+    }
+    for (uint32_t i = 0; i < pairs; i++)
+        c->iov[i] = (struct kern_iovec){p[2 + 2 * i], p[3 + 2 * i]};
+    c->call.iov = c->iov;
+    c->call.n_iov = pairs;
+    c->call.iov_arg = (uint32_t)p[0];
+}
+
+static void on_bytes(struct sim_thread *t, const uint64_t *p, size_t n)
+{
+    struct pending_call *c = &t->pending;
+
+    if (n < 2)
+        return;
+    uint32_t bytes = (uint32_t)min_u64(p[1], (n - 2) * 8);
+    if (bytes > c->bytes_cap) {
+        uint8_t *b = realloc(c->bytes, bytes);
+        if (!b)
+            return;
+        c->bytes = b;
+        c->bytes_cap = bytes;
+    }
+    memcpy(c->bytes, p + 2, bytes);
+    c->call.bytes = c->bytes;
+    c->call.bytes_addr = p[0];
+    c->call.n_bytes = bytes;
+}
+
+static void on_sigaction(struct sim_thread *t, const uint64_t *p, size_t n)
+{
+    if (n < 2 || p[0] == 0 || p[0] > 64)
+        return;
+    t->pending.sig = p[0];
+    t->pending.handler = p[1];
+}
+
+/* SIG_DFL and SIG_IGN are 0 and 1, no addresses. */
+static void install_handler(struct sim *s, const struct pending_call *c)
+{
+    if (c->sig == 0 || c->call.result != 0)
+        return;
+    s->handlers[c->sig] = c->handler > 1 ? c->handler : 0;
+    if (c->handler > 1)
+        blocks_mark_handler(s, c->handler);
+}
+
+static bool call_makes_child(const struct kern_call *c)
+{
+    if (c->result <= 0)
+        return false;
+    if (c->nr == SYS_fork || c->nr == SYS_vfork)
+        return true;
+    return c->nr == SYS_clone && !(c->arg[0] & CLONE_THREAD);
+}
+
+static void finish_sigreturn(struct sim *s, struct sim_thread *t)
+{
+    if (t->signals == 0)
+        return;
+    t->signals--;
+    kern_sigreturn(s->kern, t->signal_sp[t->signals % ARRAY_LEN(t->signal_sp)], &s->copies);
+    sim_copies(s, t);
+    STAT(&s->stats, kernel_cycles_signal) += sim_drain(s, t);
+}
+
+static void apply_call(struct sim *s, struct sim_thread *t)
+{
+    struct pending_call *c = &t->pending;
+    bool memory = kern_call_is_memory(c->call.nr);
+
+    install_handler(s, c);
+    STAT(&s->stats, sim_children) += call_makes_child(&c->call);
+    if (c->call.nr == SYS_rt_sigreturn)
+        finish_sigreturn(s, t);
+    if (!s->mm)
+        return;
+    if (kern_syscall(s->kern, s->mm, &c->call, &s->copies) != 0)
+        s->vma_end = s->vma_start;
+    uint64_t cycles = sim_drain(s, t);
+    if (memory)
+        STAT(&s->stats, kernel_cycles_memory) += cycles;
+    else
+        STAT(&s->stats, kernel_cycles_syscall) += cycles;
+    sim_copies(s, t);
+}
+
+/* Returns false if the call has to wait for the other threads. */
+static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n,
+                           bool ordered)
+{
+    struct pending_call *c = &t->pending;
+
+    if (n < 3 || !c->open || c->call.nr != p[0])
+        return true;
+    if (!ordered && kern_call_is_memory(p[0]))
+        return false;
+    c->call.result = (int64_t)p[1];
+    t->blocked_ns += p[2];
+    apply_call(s, t);
+    c->open = false;
+    return true;
+}
+
+/* -- signals ---------------------------------------------------------------------------------------------*/
+
+void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t addr)
+{
+    t->signal_entry = false;
+    t->signal_sp[t->signals % ARRAY_LEN(t->signal_sp)] = va(addr);
+    t->signals++;
+    kern_signal(s->kern, va(addr), &s->copies);
+    sim_copies(s, t);
+    STAT(&s->stats, kernel_cycles_signal) += sim_drain(s, t);
+}
+
+/* -- all records -----------------------------------------------------------------------------------------*/
+
+static void on_thread_start(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
+{
+    if (n < 1)
+        return;
+    t->tid = (uint32_t)p[0];
+    kern_task_new(s->kern, t->tid);
+    sim_drain(s, t);
+    if (s->mm)
+        mmu_load_cr3(t->core, mm_pt(s->mm)->root, PCID_PROGRAM, true);
+}
+
+static void on_counts(struct sim_thread *t, const uint64_t *p, size_t n)
+{
+    if (n < 3)
+        return;
+    memcpy(t->counts, p, sizeof(t->counts));
+    t->has_counts = true;
+}
+
+bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool ordered)
+{
+    const uint64_t *p = w + 1;
+    size_t n = event_words(w[0]);
+
+    switch ((enum event_control)event_type(w[0])) {
+    case EV_START:
+        on_start(s, t, p, n);
+        break;
+    case EV_THREAD_START:
+        on_thread_start(s, t, p, n);
+        break;
+    case EV_THREAD_EXIT:
+        kern_task_exit(s->kern, t->tid);
+        break;
+    case EV_SYSCALL:
+        on_syscall(s, t, p, n);
+        break;
+    case EV_SYSCALL_RET:
+        return on_syscall_ret(s, t, p, n, ordered);
+    case EV_FILE:
+        on_file(t, p, n);
+        break;
+    case EV_IOVEC:
+        on_iovec(t, p, n);
+        break;
+    case EV_SIGACTION:
+        on_sigaction(t, p, n);
+        break;
+    case EV_EPOCH:
+        t->epoch = n > 0 ? (uint32_t)p[0] : t->epoch;
+        break;
+    case EV_COUNTS:
+        on_counts(t, p, n);
+        break;
+    case EV_BYTES:
+        on_bytes(t, p, n);
+        break;
+    case EV_CONTROL_NR:
+        break;
+    }
+    return true;
+}

@@ -1,0 +1,233 @@
+/* sim.c: a machine is opened, its threads come and go, its counters are read.
+ *
+ *   conf ─► phys ─► caches ─► cores ─► mm_sys ─► kern ─► mm (the program's address space)
+ *
+ * Opened in this order, closed in the other. Invariants: every part lives as long as the machine;
+ * threads are kept after they ended, because reports and checks ask for their counts.
+ */
+#include "sim/sim_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- opening --------------------------------------------------------------------------------------*/
+
+static void set_costs(struct sim *s)
+{
+    const struct conf *c = &s->conf;
+
+    s->step_cost[STEP_FAULT_ENTRY] = c->cost_fault_entry;
+    s->step_cost[STEP_VMA_LOOKUP] = c->cost_vma_lookup;
+    s->step_cost[STEP_ALLOC] = c->cost_alloc;
+    s->step_cost[STEP_CHARGE] = c->cost_charge;
+    s->step_cost[STEP_TABLE] = c->cost_table;
+    s->step_cost[STEP_PAGECACHE] = c->cost_pagecache;
+    s->step_cost[STEP_PTE] = c->cost_pte;
+    s->step_cost[STEP_AROUND] = c->cost_around;
+    s->step_cost[STEP_MKWRITE] = c->cost_mkwrite;
+    s->step_cost[STEP_VMA_CHANGE] = c->cost_vma_change;
+    s->step_cost[STEP_ZAP] = c->cost_zap;
+    s->step_cost[STEP_IO] = c->cost_io;
+    s->step_cost[STEP_SYSCALL] = c->cost_syscall;
+    s->step_cost[STEP_SIGNAL] = c->cost_signal;
+    s->level_cost[MEM_L2] = c->l2_latency - min_u64(c->l1d_latency, c->l2_latency);
+    s->level_cost[MEM_L3] = c->l3_latency - min_u64(c->l1d_latency, c->l3_latency);
+    s->level_cost[MEM_DRAM] = c->dram_latency - min_u64(c->l1d_latency, c->dram_latency);
+}
+
+static int open_cores(struct sim *s)
+{
+    unsigned n = (unsigned)s->conf.cpu_cores;
+
+    s->cores = aligned_alloc(64, n * align_up(sizeof(*s->cores), 64));
+    if (!s->cores)
+        return -ENOMEM;
+    memset(s->cores, 0, n * sizeof(*s->cores));
+    for (unsigned i = 0; i < n; i++) {
+        int err = mmu_core_open(&s->cores[i], &s->conf, s->phys, &s->l3, s->cores, n, &s->stats);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int open_kernel(struct sim *s)
+{
+    int err = mm_sys_open(&s->mm_sys, &s->conf, s->phys, &s->stats, &s->outbox);
+
+    if (!err)
+        err = kern_open(&s->kern, &s->conf, s->phys, s->mm_sys, &s->stats, &s->outbox);
+    if (!err)
+        err = mm_open(&s->mm, s->mm_sys);
+    s->outbox.n = 0;
+    return err;
+}
+
+int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program *program)
+{
+    struct sim *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return -ENOMEM;
+    s->conf = *conf;
+    s->program = *program;
+    set_costs(s);
+    int err = arch_outbox_open(&s->outbox);
+    if (!err)
+        err = phys_open(&s->phys, &s->conf, &s->stats);
+    if (!err)
+        err = cache_open(&s->l3, conf->l3_size, (unsigned)conf->l3_ways,
+                         (enum conf_cache_policy)conf->l3_policy, conf->seed);
+    if (!err)
+        err = open_cores(s);
+    if (!err)
+        err = open_kernel(s);
+    if (err) {
+        sim_close(s);
+        return err;
+    }
+    *ret = s;
+    return 0;
+}
+
+static void thread_free(struct sim_thread *t)
+{
+    free(t->pending.iov);
+    free(t->pending.bytes);
+    free(t);
+}
+
+void sim_close(struct sim *s)
+{
+    if (!s)
+        return;
+    while (s->threads) {
+        struct sim_thread *t = s->threads;
+        s->threads = t->next;
+        thread_free(t);
+    }
+    blocks_close(s);
+    if (s->mm)
+        mm_close(s->mm);
+    if (s->kern)
+        kern_close(s->kern);
+    if (s->mm_sys)
+        mm_sys_close(s->mm_sys);
+    for (unsigned i = 0; s->cores && i < s->conf.cpu_cores; i++)
+        mmu_core_close(&s->cores[i]);
+    free(s->cores);
+    cache_close(&s->l3);
+    if (s->phys)
+        phys_close(s->phys);
+    arch_outbox_close(&s->outbox);
+    free(s->copies.copy);
+    free(s->areas);
+    free(s);
+}
+
+/* -- threads --------------------------------------------------------------------------------------*/
+
+struct sim_thread *sim_thread_open(struct sim *s)
+{
+    struct sim_thread *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return NULL;
+    t->core_id = s->n_threads++ % (unsigned)s->conf.cpu_cores;
+    t->core = &s->cores[t->core_id];
+    t->join = ~UINT64_C(0);
+    t->last_insn = 0xffff;
+    t->insn_ps = s->conf.cpu_cpi * 1000 / s->conf.cpu_mhz;
+    t->next = s->threads;
+    s->threads = t;
+    s->cores_used |= BIT(t->core_id);
+    STAT(&s->stats, sim_threads)++;
+    return t;
+}
+
+void sim_thread_close(struct sim *s, struct sim_thread *t)
+{
+    struct pending_call *c = &t->pending;
+
+    if (t->block && !c->open)
+        block_cut(s, t, false);
+    if (c->open && (c->call.nr == 59 || c->call.nr == 322)) /* execve, execveat did not return */
+        STAT(&s->stats, sim_exec_lost)++;
+    STAT(&s->stats, sim_unique_blocks) = s->n_blocks;
+    sim_sync(s);
+}
+
+uint64_t sim_thread_time(const struct sim_thread *t)
+{
+    return t->instructions * t->insn_ps + t->blocked_ns * 1000;
+}
+
+uint32_t sim_thread_epoch(const struct sim_thread *t)
+{
+    return t->epoch;
+}
+
+void sim_order_forced(struct sim *s)
+{
+    STAT(&s->stats, div_order_forced)++;
+}
+
+/* -- reading ----------------------------------------------------------------------------------------*/
+
+const struct conf *sim_conf(const struct sim *s)
+{
+    return &s->conf;
+}
+
+const struct stat_set *sim_stats(const struct sim *s)
+{
+    return &s->stats;
+}
+
+void sim_cycles(const struct sim *s, struct cpu_cycles *ret)
+{
+    cpu_cycles(&s->conf, &s->stats, ret);
+}
+
+const struct phys *sim_phys(const struct sim *s)
+{
+    return s->phys;
+}
+
+struct mm *sim_mm(struct sim *s)
+{
+    return s->mm;
+}
+
+void sim_process(const struct sim *s, struct sim_process *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->pid = s->pid;
+    memcpy(ret->path, s->path, sizeof(ret->path));
+    if (s->mm)
+        mm_counters(s->mm, &ret->mm);
+}
+
+unsigned sim_counts_wrong(const struct sim *s)
+{
+    unsigned wrong = 0;
+
+    for (const struct sim_thread *t = s->threads; t; t = t->next) {
+        uint64_t executed = t->instructions + t->rep_extra + t->partials;
+        wrong += t->has_counts && (t->counts[0] != executed || t->counts[1] != t->raw[0] ||
+                                   t->counts[2] != t->raw[1]);
+    }
+    return wrong;
+}
+
+int sim_audit(struct sim *s)
+{
+    int err = phys_audit(s->phys);
+
+    if (!err && s->mm)
+        err = mm_audit(s->mm);
+    for (unsigned i = 0; !err && i < s->conf.cpu_cores; i++)
+        err = mmu_audit(&s->cores[i]);
+    return err;
+}

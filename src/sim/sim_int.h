@@ -1,0 +1,179 @@
+/* sim_int.h: the inside of a machine and its event loop, for src/sim only. */
+#ifndef SIM_SIM_INT_H
+#define SIM_SIM_INT_H
+
+#include "base/check.h"
+#include "mmu/mmu_hot.h"
+#include "sim/sim.h"
+
+/* What one instruction of the program cost beyond the fast path. */
+struct site_cost {
+    uint64_t stlb_hits, walks, walk_cycles;
+    uint64_t faults, fault_cycles, l3_misses;
+};
+
+/* How a block ends, read from its last instruction. */
+enum block_end {
+    END_UNKNOWN, /* not decoded yet */
+    END_FALL,    /* the next instruction follows */
+    END_JUMP,    /* direct jump or call: target */
+    END_BRANCH,  /* conditional: target or the next instruction */
+    END_ANY,     /* return, indirect jump or call, system call */
+};
+
+/* What decoding one instruction tells; made only for blocks where it is needed. */
+struct insn_info {
+    uint8_t operand_bytes; /* of one architectural memory access; 255: as many as come */
+    bool memory;           /* always makes at least one access */
+    bool divides;          /* may raise #DE */
+};
+
+/* A translated block: 64 bytes, the first four fields are the hot ones. */
+struct block {
+    uint64_t count;          /* executions */
+    uint64_t first_line;     /* address of the first 64-byte line of its code */
+    uint32_t succ[2];        /* ids of blocks that may follow it, checked before */
+    uint16_t insns;          /* instructions */
+    uint16_t code_bytes;
+    uint8_t lines;           /* 64-byte lines its code touches */
+    uint8_t flags;           /* BLOCK_… */
+    uint8_t end;             /* enum block_end */
+    uint8_t next_succ;       /* which succ to overwrite next */
+    uint64_t pc;
+    const uint8_t *data;     /* instruction lengths, then code; owned */
+    struct site_cost *cost;  /* insns entries, NULL until something cost; owned */
+    struct insn_info *info;  /* insns entries, NULL until decoded; owned */
+};
+#define BLOCK_REP_FIRST 1u /* one instruction, a rep string operation */
+#define BLOCK_REP_LAST  2u /* its last instruction is a rep string operation */
+#define BLOCK_SYSCALL   4u /* its last instruction is syscall */
+#define BLOCK_HANDLER   8u /* starts at the address of a signal handler */
+#define BLOCK_REP       (BLOCK_REP_FIRST | BLOCK_REP_LAST)
+#define BLOCK_NONE      UINT32_MAX
+
+#define CHUNK_LOG2 12
+#define CHUNK      (1u << CHUNK_LOG2)
+
+/* The call a thread is inside of, as far as its records have come. */
+struct pending_call {
+    struct kern_call call;
+    struct kern_iovec *iov; /* grows */
+    uint8_t *bytes;         /* grows */
+    uint32_t iov_cap, bytes_cap;
+    uint64_t sig, handler;  /* of rt_sigaction, sig 0: none */
+    bool open;              /* between EV_SYSCALL and EV_SYSCALL_RET */
+};
+
+struct sim_thread {
+    struct mmu_core *core;
+    unsigned core_id;
+    uint32_t tid;
+    uint32_t epoch;         /* last epoch passed */
+    struct block *block;    /* running now, NULL before the first */
+    uint64_t join;          /* the access word that would continue the last one, ~0: none */
+    uint32_t join_bytes;    /* bytes of the access so far */
+    uint64_t high;          /* bits 48..63 of the next address, valid if has_high */
+    bool has_high;
+    bool rep_goes_on;       /* this block is another iteration of the rep before */
+    uint16_t last_insn;     /* index of the last instruction seen to access memory, 0xffff: none */
+    uint64_t rep_line[2];   /* last line a rep instruction loaded, stored */
+    bool signal_entry;      /* in the first block of a signal handler, its frame not yet placed */
+    vaddr signal_sp[16];    /* frames of handlers running, a ring */
+    unsigned signals;       /* depth */
+    uint64_t insn_ps;       /* virtual picoseconds of one instruction */
+    uint64_t instructions;  /* retired by this thread */
+    uint64_t raw[2];        /* pieces loaded, stored */
+    uint64_t rep_extra;     /* rep iterations not counted as instructions */
+    uint64_t partials;      /* instructions that faulted and were not retired */
+    uint64_t blocked_ns;
+    uint64_t counts[3];     /* EV_COUNTS: instructions, raw loads, raw stores */
+    bool has_counts;
+    uint64_t start[10];     /* EV_START payload until the first block */
+    char path[512];
+    bool starting;
+    struct pending_call pending;
+    struct sim_thread *next; /* list of all threads ever, owned by sim */
+};
+
+/* Cost of the areas, same index as mm's labels. */
+struct area_cost {
+    uint64_t accesses_slow, stlb_hits, walks, walk_cycles, faults, fault_cycles, l3_misses;
+};
+
+struct sim {
+    struct conf conf;
+    struct sim_program program;
+    struct stat_set stats;
+    struct phys *phys;
+    struct cache l3;
+    struct mmu_core *cores;    /* conf.cpu_cores */
+    uint64_t cores_used;       /* bit n: a thread of the program ran on core n */
+    struct arch_outbox outbox;
+    struct mm_sys *mm_sys;
+    struct kern *kern;
+    struct mm *mm;             /* the program's, NULL before it starts */
+    struct kern_copies copies; /* reused for every call */
+    uint64_t step_cost[STEP_NR];
+    uint64_t level_cost[MEM_LEVEL_NR]; /* cycles beyond L1 */
+    struct block **chunks;     /* blocks by id */
+    uint32_t n_chunks, n_blocks;
+    struct sim_thread *threads;
+    uint32_t n_threads;
+    uint64_t handlers[65];     /* handler of each signal, 0 none */
+    struct area_cost *areas;
+    uint32_t areas_cap;
+    vaddr vma_start, vma_end;  /* attribution: the range last looked up … */
+    uint32_t vma_label;        /* … and its label; valid until the space changes */
+    uint32_t pid;
+    char path[512];
+    size_t decoder;            /* capstone handle, 0 until first used */
+};
+
+static inline struct block *sim_block(const struct sim *s, uint32_t id)
+{
+    return &s->chunks[id >> CHUNK_LOG2][id & (CHUNK - 1)];
+}
+
+/* block.c */
+/* block_decode fills info and end; cheap when done before. false if the host has no memory. */
+bool block_decode(struct sim *s, struct block *b);
+const struct insn_info *block_insn(struct sim *s, struct block *b, unsigned insn);
+uint64_t block_insn_pc(const struct block *b, unsigned insn);
+void blocks_close(struct sim *s);
+/* block_edge looks at a step from one block to another that was not seen before: it learns it, or
+ * finds that `from` was left in the middle (fault, self-modifying code) and takes back what did not
+ * run. */
+void block_edge(struct sim *s, struct sim_thread *t, struct block *from, uint32_t to_id);
+/* block_handles returns the signal whose handler starts at pc, or 0. */
+int block_handles(const struct sim *s, uint64_t pc);
+void blocks_mark_handler(struct sim *s, uint64_t pc);
+/* block_cut takes back the instructions of the running block that did not retire, if any. */
+void block_cut(struct sim *s, struct sim_thread *t, bool divide_error);
+
+/* access.c */
+void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigned bytes,
+                     enum access_kind kind, unsigned insn);
+/* sim_copies performs and empties s->copies in kernel mode on the thread's core. */
+void sim_copies(struct sim *s, struct sim_thread *t);
+/* sim_drain does what the outbox says and returns the cycles it cost. */
+uint64_t sim_drain(struct sim *s, struct sim_thread *t);
+
+/* control.c */
+/* sim_sync copies what mm counts for the address space (minor and major faults) to the counters. */
+void sim_sync(struct sim *s);
+/* control_complete returns the words of the record at w if all are there (n available), else 0. */
+size_t control_complete(const uint64_t *w, size_t n);
+/* control_signal_frame performs the kernel's write of a signal frame, seen from the handler's first
+ * access to its stack. */
+void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t addr);
+/* control_word handles one complete control record. Returns false if it is an address-space call
+ * that may not be applied yet. */
+bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool ordered);
+/* control_first_block does the program's exec once its first instruction is known. */
+void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc);
+
+/* attrib.c */
+struct site_cost *attrib_site(struct block *b, unsigned insn);
+struct area_cost *attrib_area(struct sim *s, vaddr a);
+
+#endif
