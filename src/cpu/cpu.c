@@ -29,7 +29,8 @@ static uint64_t lines(const struct conf *c, uint64_t l2, uint64_t l3, uint64_t d
 static uint64_t memory(const struct conf *c, const struct stat_set *s)
 {
     uint64_t loads = lines(c, STAT(s, load_l2_hit), STAT(s, load_l3_hit), STAT(s, load_l3_miss));
-    uint64_t stores = lines(c, STAT(s, store_l2_hit), STAT(s, store_l3_hit), STAT(s, store_l3_miss));
+    uint64_t stores =
+        lines(c, STAT(s, store_l2_hit), STAT(s, store_l3_hit), STAT(s, store_l3_miss));
     uint64_t fetch = lines(c, STAT(s, fetch_l2_hit), STAT(s, fetch_l3_hit), STAT(s, fetch_l3_miss));
 
     return loads * c->cpu_exposed_load / 100 + stores * c->cpu_exposed_store / 100 +
@@ -52,8 +53,8 @@ static uint64_t sum(const struct stat_set *s, enum stat_id first, enum stat_id l
 
 void cpu_cycles(const struct conf *conf, const struct stat_set *s, struct cpu_cycles *ret)
 {
-    uint64_t stlb = STAT(s, dtlb_load_stlb_hit) + STAT(s, dtlb_store_stlb_hit) +
-                    STAT(s, itlb_stlb_hit);
+    uint64_t stlb =
+        STAT(s, dtlb_load_stlb_hit) + STAT(s, dtlb_store_stlb_hit) + STAT(s, itlb_stlb_hit);
     uint64_t walk = STAT(s, dtlb_load_walk_active) + STAT(s, dtlb_store_walk_active) +
                     STAT(s, itlb_walk_active);
 

@@ -14,7 +14,7 @@
 
 #include <signal.h>
 
-#define TRIES 8u
+#define TRIES         8u
 #define FLUSH_CEILING 33u /* pages; more are one full flush (tlb_single_page_flush_ceiling) */
 
 /* -- the outbox -----------------------------------------------------------------------------------*/

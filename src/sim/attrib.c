@@ -78,8 +78,8 @@ static void site_read(const struct block *b, unsigned insn, struct sim_site *x)
 {
     const struct site_cost *c = &b->cost[insn];
 
-    *x = (struct sim_site){block_insn_pc(b, insn), b->count,     c->stlb_hits,    c->walks,
-                           c->walk_cycles,         c->faults,    c->fault_cycles, c->l3_misses};
+    *x = (struct sim_site){block_insn_pc(b, insn), b->count,  c->stlb_hits,    c->walks,
+                           c->walk_cycles,         c->faults, c->fault_cycles, c->l3_misses};
 }
 
 static void site_add(struct sim_site *to, const struct sim_site *x)
@@ -162,9 +162,8 @@ struct sim_area *sim_areas(const struct sim *s, uint32_t *ret_n)
 
     for (uint32_t i = 0; x && i < n_labels; i++) {
         const struct area_cost *c = i < s->areas_cap ? &s->areas[i] : &none;
-        x[n++] = (struct sim_area){&labels[i],     c->accesses_slow, c->stlb_hits,
-                                   c->walks,       c->walk_cycles,   c->faults,
-                                   c->fault_cycles, c->l3_misses};
+        x[n++] = (struct sim_area){&labels[i],     c->accesses_slow, c->stlb_hits,    c->walks,
+                                   c->walk_cycles, c->faults,        c->fault_cycles, c->l3_misses};
     }
     if (x)
         qsort(x, n, sizeof(*x), area_order);

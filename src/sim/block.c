@@ -223,7 +223,7 @@ static unsigned operand_bytes(const cs_insn *i)
     for (unsigned n = 0; n < x->op_count; n++)
         if (x->operands[n].type == X86_OP_MEM)
             return x->operands[n].size && x->operands[n].size < BYTES_ANY ? x->operands[n].size
-                                                                         : BYTES_ANY;
+                                                                          : BYTES_ANY;
     return implicit_bytes(i);
 }
 

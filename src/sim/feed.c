@@ -21,9 +21,9 @@
 
 #define NO_INSN 0xffffu
 #define NO_LINE UINT64_MAX
-#define BATCH   64u  /* words between two decisions to look ahead */
-#define MISSY   12u  /* slow accesses in a batch that make looking ahead worth it */
-#define AHEAD   24u  /* words */
+#define BATCH   64u /* words between two decisions to look ahead */
+#define MISSY   12u /* slow accesses in a batch that make looking ahead worth it */
+#define AHEAD   24u /* words */
 
 /* What the loop counts in registers. */
 struct tally {
@@ -52,9 +52,9 @@ static void tally_add(struct sim *s, struct sim_thread *t, const struct tally *y
 
 /* -- accesses -----------------------------------------------------------------------------------*/
 
-static __attribute__((noinline)) void access_miss(struct sim *s, struct sim_thread *t, uint64_t addr,
-                                                  unsigned bytes, bool store, unsigned insn,
-                                                  struct tally *y)
+static __attribute__((noinline)) void access_miss(struct sim *s, struct sim_thread *t,
+                                                  uint64_t addr, unsigned bytes, bool store,
+                                                  unsigned insn, struct tally *y)
 {
     y->slow++;
     if ((addr & (LINE_SIZE - 1)) + bytes > LINE_SIZE)
@@ -179,7 +179,8 @@ static __attribute__((noinline)) void block_rep(struct sim_thread *t, const stru
     y->instructions--; /* counted with the block; the rep was counted when it began */
 }
 
-static inline void fetch(struct sim *s, struct sim_thread *t, const struct block *b, struct tally *y)
+static inline void fetch(struct sim *s, struct sim_thread *t, const struct block *b,
+                         struct tally *y)
 {
     uint64_t line = b->first_line;
 

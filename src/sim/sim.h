@@ -57,7 +57,7 @@ void sim_order_forced(struct sim *s);
 /* -- reading the result (report) */
 struct sim_site { /* one instruction of the program that cost something */
     uint64_t pc;
-    uint64_t executed;      /* times its block ran */
+    uint64_t executed; /* times its block ran */
     uint64_t stlb_hits, walks, walk_cycles;
     uint64_t faults, fault_cycles, l3_misses;
 };
@@ -71,7 +71,7 @@ struct sim_area { /* one label of the address space */
 struct sim_process {
     uint32_t pid;
     char path[512];
-    struct mm_counters mm;   /* as of its end: peak values are kept */
+    struct mm_counters mm; /* as of its end: peak values are kept */
 };
 
 const struct conf *sim_conf(const struct sim *s);

@@ -30,19 +30,19 @@ struct insn_info {
 
 /* A translated block: 64 bytes, the first four fields are the hot ones. */
 struct block {
-    uint64_t count;          /* executions */
-    uint64_t first_line;     /* address of the first 64-byte line of its code */
-    uint32_t succ[2];        /* ids of blocks that may follow it, checked before */
-    uint16_t insns;          /* instructions */
+    uint64_t count;      /* executions */
+    uint64_t first_line; /* address of the first 64-byte line of its code */
+    uint32_t succ[2];    /* ids of blocks that may follow it, checked before */
+    uint16_t insns;      /* instructions */
     uint16_t code_bytes;
-    uint8_t lines;           /* 64-byte lines its code touches */
-    uint8_t flags;           /* BLOCK_… */
-    uint8_t end;             /* enum block_end */
-    uint8_t next_succ;       /* which succ to overwrite next */
+    uint8_t lines;     /* 64-byte lines its code touches */
+    uint8_t flags;     /* BLOCK_… */
+    uint8_t end;       /* enum block_end */
+    uint8_t next_succ; /* which succ to overwrite next */
     uint64_t pc;
-    const uint8_t *data;     /* instruction lengths, then code; owned */
-    struct site_cost *cost;  /* insns entries, NULL until something cost; owned */
-    struct insn_info *info;  /* insns entries, NULL until decoded; owned */
+    const uint8_t *data;    /* instruction lengths, then code; owned */
+    struct site_cost *cost; /* insns entries, NULL until something cost; owned */
+    struct insn_info *info; /* insns entries, NULL until decoded; owned */
 };
 #define BLOCK_REP_FIRST 1u /* one instruction, a rep string operation */
 #define BLOCK_REP_LAST  2u /* its last instruction is a rep string operation */
@@ -60,35 +60,35 @@ struct pending_call {
     struct kern_iovec *iov; /* grows */
     uint8_t *bytes;         /* grows */
     uint32_t iov_cap, bytes_cap;
-    uint64_t sig, handler;  /* of rt_sigaction, sig 0: none */
-    bool open;              /* between EV_SYSCALL and EV_SYSCALL_RET */
+    uint64_t sig, handler; /* of rt_sigaction, sig 0: none */
+    bool open;             /* between EV_SYSCALL and EV_SYSCALL_RET */
 };
 
 struct sim_thread {
     struct mmu_core *core;
     unsigned core_id;
     uint32_t tid;
-    uint32_t epoch;         /* last epoch passed */
-    struct block *block;    /* running now, NULL before the first */
-    uint64_t join;          /* the access word that would continue the last one, ~0: none */
-    uint32_t join_bytes;    /* bytes of the access so far */
-    uint64_t high;          /* bits 48..63 of the next address, valid if has_high */
+    uint32_t epoch;      /* last epoch passed */
+    struct block *block; /* running now, NULL before the first */
+    uint64_t join;       /* the access word that would continue the last one, ~0: none */
+    uint32_t join_bytes; /* bytes of the access so far */
+    uint64_t high;       /* bits 48..63 of the next address, valid if has_high */
     bool has_high;
-    bool rep_goes_on;       /* this block is another iteration of the rep before */
-    uint16_t last_insn;     /* index of the last instruction seen to access memory, 0xffff: none */
-    uint64_t rep_line[2];   /* last line a rep instruction loaded, stored */
-    bool signal_entry;      /* in the first block of a signal handler, its frame not yet placed */
-    vaddr signal_sp[16];    /* frames of handlers running, a ring */
-    unsigned signals;       /* depth */
-    uint64_t insn_ps;       /* virtual picoseconds of one instruction */
-    uint64_t instructions;  /* retired by this thread */
-    uint64_t raw[2];        /* pieces loaded, stored */
-    uint64_t rep_extra;     /* rep iterations not counted as instructions */
-    uint64_t partials;      /* instructions that faulted and were not retired */
+    bool rep_goes_on;      /* this block is another iteration of the rep before */
+    uint16_t last_insn;    /* index of the last instruction seen to access memory, 0xffff: none */
+    uint64_t rep_line[2];  /* last line a rep instruction loaded, stored */
+    bool signal_entry;     /* in the first block of a signal handler, its frame not yet placed */
+    vaddr signal_sp[16];   /* frames of handlers running, a ring */
+    unsigned signals;      /* depth */
+    uint64_t insn_ps;      /* virtual picoseconds of one instruction */
+    uint64_t instructions; /* retired by this thread */
+    uint64_t raw[2];       /* pieces loaded, stored */
+    uint64_t rep_extra;    /* rep iterations not counted as instructions */
+    uint64_t partials;     /* instructions that faulted and were not retired */
     uint64_t blocked_ns;
-    uint64_t counts[3];     /* EV_COUNTS: instructions, raw loads, raw stores */
+    uint64_t counts[3]; /* EV_COUNTS: instructions, raw loads, raw stores */
     bool has_counts;
-    uint64_t start[10];     /* EV_START payload until the first block */
+    uint64_t start[10]; /* EV_START payload until the first block */
     char path[512];
     bool starting;
     struct pending_call pending;
@@ -106,8 +106,8 @@ struct sim {
     struct stat_set stats;
     struct phys *phys;
     struct cache l3;
-    struct mmu_core *cores;    /* conf.cpu_cores */
-    uint64_t cores_used;       /* bit n: a thread of the program ran on core n */
+    struct mmu_core *cores; /* conf.cpu_cores */
+    uint64_t cores_used;    /* bit n: a thread of the program ran on core n */
     struct arch_outbox outbox;
     struct mm_sys *mm_sys;
     struct kern *kern;
@@ -115,18 +115,18 @@ struct sim {
     struct kern_copies copies; /* reused for every call */
     uint64_t step_cost[STEP_NR];
     uint64_t level_cost[MEM_LEVEL_NR]; /* cycles beyond L1 */
-    struct block **chunks;     /* blocks by id */
+    struct block **chunks;             /* blocks by id */
     uint32_t n_chunks, n_blocks;
     struct sim_thread *threads;
     uint32_t n_threads;
-    uint64_t handlers[65];     /* handler of each signal, 0 none */
+    uint64_t handlers[65]; /* handler of each signal, 0 none */
     struct area_cost *areas;
     uint32_t areas_cap;
-    vaddr vma_start, vma_end;  /* attribution: the range last looked up … */
-    uint32_t vma_label;        /* … and its label; valid until the space changes */
+    vaddr vma_start, vma_end; /* attribution: the range last looked up … */
+    uint32_t vma_label;       /* … and its label; valid until the space changes */
     uint32_t pid;
     char path[512];
-    size_t decoder;            /* capstone handle, 0 until first used */
+    size_t decoder; /* capstone handle, 0 until first used */
 };
 
 static inline struct block *sim_block(const struct sim *s, uint32_t id)
