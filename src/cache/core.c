@@ -1,0 +1,158 @@
+/* core.c: the caches of one core, and the L3 they share.
+ *
+ *                      fills of a line found in     what happens to a line that leaves
+ *             L3 kind   L2   L3         DRAM         L2            L3
+ *             victim    L1   L2 L1      L2 L1        goes to L3    is gone
+ *             inclusive L1   L2 L1      L3 L2 L1     is dropped    leaves every L1 and L2 too
+ *             neither   L1   L2 L1      L3 L2 L1     is dropped    is gone
+ *
+ * L2 neither includes nor excludes L1; a line that leaves L1 is dropped. A line found in L3 stays
+ * there. No dirty state is kept, so there is no write-back traffic.
+ *
+ * Invariants: I3 in cache.h.
+ * Source: Intel 64 and IA-32 Architectures Optimization Reference Manual, "Skylake Server
+ * microarchitecture, non-inclusive last level cache"; AMD Software Optimization Guide for Zen 4,
+ * 2.6.
+ */
+#include "base/check.h"
+#include "cache/cache.h"
+
+#include <errno.h>
+
+/* Lines are below 2^38, and a tag must not wrap. */
+static bool fits(const struct cache *c, uint64_t lines)
+{
+    return lines <= BIT(38) && lines / c->sets < UINT32_MAX - 1;
+}
+
+static bool core_valid(const struct cache_core *c, uint64_t lines)
+{
+    return c->l1i.inverse == 0 && c->l1d.inverse == 0 && fits(&c->l1i, lines) &&
+           fits(&c->l1d, lines) && fits(&c->l2, lines) && fits(c->l3, lines);
+}
+
+static int open_all(struct cache_core *c, const struct conf *conf)
+{
+    int e = cache_open(&c->l1i, conf->l1i_size, (unsigned)conf->l1i_ways,
+                       (enum conf_cache_policy)conf->l1i_policy, conf->seed + 1);
+    if (e == 0)
+        e = cache_open(&c->l1d, conf->l1d_size, (unsigned)conf->l1d_ways,
+                       (enum conf_cache_policy)conf->l1d_policy, conf->seed + 2);
+    if (e == 0)
+        e = cache_open(&c->l2, conf->l2_size, (unsigned)conf->l2_ways,
+                       (enum conf_cache_policy)conf->l2_policy, conf->seed + 3);
+    return e;
+}
+
+int cache_core_open(struct cache_core *c, const struct conf *conf, struct cache *l3,
+                    struct cache_core *peer)
+{
+    *c = (struct cache_core){.l3 = l3, .l3_kind = (unsigned)conf->l3_kind};
+    c->next = c;
+    int e = open_all(c, conf);
+    if (e == 0 && !core_valid(c, conf->phys_size / LINE_SIZE))
+        e = -EINVAL;
+    if (e != 0) {
+        cache_core_close(c);
+        return e;
+    }
+    if (peer != NULL) {
+        c->next = peer->next;
+        peer->next = c;
+    }
+    return 0;
+}
+
+void cache_core_close(struct cache_core *c)
+{
+    if (c->next != NULL) {
+        struct cache_core *before = c->next;
+        while (before->next != c)
+            before = before->next;
+        before->next = c->next;
+    }
+    cache_close(&c->l1i);
+    cache_close(&c->l1d);
+    cache_close(&c->l2);
+    c->next = NULL;
+}
+
+static void drop_everywhere(struct cache_core *c, uint64_t line)
+{
+    struct cache_core *core = c;
+    do {
+        cache_drop(&core->l1i, line);
+        cache_drop(&core->l1d, line);
+        cache_drop(&core->l2, line);
+        core = core->next;
+    } while (core != c);
+}
+
+static void fill_l3(struct cache_core *c, uint64_t line)
+{
+    uint64_t evicted = cache_fill(c->l3, line);
+    if (c->l3_kind == L3_INCLUSIVE && evicted != UINT64_MAX)
+        drop_everywhere(c, evicted);
+}
+
+static void fill_l2(struct cache_core *c, uint64_t line)
+{
+    uint64_t evicted = cache_fill(&c->l2, line);
+    if (c->l3_kind == L3_VICTIM && evicted != UINT64_MAX && !cache_lookup(c->l3, evicted))
+        cache_fill(c->l3, evicted);
+}
+
+/* below_l1 serves a line that missed in L1: it is in L2 afterwards. */
+static enum mem_level below_l1(struct cache_core *c, uint64_t line)
+{
+    if (cache_lookup(&c->l2, line))
+        return MEM_L2;
+    bool in_l3 = cache_lookup(c->l3, line);
+    if (!in_l3 && c->l3_kind != L3_VICTIM)
+        fill_l3(c, line);
+    fill_l2(c, line);
+    return in_l3 ? MEM_L3 : MEM_DRAM;
+}
+
+enum mem_level cache_data(struct cache_core *c, uint64_t line)
+{
+    if (cache_lookup(&c->l1d, line))
+        return MEM_L1;
+    enum mem_level level = below_l1(c, line);
+    cache_fill(&c->l1d, line);
+    return level;
+}
+
+enum mem_level cache_fetch(struct cache_core *c, uint64_t line)
+{
+    if (cache_lookup(&c->l1i, line))
+        return MEM_L1;
+    enum mem_level level = below_l1(c, line);
+    cache_fill(&c->l1i, line);
+    return level;
+}
+
+/* included says whether every line of a cache is in the L3. */
+static bool included(const struct cache *c, const struct cache *l3)
+{
+    for (uint32_t set = 0; set < c->sets; set++)
+        for (uint32_t w = 0; w < c->ways; w++) {
+            uint32_t tag = c->tags[(size_t)set * c->stride + w];
+            if (tag != 0 && !cache_holds(l3, (uint64_t)(tag - 1) * c->sets + set))
+                return false;
+        }
+    return true;
+}
+
+int cache_core_audit(const struct cache_core *c)
+{
+    const struct cache *all[] = {&c->l1i, &c->l1d, &c->l2, c->l3};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        int broken = cache_audit(all[i]);
+        if (broken != 0)
+            return broken;
+        if (c->l3_kind == L3_INCLUSIVE && !included(all[i], c->l3))
+            return 3;
+    }
+    return 0;
+}
