@@ -23,11 +23,12 @@
 
 enum access_kind { ACCESS_LOAD, ACCESS_STORE, ACCESS_FETCH };
 
-/* What one access that left the fast path met; for attribution and time. */
+/* What one access that left the fast path met; for attribution and time. Filled also when the
+ * access faulted. */
 struct mmu_event {
-    uint8_t tlb;          /* enum tlb_outcome */
-    uint8_t level;        /* enum mem_level of the (slowest) line of the access */
-    uint8_t lines;        /* lines touched: 1, 2 when split */
+    uint8_t tlb;          /* enum tlb_outcome, of the page that fared worse */
+    uint8_t level;        /* enum mem_level of the slowest line of the access */
+    uint8_t lines;        /* lines touched: 1, 2 when split, more for operands above 64 bytes */
     uint8_t walks;        /* walks made, 0..2 */
     uint32_t walk_cycles; /* cycles of those walks, not yet scaled by exposure */
 };
@@ -35,9 +36,11 @@ enum tlb_outcome { TLB_L1_HIT, TLB_L2_HIT, TLB_WALK };
 
 struct mmu_core;
 
-/* A core belongs to one machine: it reads page tables from phys, counts in stats. 0 or -ENOMEM. */
-int mmu_core_open(struct mmu_core *c, const struct conf *conf, struct phys *phys,
-                  struct cache *l3, struct mmu_core *all, unsigned n, struct stat_set *stats);
+/* A core belongs to one machine: it reads page tables from phys, counts in stats. `all` is the
+ * machine's array of n cores: open them in order, never move them, share one l3. 0, -ENOMEM, or
+ * -EINVAL for a shape no array can have (conf_check refuses those). */
+int mmu_core_open(struct mmu_core *c, const struct conf *conf, struct phys *phys, struct cache *l3,
+                  struct mmu_core *all, unsigned n, struct stat_set *stats);
 void mmu_core_close(struct mmu_core *c);
 
 /* mmu_load_cr3 switches the address space: root table, PCID; no_flush is CR3 bit 63. */
@@ -48,11 +51,11 @@ void mmu_invlpg(struct mmu_core *c, vaddr a);
 void mmu_invpcid(struct mmu_core *c, unsigned type, unsigned pcid, vaddr a);
 void mmu_toggle_pge(struct mmu_core *c); /* CR4.PGE written: everything goes, globals included */
 
-/* mmu_access does one load, store or fetch of `bytes` bytes in full: TLBs, walk, caches, split over
- * lines and pages; `user` false is a kernel copy (AC set). Returns 0, or 1 if it faulted: then
- * *ret_fault says how, no cache line of the faulting page was touched, and the caller repeats the
- * access after the kernel's answer. Counters of a repeated access are counted once: translation
- * events as they happen, loads/stores by the caller. */
+/* mmu_access does one load, store or fetch of 1 to 4096 bytes in full: TLBs, walk, caches, split
+ * over lines and pages; `user` false is a kernel copy (AC set). Returns 0, or 1 if it faulted: then
+ * *ret_fault says how, no cache line of the access was touched, and the caller repeats it after the
+ * kernel's answer. So lines count once, translation events as they happen; loads, stores, split
+ * loads and split stores are counted by the caller (ret_event->lines > 1). */
 int mmu_access(struct mmu_core *c, vaddr a, unsigned bytes, enum access_kind kind, bool user,
                struct mmu_event *ret_event, struct arch_fault *ret_fault);
 
@@ -60,7 +63,8 @@ int mmu_access(struct mmu_core *c, vaddr a, unsigned bytes, enum access_kind kin
  * returns the cycles it took beyond L1 hits. */
 uint64_t mmu_kernel(struct mmu_core *c, paddr a, uint64_t bytes, bool store);
 
-/* Counters for the fast path: sim adds them up (see mmu_hot.h). */
+/* mmu_audit compares all a core holds with itself and the page tables, when no flush is under way.
+ * Returns 0, 1 or 2 as I1 and I2, 5 if a TLB array or walk cache is broken inside, 6 if a cache is. */
 int mmu_audit(struct mmu_core *c);
 
 #endif

@@ -1,0 +1,190 @@
+/* access.c: one access in full.
+ *
+ *   first-level group ─ hit, rights ──────────────────────────────► lines through L1, L2, L3, DRAM
+ *     │ miss            └ right missing: drop the entry here and in the second level, walk
+ *   second-level group ─ hit, rights ─► refill the first level ───►
+ *     │ miss            └ right missing: the same
+ *   walk ─► fill both levels ─────────────────────────────────────►
+ *        └► fault: drop the page from all arrays
+ *
+ * All pages of an access are translated before its first line is touched, so a repeated access
+ * counts its lines once.
+ *
+ * Invariants: I1-I4 in mmu.h.
+ * Source: Intel SDM vol. 3A, 4.10.2 (lookup), 4.10.4.3 (an entry with too few rights need not have
+ * been invalidated by software: the processor walks before it faults), 4.8 (D).
+ */
+#include "base/check.h"
+#include "mmu/mmu_int.h"
+
+/* The counters of translation by access kind. */
+static const struct kind_stats {
+    enum stat_id stlb_hit, walk, walk_active, walk_size[SIZE_NR];
+} kind_stats[] = {
+    [ACCESS_LOAD] = {STAT_dtlb_load_stlb_hit,
+                     STAT_dtlb_load_walk,
+                     STAT_dtlb_load_walk_active,
+                     {STAT_dtlb_load_walk_4k, STAT_dtlb_load_walk_2m, STAT_dtlb_load_walk_1g}},
+    [ACCESS_STORE] = {STAT_dtlb_store_stlb_hit,
+                      STAT_dtlb_store_walk,
+                      STAT_dtlb_store_walk_active,
+                      {STAT_dtlb_store_walk_4k, STAT_dtlb_store_walk_2m, STAT_dtlb_store_walk_1g}},
+    [ACCESS_FETCH] = {STAT_itlb_stlb_hit,
+                      STAT_itlb_walk,
+                      STAT_itlb_walk_active,
+                      {STAT_itlb_walk_4k, STAT_itlb_walk_2m, STAT_itlb_walk_1g}},
+};
+
+/* The counters of lines by who touched them, then by level. */
+static const enum stat_id line_stats[][MEM_LEVEL_NR] = {
+    [ACCESS_LOAD] = {STAT_load_l1_hit, STAT_load_l2_hit, STAT_load_l3_hit, STAT_load_l3_miss},
+    [ACCESS_STORE] = {STAT_store_l1_hit, STAT_store_l2_hit, STAT_store_l3_hit, STAT_store_l3_miss},
+    [ACCESS_FETCH] = {STAT_fetch_l1_hit, STAT_fetch_l2_hit, STAT_fetch_l3_hit, STAT_fetch_l3_miss},
+};
+static const enum stat_id copy_stats[] = {STAT_uaccess_l1_hit, STAT_uaccess_l2_hit,
+                                          STAT_uaccess_l3_hit, STAT_uaccess_l3_miss};
+static const enum stat_id kernel_stats[] = {STAT_kernel_l1_hit, STAT_kernel_l2_hit,
+                                            STAT_kernel_l3_hit, STAT_kernel_l3_miss};
+
+/* An access under way. */
+struct access {
+    enum access_kind kind;
+    bool user;
+    struct mmu_event *event;
+    struct arch_fault *fault;
+};
+
+static uint64_t physical(uint64_t val, uint64_t addr, enum page_size size)
+{
+    return (val & PTE_ADDR_MASK) | (addr & (BIT(page_size_shift(size)) - 1));
+}
+
+static int faulted(struct mmu_core *c, const struct access *x, vaddr a, uint32_t code)
+{
+    STAT(c->stats, walk_fault)++;
+    mmu_drop_page(c, a.v, c->pcid, true);
+    *x->fault = (struct arch_fault){.cr2 = a, .code = code};
+    return 1;
+}
+
+/* walk_slow walks and fills both levels. `dirty_assist`: the entry was there but for its D bit. */
+static int walk_slow(struct mmu_core *c, const struct access *x, vaddr a, bool dirty_assist,
+                     uint64_t *ret_paddr)
+{
+    const struct kind_stats *k = &kind_stats[x->kind];
+    struct walk_result w;
+    uint32_t code;
+    int e = walk_page(c, a, x->kind, x->user, &w, &code);
+    c->stats->v[k->walk_active] += w.cycles;
+    x->event->tlb = TLB_WALK;
+    x->event->walks++;
+    x->event->walk_cycles += w.cycles;
+    if (e != 0)
+        return faulted(c, x, a, code);
+    if (dirty_assist) {
+        STAT(c->stats, walk_dirty_assist)++;
+    } else {
+        c->stats->v[k->walk]++;
+        c->stats->v[k->walk_size[w.size]]++;
+    }
+    group_fill(&c->second, a.v, w.size, c->pcid, w.val);
+    group_fill(c->first[x->kind], a.v, w.size, c->pcid, w.val);
+    *ret_paddr = physical(w.val, a.v, w.size);
+    return 0;
+}
+
+/* weak_slow: an entry of `val` was found that lacks a right. */
+static int weak_slow(struct mmu_core *c, const struct access *x, vaddr a, uint64_t val,
+                     uint64_t *ret_paddr)
+{
+    bool dirty_assist = tlb_permits(val | PTE_D, x->kind, x->user);
+    group_erase(c->first[x->kind], a.v, c->pcid);
+    group_erase(&c->second, a.v, c->pcid);
+    return walk_slow(c, x, a, dirty_assist, ret_paddr);
+}
+
+static int translate_miss(struct mmu_core *c, const struct access *x, vaddr a, uint64_t *ret_paddr)
+{
+    struct tlb_place p = group_find(&c->second, a.v, c->pcid);
+    if (p.tlb == NULL)
+        return walk_slow(c, x, a, false, ret_paddr);
+    uint64_t val = p.tlb->vals[p.slot];
+    bool ok = tlb_permits(val, x->kind, x->user);
+    if (ok || tlb_permits(val | PTE_D, x->kind, x->user))
+        c->stats->v[kind_stats[x->kind].stlb_hit]++;
+    if (!ok)
+        return weak_slow(c, x, a, val, ret_paddr);
+    enum page_size size = tlb_tag_size(p.tlb->tags[p.slot]);
+    tlb_touch(p.tlb, p.slot);
+    group_fill(c->first[x->kind], a.v, size, c->pcid, val);
+    if (x->event->tlb < TLB_L2_HIT)
+        x->event->tlb = TLB_L2_HIT;
+    *ret_paddr = physical(val, a.v, size);
+    return 0;
+}
+
+static int translate(struct mmu_core *c, const struct access *x, vaddr a, uint64_t *ret_paddr)
+{
+    if (unlikely(!vaddr_canonical(a, c->levels))) {
+        *x->fault = (struct arch_fault){.cr2 = a, .noncanonical = true};
+        return 1;
+    }
+    struct tlb_place p = group_find(c->first[x->kind], a.v, c->pcid);
+    if (p.tlb == NULL)
+        return translate_miss(c, x, a, ret_paddr);
+    uint64_t val = p.tlb->vals[p.slot];
+    if (unlikely(!tlb_permits(val, x->kind, x->user)))
+        return weak_slow(c, x, a, val, ret_paddr);
+    tlb_touch(p.tlb, p.slot);
+    *ret_paddr = physical(val, a.v, tlb_tag_size(p.tlb->tags[p.slot]));
+    return 0;
+}
+
+/* touch serves the lines of [start, start + bytes). */
+static void touch(struct mmu_core *c, const struct access *x, uint64_t start, uint64_t bytes)
+{
+    const enum stat_id *stats = x->user ? line_stats[x->kind] : copy_stats;
+    uint64_t last = (start + bytes - 1) >> LINE_SHIFT;
+    for (uint64_t line = start >> LINE_SHIFT; line <= last; line++) {
+        enum mem_level level =
+            x->kind == ACCESS_FETCH ? cache_fetch(&c->caches, line) : cache_data(&c->caches, line);
+        c->stats->v[stats[level]]++;
+        STAT(c->stats, uaccess_lines) += !x->user;
+        x->event->lines++;
+        if (level > x->event->level)
+            x->event->level = (uint8_t)level;
+    }
+}
+
+int mmu_access(struct mmu_core *c, vaddr a, unsigned bytes, enum access_kind kind, bool user,
+               struct mmu_event *ret_event, struct arch_fault *ret_fault)
+{
+    ASSERT(bytes > 0 && bytes <= PAGE_SIZE);
+    *ret_event = (struct mmu_event){0};
+    struct access x = {kind, user, ret_event, ret_fault};
+    uint64_t here = min_u64(bytes, PAGE_SIZE - (a.v & (PAGE_SIZE - 1)));
+    uint64_t first, second = 0;
+    if (translate(c, &x, a, &first) != 0)
+        return 1;
+    if (unlikely(here < bytes) && translate(c, &x, va(a.v + here), &second) != 0)
+        return 1;
+    touch(c, &x, first, here);
+    if (unlikely(here < bytes))
+        touch(c, &x, second, bytes - here);
+    return 0;
+}
+
+uint64_t mmu_kernel(struct mmu_core *c, paddr a, uint64_t bytes, bool store)
+{
+    (void)store; /* caches allocate on writes and keep no dirty state */
+    uint64_t cycles = 0;
+    if (bytes == 0)
+        return 0;
+    uint64_t last = (a.v + bytes - 1) >> LINE_SHIFT;
+    for (uint64_t line = a.v >> LINE_SHIFT; line <= last; line++) {
+        enum mem_level level = cache_data(&c->caches, line);
+        c->stats->v[kernel_stats[level]]++;
+        cycles += c->latency[level] - c->latency[MEM_L1];
+    }
+    return cycles;
+}

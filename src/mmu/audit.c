@@ -1,0 +1,80 @@
+/* audit.c: looks at everything a core holds and compares it with the page tables.
+ *
+ * Only entries of the current PCID and global ones can be compared: the core does not know the
+ * tables of the others. Call it when no flush is under way.
+ */
+#include "mmu/mmu_int.h"
+
+/* What the tables say of one address, without touching them. */
+struct truth {
+    bool mapped;
+    unsigned level;  /* of the leaf */
+    uint64_t frame;  /* physical address of the page */
+    uint64_t rights; /* W, U, NX of all levels; D of the leaf */
+};
+
+static struct truth look(const struct mmu_core *c, uint64_t addr)
+{
+    struct truth t = {.rights = PTE_RW | PTE_US};
+    pfn table = c->root;
+    for (unsigned level = c->levels; level-- > 0;) {
+        pte e = phys_table(c->phys, table)[pt_index(va(addr), level)];
+        if (!pte_present(e))
+            return t;
+        t.rights = (t.rights & e.v & (PTE_RW | PTE_US)) | ((t.rights | e.v) & PTE_NX);
+        table = pte_pfn(e);
+        if (pte_is_leaf(e, level)) {
+            t.mapped = true;
+            t.level = level;
+            t.frame = pfn_paddr(pte_leaf_pfn(e, level)).v;
+            t.rights |= e.v & PTE_D;
+            return t;
+        }
+    }
+    return t;
+}
+
+/* entry_audit: 1 if the entry maps otherwise than the tables or has rights they lack, 2 if it has D
+ * and the tables have not. */
+static int entry_audit(const struct mmu_core *c, uint64_t tag, uint64_t val)
+{
+    uint64_t addr = (uint64_t)((int64_t)(tag & TLB_PAGE_MASK) >> 4);
+    struct truth t = look(c, addr);
+    if (!t.mapped || t.level != (unsigned)VAL_PAGE(val))
+        return 1;
+    if (t.frame + (addr & (BIT(pt_level_shift(t.level)) - 1)) != (val & PTE_ADDR_MASK))
+        return 1;
+    if ((val & ~t.rights & (PTE_RW | PTE_US)) != 0 || (t.rights & ~val & PTE_NX) != 0)
+        return 1;
+    return (val & ~t.rights & PTE_D) != 0 ? 2 : 0;
+}
+
+static int entries_audit(const struct mmu_core *c, const struct tlb *t)
+{
+    uint64_t mine = (uint64_t)c->pcid << TLB_PCID_SHIFT;
+    uint32_t slots = t->sizes != 0 ? t->sets << t->stride_shift : 0;
+    for (uint32_t s = 0; s < slots; s++) {
+        uint64_t tag = t->tags[s];
+        if (tag == 0 || (!(tag & TLB_GLOBAL) && (tag & TLB_PCID_MASK) != mine))
+            continue;
+        int broken = entry_audit(c, tag, t->vals[s]);
+        if (broken != 0)
+            return broken;
+    }
+    return 0;
+}
+
+int mmu_audit(struct mmu_core *c)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(c->all); i++) {
+        if (tlb_audit(c->all[i]) != 0)
+            return 5;
+        int broken = pfn_is_none(c->root) ? 0 : entries_audit(c, c->all[i]);
+        if (broken != 0)
+            return broken;
+    }
+    for (unsigned level = 1; level < c->levels; level++)
+        if (tlb_audit(&c->walk[level]) != 0)
+            return 5;
+    return cache_core_audit(&c->caches) != 0 ? 6 : 0;
+}

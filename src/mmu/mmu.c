@@ -1,0 +1,199 @@
+/* mmu.c: a core from its options; address-space switches and invalidations; the audit.
+ *
+ *                            TLB entries dropped                    walk-cache entries dropped
+ *   INVLPG a                 of a: current PCID and global          all of the current PCID
+ *   MOV CR3, bit 63 clear    of the new PCID, not global            of the new PCID
+ *   MOV CR3, bit 63 set      none                                   none
+ *   INVPCID 0 (pcid, a)      of a under pcid, not global            those a uses under pcid
+ *   INVPCID 1 (pcid)         of pcid, not global                    of pcid
+ *   INVPCID 2 / 3            all / all but global                   all
+ *   CR4.PGE written          all                                    all
+ *   page fault at a          of a: current PCID and global          those a uses, current PCID
+ *
+ * Without PCIDs everything runs under PCID 0 and CR3's bit 63 means nothing.
+ * Source: Intel SDM vol. 3A, 4.10.4.1; vol. 2A, INVPCID.
+ */
+#include "base/check.h"
+#include "mmu/mmu_int.h"
+
+#include <errno.h>
+
+/* open_tlbs opens the eight arrays; each random policy gets its own seed. */
+static int open_tlbs(struct mmu_core *c, const struct conf *f)
+{
+#define ROW(id)                                                                                    \
+    {                                                                                              \
+        &c->id, f->tlb_##id##_entries, f->tlb_##id##_ways, f->tlb_##id##_sizes,                    \
+            f->tlb_##id##_index, f->tlb_##id##_policy                                              \
+    }
+    const struct {
+        struct tlb *t;
+        uint64_t entries, ways, sizes, index, policy;
+    } row[] = {ROW(i), ROW(i2), ROW(d), ROW(d2), ROW(d3), ROW(s), ROW(l2), ROW(l2b)};
+#undef ROW
+    for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
+        c->all[i] = row[i].t;
+        int e = tlb_open(row[i].t, row[i].entries, row[i].ways, (unsigned)row[i].sizes,
+                         (enum conf_index)row[i].index, (enum repl_policy)row[i].policy,
+                         f->seed + 16 + i);
+        if (e != 0)
+            return e;
+    }
+    return 0;
+}
+
+static int open_walk_caches(struct mmu_core *c, const struct conf *f)
+{
+    const uint64_t entries[PT_LEVELS_MAX] = {0, f->pwc_pde, f->pwc_pdpte, f->pwc_pml4e,
+                                             f->mmu_levels == 5 ? f->pwc_pml5e : 0};
+    for (unsigned level = 1; level < PT_LEVELS_MAX; level++) {
+        int e = tlb_open(&c->walk[level], entries[level], entries[level], TLB_SIZES_4K,
+                         INDEX_LINEAR, REPL_LRU, 0);
+        if (e != 0)
+            return e;
+    }
+    return 0;
+}
+
+/* view_of makes the fast path's view: the first array that takes 4 KiB pages, else tlb.s if it
+ * does not exist (an array that holds nothing). */
+static struct tlb_view view_of(const struct tlb_group *g, const struct tlb *none)
+{
+    const struct tlb *t = none;
+    for (unsigned i = g->n; i-- > 0;)
+        if (g->array[i]->sizes & TLB_SIZES_4K)
+            t = g->array[i];
+    return (struct tlb_view){t->mru, t->set_mask, t->fold};
+}
+
+static void wire(struct mmu_core *c)
+{
+    group_add(&c->fetch, &c->i);
+    group_add(&c->fetch, &c->i2);
+    group_add(&c->load, &c->d);
+    group_add(&c->load, &c->d2);
+    group_add(&c->load, &c->d3);
+    group_add(&c->store, &c->s);
+    group_add(&c->second, &c->l2);
+    group_add(&c->second, &c->l2b);
+    c->first[ACCESS_LOAD] = &c->load;
+    c->first[ACCESS_STORE] = c->s.sizes != 0 ? &c->store : &c->load;
+    c->first[ACCESS_FETCH] = &c->fetch;
+    for (unsigned k = 0; k < ARRAY_LEN(c->view); k++)
+        c->view[k] = view_of(c->first[k], &c->walk[0]);
+}
+
+static void set_context(struct mmu_core *c, pfn root, unsigned pcid)
+{
+    c->root = root;
+    c->pcid = pcid;
+    c->context = tlb_tag(0, SIZE_4K, pcid, false);
+}
+
+static void set_options(struct mmu_core *c, const struct conf *f)
+{
+    c->levels = (unsigned)f->mmu_levels;
+    c->phys_bits = (unsigned)f->phys_bits;
+    c->pcid_on = f->mmu_pcid != 0;
+    c->gib_pages = f->mmu_1g != 0;
+    c->walk_cycles = (uint32_t)f->mmu_walk_cycles;
+    c->latency[MEM_L1] = (uint32_t)f->l1d_latency;
+    c->latency[MEM_L2] = (uint32_t)f->l2_latency;
+    c->latency[MEM_L3] = (uint32_t)f->l3_latency;
+    c->latency[MEM_DRAM] = (uint32_t)f->dram_latency;
+}
+
+int mmu_core_open(struct mmu_core *c, const struct conf *conf, struct phys *phys, struct cache *l3,
+                  struct mmu_core *all, unsigned n, struct stat_set *stats)
+{
+    *c = (struct mmu_core){.phys = phys, .stats = stats};
+    ASSERT(n == 0 || (c >= all && c < all + n));
+    set_options(c, conf);
+    set_context(c, PFN_NONE, 0);
+    int e = cache_core_open(&c->caches, conf, l3, n == 0 || c == all ? NULL : &all[0].caches);
+    if (e == 0)
+        e = open_tlbs(c, conf);
+    if (e == 0)
+        e = tlb_open(&c->walk[0], 0, 0, 0, INDEX_LINEAR, REPL_LRU, 0);
+    if (e == 0)
+        e = open_walk_caches(c, conf);
+    if (e != 0) {
+        mmu_core_close(c);
+        return e;
+    }
+    wire(c);
+    return 0;
+}
+
+void mmu_core_close(struct mmu_core *c)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(c->all); i++)
+        if (c->all[i] != NULL)
+            tlb_close(c->all[i]);
+    for (unsigned level = 0; level < PT_LEVELS_MAX; level++)
+        tlb_close(&c->walk[level]);
+    cache_core_close(&c->caches);
+}
+
+void mmu_drop_page(struct mmu_core *c, uint64_t addr, unsigned pcid, bool globals)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(c->all); i++)
+        tlb_drop_page(c->all[i], addr, pcid, globals);
+}
+
+void mmu_drop_walk(struct mmu_core *c, uint64_t addr, unsigned pcid)
+{
+    for (unsigned level = 1; level < c->levels; level++) {
+        struct tlb *t = &c->walk[level];
+        uint32_t slot = tlb_find(t, align_down(addr, BIT(pt_level_shift(level))), SIZE_4K, pcid);
+        if (slot != TLB_NONE)
+            tlb_erase(t, slot);
+    }
+}
+
+static void flush_walk_caches(struct mmu_core *c, unsigned pcid)
+{
+    for (unsigned level = 1; level < c->levels; level++)
+        tlb_flush(&c->walk[level], pcid, false);
+}
+
+static void flush(struct mmu_core *c, unsigned pcid, bool globals)
+{
+    STAT(c->stats, tlb_flush_full)++;
+    for (unsigned i = 0; i < ARRAY_LEN(c->all); i++)
+        tlb_flush(c->all[i], pcid, globals);
+    flush_walk_caches(c, pcid);
+}
+
+void mmu_load_cr3(struct mmu_core *c, pfn root, unsigned pcid, bool no_flush)
+{
+    ASSERT(pcid < 4096);
+    set_context(c, root, c->pcid_on ? pcid : 0);
+    if (!no_flush || !c->pcid_on)
+        flush(c, c->pcid, false);
+}
+
+void mmu_invlpg(struct mmu_core *c, vaddr a)
+{
+    STAT(c->stats, tlb_flush_page)++;
+    mmu_drop_page(c, a.v, c->pcid, true);
+    flush_walk_caches(c, c->pcid);
+}
+
+void mmu_invpcid(struct mmu_core *c, unsigned type, unsigned pcid, vaddr a)
+{
+    ASSERT(type <= 3 && pcid < 4096);
+    pcid = c->pcid_on ? pcid : 0;
+    if (type == 0) {
+        STAT(c->stats, tlb_flush_page)++;
+        mmu_drop_page(c, a.v, pcid, false);
+        mmu_drop_walk(c, a.v, pcid);
+        return;
+    }
+    flush(c, type == 1 ? pcid : TLB_ALL_PCIDS, type == 2);
+}
+
+void mmu_toggle_pge(struct mmu_core *c)
+{
+    flush(c, TLB_ALL_PCIDS, true);
+}

@@ -1,0 +1,114 @@
+/* mmu_hot.h: the inside of a core, and the inline path of an access that meets only most-recent
+ * ways. Included by sim and mmu only.
+ *
+ *   addr ─► mru of the first-level TLB's set: same tag? rights? ─► physical line ─► mru of L1's set
+ *
+ * A hit on most-recent ways changes no replacement state, so the path stores nothing and is exact:
+ * mmu_access would count the same. On true the CALLER counts the line: load_l1_hit, store_l1_hit or
+ * fetch_l1_hit. On false nothing happened: call mmu_access.
+ */
+#ifndef MMU_MMU_HOT_H
+#define MMU_MMU_HOT_H
+
+#include "mmu/mmu.h"
+#include "mmu/tlb.h"
+
+/* The TLB arrays that serve one kind of access, or the second level. */
+struct tlb_group {
+    struct tlb *array[3]; /* in the order of their options */
+    unsigned n;           /* arrays that exist */
+    unsigned sizes;       /* page sizes any of them takes: mask of 1 << enum page_size */
+    uint32_t turn;        /* counts the fills that found every array full, to alternate */
+};
+
+/* What the fast path needs of a first-level array. */
+struct tlb_view {
+    const struct tlb_entry *mru; /* of the first array that takes 4 KiB pages */
+    uint64_t set_mask;
+    unsigned fold; /* see struct tlb */
+};
+
+/* Host-side only: where the page table of a 2 MiB region was when it was walked last. May be stale
+ * (tables stay mapped as long as phys): used for prefetch hints, never for results. */
+struct walk_hint {
+    uint64_t region; /* address >> 21 */
+    const pte *table;
+};
+#define WALK_HINTS 1024u
+
+struct mmu_core {
+    struct tlb_view view[3];  /* by enum access_kind */
+    uint64_t context;         /* low bits of a 4 KiB tag under the current PCID */
+    struct cache_core caches; /* L1I, L1D, L2 of this core, and the shared L3 */
+
+    pfn root;                       /* CR3: table of the highest level */
+    unsigned pcid;                  /* CR3: context of the tags; 0 when PCIDs are off */
+    unsigned levels, phys_bits;     /* mmu.levels, phys.bits */
+    bool pcid_on, gib_pages;        /* mmu.pcid, mmu.1g */
+    uint32_t latency[MEM_LEVEL_NR]; /* cycles, by enum mem_level */
+    uint32_t walk_cycles;           /* mmu.walk_cycles */
+    struct phys *phys;              /* holds the page tables; the machine's */
+    struct stat_set *stats;         /* the machine's */
+
+    struct tlb i, i2, d, d2, d3, s, l2, l2b; /* arrays as their options tlb.… */
+    struct tlb *all[8];                      /* those */
+    struct tlb_group fetch, load, store;     /* first level; store is unused without tlb.s */
+    struct tlb_group *first[3];              /* by enum access_kind */
+    struct tlb_group second;                 /* l2, l2b */
+    struct tlb walk[PT_LEVELS_MAX];          /* walk caches by level of their entries; [0] unused */
+    struct walk_hint hint[WALK_HINTS];
+};
+
+/* Bits of a TLB value an access needs set (need) and clear (forbid): SDM vol. 3A, 4.6, with CR0.WP,
+ * SMEP, NXE set and, for the kernel, EFLAGS.AC set. Indexed by access kind and user. */
+struct tlb_rights {
+    uint64_t need, forbid;
+};
+extern const struct tlb_rights tlb_rights[3][2];
+
+/* mmu_hit_mru returns true if the most-recent ways of the TLB set and of the cache set serve one
+ * line for the user. addr must be sign-extended from bit 56 or lower. Three loads, no store. */
+static inline bool mmu_hit_mru(const struct mmu_core *c, uint64_t addr, enum access_kind kind,
+                               const struct cache *l1, uint64_t need, uint64_t forbid)
+{
+    const struct tlb_view *t = &c->view[kind];
+    uint64_t page = addr >> PAGE_SHIFT;
+    const struct tlb_entry *e = &t->mru[(page ^ page >> t->fold) & t->set_mask];
+    if (unlikely(e->tag != ((addr << 4 & TLB_PAGE_MASK) | c->context)) ||
+        unlikely((e->val & (need | forbid)) != need))
+        return false;
+    uint64_t line = (e->val & PTE_ADDR_MASK) >> LINE_SHIFT | (addr & (PAGE_SIZE - 1)) >> LINE_SHIFT;
+    return cache_hit_mru(l1, line);
+}
+
+/* mmu_data_hit: true if a user load or store within one line meets only most-recent ways. A page
+ * that is global or larger than 4 KiB takes mmu_access. */
+static inline bool mmu_data_hit(const struct mmu_core *c, uint64_t addr, unsigned bytes, bool store)
+{
+    if (unlikely((addr & (LINE_SIZE - 1)) + bytes > LINE_SIZE))
+        return false;
+    if (store)
+        return mmu_hit_mru(c, addr, ACCESS_STORE, &c->caches.l1d, PTE_US | PTE_RW | PTE_D, 0);
+    return mmu_hit_mru(c, addr, ACCESS_LOAD, &c->caches.l1d, PTE_US, 0);
+}
+
+/* mmu_fetch_hit: the same for the instruction line at line_addr. */
+static inline bool mmu_fetch_hit(const struct mmu_core *c, uint64_t line_addr)
+{
+    return mmu_hit_mru(c, line_addr, ACCESS_FETCH, &c->caches.l1i, PTE_US, PTE_NX);
+}
+
+/* mmu_prefetch asks the host for what a data access later in the batch will read: the tags of its
+ * line in L2 and L3, and of the line of its page-table entry. No effect on the model. */
+static inline void mmu_prefetch(const struct mmu_core *c, uint64_t addr)
+{
+    const struct walk_hint *h = &c->hint[(addr >> 21) % WALK_HINTS];
+    if (h->region != addr >> 21)
+        return;
+    uint64_t entry = h->table[addr >> PAGE_SHIFT & (PT_ENTRIES - 1)].v;
+    uint64_t line = ((entry & PTE_ADDR_MASK) | (addr & (PAGE_SIZE - 1))) >> LINE_SHIFT;
+    cache_prefetch(&c->caches.l2, line);
+    cache_prefetch(c->caches.l3, line);
+}
+
+#endif
