@@ -27,7 +27,7 @@ struct kern_file {
     bool present;
     int fd;
     uint64_t dev, ino, size;
-    uint32_t mode;      /* st_mode */
+    uint32_t mode;       /* st_mode */
     uint32_t open_flags; /* O_ACCMODE bits as F_GETFL gives them */
     char path[512];
 };
@@ -40,11 +40,11 @@ struct kern_iovec {
 struct kern_call {
     uint64_t nr, arg[6];
     int64_t result;
-    struct kern_file file;         /* .present when the front end sent it */
-    const struct kern_iovec *iov;  /* the iovec contents, n_iov entries, or NULL */
+    struct kern_file file;        /* .present when the front end sent it */
+    const struct kern_iovec *iov; /* the iovec contents, n_iov entries, or NULL */
     uint32_t n_iov;
-    uint32_t iov_arg;              /* which argument held it */
-    const uint8_t *bytes;          /* contents of a pointed-to argument, or NULL */
+    uint32_t iov_arg;     /* which argument held it */
+    const uint8_t *bytes; /* contents of a pointed-to argument, or NULL */
     uint64_t bytes_addr, n_bytes;
 };
 
@@ -54,20 +54,27 @@ int kern_open(struct kern **ret, const struct conf *conf, struct phys *phys, str
               struct stat_set *stats, struct arch_outbox *outbox);
 void kern_close(struct kern *k);
 
+/* kern_copies_close frees the array; the list is empty and usable again. */
+void kern_copies_close(struct kern_copies *c);
+
 /* What exec needs to know of the new program, from EV_START and the launcher. */
 struct kern_exec {
-    const char *path;          /* of the ELF file, as opened */
-    uint64_t argc, envc;       /* counts */
+    const char *path;              /* of the ELF file, as opened */
+    uint64_t argc, envc;           /* counts */
     uint64_t arg_bytes, env_bytes; /* of the strings, final zeros included */
-    uint64_t load_bias;        /* of the main program, where the emulator really put it */
-    uint64_t interp_base;      /* of the ELF interpreter; 0: not known, found on its first block */
+    uint64_t load_bias;            /* of the main program, where the emulator really put it */
+    uint64_t interp_base; /* of the ELF interpreter; 0: not known, found on its first block */
     uint64_t stack_top, stack_limit; /* highest and lowest address of the real stack */
-    uint64_t stack_rlimit;     /* RLIMIT_STACK, bytes */
+    uint64_t stack_rlimit;           /* RLIMIT_STACK, bytes */
 };
 /* kern_exec replaces the address space: VMAs from the ELF headers of program and interpreter, the
  * growing stack, vvar and vdso, brk; and lists in `copies` the user memory Linux touches on the way
  * (argument strings, auxiliary vector, padzero). 0 or -errno (not an ELF file, unreadable). */
 int kern_exec(struct kern *k, struct mm *m, const struct kern_exec *e, struct kern_copies *copies);
+/* kern_interp_base returns where the ELF interpreter of a program lies, given the address of the
+ * first instruction executed: that is the interpreter's entry. 0 for a program without interpreter,
+ * and when the file or its interpreter cannot be read. */
+uint64_t kern_interp_base(const char *path, uint64_t first_pc);
 
 /* kern_syscall applies one finished call. Appends to copies what the kernel touched. Counts
  * divergence.syscall_answer where Linux would have answered a memory call otherwise than the
@@ -79,10 +86,14 @@ int kern_syscall(struct kern *k, struct mm *m, const struct kern_call *call,
 int kern_task_new(struct kern *k, uint32_t tid);
 void kern_task_exit(struct kern *k, uint32_t tid);
 
-/* kern_signal: delivery of a signal to a handler: the kernel writes the frame below `sp`. */
-void kern_signal(struct kern *k, vaddr sp, struct kern_copies *copies);
-/* kern_sigreturn: the kernel reads the frame at `sp` back. */
-void kern_sigreturn(struct kern *k, vaddr sp, struct kern_copies *copies);
+/* kern_signal_place returns the stack pointer a handler starts with when a signal interrupts a
+ * program (not on an alternate stack) whose stack pointer is `sp`. */
+vaddr kern_signal_place(vaddr sp);
+/* kern_signal: delivery of a signal to a handler that starts with the stack pointer `frame`: the
+ * kernel writes the signal frame, which begins there. */
+void kern_signal(struct kern *k, vaddr frame, struct kern_copies *copies);
+/* kern_sigreturn: the kernel reads the frame back. (kern_syscall counts the call itself.) */
+void kern_sigreturn(struct kern *k, vaddr frame, struct kern_copies *copies);
 
 /* kern_call_name returns the name of an x86-64 system call, or NULL. */
 const char *kern_call_name(uint64_t nr);

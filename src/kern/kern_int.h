@@ -1,0 +1,73 @@
+/* kern_int.h: what the files of kern share. */
+#ifndef KERN_KERN_INT_H
+#define KERN_KERN_INT_H
+
+#include "kern/kern.h"
+
+#define KERN_TASK_SIZE     UINT64_C(0x7ffffffff000) /* end of user space, 4 levels */
+#define KERN_COPY_MAX      UINT64_C(0x7ffff000)     /* MAX_RW_COUNT of read and write */
+#define KERN_STACK_FRAMES  4                        /* 16 KiB, mapped page by page (VMAP_STACK) */
+#define KERN_SLAB_ORDER    3                        /* the task_struct slab: 32 KiB */
+#define KERN_TASKS_IN_SLAB 3                        /* objects of about 10 KiB in it */
+
+/* One thread as the modelled kernel holds it. */
+struct kern_task {
+    uint32_t tid;
+    uint32_t slab;                /* index of the slab its task structure lies in */
+    uint32_t slot;                /* and which object of it */
+    pfn stack[KERN_STACK_FRAMES]; /* frames of its kernel stack */
+};
+
+/* A slab of task structures. */
+struct kern_slab {
+    pfn first;     /* PFN_NONE: not allocated, the record may be used again */
+    uint32_t used; /* bit i: object i is taken */
+};
+
+struct kern {
+    const struct conf *conf;
+    struct phys *phys;
+    struct mm_sys *sys;
+    struct stat_set *stats;
+    struct arch_outbox *outbox;
+    struct kern_task *task; /* n_task are valid, in no order */
+    uint32_t n_task, cap_task;
+    struct kern_slab *slab; /* n_slab records */
+    uint32_t n_slab, cap_slab;
+};
+
+/* -- elf.c: the parts of an ELF file exec looks at, checked. */
+struct elf_seg { /* one PT_LOAD */
+    uint64_t vaddr, offset, filesz, memsz;
+    uint32_t flags; /* PF_R, PF_W, PF_X */
+};
+struct elf {
+    uint16_t type;       /* ET_EXEC or ET_DYN */
+    uint64_t entry;      /* as in the file, without load bias */
+    struct elf_seg *seg; /* n_seg, malloc'd */
+    uint32_t n_seg;
+    bool exec_stack; /* PT_GNU_STACK asks for an executable stack */
+    bool has_interp;
+    char interp[4096]; /* path of the ELF interpreter */
+    uint64_t dev, ino, size;
+};
+/* elf_read reads and checks the headers. -errno of open, -ENOEXEC: not a usable ELF file. */
+int elf_read(struct elf *e, const char *path);
+void elf_close(struct elf *e);
+/* elf_span returns the bytes from the first to the last mapped byte, from a page boundary on, and
+ * stores that boundary: total_mapping_size(). */
+uint64_t elf_span(const struct elf *e, uint64_t *ret_start);
+
+/* -- uaccess.c: the list of copies. */
+/* copies_add appends one stretch; empty ones are dropped, one that wraps is cut. */
+void copies_add(struct kern_copies *c, uint64_t addr, uint64_t bytes, bool store);
+/* mul_sat multiplies and stays at the top instead of wrapping. */
+uint64_t mul_sat(uint64_t a, uint64_t b);
+/* grow makes room for one more element: returns the array, dies when the host has no memory. */
+void *kern_grow(void *array, uint32_t n, uint32_t *cap, size_t size);
+
+/* -- memcall.c: memory calls applied to the address space. 1: the space may have changed. */
+int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *call,
+                  struct kern_copies *copies);
+
+#endif

@@ -1,0 +1,460 @@
+/* memcall.c: memory calls of the program, applied to the modelled address space.
+ *
+ *   what the program was told      what the model does
+ *   ─────────────────────────      ───────────────────────────────────────────────────────────
+ *   success, at address X          the same call on mm, placed at X; if Linux would have refused,
+ *                                  count a divergence and map plain memory, for the program has it
+ *   an error                       nothing; if Linux would have answered otherwise, count it
+ *   advice (madvise, msync)        always as Linux: it changes no mapping the program relies on
+ *
+ * Invariants:
+ *  I1  After a successful call every byte the program was given lies in a VMA.
+ *  I2  One call counts at most one divergence.
+ *
+ * Source: Linux mm/mmap.c (ksys_mmap_pgoff, do_mmap), mm/mprotect.c, mm/mremap.c, mm/mlock.c; what
+ * QEMU answers otherwise: linux-user/mmap.c and syscall.c of QEMU 7.2.
+ */
+#include "kern/kern_int.h"
+
+#include "base/bits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define PROT_KNOWN     (PROT_READ | PROT_WRITE | PROT_EXEC | 8u /* PROT_SEM */)
+#define MAP_DROP       0x08u /* MAP_DROPPABLE, 6.11 */
+#define MINCORE_PAGES  (UINT64_C(1) << 24)
+#define MREMAP_ALL     (MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)
+#define UNKNOWN_DEVICE UINT64_MAX
+
+static bool failed(int64_t result)
+{
+    return result < 0 && result > -4096;
+}
+
+static void diverged(struct kern *k)
+{
+    STAT(k->stats, div_syscall_answer)++;
+}
+
+/* compare counts when Linux's answer differs from what the program was told. */
+static void compare(struct kern *k, int64_t linux_answer, int64_t result)
+{
+    if (linux_answer != result)
+        diverged(k);
+}
+
+/* -- questions about the address space */
+
+/* first_at returns the index of the first VMA that ends above a. */
+static uint32_t first_at(const struct vma *const *v, uint32_t n, uint64_t a)
+{
+    uint32_t lo = 0, hi = n;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (v[mid]->end.v > a)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return lo;
+}
+
+static bool range_has_vma(const struct mm *m, uint64_t start, uint64_t end)
+{
+    uint32_t n;
+    const struct vma *const *v = mm_vmas(m, &n);
+    uint32_t i = first_at(v, n, start);
+    return i < n && v[i]->start.v < end;
+}
+
+/* range_is_mapped: every page of [start, end) lies in a VMA that may have all the rights. */
+static bool range_is_mapped(const struct mm *m, uint64_t start, uint64_t end, uint32_t may,
+                            bool *ret_may)
+{
+    uint32_t n;
+    const struct vma *const *v = mm_vmas(m, &n);
+    *ret_may = true;
+    for (uint32_t i = first_at(v, n, start); start < end; i++) {
+        if (i == n || v[i]->start.v > start)
+            return false;
+        *ret_may &= (v[i]->flags & may) == may;
+        start = v[i]->end.v;
+    }
+    return true;
+}
+
+static bool has_heap(const struct mm *m)
+{
+    uint32_t n;
+    const struct vma *const *v = mm_vmas(m, &n);
+    for (uint32_t i = 0; i < n; i++)
+        if (v[i]->kind == VMA_HEAP)
+            return true;
+    return false;
+}
+
+/* plain_map puts ordinary memory where the program has some that Linux would not have given. */
+static void plain_map(struct mm *m, uint64_t addr, uint64_t len, uint32_t prot)
+{
+    struct mm_map map = {
+        .addr = va(align_down(addr, PAGE_SIZE)),
+        .len = len,
+        .prot = prot & (PROT_READ | PROT_WRITE | PROT_EXEC),
+        .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+        .forced = true,
+    };
+    mm_mmap(m, &map); /* I1; out of memory here is a repair at the first access */
+}
+
+/* -- populate: what mlock and MAP_POPULATE touch, a byte in every page */
+
+static void populate_vma(const struct vma *v, uint64_t start, uint64_t end, struct kern_copies *c)
+{
+    bool store = (v->flags & (VM_WRITE | VM_SHARED)) == VM_WRITE;
+    if (!(v->flags & (VM_READ | VM_WRITE | VM_EXEC)) || v->flags & (VM_IO | VM_PFNMAP))
+        return;
+    start = max_u64(start, v->start.v);
+    end = min_u64(end, v->end.v);
+    for (; start < end; start += PAGE_SIZE)
+        copies_add(c, start, 1, store);
+}
+
+static void populate(const struct mm *m, uint64_t start, uint64_t end, struct kern_copies *c)
+{
+    uint32_t n;
+    const struct vma *const *v = mm_vmas(m, &n);
+    for (uint32_t i = first_at(v, n, start); i < n && v[i]->start.v < end; i++)
+        populate_vma(v[i], start, end, c);
+}
+
+/* -- mmap */
+
+/* mmap_flags_bad: what do_mmap refuses by its arguments alone, in its order. */
+static int mmap_flags_bad(const struct kern_call *c)
+{
+    uint32_t flags = (uint32_t)c->arg[3], type = flags & MAP_TYPE;
+    bool anon = flags & MAP_ANONYMOUS;
+    if (type == MAP_DROP && anon)
+        return flags & (MAP_LOCKED | MAP_HUGETLB | MAP_GROWSDOWN) ? -EINVAL : 0;
+    if (type != MAP_SHARED && type != MAP_PRIVATE && (type != MAP_SHARED_VALIDATE || anon))
+        return -EINVAL;
+    if (flags & MAP_GROWSDOWN && (type != MAP_PRIVATE || !anon))
+        return -EINVAL;
+    if (flags & MAP_HUGETLB && anon && !(flags & MAP_NORESERVE))
+        return -ENOMEM; /* the modelled pool of huge pages is empty */
+    return 0;
+}
+
+static int mmap_refusal(const struct mm *m, const struct kern_call *c)
+{
+    uint64_t addr = c->arg[0], len = c->arg[1];
+    uint32_t flags = (uint32_t)c->arg[3];
+    bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+    if (c->arg[5] % PAGE_SIZE || len == 0)
+        return -EINVAL;
+    if (len > KERN_TASK_SIZE || (fixed && addr > KERN_TASK_SIZE - align_up(len, PAGE_SIZE)))
+        return -ENOMEM;
+    if (fixed && addr % PAGE_SIZE)
+        return -EINVAL;
+    if (flags & MAP_FIXED_NOREPLACE && range_has_vma(m, addr, addr + align_up(len, PAGE_SIZE)))
+        return -EEXIST;
+    return mmap_flags_bad(c);
+}
+
+/* open_file finds the model's file of a mapping call; a file the front end did not tell about gets
+ * a record of its own, large enough. */
+static struct mm_file *open_file(struct kern *k, const struct kern_call *c)
+{
+    const struct kern_file *f = &c->file;
+    if (f->present)
+        return mm_file(k->sys, f->dev, f->ino, f->size, f->path);
+    return mm_file(k->sys, UNKNOWN_DEVICE, c->arg[4], c->arg[5] + c->arg[1], "(unknown file)");
+}
+
+/* is_device: /dev/zero and its like give anonymous memory. */
+static bool is_device(const struct kern_file *f)
+{
+    return f->present && S_ISCHR(f->mode);
+}
+
+static int64_t mmap_do(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    bool anon = c->arg[3] & MAP_ANONYMOUS || is_device(&c->file);
+    struct mm_map map = {
+        .addr = va((uint64_t)c->result),
+        .len = c->arg[1],
+        .prot = (uint32_t)c->arg[2],
+        .flags = (uint32_t)c->arg[3] | (anon ? MAP_ANONYMOUS : 0),
+        .file = anon ? NULL : open_file(k, c),
+        .file_writable = !c->file.present || (c->file.open_flags & O_ACCMODE) != O_RDONLY,
+        .offset = c->arg[5],
+        .forced = true,
+    };
+    int64_t r = mm_mmap(m, &map);
+    if (map.file)
+        mm_file_put(k->sys, map.file);
+    return r;
+}
+
+/* mmap_failed: some errors depend on what the model does not know (the descriptor, limits). */
+static void mmap_failed(struct kern *k, int refusal, int64_t result)
+{
+    if (refusal ? refusal != result : result == -EINVAL || result == -EEXIST)
+        diverged(k);
+}
+
+static int apply_mmap(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    int refusal = mmap_refusal(m, c);
+    if (failed(c->result)) {
+        mmap_failed(k, refusal, c->result);
+        return 0;
+    }
+    int64_t r = mmap_do(k, m, c);
+    if (refusal || r != c->result)
+        diverged(k);
+    if (r != c->result)
+        plain_map(m, (uint64_t)c->result, c->arg[1], (uint32_t)c->arg[2]);
+    return 1;
+}
+
+/* -- munmap, mprotect */
+
+static int munmap_refusal(uint64_t start, uint64_t len)
+{
+    if (start % PAGE_SIZE || start > KERN_TASK_SIZE || len > KERN_TASK_SIZE - start ||
+        align_up(len, PAGE_SIZE) == 0)
+        return -EINVAL;
+    return 0;
+}
+
+static int apply_munmap(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    if (failed(c->result)) {
+        compare(k, munmap_refusal(c->arg[0], c->arg[1]), c->result);
+        return 0;
+    }
+    compare(k, mm_munmap(m, va(c->arg[0]), c->arg[1]), c->result);
+    return 1;
+}
+
+static int mprotect_refusal(const struct mm *m, uint64_t start, uint64_t len, uint64_t prot)
+{
+    uint64_t end = start + align_up(len, PAGE_SIZE);
+    bool may;
+    if ((prot & PROT_GROWSDOWN && prot & PROT_GROWSUP) || start % PAGE_SIZE)
+        return -EINVAL;
+    prot &= ~(uint64_t)(PROT_GROWSDOWN | PROT_GROWSUP);
+    if (len == 0)
+        return 0;
+    if (end <= start)
+        return -ENOMEM;
+    if (prot & ~(uint64_t)PROT_KNOWN)
+        return -EINVAL;
+    if (!range_is_mapped(m, start, end, (uint32_t)(prot & 7) << 4, &may))
+        return -ENOMEM;
+    return may ? 0 : -EACCES;
+}
+
+static int apply_mprotect(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    if (failed(c->result)) {
+        compare(k, mprotect_refusal(m, c->arg[0], c->arg[1], c->arg[2]), c->result);
+        return 0;
+    }
+    compare(k, mm_mprotect(m, va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2]), c->result);
+    return 1;
+}
+
+/* -- mremap */
+
+static int mremap_args_bad(const struct kern_call *c)
+{
+    uint64_t old = c->arg[0], old_len = align_up(c->arg[1], PAGE_SIZE), flags = c->arg[3];
+    uint64_t new_len = align_up(c->arg[2], PAGE_SIZE), new_addr = c->arg[4];
+    bool placed = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
+    if (flags & ~(uint64_t)MREMAP_ALL || old % PAGE_SIZE || !new_len || new_len > KERN_TASK_SIZE)
+        return -EINVAL;
+    if (!placed)
+        return 0;
+    if (!(flags & MREMAP_MAYMOVE) || new_addr % PAGE_SIZE || new_addr > KERN_TASK_SIZE - new_len)
+        return -EINVAL;
+    if (flags & MREMAP_DONTUNMAP && old_len != new_len)
+        return -EINVAL;
+    return new_addr < old + old_len && old < new_addr + new_len ? -EINVAL : 0;
+}
+
+static int mremap_refusal(const struct mm *m, const struct kern_call *c)
+{
+    uint64_t old = c->arg[0], old_len = align_up(c->arg[1], PAGE_SIZE);
+    uint64_t new_len = align_up(c->arg[2], PAGE_SIZE);
+    const struct vma *v = mm_vma_at(m, va(old));
+    int bad = mremap_args_bad(c);
+    if (bad)
+        return bad;
+    if (!v)
+        return -EFAULT;
+    if (old_len == 0)
+        return v->flags & (VM_SHARED | VM_MAYSHARE) ? 0 : -EINVAL;
+    if (new_len <= old_len)
+        return 0;
+    if (v->end.v - old < old_len || v->flags & (VM_DONTEXPAND | VM_PFNMAP))
+        return -EFAULT;
+    bool room = v->end.v - old == old_len && !range_has_vma(m, v->end.v, old + new_len);
+    return room || c->arg[3] & MREMAP_MAYMOVE ? 0 : -ENOMEM;
+}
+
+static int apply_mremap(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    if (failed(c->result)) {
+        int refusal = mremap_refusal(m, c);
+        if (refusal || c->result != -ENOMEM) /* any growth may be short of memory */
+            compare(k, refusal, c->result);
+        return 0;
+    }
+    int64_t r = mm_mremap(m, va(c->arg[0]), c->arg[1], c->arg[2], (uint32_t)c->arg[3],
+                          va((uint64_t)c->result), true);
+    if (r != c->result) {
+        diverged(k);
+        if (!(c->arg[3] & MREMAP_DONTUNMAP))
+            mm_munmap(m, va(c->arg[0]), c->arg[1]);
+        plain_map(m, (uint64_t)c->result, c->arg[2], PROT_READ | PROT_WRITE);
+    }
+    return 1;
+}
+
+/* -- brk */
+
+/* brk_moved: the break went from `cur` to `to` in the program. */
+static int brk_moved(struct kern *k, struct mm *m, uint64_t cur, uint64_t to)
+{
+    uint64_t old_end = align_up(cur, PAGE_SIZE), new_end = align_up(to, PAGE_SIZE);
+    if (mm_brk(m, va(to)).v == to)
+        return 1;
+    diverged(k);
+    if (new_end > old_end)
+        plain_map(m, old_end, new_end - old_end, PROT_READ | PROT_WRITE);
+    else if (new_end < old_end)
+        mm_munmap(m, va(new_end), old_end - new_end);
+    mm_set_brk(m, va(to));
+    return 1;
+}
+
+/* apply_brk: the first answer to brk(0) tells where the emulator put the heap. */
+static int apply_brk(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    uint64_t cur = mm_brk(m, va(0)).v, asked = c->arg[0], told = (uint64_t)c->result;
+    if (failed(c->result))
+        return 0;
+    if (told != cur && !has_heap(m) && told != asked) {
+        mm_set_brk(m, va(told));
+        return 1;
+    }
+    if (told != cur)
+        return brk_moved(k, m, cur, told);
+    uint64_t gap = (k->conf->kernel_stack_guard_gap + 1) * PAGE_SIZE;
+    if (asked > cur && asked < KERN_TASK_SIZE - gap &&
+        !range_has_vma(m, align_up(cur, PAGE_SIZE), asked + gap))
+        diverged(k); /* refused although nothing was in the way */
+    return 0;
+}
+
+/* -- advice and the rest */
+
+static int apply_madvise(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    compare(k, mm_madvise(m, va(c->arg[0]), c->arg[1], (int)c->arg[2]), c->result);
+    return 1;
+}
+
+static int apply_mincore(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    uint64_t pages = div_up(c->arg[1], PAGE_SIZE);
+    uint8_t *vec = pages <= MINCORE_PAGES ? malloc(pages + 1) : NULL;
+    if (vec && c->result != -EFAULT)
+        compare(k, mm_mincore(m, va(c->arg[0]), c->arg[1], vec), c->result);
+    free(vec);
+    return 0;
+}
+
+static int apply_mlock(struct kern *k, struct mm *m, const struct kern_call *c,
+                       struct kern_copies *copies)
+{
+    uint64_t start = align_down(c->arg[0], PAGE_SIZE);
+    uint64_t end = align_up(c->arg[0] + c->arg[1], PAGE_SIZE);
+    bool may, on_fault = c->nr == SYS_mlock2 && c->arg[2] & 1;
+    if (start < end && !failed(c->result) && !range_is_mapped(m, start, end, 0, &may))
+        diverged(k);
+    if (c->result == 0 && !on_fault)
+        populate(m, start, end, copies);
+    return 0;
+}
+
+static int apply_mlockall(struct mm *m, const struct kern_call *c, struct kern_copies *copies)
+{
+    if (c->result == 0 && c->arg[0] & MCL_CURRENT && !(c->arg[0] & MCL_ONFAULT))
+        populate(m, 0, KERN_TASK_SIZE, copies);
+    return 0;
+}
+
+/* apply_size: calls that may have changed a file's size; EV_FILE tells the new one. */
+static void apply_size(struct kern *k, const struct kern_file *f)
+{
+    struct mm_file *file = mm_file(k->sys, f->dev, f->ino, f->size, f->path);
+    if (!file)
+        return;
+    mm_file_resize(k->sys, file, f->size);
+    mm_file_put(k->sys, file);
+}
+
+/* apply_unknown: a memory call the emulator does not have, though Linux does. */
+static int apply_missing(struct kern *k, const struct kern_call *c)
+{
+    if (c->result == -ENOSYS)
+        diverged(k);
+    return 0;
+}
+
+int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c,
+                  struct kern_copies *copies)
+{
+    switch (c->nr) {
+    case SYS_mmap:
+        return apply_mmap(k, m, c);
+    case SYS_munmap:
+        return apply_munmap(k, m, c);
+    case SYS_mprotect:
+        return apply_mprotect(k, m, c);
+    case SYS_pkey_mprotect:
+        return c->result == -ENOSYS ? apply_missing(k, c) : apply_mprotect(k, m, c);
+    case SYS_mremap:
+        return apply_mremap(k, m, c);
+    case SYS_brk:
+        return apply_brk(k, m, c);
+    case SYS_madvise:
+        return apply_madvise(k, m, c);
+    case SYS_msync:
+        compare(k, mm_msync(m, va(c->arg[0]), c->arg[1], (int)c->arg[2]), c->result);
+        return 0;
+    case SYS_mincore:
+        return apply_mincore(k, m, c);
+    case SYS_mlock:
+    case SYS_mlock2:
+        return c->result == -ENOSYS ? apply_missing(k, c) : apply_mlock(k, m, c, copies);
+    case SYS_mlockall:
+        return apply_mlockall(m, c, copies);
+    case SYS_remap_file_pages:
+    case 462: /* mseal */
+        return apply_missing(k, c);
+    default:
+        if (c->file.present)
+            apply_size(k, &c->file);
+        return 0;
+    }
+}

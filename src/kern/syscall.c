@@ -1,0 +1,409 @@
+/* syscall.c: one finished system call becomes the list of user memory the kernel touched.
+ *
+ *   syscalls.def ─► table of calls ─┐
+ *   arguments, result, iovecs ──────┴─► buffer by buffer: does it apply? how many bytes? ─► copies
+ *
+ * The result decides: an input is read even when the call fails later, an output is written only
+ * when it succeeded. What the kernel did not tell (the length of a path) and the front end did not
+ * send is taken as the smallest it can be; docs/CAVEATS.md lists these.
+ *
+ * Invariants:
+ *  I1  Copies are appended in the order the kernel makes them.
+ *  I2  No copy is longer than MAX_RW_COUNT, and none longer than a page if the call failed: hostile
+ *      arguments cannot make work.
+ *
+ * Source: Linux, the SYSCALL_DEFINE of each call; lib/strncpy_from_user.c; net/socket.c
+ * (move_addr_to_user, ___sys_recvmsg); include/uapi/asm-generic/ioctl.h.
+ */
+#include "kern/kern_int.h"
+
+#include "base/bits.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+enum buf_kind {
+    BUF_NONE,
+    BUF_IN,
+    BUF_OUT,
+    BUF_OUT_POS,
+    BUF_OUT_INTR,
+    BUF_OUT_END,
+    BUF_OUT_ANY,
+    BUF_PATH,
+    BUF_VEC_IN,
+    BUF_VEC_OUT,
+    BUF_MSG_IN,
+    BUF_MSG_OUT,
+    BUF_NAME_OUT
+};
+enum buf_size {
+    SIZE_CONST,
+    SIZE_ARG,
+    SIZE_RESULT,
+    SIZE_RESULT_IF,
+    SIZE_PAGES,
+    SIZE_BITS,
+    SIZE_MIN
+};
+
+/* One buffer of a call: size = mul × what `size` names + add. */
+struct call_buf {
+    uint8_t kind; /* enum buf_kind */
+    uint8_t arg;  /* the argument that points to it */
+    uint8_t size; /* enum buf_size */
+    uint8_t from; /* the argument `size` looks at */
+    uint16_t mul, add;
+};
+
+#define BUFS_MAX 9
+struct call_row {
+    const char *name; /* NULL: no such call */
+    struct call_buf buf[BUFS_MAX];
+};
+struct case_row {
+    uint16_t nr;
+    uint8_t arg;
+    uint64_t mask, value;
+    struct call_buf buf[BUFS_MAX];
+};
+
+#define BYTES(n)       SIZE_CONST, 0, 0, n
+#define ARG(i)         SIZE_ARG, i, 1, 0
+#define EACH(i, n)     SIZE_ARG, i, n, 0
+#define PLUS_ARG(i, n) SIZE_ARG, i, 1, n
+#define RESULT         SIZE_RESULT, 0, 1, 0
+#define RESULTS(n)     SIZE_RESULT, 0, n, 0
+#define PLUS_RESULT(n) SIZE_RESULT, 0, 1, n
+#define RESULT_IF(i)   SIZE_RESULT_IF, i, 1, 0
+#define GROUPS(i, n)   SIZE_RESULT_IF, i, n, 0
+#define PAGES(i)       SIZE_PAGES, i, 1, 0
+#define FDSET(i)       SIZE_BITS, i, 1, 0
+#define NODES(i)       SIZE_BITS, i, 1, 0
+#define SMALLER(i, n)  SIZE_MIN, i, 1, n
+
+#define IN(a, ...)                                                                                 \
+    {                                                                                              \
+        BUF_IN, a, __VA_ARGS__                                                                     \
+    }
+#define OUT(a, ...)                                                                                \
+    {                                                                                              \
+        BUF_OUT, a, __VA_ARGS__                                                                    \
+    }
+#define OUT_POS(a, ...)                                                                            \
+    {                                                                                              \
+        BUF_OUT_POS, a, __VA_ARGS__                                                                \
+    }
+#define OUT_INTR(a, ...)                                                                           \
+    {                                                                                              \
+        BUF_OUT_INTR, a, __VA_ARGS__                                                               \
+    }
+#define OUT_END(a, ...)                                                                            \
+    {                                                                                              \
+        BUF_OUT_END, a, __VA_ARGS__                                                                \
+    }
+#define OUT_ANY(a, ...)                                                                            \
+    {                                                                                              \
+        BUF_OUT_ANY, a, __VA_ARGS__                                                                \
+    }
+#define PATH(a)                                                                                    \
+    {                                                                                              \
+        BUF_PATH, a, BYTES(0)                                                                      \
+    }
+#define VEC_IN(a, n)                                                                               \
+    {                                                                                              \
+        BUF_VEC_IN, a, EACH(n, 16)                                                                 \
+    }
+#define VEC_OUT(a, n)                                                                              \
+    {                                                                                              \
+        BUF_VEC_OUT, a, EACH(n, 16)                                                                \
+    }
+#define MSG_IN(a)                                                                                  \
+    {                                                                                              \
+        BUF_MSG_IN, a, BYTES(56)                                                                   \
+    }
+#define MSG_OUT(a)                                                                                 \
+    {                                                                                              \
+        BUF_MSG_OUT, a, BYTES(56)                                                                  \
+    }
+#define NAME_OUT(a, l)                                                                             \
+    {                                                                                              \
+        BUF_NAME_OUT, a, SIZE_CONST, l, 0, 0                                                       \
+    }
+#define ANY UINT32_MAX /* commands are 32 bits wide */
+
+static const struct call_row call_rows[] = {
+#define CALL(nr, id, ...) [nr] = {#id, {__VA_ARGS__}},
+#define CASE(...)
+#include "kern/syscalls.def"
+#undef CALL
+#undef CASE
+};
+static const struct case_row case_rows[] = {
+#define CALL(...)
+#define CASE(nr, arg, mask, value, ...) {nr, arg, mask, value, {__VA_ARGS__}},
+#include "kern/syscalls.def"
+#undef CALL
+#undef CASE
+};
+
+/* -- sizes */
+
+static uint64_t result_bytes(const struct kern_call *c)
+{
+    return c->result > 0 ? (uint64_t)c->result : 0;
+}
+
+static uint64_t size_base(const struct call_buf *b, const struct kern_call *c)
+{
+    uint64_t arg = c->arg[b->from];
+    switch (b->size) {
+    case SIZE_ARG:
+        return arg;
+    case SIZE_RESULT:
+        return result_bytes(c);
+    case SIZE_RESULT_IF:
+        return arg ? result_bytes(c) : 0;
+    case SIZE_PAGES:
+        return div_up(arg, PAGE_SIZE);
+    case SIZE_BITS:
+        return 8 * div_up((uint32_t)arg, 64);
+    default:
+        return 0;
+    }
+}
+
+static uint64_t buf_bytes(const struct call_buf *b, const struct kern_call *c)
+{
+    if (b->size == SIZE_MIN)
+        return min_u64(c->arg[b->from], b->add);
+    uint64_t n = mul_sat(size_base(b, c), b->mul);
+    n = n > KERN_COPY_MAX ? KERN_COPY_MAX : n + b->add;
+    return c->result < 0 ? min_u64(n, PAGE_SIZE) : n; /* I2 */
+}
+
+/* known returns the sent contents of user memory at `addr`, at least n bytes of it, or NULL. */
+static const uint8_t *known(const struct kern_call *c, uint64_t addr, uint64_t n)
+{
+    if (!c->bytes || addr < c->bytes_addr || addr - c->bytes_addr > c->n_bytes ||
+        c->n_bytes - (addr - c->bytes_addr) < n)
+        return NULL;
+    return c->bytes + (addr - c->bytes_addr);
+}
+
+static uint64_t known_word(const struct kern_call *c, uint64_t addr, unsigned n, uint64_t unknown)
+{
+    uint64_t v = 0;
+    const uint8_t *p = known(c, addr, n);
+    if (!p)
+        return unknown;
+    memcpy(&v, p, n);
+    return v;
+}
+
+/* -- buffers of a shape of their own */
+
+/* add_path: the kernel copies strings in words of 8 bytes from their start. */
+static void add_path(const struct kern_call *c, uint64_t addr, struct kern_copies *copies)
+{
+    const uint8_t *p = known(c, addr, 1);
+    uint64_t n = p ? strnlen((const char *)p, c->n_bytes - (addr - c->bytes_addr)) : 0;
+    copies_add(copies, addr, align_up(n + 1, 8), false);
+}
+
+static void add_vec_bytes(const struct kern_call *c, bool store, struct kern_copies *copies)
+{
+    uint64_t left = result_bytes(c);
+    for (uint32_t i = 0; i < c->n_iov && left; i++) {
+        uint64_t n = min_u64(c->iov[i].len, left);
+        copies_add(copies, c->iov[i].base, n, store);
+        left -= n;
+    }
+}
+
+static void add_vec(const struct call_buf *b, const struct kern_call *c, struct kern_copies *copies)
+{
+    copies_add(copies, c->arg[b->arg], buf_bytes(b, c), false);
+    if (c->iov && c->iov_arg == b->arg)
+        add_vec_bytes(c, b->kind == BUF_VEC_OUT, copies);
+}
+
+/* struct msghdr: name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40, flags 48. */
+static void add_msg(const struct call_buf *b, const struct kern_call *c, struct kern_copies *copies)
+{
+    uint64_t msg = c->arg[b->arg], page = PAGE_SIZE;
+    uint64_t name = known_word(c, msg, 8, 0), namelen = known_word(c, msg + 8, 4, 0);
+    uint64_t iov = known_word(c, msg + 16, 8, 0), iovlen = known_word(c, msg + 24, 8, 0);
+    uint64_t control = known_word(c, msg + 32, 8, 0), controllen = known_word(c, msg + 40, 8, 0);
+    bool out = b->kind == BUF_MSG_OUT;
+    copies_add(copies, msg, 56, false);
+    if (name && !out)
+        copies_add(copies, name, min_u64(namelen, sizeof(struct sockaddr_storage)), false);
+    if (iov)
+        copies_add(copies, iov, min_u64(mul_sat(iovlen, 16), 4 * page), false);
+    if (control && !out)
+        copies_add(copies, control, min_u64(controllen, page), false);
+    if (c->result < 0)
+        return;
+    if (c->iov)
+        add_vec_bytes(c, out, copies);
+    if (name && out)
+        copies_add(copies, name, min_u64(namelen, sizeof(struct sockaddr)), true);
+    if (out)
+        copies_add(copies, msg, 56, true);
+}
+
+/* add_name is move_addr_to_user: the length is read, the value written, the length written. */
+static void add_name(const struct call_buf *b, const struct kern_call *c,
+                     struct kern_copies *copies)
+{
+    uint64_t addr = c->arg[b->arg], len = c->arg[b->from];
+    bool option = c->nr == SYS_getsockopt;
+    uint64_t n = known_word(c, len, 4, option ? 4 : sizeof(struct sockaddr));
+    if (c->result < 0 || !len)
+        return;
+    copies_add(copies, len, 4, false);
+    copies_add(copies, addr, min_u64(n, sizeof(struct sockaddr_storage)), true);
+    copies_add(copies, len, 4, true);
+}
+
+/* -- which buffers apply */
+
+static bool buf_applies(const struct call_buf *b, int64_t result)
+{
+    switch (b->kind) {
+    case BUF_IN: /* a bad descriptor is noticed before any argument is read */
+        return result != -EBADF && result != -ENOSYS;
+    case BUF_OUT:
+        return result >= 0;
+    case BUF_OUT_POS:
+        return result > 0;
+    case BUF_OUT_INTR:
+        return result == -EINTR;
+    case BUF_OUT_END:
+        return result >= 0 || result == -EINTR;
+    case BUF_OUT_ANY:
+        return result != -ENOSYS && result != -EINVAL;
+    default:
+        return result != -ENOSYS;
+    }
+}
+
+static void add_buf(const struct call_buf *b, const struct kern_call *c, struct kern_copies *copies)
+{
+    uint64_t addr = c->arg[b->arg];
+    if (b->kind == BUF_NONE || addr == 0 || !buf_applies(b, c->result))
+        return;
+    switch (b->kind) {
+    case BUF_PATH:
+        add_path(c, addr, copies);
+        break;
+    case BUF_VEC_IN:
+    case BUF_VEC_OUT:
+        add_vec(b, c, copies);
+        break;
+    case BUF_MSG_IN:
+    case BUF_MSG_OUT:
+        add_msg(b, c, copies);
+        break;
+    case BUF_NAME_OUT:
+        add_name(b, c, copies);
+        break;
+    default:
+        copies_add(copies, addr, buf_bytes(b, c), b->kind != BUF_IN);
+    }
+}
+
+static void add_bufs(const struct call_buf *b, const struct kern_call *c,
+                     struct kern_copies *copies)
+{
+    for (unsigned i = 0; i < BUFS_MAX; i++)
+        add_buf(&b[i], c, copies);
+}
+
+/* add_ioctl: codes made by _IOC carry direction (bit 30: the kernel reads) and size. */
+static void add_ioctl(const struct kern_call *c, struct kern_copies *copies)
+{
+    uint32_t cmd = (uint32_t)c->arg[1], size = (cmd >> 16) & 0x3fff;
+    if ((cmd >> 30) & 1 && c->result != -EBADF && c->result != -ENOTTY)
+        copies_add(copies, c->arg[2], size, false);
+    if ((cmd >> 30) & 2 && c->result >= 0)
+        copies_add(copies, c->arg[2], size, true);
+}
+
+static void add_cases(const struct kern_call *c, struct kern_copies *copies)
+{
+    bool any = false;
+    for (size_t i = 0; i < ARRAY_LEN(case_rows); i++) {
+        const struct case_row *r = &case_rows[i];
+        if (r->nr != c->nr || (c->arg[r->arg] & r->mask) != r->value)
+            continue;
+        if (c->nr == SYS_ioctl && any)
+            continue; /* the first row of an ioctl is the exact one */
+        add_bufs(r->buf, c, copies);
+        any = true;
+    }
+    if (c->nr == SYS_ioctl && !any)
+        add_ioctl(c, copies);
+}
+
+/* has_cases keeps the scan of the cases to the calls that have some. */
+static bool has_cases(uint64_t nr)
+{
+    switch (nr) {
+    case SYS_ioctl:
+    case SYS_shmctl:
+    case SYS_semctl:
+    case SYS_msgctl:
+    case SYS_clone:
+    case SYS_fcntl:
+    case SYS_syslog:
+    case SYS_modify_ldt:
+    case SYS_prctl:
+    case SYS_arch_prctl:
+    case SYS_futex:
+    case SYS_epoll_ctl:
+    case SYS_seccomp:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int kern_syscall(struct kern *k, struct mm *m, const struct kern_call *call,
+                 struct kern_copies *copies)
+{
+    arch_step(k->outbox, STEP_SYSCALL, 1);
+    int changed = memcall_apply(k, m, call, copies);
+    if (kern_call_name(call->nr))
+        add_bufs(call_rows[call->nr].buf, call, copies);
+    if (has_cases(call->nr))
+        add_cases(call, copies);
+    return changed;
+}
+
+const char *kern_call_name(uint64_t nr)
+{
+    return nr < ARRAY_LEN(call_rows) ? call_rows[nr].name : NULL;
+}
+
+bool kern_call_is_memory(uint64_t nr)
+{
+    switch (nr) {
+    case SYS_mmap:
+    case SYS_mprotect:
+    case SYS_munmap:
+    case SYS_brk:
+    case SYS_mremap:
+    case SYS_madvise:
+    case SYS_shmat:
+    case SYS_shmdt:
+    case SYS_remap_file_pages:
+    case SYS_pkey_mprotect:
+        return true;
+    default:
+        return false;
+    }
+}

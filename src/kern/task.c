@@ -1,0 +1,131 @@
+/* task.c: what a thread costs the kernel: its stack and its task structure.
+ *
+ *   kernel stack   4 frames, each allocated alone and mapped together (VMAP_STACK, 16 KiB)
+ *   task_struct    about 10 KiB: 3 of them in a slab of 8 frames
+ *
+ * Invariants:
+ *  I1  Every task owns 4 frames FRAME_KERNEL_STACK and one object of a slab.
+ *  I2  A slab without a used object has been given back.
+ *
+ * Source: Linux kernel/fork.c (dup_task_struct, alloc_thread_stack_node), mm/slub.c
+ * (calculate_order); sizes of /proc/slabinfo on 6.18.
+ */
+#include "kern/kern_int.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int kern_open(struct kern **ret, const struct conf *conf, struct phys *phys, struct mm_sys *sys,
+              struct stat_set *stats, struct arch_outbox *outbox)
+{
+    struct kern *k = calloc(1, sizeof *k);
+    if (!k)
+        return -ENOMEM;
+    k->conf = conf;
+    k->phys = phys;
+    k->sys = sys;
+    k->stats = stats;
+    k->outbox = outbox;
+    *ret = k;
+    return 0;
+}
+
+void kern_close(struct kern *k)
+{
+    if (!k)
+        return;
+    while (k->n_task)
+        kern_task_exit(k, k->task[k->n_task - 1].tid);
+    free(k->task);
+    free(k->slab);
+    free(k);
+}
+
+/* slab_with_room returns the index of a slab that has a free object, or n_slab. */
+static uint32_t slab_with_room(const struct kern *k)
+{
+    uint32_t i = 0;
+    while (i < k->n_slab &&
+           (pfn_is_none(k->slab[i].first) || k->slab[i].used == (1u << KERN_TASKS_IN_SLAB) - 1))
+        i++;
+    return i;
+}
+
+/* slab_new allocates the frames of a slab; reuses the record of one given back. */
+static int slab_new(struct kern *k, uint32_t *ret)
+{
+    pfn first;
+    if (phys_alloc(k->phys, KERN_SLAB_ORDER, GFP_KERNEL, FRAME_SLAB, &first))
+        return -ENOMEM;
+    uint32_t i = 0;
+    while (i < k->n_slab && !pfn_is_none(k->slab[i].first))
+        i++;
+    if (i == k->n_slab) {
+        k->slab = kern_grow(k->slab, k->n_slab, &k->cap_slab, sizeof *k->slab);
+        k->n_slab++;
+    }
+    k->slab[i] = (struct kern_slab){first, 0};
+    *ret = i;
+    return 0;
+}
+
+static void slab_drop_if_empty(struct kern *k, uint32_t i)
+{
+    if (k->slab[i].used)
+        return;
+    phys_free(k->phys, k->slab[i].first, KERN_SLAB_ORDER);
+    k->slab[i].first = PFN_NONE; /* I2 */
+}
+
+static int object_alloc(struct kern *k, struct kern_task *t)
+{
+    uint32_t i = slab_with_room(k);
+    if (i == k->n_slab && slab_new(k, &i))
+        return -ENOMEM;
+    t->slab = i;
+    t->slot = (uint32_t)__builtin_ctz(~k->slab[i].used);
+    k->slab[i].used |= 1u << t->slot;
+    return 0;
+}
+
+static void object_free(struct kern *k, const struct kern_task *t)
+{
+    CHECK(k->slab[t->slab].used & (1u << t->slot)); /* I1 */
+    k->slab[t->slab].used &= ~(1u << t->slot);
+    slab_drop_if_empty(k, t->slab);
+}
+
+int kern_task_new(struct kern *k, uint32_t tid)
+{
+    struct kern_task t = {.tid = tid};
+    if (object_alloc(k, &t))
+        return -ENOMEM;
+    unsigned n = 0;
+    while (n < KERN_STACK_FRAMES &&
+           !phys_alloc(k->phys, 0, GFP_KERNEL, FRAME_KERNEL_STACK, &t.stack[n]))
+        n++;
+    if (n == KERN_STACK_FRAMES) {
+        k->task = kern_grow(k->task, k->n_task, &k->cap_task, sizeof *k->task);
+        k->task[k->n_task++] = t;
+        return 0;
+    }
+    while (n > 0)
+        phys_free(k->phys, t.stack[--n], 0);
+    object_free(k, &t);
+    return -ENOMEM;
+}
+
+void kern_task_exit(struct kern *k, uint32_t tid)
+{
+    uint32_t i = 0;
+    while (i < k->n_task && k->task[i].tid != tid)
+        i++;
+    if (i == k->n_task)
+        return; /* a thread that found no memory at its start */
+    for (unsigned n = 0; n < KERN_STACK_FRAMES; n++)
+        phys_free(k->phys, k->task[i].stack[n], 0);
+    object_free(k, &k->task[i]);
+    k->task[i] = k->task[--k->n_task];
+}
