@@ -1,0 +1,251 @@
+/* run.c: the verb `run`: execute a program, model it, tell the result.
+ *
+ *   options, machine, output files, program: all looked at first ─► sim_open ─► front_run
+ *        ─► report_gather ─► summary, JSON ─► the program's own end: its status, or its signal
+ *
+ * Invariants:
+ *  I1  Nothing is executed before everything that can be refused has been looked at.
+ *  I2  stdout belongs to the program; only `--json -` adds to it, after the program's end.
+ */
+#include "cli/cli.h"
+
+#include "front/front.h"
+#include "report/report.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const struct cli_option options[] = {
+    CLI_MACHINE_OPTIONS,
+    {"--json", 'j', "FILE",
+     "Write everything as JSON (schema pagewalk.run/1); `-`: stdout, after the program's output."},
+    {"--output", 'o', "FILE", "Write the summary to FILE instead of stderr."},
+    {"--quiet", 'q', NULL, "No summary on stderr, no progress."},
+    {"--no-progress", 0, NULL, "No progress line, even on a terminal."},
+    {"--verbose", 'v', NULL, "Say which machine, files and tools are used."},
+};
+
+/* How a run writes its results. */
+struct results {
+    const char *json, *summary; /* files, NULL: not asked for */
+    bool to_stderr;             /* the summary goes there */
+};
+
+static int find_results(struct results *ret, const struct cli_args *args)
+{
+    struct results r = {.json = args_value(args, "--json"),
+                        .summary = args_value(args, "--output")};
+    r.to_stderr = r.summary == NULL && !args_has(args, "--quiet");
+    if (r.json != NULL && r.summary != NULL && strcmp(r.json, r.summary) == 0)
+        return cli_fail("--json and --output both name %s; take two files", r.json);
+    int status = r.json != NULL ? output_check(r.json) : 0;
+    if (status == 0 && r.summary != NULL)
+        status = output_check(r.summary);
+    if (status == 0)
+        *ret = r;
+    return status;
+}
+
+static uint64_t strings(char *const *list, uint64_t *ret_n)
+{
+    uint64_t bytes = 0, n = 0;
+    for (; list[n] != NULL; n++)
+        bytes += strlen(list[n]) + 1;
+    *ret_n = n;
+    return bytes;
+}
+
+static struct sim_program program_of(char *const *argv)
+{
+    struct sim_program p;
+    struct rlimit limit;
+    p.arg_bytes = strings(argv, &p.argc);
+    p.env_bytes = strings(environ, &p.envc);
+    p.stack_rlimit = getrlimit(RLIMIT_STACK, &limit) == 0 ? limit.rlim_cur : MIB(8);
+    return p;
+}
+
+static bool wants_colour(void)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    bool plain = (no != NULL && no[0] != '\0') || (term != NULL && strcmp(term, "dumb") == 0);
+    return !plain && isatty(STDERR_FILENO);
+}
+
+static void print_result(FILE *file, const struct report *r, bool json, int *ret_error)
+{
+    struct sink out;
+    sink_file(&out, file);
+    if (json)
+        report_json(&out, r);
+    else
+        report_summary(&out, r, false);
+    *ret_error = sink_close(&out);
+}
+
+static int write_result(const char *path, const struct report *r, bool json)
+{
+    struct output o;
+    int error = 0, status = output_open(&o, path);
+    if (status != 0)
+        return status;
+    /* The stream has its own descriptor, so that output.c keeps its own until the commit. */
+    int fd = dup(o.fd);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (file != NULL) {
+        print_result(file, r, json, &error);
+        if (fclose(file) != 0 && error == 0)
+            error = -errno;
+    } else {
+        error = -errno;
+    }
+    if (error == 0)
+        return output_commit(&o);
+    output_cancel(&o);
+    return cli_fail("cannot write %s: %s", strcmp(path, "-") == 0 ? "stdout" : path,
+                    strerror(-error));
+}
+
+static int tell(const struct results *results, const struct report *r)
+{
+    int status = 0;
+    signal(SIGPIPE, SIG_IGN); /* a reader that left is an error to report, not a death */
+    if (results->to_stderr) {
+        struct sink out;
+        sink_file(&out, stderr);
+        report_summary(&out, r, wants_colour());
+        sink_close(&out); /* a lost stderr cannot be complained about */
+    }
+    if (results->summary != NULL)
+        status = write_result(results->summary, r, false);
+    if (status == 0 && results->json != NULL)
+        status = write_result(results->json, r, true);
+    return status;
+}
+
+/* end_like_program ends as the program ended: a shell sees the same. No core of ours for a signal
+ * that was the program's. */
+static int end_like_program(const struct front_result *result)
+{
+    if (result->signal == 0)
+        return result->exit_code;
+    struct rlimit none = {0, 0};
+    sigset_t set;
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+    signal(result->signal, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, result->signal);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    raise(result->signal);
+    return 128 + result->signal;
+}
+
+static void explain_run(const struct config *config, const char *program,
+                        const struct front_options *front)
+{
+    char qemu[PATH_MAX], plugin[PATH_MAX], err[CLI_LINE];
+    if (config->note[0] != '\0')
+        fprintf(stderr, "pagewalk: machine %s\n", config->note);
+    if (config->user_file[0] != '\0')
+        fprintf(stderr, "pagewalk: options of %s\n", config->user_file);
+    fprintf(stderr, "pagewalk: program %s\n", program);
+    if (front_tools(front, qemu, plugin, sizeof(qemu), err, sizeof(err)) == 0)
+        fprintf(stderr, "pagewalk: emulator %s, plugin %s\n", qemu, plugin);
+}
+
+static int run_and_tell(const struct config *config, const struct front_options *front,
+                        const struct results *results, struct sim *sim)
+{
+    struct front_result result;
+    char err[CLI_LINE] = "";
+    int status = front_run(front, sim, &result, err, sizeof(err));
+    if (status != 0) {
+        cli_fail("%s", err);
+        return status;
+    }
+    struct report_run run = {
+        .argv = front->argv,
+        .path = result.path,
+        .machine_note = config->note,
+        .exit_code = result.exit_code,
+        .signal = result.signal,
+        .ppid = (uint32_t)getpid(),
+        .wall_ns = result.wall_ns,
+    };
+    struct report report;
+    int error = report_gather(&report, &run, sim);
+    status = error != 0 ? cli_fail("cannot make the report: %s", strerror(-error))
+                        : tell(results, &report);
+    report_close(&report);
+    return status != 0 ? status : end_like_program(&result);
+}
+
+/* run_command has looked at everything; c is what QEMU will execute. */
+static int run_command(const struct config *config, const struct results *results,
+                       const struct front_options *front, const struct front_command *c)
+{
+    struct sim_program program = program_of(c->argv);
+    struct sim *sim;
+    int error = sim_open(&sim, &config->conf, &program);
+    if (error != 0)
+        return cli_fail("cannot make machine %s: %s; a smaller phys.size or cache may do",
+                        config->conf.machine_name, strerror(-error));
+    int status = run_and_tell(config, front, results, sim);
+    sim_close(sim);
+    return status;
+}
+
+static int run_program(const struct config *config, const struct results *results,
+                       const struct cli_args *args)
+{
+    bool quiet = args_has(args, "--quiet") || args_has(args, "--no-progress");
+    struct front_options front = {
+        .argv = args->operands, .progress = !quiet && isatty(STDERR_FILENO), .counts = true};
+    struct front_command command;
+    char err[CLI_LINE] = "";
+    int status = front_command_open(&command, front.argv, err, sizeof(err));
+    if (status != 0) {
+        cli_fail("%s", err);
+        return status;
+    }
+    if (args_has(args, "--verbose"))
+        explain_run(config, command.found, &front);
+    status = run_command(config, results, &front, &command);
+    front_command_close(&command);
+    return status;
+}
+
+static int run_run(const struct cli_args *args)
+{
+    struct config config;
+    struct results results = {.json = NULL};
+    if (args->n_operands == 0)
+        return cli_fail("run: no program given; usage: pagewalk run [options] -- PROGRAM [ARGS]");
+    int status = config_load(&config, args);
+    if (status == 0)
+        status = find_results(&results, args);
+    return status != 0 ? status : run_program(&config, &results, args);
+}
+
+const struct cli_verb verb_run = {
+    .name = "run",
+    .operands = "[--] PROGRAM [ARGS]",
+    .help = "Run a program on the modelled machine and summarise.",
+    .more = "The program's stdin, stdout, stderr, signals and exit status pass through. The "
+            "summary goes to stderr. Status 125: pagewalk failed; 126: the program cannot be run; "
+            "127: it was not found.\n\n"
+            "Options of the machine come, weakest first, from: built-in defaults, the machine "
+            "file, ~/.config/pagewalk/config, the environment variable PAGEWALK_SET "
+            "(\"key=value key=value\"), --set.",
+    .options = options,
+    .n_options = sizeof(options) / sizeof(options[0]),
+    .program = true,
+    .run = run_run,
+};

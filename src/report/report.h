@@ -1,0 +1,79 @@
+/* report.h: what a run is told as. One plain value, struct report, is gathered from a machine that
+ * has come to rest; the summary and the JSON document are two ways to print it, and neither looks
+ * at the machine itself.
+ *
+ *   sim, conf, stats ─► report_gather ─► struct report ─┬─► report_summary  (text, <= 25 lines)
+ *   what the launcher knows ─────────────────►          ├─► report_json     ("pagewalk.run/1")
+ *                                                       └─► advise          (what to try next)
+ */
+#ifndef REPORT_REPORT_H
+#define REPORT_REPORT_H
+
+#include "base/sink.h"
+#include "report/symbols.h"
+#include "sim/sim.h"
+
+#define REPORT_LINES_MAX   25  /* of a summary */
+#define REPORT_COLUMNS_MAX 100 /* of one of its lines */
+#define REPORT_SITES_MAX   200 /* instructions listed in JSON, costliest first */
+
+/* What the launcher knows of the run and the machine does not. */
+struct report_run {
+    char *const *argv;        /* of the program, NULL-terminated; any bytes */
+    const char *path;         /* the file that was run */
+    const char *machine_note; /* why this machine: "" when it was chosen by name */
+    int exit_code;            /* of the program, when signal is 0 */
+    int signal;               /* that killed it, or 0 */
+    uint32_t ppid;            /* its parent process */
+    uint64_t wall_ns;         /* real time of the whole run */
+};
+
+/* Sites of one symbol added up. */
+struct report_function {
+    const char *name;   /* symbol, or "[unknown]"; lives as long as the symbols */
+    const char *object; /* path of the ELF file, or "[unknown]" */
+    uint32_t sites;
+    uint64_t stlb_hits, walks, walk_cycles, faults, fault_cycles;
+    uint64_t cycles; /* exposed translation + fault */
+};
+
+struct report {
+    const struct report_run *run;
+    const struct conf *conf;
+    const struct stat_set *stats;
+    struct cpu_cycles cycles;
+    uint64_t frames;                /* all frames of the machine */
+    uint64_t owner[FRAME_OWNER_NR]; /* frames; sums to .frames */
+    struct sim_process process;
+    unsigned counts_wrong;             /* threads whose plain counters differ from the model's */
+    struct symbol_map *maps;           /* the address space at the end, sorted; may be NULL */
+    struct sim_area *areas;            /* costliest first */
+    struct sim_site *sites;            /* costliest first */
+    struct symbol *symbols;            /* one per site */
+    struct report_function *functions; /* costliest first */
+    uint32_t n_maps, n_areas, n_sites, n_functions;
+    struct symbols *symbol_files; /* owns the names in symbols and functions */
+};
+
+/* report_gather reads everything out of a machine; `run` and `sim` must outlive the report. Returns
+ * 0 or -ENOMEM. report_close may be called on a report that report_gather failed to fill. */
+int report_gather(struct report *r, const struct report_run *run, struct sim *sim);
+void report_close(struct report *r);
+
+/* report_resolve fills symbols and functions from sites and maps: a part of report_gather, apart so
+ * that a hand-made report can use it. 0 or -ENOMEM. */
+int report_resolve(struct report *r);
+
+/* report_summary prints at most REPORT_LINES_MAX lines of at most REPORT_COLUMNS_MAX columns, pure
+ * ASCII but for the program's own names; `colour` makes the headings bold. */
+void report_summary(struct sink *out, const struct report *r, bool colour);
+/* report_json prints the document "pagewalk.run/1". */
+void report_json(struct sink *out, const struct report *r);
+
+/* report_area_translation returns the exposed translation cycles of an area. */
+static inline uint64_t report_area_translation(const struct report *r, const struct sim_area *a)
+{
+    return cpu_translation(r->conf, a->stlb_hits, a->walk_cycles);
+}
+
+#endif

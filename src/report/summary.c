@@ -1,0 +1,291 @@
+/* summary.c: the run at first sight.
+ *
+ *   gzip -k big.tar: exit 0, 1.52 s here
+ *   machine       skylake-sp: Intel Xeon …, 2400 MHz; all times below are modelled
+ *   work          1.23 G instructions, …        modelled time 0.41 s, CPI 0.79
+ *   cycles        base         45.2 %  #########
+ *                 …
+ *   try next      …
+ *
+ * Invariants:
+ *  I1  At most REPORT_LINES_MAX lines; of the parts that vary, advice gives way first.
+ *  I2  At most REPORT_COLUMNS_MAX columns; foreign names are made harmless (text_plain).
+ */
+#include "report/report.h"
+
+#include "base/check.h"
+#include "report/advice.h"
+#include "report/text.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LABEL_COLUMNS 13
+#define BODY_COLUMNS  (REPORT_COLUMNS_MAX - LABEL_COLUMNS)
+#define AREAS_SHOWN   3
+#define BAR_COLUMNS   30
+
+struct page {
+    struct sink *out;
+    bool colour;
+    unsigned lines; /* printed so far */
+};
+
+/* put prints one line: a heading in the left column, the rest in the right one (I1, I2). */
+static void put(struct page *p, const char *label, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void put(struct page *p, const char *label, const char *format, ...)
+{
+    char body[1024], cut[4 * BODY_COLUMNS + 8];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(body, sizeof(body), format, ap);
+    va_end(ap);
+    ASSERT(p->lines < REPORT_LINES_MAX);
+    p->lines++;
+    text_plain(cut, sizeof(cut), body, BODY_COLUMNS);
+    bool bold = p->colour && label[0] != '\0';
+    sink_fmt(p->out, "%s%-*s%s%s\n", bold ? "\033[1m" : "", LABEL_COLUMNS, label,
+             bold ? "\033[0m" : "", cut);
+}
+
+/* join writes the arguments with blanks between them, as far as they fit. */
+static void join(char *buf, size_t size, char *const *argv)
+{
+    size_t used = 0;
+    buf[0] = '\0';
+    for (; *argv != NULL && used + 1 < size; argv++) {
+        int n = snprintf(buf + used, size - used, "%s%s", used == 0 ? "" : " ", *argv);
+        used += n < 0 ? 0 : (size_t)n;
+    }
+}
+
+static void put_program(struct page *p, const struct report *r)
+{
+    char raw[1024], shown[256], end[64];
+    join(raw, sizeof(raw), r->run->argv);
+    text_plain(shown, sizeof(shown), raw, 52);
+    if (r->run->signal != 0)
+        snprintf(end, sizeof(end), "killed by SIG%s",
+                 sigabbrev_np(r->run->signal) ? sigabbrev_np(r->run->signal) : "?");
+    else
+        snprintf(end, sizeof(end), "exit %d", r->run->exit_code);
+    put(p, "program", "%s: %s, %s on this host", shown, end,
+        text_time((double)r->run->wall_ns / 1e9).s);
+}
+
+static void put_machine(struct page *p, const struct report *r)
+{
+    const struct conf *c = r->conf;
+    bool host = r->run->machine_note[0] != '\0';
+    put(p, "machine", "%s%s: %.40s, %u.%02u GHz; all below is modelled", c->machine_name,
+        host ? " (nearest to this CPU)" : "", c->cpu_model, (unsigned)(c->cpu_mhz / 1000),
+        (unsigned)(c->cpu_mhz % 1000 / 10));
+}
+
+static void put_work(struct page *p, const struct report *r)
+{
+    const struct stat_set *s = r->stats;
+    uint64_t n = STAT(s, instructions);
+    put(p, "work", "%s instructions, %s loads, %s stores, %s system calls, %s thread%s",
+        text_count(n).s, text_count(STAT(s, loads)).s, text_count(STAT(s, stores)).s,
+        text_count(STAT(s, syscalls)).s, text_count(STAT(s, sim_threads)).s,
+        STAT(s, sim_threads) == 1 ? "" : "s");
+    put(p, "time", "%s cycles = %s of one core, %.2f cycles per instruction",
+        text_count(r->cycles.total).s,
+        text_time((double)r->cycles.total / ((double)r->conf->cpu_mhz * 1e6)).s,
+        n == 0 ? 0.0 : (double)r->cycles.total / (double)n);
+}
+
+static void put_part(struct page *p, const char *label, const char *name, uint64_t part,
+                     uint64_t total, const char *what)
+{
+    struct text bar = text_bar(part, total, BAR_COLUMNS);
+    put(p, label, "%-12s%7s  %-*s %s", name, text_share(part, total).s, BAR_COLUMNS, bar.s, what);
+}
+
+static void put_cycles(struct page *p, const struct cpu_cycles *c)
+{
+    put_part(p, "cycles", "base", c->base, c->total, "all hits");
+    put_part(p, "", "memory", c->memory, c->total, "beyond L1");
+    put_part(p, "", "translation", c->translation, c->total, "TLB misses, page walks");
+    put_part(p, "", "fault", c->fault, c->total, "page faults");
+    put_part(p, "", "kernel", c->kernel, c->total, "system calls, copies");
+}
+
+/* put_tlb prints one row: first-level misses per 1000 instructions, and what became of them. */
+static void put_tlb(struct page *p, const char *name, uint64_t hits, uint64_t walks,
+                    uint64_t active, uint64_t instructions)
+{
+    put(p, "", "%-12s %15s %15s %15s %18s", name, text_rate(hits + walks, instructions).s,
+        text_rate(hits, instructions).s, text_rate(walks, instructions).s,
+        text_mean(active, walks).s);
+}
+
+static void put_tlbs(struct page *p, const struct stat_set *s)
+{
+    uint64_t n = STAT(s, instructions);
+    put(p, "TLB", "per 1000 in.  %14s %15s %15s %18s", "L1 misses", "of them L2 hits", "page walks",
+        "cycles per walk");
+    put_tlb(p, "loads", STAT(s, dtlb_load_stlb_hit), STAT(s, dtlb_load_walk),
+            STAT(s, dtlb_load_walk_active), n);
+    put_tlb(p, "stores", STAT(s, dtlb_store_stlb_hit), STAT(s, dtlb_store_walk),
+            STAT(s, dtlb_store_walk_active), n);
+    put_tlb(p, "fetches", STAT(s, itlb_stlb_hit), STAT(s, itlb_walk), STAT(s, itlb_walk_active), n);
+}
+
+static void put_walker(struct page *p, const struct stat_set *s)
+{
+    uint64_t l1 = STAT(s, walker_dtlb_l1) + STAT(s, walker_itlb_l1);
+    uint64_t l2 = STAT(s, walker_dtlb_l2) + STAT(s, walker_itlb_l2);
+    uint64_t l3 = STAT(s, walker_dtlb_l3) + STAT(s, walker_itlb_l3);
+    uint64_t dram = STAT(s, walker_dtlb_memory) + STAT(s, walker_itlb_memory);
+    uint64_t all = l1 + l2 + l3 + dram;
+    put(p, "walker loads", "%s: L1 %s, L2 %s, L3 %s, DRAM %s", text_count(all).s,
+        text_share(l1, all).s, text_share(l2, all).s, text_share(l3, all).s,
+        text_share(dram, all).s);
+}
+
+struct kind {
+    const char *name;
+    uint64_t count, cycles;
+};
+
+static int by_cycles(const void *a, const void *b)
+{
+    const struct kind *x = a, *y = b;
+    return x->cycles == y->cycles ? 0 : x->cycles > y->cycles ? -1 : 1;
+}
+
+/* fault_kinds lists the kinds that happened, costliest first: rows fault.X with fault_cycles.X. */
+static unsigned fault_kinds(const struct stat_set *s, struct kind kinds[STAT_NR])
+{
+    unsigned n = 0;
+    for (int i = 0; i < STAT_NR; i++) {
+        const char *name = stat_info((enum stat_id)i)->name;
+        if (strncmp(name, "fault_cycles.", 13) != 0)
+            continue;
+        char twin[64];
+        snprintf(twin, sizeof(twin), "fault.%s", name + 13);
+        int count = stat_find(twin);
+        if (count >= 0 && s->v[count] != 0)
+            kinds[n++] = (struct kind){name + 13, s->v[count], s->v[i]};
+    }
+    qsort(kinds, n, sizeof(kinds[0]), by_cycles);
+    return n;
+}
+
+static void put_faults(struct page *p, const struct report *r)
+{
+    struct kind kinds[STAT_NR];
+    unsigned n = fault_kinds(r->stats, kinds);
+    put(p, "page faults", "%s minor, %s major", text_count(STAT(r->stats, minor_faults)).s,
+        text_count(STAT(r->stats, major_faults)).s);
+    char line[512] = "";
+    size_t used = 0;
+    for (unsigned i = 0; i < n && i < 3 && used < sizeof(line); i++) {
+        int len = snprintf(line + used, sizeof(line) - used, "%s%s %s x %s c", i == 0 ? "" : "; ",
+                           kinds[i].name, text_count(kinds[i].count).s,
+                           text_count(kinds[i].cycles / kinds[i].count).s);
+        used += len < 0 ? 0 : (size_t)len;
+    }
+    if (n > 0)
+        put(p, "", "%s%s", line, n > 3 ? "; ..." : "");
+}
+
+static void put_memory(struct page *p, const struct report *r)
+{
+    const struct mm_counters *c = &r->process.mm;
+    put(p, "memory", "%s resident at peak, %s mapped at peak, page tables %s, %u VMAs at the end",
+        text_bytes(c->rss_peak * PAGE_SIZE).s, text_bytes(c->total_vm_peak * PAGE_SIZE).s,
+        text_bytes(c->pte_bytes).s, c->map_count);
+}
+
+static void area_name(const struct mm_label *l, char buf[128])
+{
+    char rights[5] = {l->flags & VM_READ ? 'r' : '-', l->flags & VM_WRITE ? 'w' : '-',
+                      l->flags & VM_EXEC ? 'x' : '-', l->flags & VM_SHARED ? 's' : 'p', '\0'};
+    char name[120];
+    text_path(name, sizeof(name), l->name, 29);
+    snprintf(buf, 128, "%s %s", rights, name);
+}
+
+static void put_areas(struct page *p, const struct report *r)
+{
+    uint64_t whole = r->cycles.translation + r->cycles.fault;
+    put(p, "costly memory", "%-34s %10s %13s %10s %14s", "", "size", "page walks", "faults",
+        "transl.+fault");
+    for (uint32_t i = 0; i < r->n_areas && i < AREAS_SHOWN; i++) {
+        const struct sim_area *a = &r->areas[i];
+        uint64_t cycles = report_area_translation(r, a) + a->fault_cycles;
+        if (cycles == 0)
+            break;
+        char name[128];
+        area_name(a->label, name);
+        put(p, "", "%s%*s %10s %13s %10s %14s", name, 34 - (int)text_columns(name), "",
+            text_bytes(a->label->max_bytes).s, text_count(a->walks).s, text_count(a->faults).s,
+            text_share(cycles, whole).s);
+    }
+}
+
+/* put_notes says what the figures do not cover, in one line, when there is something to say. */
+static void put_notes(struct page *p, const struct report *r)
+{
+    const struct stat_set *s = r->stats;
+    char line[512] = "";
+    size_t used = 0;
+    const struct {
+        uint64_t n;
+        const char *what;
+    } notes[] = {
+        {STAT(s, sim_children), "child processes ran unobserved"},
+        {STAT(s, sim_exec_lost), "exec calls: what came after them ran unobserved"},
+        {STAT(s, div_syscall_answer), "memory calls answered unlike Linux"},
+        {STAT(s, div_no_vma), "accesses the model had no mapping for"},
+        {STAT(s, div_oom), "times the modelled memory was full"},
+        {r->counts_wrong, "threads counted wrongly: please report this"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(notes) && used < sizeof(line); i++) {
+        if (notes[i].n == 0)
+            continue;
+        int len = snprintf(line + used, sizeof(line) - used, "%s%s %s", used == 0 ? "" : "; ",
+                           text_count(notes[i].n).s, notes[i].what);
+        used += len < 0 ? 0 : (size_t)len;
+    }
+    if (used > 0)
+        put(p, "note", "%s", line);
+}
+
+static void put_advice(struct page *p, const struct report *r)
+{
+    struct advice advice[ADVICE_MAX];
+    unsigned n = advise(r, advice);
+    if (n == 0)
+        put(p, "try next", "nothing about paging: translation and faults take %s; look elsewhere",
+            text_share(r->cycles.translation + r->cycles.fault, r->cycles.total).s);
+    for (unsigned i = 0; i < n && p->lines + 1 < REPORT_LINES_MAX; i++)
+        put(p, i == 0 ? "try next" : "", "%s", advice[i].what);
+    bool walks = r->cycles.translation >= r->cycles.fault;
+    if (walks)
+        put(p, "", "pagewalk explain translation; run --set tlb.l2.entries=%u; run --json FILE",
+            (unsigned)(2 * r->conf->tlb_l2_entries));
+    else
+        put(p, "", "pagewalk explain fault; run --json FILE (functions, instructions, areas)");
+}
+
+void report_summary(struct sink *out, const struct report *r, bool colour)
+{
+    struct page p = {.out = out, .colour = colour};
+    put_program(&p, r);
+    put_machine(&p, r);
+    put_work(&p, r);
+    put_cycles(&p, &r->cycles);
+    put_tlbs(&p, r->stats);
+    put_walker(&p, r->stats);
+    put_faults(&p, r);
+    put_memory(&p, r);
+    put_areas(&p, r);
+    put_notes(&p, r);
+    put_advice(&p, r);
+}
