@@ -109,12 +109,20 @@ static void repair(struct sim *s, struct sim_thread *t, const struct arch_fault 
     s->vma_end = s->vma_start;
 }
 
-static void user_fault(struct sim *s, struct sim_thread *t, const struct arch_fault *f,
-                       unsigned insn)
+/* The emulator reports a read-modify-write instruction as a load, then a store; the processor faults
+ * once, for the write. */
+static void fault_as_write(struct sim *s, struct sim_thread *t, struct arch_fault *f, unsigned insn)
+{
+    if (!(f->code & (FAULT_W | FAULT_I)) && block_insn(s, t->block, insn)->modifies)
+        f->code |= FAULT_W;
+}
+
+static void user_fault(struct sim *s, struct sim_thread *t, struct arch_fault *f, unsigned insn)
 {
     struct site_cost *site = attrib_site(t->block, insn);
     uint64_t cycles;
 
+    fault_as_write(s, t, f, insn);
     if (!handle(s, t, f, &cycles))
         repair(s, t, f);
     struct area_cost *area = attrib_area(s, f->cr2);

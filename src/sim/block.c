@@ -241,6 +241,26 @@ static bool has_memory(const cs_insn *i)
     return false;
 }
 
+/* add [m],r and its like: the first operand is read and written. The processor asks for the right to write
+ * before it reads, so a missing page is one write fault (SDM vol. 3A, 4.7). */
+static bool modifies_memory(const cs_insn *i)
+{
+    static const unsigned ids[] = {
+        X86_INS_ADD,     X86_INS_ADC,       X86_INS_SUB,        X86_INS_SBB,  X86_INS_AND,
+        X86_INS_OR,      X86_INS_XOR,       X86_INS_INC,        X86_INS_DEC,  X86_INS_NOT,
+        X86_INS_NEG,     X86_INS_SHL,       X86_INS_SAL,        X86_INS_SHR,  X86_INS_SAR,
+        X86_INS_ROL,     X86_INS_ROR,       X86_INS_RCL,        X86_INS_RCR,  X86_INS_SHLD,
+        X86_INS_SHRD,    X86_INS_BTS,       X86_INS_BTR,        X86_INS_BTC,  X86_INS_XADD,
+        X86_INS_CMPXCHG, X86_INS_CMPXCHG8B, X86_INS_CMPXCHG16B, X86_INS_XCHG,
+    };
+    const cs_x86 *x = &i->detail->x86;
+
+    for (unsigned n = 0; n < ARRAY_LEN(ids); n++)
+        if (i->id == ids[n])
+            return x->operands[0].type == X86_OP_MEM || i->id == X86_INS_XCHG;
+    return false;
+}
+
 static void decode_insn(const cs_insn *i, struct insn_info *info)
 {
     info->operand_bytes = (uint8_t)operand_bytes(i);
@@ -264,6 +284,7 @@ static void decode_insn(const cs_insn *i, struct insn_info *info)
         break;
     }
     info->memory = has_memory(i);
+    info->modifies = modifies_memory(i);
     info->divides = i->id == X86_INS_DIV || i->id == X86_INS_IDIV;
 }
 
@@ -323,7 +344,7 @@ bool block_decode(struct sim *s, struct block *b)
 
 const struct insn_info *block_insn(struct sim *s, struct block *b, unsigned insn)
 {
-    static const struct insn_info unknown = {BYTES_ANY, false, false};
+    static const struct insn_info unknown = {BYTES_ANY, false, false, false};
 
     if (insn >= b->insns || !block_decode(s, b))
         return &unknown;

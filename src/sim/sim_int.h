@@ -26,6 +26,7 @@ struct insn_info {
     uint8_t operand_bytes; /* of one architectural memory access; 255: as many as come */
     bool memory;           /* always makes at least one access */
     bool divides;          /* may raise #DE */
+    bool modifies;         /* reads and then writes its memory operand: faults as a write */
 };
 
 /* A translated block: 64 bytes, the first four fields are the hot ones. */

@@ -377,6 +377,32 @@ static void a_high_word_carries_the_upper_address_bits(void **state)
     assert_int_equal(STAT(s, loads), 2);
 }
 
+/* lock add on a page never touched: the processor asks for the right to write first. */
+static void a_read_modify_write_faults_once_as_a_write(void **state)
+{
+    struct stream *x = *state;
+    uint32_t b = one(x, 4, "\xf0\x48\x01\x07"); /* lock add [rdi],rax */
+
+    run(x, b);
+    access_word(x, DATA + 0x3000, 0, 3, false);
+    access_word(x, DATA + 0x3000, 0, 3, true);
+    const struct stat_set *s = feed(x);
+    assert_int_equal(STAT(s, fault_anon), 1);
+    assert_int_equal(STAT(s, fault_anon_cow), 0);
+}
+
+static void a_test_of_memory_faults_as_a_read(void **state)
+{
+    struct stream *x = *state;
+    uint32_t b = one(x, 3, "\xf6\x07\x01"); /* test byte [rdi],1 */
+
+    run(x, b);
+    access_word(x, DATA + 0x3000, 0, 0, false);
+    const struct stat_set *s = feed(x);
+    assert_int_equal(STAT(s, fault_anon), 0);
+    assert_int_equal(STAT(s, fault_zero_page), 2); /* the code page, and this one */
+}
+
 /* A random stream cut at random places gives the same counters as in one piece. */
 static void how_a_stream_is_cut_changes_nothing(void **state)
 {
@@ -454,6 +480,8 @@ int main(void)
         TEST(an_incomplete_record_stays_in_the_stream),
         TEST(plain_counts_are_compared),
         TEST(a_high_word_carries_the_upper_address_bits),
+        TEST(a_read_modify_write_faults_once_as_a_write),
+        TEST(a_test_of_memory_faults_as_a_read),
         TEST(how_a_stream_is_cut_changes_nothing),
         TEST(the_machine_is_sound_after_a_run),
     };
