@@ -43,21 +43,25 @@ enum event_kind { EV_ACCESS = 0, EV_BLOCK = 1, EV_HIGH = 2, EV_CONTROL = 3, EV_K
 
 /* Payloads. "text" is a length in bytes in one word, then the bytes in whole words, zero-filled. */
 enum event_control {
-    EV_START = 1,     /* version, pid, tid, load bias, entry, start_code, end_code, stack top, stack
+    EV_START = 1,    /* version, pid, tid, load bias, entry, start_code, end_code, stack top, stack
                          limit (lowest address), monotonic ns, text: path of the program */
-    EV_THREAD_START,  /* tid, monotonic ns */
-    EV_THREAD_EXIT,   /* tid */
-    EV_SYSCALL,       /* number, 6 arguments, monotonic ns */
-    EV_SYSCALL_RET,   /* number, result, nanoseconds between entry and return */
-    EV_FILE,          /* before EV_SYSCALL_RET of a mapping call or of one that changes a file's
-                         size: fd, device, inode, size, mode, text: path */
-    EV_IOVEC,         /* before EV_SYSCALL_RET: argument index, n, then n pairs of base, length */
-    EV_SIGACTION,     /* before EV_SYSCALL_RET of rt_sigaction: signal, handler, flags */
-    EV_EPOCH,         /* epoch: every address-space call up to it is over for this thread */
-    EV_COUNTS,        /* plain counters kept beside the stream, for checking: instructions,
-                         raw loads, raw stores of this thread since its start */
-    EV_BYTES,         /* before EV_SYSCALL_RET: address, n, then n bytes in whole words: what the
-                         kernel model needs of a pointed-to argument (msghdr, sockaddr length) */
+    EV_THREAD_START, /* tid, monotonic ns */
+    EV_THREAD_EXIT,  /* tid */
+    EV_SYSCALL,      /* number, 6 arguments, monotonic ns */
+    EV_SYSCALL_RET,  /* number, result, nanoseconds between entry and return */
+    EV_FILE,         /* before EV_SYSCALL_RET of a mapping call or of one that changes a file's
+                         size: fd, device, inode, size, mode, open flags, text: path */
+    EV_IOVEC,        /* before EV_SYSCALL_RET: argument index, n, then n pairs of base, length */
+    EV_SIGACTION,    /* before EV_SYSCALL_RET of rt_sigaction: signal, handler, flags */
+    EV_EPOCH,        /* epoch. Address-space calls are serialised: call k begins with epoch 2k - 1,
+                         which its caller tells directly before EV_SYSCALL, and ends with 2k. Any
+                         other thread tells the epoch it sees when it enters a block after it moved:
+                         calls up to epoch / 2 had ended before the words that follow */
+    EV_COUNTS,       /* before each EV_SYSCALL, if asked for: plain counters kept beside the
+                         stream, for checking: instructions, raw loads, raw stores of this thread
+                         from its start up to here; faulting instructions count when they start */
+    EV_BYTES,        /* before EV_SYSCALL_RET: address, text: what the kernel model needs of a
+                         pointed-to argument (path with its zero, msghdr, sockaddr length) */
     EV_CONTROL_NR
 };
 

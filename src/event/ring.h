@@ -16,8 +16,8 @@
  *      DONE is finished by the consumer from what head says.
  *  I4  Block records are written before the first BLOCK word that names them is published.
  *  I5  Either side, before it sleeps, sets its `waiting` word and looks once more; the other side
- *      wakes it by futex only if that word is set. Sleeps have a time limit and check that the
- *      peer lives.
+ *      wakes it by futex only if that word is set. The producer looks at it only now and then and
+ *      without a fence, so sleeps have a time limit; they also check that the peer lives.
  *
  * Used by plugin/qemu/ and by src/front/; it depends on nothing but <stdint.h>, <stdatomic.h>.
  */
@@ -31,36 +31,37 @@
 #define RING_SLOTS      256
 #define RING_WORDS_LOG2 17
 #define RING_WORDS      (UINT64_C(1) << RING_WORDS_LOG2) /* 1 MiB a slot, touched only when used */
-#define RING_MARGIN     4096 /* words a producer keeps free when it enters a block */
-#define RING_TABLE_SIZE (UINT64_C(1) << 30)              /* bytes of the block table, lazily backed */
-#define RING_BLOCK_MAX  (1u << 24)                       /* most block ids */
+#define RING_MARGIN     4096                /* words a producer keeps free when it enters a block */
+#define RING_TABLE_SIZE (UINT64_C(1) << 30) /* bytes of the block table, lazily backed */
+#define RING_BLOCK_MAX  (1u << 24)          /* most block ids */
 
 enum ring_state { RING_FREE, RING_LIVE, RING_DONE };
 
 struct ring_slot {
     /* written by the producer */
-    _Alignas(64) _Atomic uint64_t head; /* words written since the slot was taken */
+    _Alignas(64) _Atomic uint64_t head; /* words ever written to the slot */
     _Atomic uint32_t producer_waiting;  /* futex: the producer sleeps until tail moves */
     _Atomic uint32_t state;             /* enum ring_state */
     _Atomic uint32_t tid;               /* guest thread id */
     _Atomic uint32_t in_call;           /* 1 while the thread is inside a system call */
     /* written by the consumer */
-    _Alignas(64) _Atomic uint64_t tail; /* words read */
+    _Alignas(64) _Atomic uint64_t tail; /* words ever read from the slot */
 };
 
 struct ring_region {
     uint64_t magic;
-    uint64_t region_bytes;              /* of the whole mapping */
-    uint64_t words_offset;              /* of slot 0's words from the start of the region */
-    uint64_t table_offset;              /* of the block table */
-    uint32_t flags;                     /* RING_F_…, set by the consumer before the guest starts */
+    uint64_t region_bytes; /* of the whole mapping */
+    uint64_t words_offset; /* of slot 0's words from the start of the region */
+    uint64_t table_offset; /* of the block table */
+    uint32_t flags;        /* RING_F_…, set by the consumer before the guest starts */
     uint32_t consumer_pid;
-    _Atomic uint32_t consumer_waiting;  /* futex: the consumer sleeps until any head moves */
-    _Atomic uint32_t epoch;             /* address-space calls begun or ended, see EV_EPOCH */
-    _Atomic uint32_t children;          /* processes forked by the guest, unobserved */
-    _Atomic uint32_t blocks;            /* block ids given out */
-    _Atomic uint64_t table_used;        /* bytes of the block table in use */
-    _Atomic uint32_t error;             /* a producer's reason to stop observing, enum ring_error */
+    _Atomic uint32_t consumer_waiting; /* futex: the consumer sleeps until any head moves */
+    _Atomic uint32_t epoch;            /* address-space calls begun or ended, see EV_EPOCH */
+    _Atomic uint32_t children;         /* processes forked by the guest, unobserved */
+    _Atomic uint32_t threads;          /* slots taken so far: look for a LIVE one when it moves */
+    _Atomic uint32_t blocks;           /* block ids given out */
+    _Atomic uint64_t table_used;       /* bytes of the block table in use */
+    _Atomic uint32_t error;            /* a producer's reason to stop observing, enum ring_error */
     struct ring_slot slot[RING_SLOTS];
 };
 
@@ -70,11 +71,11 @@ enum ring_error { RING_OK, RING_E_SLOTS, RING_E_TABLE, RING_E_STACK };
 
 /* One translated block. Records are 8-byte aligned and follow each other in order of their ids. */
 struct ring_block {
-    uint64_t pc;        /* virtual address of the first instruction */
-    uint32_t bytes;     /* of this whole record, rounded up to 8 */
-    uint16_t insns;     /* number of instructions */
+    uint64_t pc;    /* virtual address of the first instruction */
+    uint32_t bytes; /* of this whole record, rounded up to 8 */
+    uint16_t insns; /* number of instructions */
     uint16_t code_bytes;
-    uint8_t data[];     /* insns instruction lengths, then code_bytes of raw code */
+    uint8_t data[]; /* insns instruction lengths, then code_bytes of raw code */
 };
 
 #endif

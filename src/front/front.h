@@ -15,23 +15,35 @@
 #include "sim/sim.h"
 
 struct front_options {
-    char *const *argv;       /* program and arguments, NULL-terminated */
-    const char *qemu;        /* path of qemu-x86_64, NULL: search PATH */
-    const char *plugin;      /* path of the plugin, NULL: beside the running binary or in libdir */
-    bool progress;           /* show a line on stderr while running */
-    bool counts;             /* ask the plugin for plain counters too */
+    char *const *argv;  /* program and arguments, NULL-terminated */
+    const char *qemu;   /* path of qemu-x86_64, NULL: search PATH */
+    const char *plugin; /* path of the plugin, NULL: beside the running binary or in libdir */
+    bool progress;      /* show a line on stderr while running */
+    bool counts;        /* ask the plugin for plain counters too */
 };
 
 struct front_result {
-    int exit_code;     /* of the guest, when signal is 0 */
-    int signal;        /* that killed the guest, or 0 */
+    int exit_code; /* of the guest, when signal is 0 */
+    int signal;    /* that killed the guest, or 0 */
     uint64_t wall_ns;
-    char path[4096];   /* the program as found in PATH */
+    char path[4096]; /* the program as found in PATH */
 };
 
 /* front_find resolves a program as execvp does and looks at it: on failure returns 126 (found, not
  * runnable: no x bit, wrong architecture, directory …) or 127 (not found) and one line in err. */
 int front_find(const char *name, char *ret_path, size_t path_size, char *err, size_t err_size);
+
+/* What will be executed for a program name: an ELF file, because QEMU runs nothing else. A script
+ * becomes its interpreter with the script as an argument, as in the kernel (fs/binfmt_script.c). */
+struct front_command {
+    char path[4096];  /* of the ELF file */
+    char found[4096]; /* of the program as found in PATH: the script, or path again */
+    char **argv;      /* its arguments, NULL-terminated, owned here as are the strings */
+};
+
+/* front_command_open resolves argv[0] as front_find does; same return values. */
+int front_command_open(struct front_command *c, char *const *argv, char *err, size_t err_size);
+void front_command_close(struct front_command *c);
 
 /* front_run runs the program to its end. `sim` must be open. Returns 0 and the result, or 125, 126
  * or 127 with one line in err when it could not be run. */

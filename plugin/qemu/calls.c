@@ -1,0 +1,374 @@
+/* calls.c: system calls as events.
+ *
+ *   enter:  [EV_COUNTS] [lock, epoch, EV_EPOCH]  EV_SYSCALL
+ *   return: [EV_FILE | EV_IOVEC | EV_SIGACTION | EV_BYTES …]  EV_SYSCALL_RET  [epoch, unlock]
+ *
+ * Invariants:
+ *  I1  Address-space calls of the whole process are serialised by one lock, held from entry to
+ *      return. No call in the list can wait for another thread of the program.
+ *  I2  The epoch is odd while the lock is held: call k begins with epoch 2k - 1 and ends with 2k.
+ *  I3  The caller tells epoch 2k - 1 directly before EV_SYSCALL; it never tells 2k.
+ *  I4  in_call is set after everything before the call is published, and cleared before anything
+ *      after it is.
+ *  I5  Guest memory is read by process_vm_readv: a bad pointer of the program is not our fault.
+ *
+ * Numbers are those of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
+ */
+#include "calls.h"
+#include "writer.h"
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define PATH_BYTES   4096
+#define IOVEC_MAX    1024
+#define MSGHDR_BYTES 56
+
+/* -- the lock of address-space calls: 0 free, 1 held, 2 held and wanted (futex(2), Drepper) ------ */
+static _Atomic uint32_t space_lock;
+
+static void lock_space(void)
+{
+    uint32_t was = 0;
+
+    if (atomic_compare_exchange_strong(&space_lock, &was, 1))
+        return;
+    while (atomic_exchange(&space_lock, 2))
+        syscall(SYS_futex, &space_lock, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0);
+}
+
+static void unlock_space(void)
+{
+    if (atomic_exchange(&space_lock, 0) == 2)
+        syscall(SYS_futex, &space_lock, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static bool changes_space(uint64_t num)
+{
+    switch (num) {
+    case SYS_mmap:
+    case SYS_mprotect:
+    case SYS_munmap:
+    case SYS_brk:
+    case SYS_mremap:
+    case SYS_madvise:
+    case SYS_shmat:
+    case SYS_shmdt:
+    case SYS_mlock:
+    case SYS_munlock:
+    case SYS_mlockall:
+    case SYS_munlockall:
+    case SYS_mlock2:
+    case SYS_pkey_mprotect:
+    case SYS_remap_file_pages:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* -- guest memory --------------------------------------------------------------------------------- */
+/* peek copies up to n bytes of the program's memory and returns how many there were. */
+static size_t peek(void *to, uint64_t from, size_t n)
+{
+    struct iovec here = {to, n}, there = {(void *)from, n}; /* guest addresses are host addresses */
+    ssize_t got = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+
+    return got < 0 ? 0 : (size_t)got;
+}
+
+/* peek_text copies a string with its zero and returns its bytes; 0 when it has no end. It reads to
+ * the end of a page at a time, because the next page need not be there. */
+static size_t peek_text(char *to, uint64_t from)
+{
+    size_t have = 0;
+
+    while (have < PATH_BYTES) {
+        size_t step = 4096 - ((from + have) & 4095);
+        size_t room = PATH_BYTES - have,
+               got = peek(to + have, from + have, step < room ? step : room);
+        const char *zero = memchr(to + have, 0, got);
+
+        if (zero)
+            return (size_t)(zero - to) + 1;
+        if (!got)
+            break;
+        have += got;
+    }
+    return 0;
+}
+
+/* -- payloads ------------------------------------------------------------------------------------- */
+static void put_bytes(struct writer *w, uint64_t addr, const void *bytes, size_t n)
+{
+    writer_put(w, event_control(EV_BYTES, 1 + writer_text_words(n)));
+    writer_put(w, addr);
+    writer_text(w, bytes, n);
+}
+
+static void put_path(struct writer *w, uint64_t addr)
+{
+    char text[PATH_BYTES];
+    size_t n = addr ? peek_text(text, addr) : 0;
+
+    if (n)
+        put_bytes(w, addr, text, n);
+}
+
+static void put_object(struct writer *w, uint64_t addr, size_t n)
+{
+    char bytes[MSGHDR_BYTES];
+
+    if (addr && peek(bytes, addr, n) == n)
+        put_bytes(w, addr, bytes, n);
+}
+
+static void put_iovec(struct writer *w, unsigned argument, uint64_t addr, uint64_t n)
+{
+    struct iovec v[IOVEC_MAX];
+
+    if (n == 0 || n > IOVEC_MAX || peek(v, addr, n * sizeof *v) != n * sizeof *v)
+        return;
+    writer_put(w, event_control(EV_IOVEC, 2 + 2 * (unsigned)n));
+    writer_put(w, argument);
+    writer_put(w, n);
+    for (uint64_t i = 0; i < n; i++) {
+        writer_put(w, (uintptr_t)v[i].iov_base);
+        writer_put(w, v[i].iov_len);
+    }
+}
+
+static void put_message(struct writer *w, uint64_t addr)
+{
+    uint64_t header[MSGHDR_BYTES / 8]; /* name, length, iov, count, control, length, flags */
+
+    put_object(w, addr, MSGHDR_BYTES);
+    if (addr && peek(header, addr, sizeof header) == sizeof header)
+        put_iovec(w, 1, header[2], header[3]);
+}
+
+static void put_file(struct writer *w, uint64_t fd)
+{
+    char name[32], path[PATH_BYTES];
+    struct stat st;
+    ssize_t n;
+
+    if (fstat((int)fd, &st) != 0)
+        return;
+    snprintf(name, sizeof name, "/proc/self/fd/%d", (int)fd);
+    n = readlink(name, path, sizeof path);
+    n = n < 0 ? 0 : n;
+    writer_put(w, event_control(EV_FILE, 6 + writer_text_words((size_t)n)));
+    writer_put(w, fd);
+    writer_put(w, st.st_dev);
+    writer_put(w, st.st_ino);
+    writer_put(w, (uint64_t)st.st_size);
+    writer_put(w, st.st_mode);
+    writer_put(w, (uint64_t)fcntl((int)fd, F_GETFL));
+    writer_text(w, path, (size_t)n);
+}
+
+static void put_sigaction(struct writer *w, const uint64_t a[6], int64_t result)
+{
+    uint64_t act[2]; /* handler, flags: struct kernel_sigaction */
+
+    if (result != 0 || !a[1] || peek(act, a[1], sizeof act) != sizeof act)
+        return;
+    writer_put(w, event_control(EV_SIGACTION, 3));
+    writer_put(w, a[0]);
+    writer_put(w, act[0]);
+    writer_put(w, act[1]);
+}
+
+/* path_arguments returns a bit mask: which arguments of the call are paths (0: none). */
+static unsigned path_arguments(uint64_t num)
+{
+    switch (num) {
+    case SYS_open:
+    case SYS_stat:
+    case SYS_lstat:
+    case SYS_access:
+    case SYS_truncate:
+    case SYS_mkdir:
+    case SYS_rmdir:
+    case SYS_creat:
+    case SYS_unlink:
+    case SYS_readlink:
+    case SYS_chmod:
+    case SYS_chown:
+    case SYS_lchown:
+    case SYS_chdir:
+    case SYS_statfs:
+    case SYS_utime:
+    case SYS_utimes:
+    case SYS_mknod:
+    case SYS_chroot:
+    case SYS_execve:
+    case SYS_memfd_create:
+    case SYS_listxattr:
+    case SYS_llistxattr:
+        return 1u << 0;
+    case SYS_openat:
+    case SYS_mkdirat:
+    case SYS_newfstatat:
+    case SYS_unlinkat:
+    case SYS_readlinkat:
+    case SYS_fchmodat:
+    case SYS_fchownat:
+    case SYS_faccessat:
+    case SYS_faccessat2:
+    case SYS_utimensat:
+    case SYS_statx:
+    case SYS_mknodat:
+    case SYS_openat2:
+    case SYS_inotify_add_watch:
+    case SYS_futimesat:
+    case SYS_execveat:
+    case SYS_fgetxattr:
+        return 1u << 1;
+    case SYS_rename:
+    case SYS_link:
+    case SYS_symlink:
+    case SYS_getxattr:
+    case SYS_lgetxattr:
+        return 1u << 0 | 1u << 1;
+    case SYS_renameat:
+    case SYS_renameat2:
+    case SYS_linkat:
+        return 1u << 1 | 1u << 3;
+    case SYS_symlinkat:
+        return 1u << 0 | 1u << 2;
+    default:
+        return 0;
+    }
+}
+
+/* put_pointed puts what the arguments of a call point to, as far as the kernel model needs it. */
+static void put_pointed(struct writer *w, uint64_t num, const uint64_t a[6], int64_t result)
+{
+    unsigned paths = path_arguments(num);
+
+    for (unsigned i = 0; paths >> i; i++)
+        if (paths >> i & 1)
+            put_path(w, a[i]);
+    switch (num) {
+    case SYS_mmap:
+        if (!(a[3] & MAP_ANONYMOUS))
+            put_file(w, a[4]);
+        break;
+    case SYS_ftruncate:
+    case SYS_fallocate:
+        put_file(w, a[0]);
+        break;
+    case SYS_readv:
+    case SYS_writev:
+    case SYS_preadv:
+    case SYS_pwritev:
+    case SYS_preadv2:
+    case SYS_pwritev2:
+    case SYS_vmsplice:
+    case SYS_process_vm_readv:
+    case SYS_process_vm_writev:
+        put_iovec(w, 1, a[1], a[2]);
+        break;
+    case SYS_sendmsg:
+    case SYS_recvmsg:
+        put_message(w, a[1]);
+        break;
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_getsockname:
+    case SYS_getpeername:
+        put_object(w, a[2], 4);
+        break;
+    case SYS_getsockopt:
+        put_object(w, a[4], 4);
+        break;
+    case SYS_recvfrom:
+        put_object(w, a[5], 4);
+        break;
+    case SYS_rt_sigaction:
+        put_sigaction(w, a, result);
+        break;
+    }
+}
+
+/* -- entry and return ----------------------------------------------------------------------------- */
+static void put_counts(struct writer *w)
+{
+    writer_put(w, event_control(EV_COUNTS, 3));
+    writer_put(w, w->insns);
+    writer_put(w, w->loads);
+    writer_put(w, w->stores);
+}
+
+/* begin_space takes the lock, the thread being "in a call" while it waits (I4, I1). */
+static void begin_space(struct writer *w)
+{
+    writer_publish(w);
+    atomic_store(&w->slot->in_call, 1);
+    lock_space();
+    w->call_locked = true;
+    w->epoch = atomic_fetch_add(&region->epoch, 1) + 1; /* I2 */
+    writer_put(w, event_control(EV_EPOCH, 1));          /* I3 */
+    writer_put(w, w->epoch);
+}
+
+static void end_space(struct writer *w)
+{
+    w->call_locked = false;
+    w->epoch = atomic_fetch_add(&region->epoch, 1) + 1;
+    unlock_space();
+}
+
+void calls_enter(int64_t num, const uint64_t args[6])
+{
+    struct writer *w = &self;
+
+    w->call[0] = (uint64_t)num;
+    memcpy(w->call + 1, args, 6 * sizeof *args);
+    if (region->flags & RING_F_COUNTS)
+        put_counts(w);
+    if (changes_space((uint64_t)num))
+        begin_space(w);
+    w->call_ns = writer_now();
+    writer_put(w, event_control(EV_SYSCALL, 8));
+    for (unsigned i = 0; i < 7; i++)
+        writer_put(w, w->call[i]);
+    writer_put(w, w->call_ns);
+    writer_publish(w);
+    if (num == SYS_exit || num == SYS_exit_group)
+        writer_close();
+    else
+        atomic_store(&w->slot->in_call, 1); /* I4 */
+}
+
+static bool forks(const uint64_t call[7])
+{
+    return call[0] == SYS_fork || call[0] == SYS_vfork ||
+           (call[0] == SYS_clone && (call[1] & (0x100 | 0x4000)) != 0x100); /* VM without VFORK */
+}
+
+void calls_return(int64_t num, int64_t result)
+{
+    struct writer *w = &self;
+
+    atomic_store(&w->slot->in_call, 0); /* I4 */
+    put_pointed(w, (uint64_t)num, w->call + 1, result);
+    writer_put(w, event_control(EV_SYSCALL_RET, 3));
+    writer_put(w, (uint64_t)num);
+    writer_put(w, (uint64_t)result);
+    writer_put(w, writer_now() - w->call_ns);
+    writer_publish(w);
+    if (w->call_locked)
+        end_space(w);
+    if (forks(w->call) && result > 0)
+        atomic_fetch_add(&region->children, 1);
+}

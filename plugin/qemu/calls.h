@@ -1,0 +1,10 @@
+/* calls.h: what a system call's entry and return put into the stream. */
+#ifndef PLUGIN_CALLS_H
+#define PLUGIN_CALLS_H
+
+#include <stdint.h>
+
+void calls_enter(int64_t num, const uint64_t args[6]);
+void calls_return(int64_t num, int64_t result);
+
+#endif

@@ -1,0 +1,344 @@
+/* pagewalk-qemu.c: a QEMU plugin that makes events and nothing else.
+ *
+ *   translate: block ─► table ─► id         callbacks get the id / the instruction's number
+ *   execute:   on_block ─► BLOCK word, head published
+ *              on_load, on_store ─► ACCESS word
+ *   calls:     calls.c
+ *
+ * Arguments: fd=N (the region, a memfd; closed here), stack=BYTES (what QEMU was told with -s).
+ *
+ * Invariants:
+ *  I1  The guest sees no descriptor, no name, no output of ours; a forked child inherits no part of
+ *      the region (MADV_DONTFORK) and writes nothing.
+ *  I2  An instruction that QEMU took back out of a block is not in its record (see insn.h).
+ *  I3  The fast way of an access is one compare for space and high addresses and one store.
+ *
+ * Source: the plugin interface as in qemu_api.h; event words as in event/event.h.
+ */
+#include "blocks.h"
+#include "calls.h"
+#include "insn.h"
+#include "qemu_api.h"
+#include "start.h"
+#include "writer.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+int qemu_plugin_version = 1;
+static int api;             /* version that the loading QEMU speaks */
+static uint64_t stack_size; /* argument stack= */
+static bool started;        /* EV_START is out */
+static pthread_mutex_t translating = PTHREAD_MUTEX_INITIALIZER;
+
+/* -- execution: the hot path ---------------------------------------------------------------------- */
+
+/* ready makes sure that the calling thread has a stream; false when it is not observed. */
+static __attribute__((noinline)) bool ready(void)
+{
+    if (self.slot)
+        return true;
+    if (self.tid == UINT32_MAX || !region || !writer_open())
+        return writer_forget(), false;
+    writer_put(&self, event_control(EV_THREAD_START, 2));
+    writer_put(&self, self.tid);
+    writer_put(&self, writer_now());
+    return true;
+}
+
+static __attribute__((noinline)) void block_slow(uint64_t word)
+{
+    if (!ready())
+        return;
+    writer_block(&self);
+    *self.next++ = word;
+    writer_publish(&self);
+}
+
+/* on_block: about 12 instructions. */
+static void on_block(unsigned vcpu, void *udata)
+{
+    struct writer *w = &self;
+    uint64_t word = (uint64_t)udata;
+
+    (void)vcpu;
+    if (UNLIKELY(w->next >= w->soft) ||
+        UNLIKELY(w->epoch != atomic_load_explicit(&region->epoch, memory_order_relaxed))) {
+        block_slow(word);
+        return;
+    }
+    *w->next++ = word;
+    writer_publish(w);
+}
+
+/* access_slow: no space left, or an address that needs a HIGH word, or nothing observed. */
+static __attribute__((noinline)) void access_slow(uint64_t word, uint64_t addr)
+{
+    if (!self.slot)
+        return;
+    if (event_needs_high(addr))
+        writer_put(&self, event_high(addr));
+    writer_put(&self, word | (addr & EV_ADDR_MASK));
+}
+
+/* put_access: about 10 instructions. `what` is the instruction's number and the store bit in place,
+ * log2 the size. */
+static inline __attribute__((always_inline)) void put_access(uint64_t what, uint64_t log2,
+                                                             uint64_t addr)
+{
+    struct writer *w = &self;
+    uint64_t word = what | log2 << EV_SIZE_SHIFT;
+
+    if (UNLIKELY(w->next == w->end) || UNLIKELY(addr >> 47)) { /* I3 */
+        access_slow(word, addr);
+        return;
+    }
+    *w->next++ = word | addr;
+}
+
+#define STORE_BIT (UINT64_C(1) << EV_STORE_SHIFT)
+
+/* The size sits in bits 4..6 of `info` in every QEMU so far (include/exec/memopidx.h); the _any
+ * forms ask QEMU instead, should size_is_inline say that it moved. */
+static void on_load(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
+{
+    (void)vcpu;
+    put_access((uint64_t)udata, info >> 4 & 7, addr);
+}
+static void on_store(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
+{
+    (void)vcpu;
+    put_access((uint64_t)udata | STORE_BIT, info >> 4 & 7, addr);
+}
+static void on_load_any(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
+{
+    (void)vcpu;
+    put_access((uint64_t)udata, qemu_plugin_mem_size_shift(info) & 7, addr);
+}
+static void on_store_any(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
+{
+    (void)vcpu;
+    put_access((uint64_t)udata | STORE_BIT, qemu_plugin_mem_size_shift(info) & 7, addr);
+}
+
+/* With RING_F_COUNTS three more callbacks count beside the stream, knowing nothing of it. */
+static void count_insn(unsigned vcpu, void *udata)
+{
+    (void)vcpu, (void)udata;
+    self.insns++;
+}
+static void count_load(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
+{
+    (void)vcpu, (void)info, (void)addr, (void)udata;
+    self.loads++;
+}
+static void count_store(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
+{
+    (void)vcpu, (void)info, (void)addr, (void)udata;
+    self.stores++;
+}
+
+/* -- translation ---------------------------------------------------------------------------------- */
+static qemu_mem_cb load_cb = on_load_any, store_cb = on_store_any;
+
+static bool size_is_inline(void)
+{
+    for (uint32_t info = 0; info < 0x1000; info++)
+        if (qemu_plugin_mem_size_shift(info) != (info >> 4 & 7))
+            return false;
+    return true;
+}
+
+/* insn_bytes copies the raw bytes of an instruction. */
+static void insn_bytes(const struct qemu_plugin_insn *insn, uint8_t *to, size_t n)
+{
+    void *data = (void *)qemu_plugin_insn_data;
+    qemu_insn_data_1 get = (qemu_insn_data_1)data;
+    qemu_insn_data_3 copy = (qemu_insn_data_3)data;
+
+    if (api >= 3)
+        copy(insn, to, n);
+    else
+        memcpy(to, get(insn), n);
+}
+
+/* taken_back says whether QEMU took this instruction back out of its block (I2). */
+static bool taken_back(const struct qemu_plugin_insn *insn)
+{
+    size_t n = qemu_plugin_insn_size(insn);
+    uint8_t code[16];
+
+    if ((qemu_plugin_insn_vaddr(insn) & 4095) + 15 <= 4096 || n > sizeof code)
+        return false;
+    insn_bytes(insn, code, n);
+    return insn_length(code, (unsigned)n) == 0;
+}
+
+static unsigned insn_count(const struct qemu_plugin_tb *tb)
+{
+    size_t n = qemu_plugin_tb_n_insns(tb);
+
+    if (n > 1 && taken_back(qemu_plugin_tb_get_insn(tb, n - 1)))
+        n--;
+    return n < BLOCK_INSNS_MAX ? (unsigned)n : BLOCK_INSNS_MAX;
+}
+
+static void draft(const struct qemu_plugin_tb *tb, struct block_draft *d)
+{
+    d->pc = qemu_plugin_tb_vaddr(tb);
+    d->insns = insn_count(tb);
+    d->code_bytes = 0;
+    for (unsigned i = 0; i < d->insns; i++) {
+        const struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        size_t n = qemu_plugin_insn_size(insn);
+
+        n = n < 15 ? n : 15;
+        d->lengths[i] = (uint8_t)n;
+        insn_bytes(insn, d->code + d->code_bytes, n);
+        d->code_bytes += (unsigned)n;
+    }
+}
+
+static void watch_insn(struct qemu_plugin_insn *insn, unsigned number)
+{
+    void *what = (void *)((uint64_t)number << EV_INSN_SHIFT);
+
+    qemu_plugin_register_vcpu_mem_cb(insn, load_cb, QEMU_CB_NO_REGS, QEMU_MEM_R, what);
+    qemu_plugin_register_vcpu_mem_cb(insn, store_cb, QEMU_CB_NO_REGS, QEMU_MEM_W, what);
+    if (!(region->flags & RING_F_COUNTS))
+        return;
+    qemu_plugin_register_vcpu_insn_exec_cb(insn, count_insn, QEMU_CB_NO_REGS, NULL);
+    qemu_plugin_register_vcpu_mem_cb(insn, count_load, QEMU_CB_NO_REGS, QEMU_MEM_R, NULL);
+    qemu_plugin_register_vcpu_mem_cb(insn, count_store, QEMU_CB_NO_REGS, QEMU_MEM_W, NULL);
+}
+
+/* first_words opens the first thread's stream: it must be EV_START that it begins with. */
+static void first_words(void)
+{
+    if (started)
+        return;
+    started = true;
+    if (writer_open())
+        start_put(stack_size);
+}
+
+static void on_translate(uint64_t id, struct qemu_plugin_tb *tb)
+{
+    static struct block_draft d; /* under the lock */
+    uint32_t block;
+    unsigned insns;
+    bool ok;
+
+    (void)id;
+    if (!region)
+        return;
+    pthread_mutex_lock(&translating);
+    first_words();
+    draft(tb, &d);
+    insns = d.insns;
+    ok = blocks_id(&d, &block);
+    pthread_mutex_unlock(&translating);
+    if (!ok) {
+        writer_stop(RING_E_TABLE);
+        return;
+    }
+    qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_CB_NO_REGS, (void *)event_block(block));
+    for (unsigned i = 0; i < insns; i++)
+        watch_insn(qemu_plugin_tb_get_insn(tb, i), i);
+}
+
+/* -- calls and processes -------------------------------------------------------------------------- */
+static void on_syscall(uint64_t id, unsigned vcpu, int64_t num, uint64_t a1, uint64_t a2,
+                       uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8)
+{
+    const uint64_t args[6] = {a1, a2, a3, a4, a5, a6};
+
+    (void)id, (void)vcpu, (void)a7, (void)a8;
+    if (self.slot)
+        calls_enter(num, args);
+}
+
+static void on_syscall_ret(uint64_t id, unsigned vcpu, int64_t num, int64_t ret)
+{
+    (void)id, (void)vcpu;
+    if (self.slot)
+        calls_return(num, ret);
+}
+
+/* in_child runs in a forked child, whose only thread is this one: it is not observed (I1). */
+static void in_child(void)
+{
+    region = NULL;
+    writer_forget();
+}
+
+/* -- loading -------------------------------------------------------------------------------------- */
+
+/* Before QEMU reads qemu_plugin_version: the newest one that both sides know, see qemu_api.h. */
+static __attribute__((constructor)) void choose_version(void)
+{
+    static const char *const first[] = {
+        "qemu_plugin_scoreboard_new", "qemu_plugin_register_vcpu_tb_exec_cond_cb",
+        "qemu_plugin_read_memory_vaddr", "qemu_plugin_write_memory_vaddr"};
+
+    for (int i = 0; i < 4 && dlsym(RTLD_DEFAULT, first[i]); i++)
+        qemu_plugin_version = i + 2;
+}
+
+/* argument returns the number after "name=" in the plugin's arguments, or -1. */
+static int64_t argument(int argc, char **argv, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (int i = 0; i < argc; i++)
+        if (strncmp(argv[i], name, n) == 0 && argv[i][n] == '=')
+            return strtoll(argv[i] + n + 1, NULL, 10);
+    return -1;
+}
+
+/* map_region maps the descriptor's memory and closes it. */
+static struct ring_region *map_region(int fd)
+{
+    struct ring_region *r = mmap(NULL, sizeof *r, PROT_READ, MAP_SHARED, fd, 0);
+    uint64_t bytes;
+
+    if (r == MAP_FAILED || r->magic != RING_MAGIC)
+        return NULL;
+    bytes = r->region_bytes;
+    munmap(r, sizeof *r);
+    r = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    close(fd);
+    if (r == MAP_FAILED)
+        return NULL;
+    madvise(r, bytes, MADV_DONTFORK);
+    madvise(r, bytes, MADV_DONTDUMP);
+    return r;
+}
+
+int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, char **argv)
+{
+    if (info->system_emulation || strcmp(info->target_name, "x86_64") != 0)
+        return -1;
+    region = map_region((int)argument(argc, argv, "fd"));
+    if (!region)
+        return -1;
+    api = info->version.cur;
+    stack_size = (uint64_t)argument(argc, argv, "stack");
+    if (size_is_inline()) {
+        load_cb = on_load;
+        store_cb = on_store;
+    }
+    pthread_atfork(NULL, NULL, in_child);
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
+    qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);
+    qemu_plugin_register_vcpu_syscall_ret_cb(id, on_syscall_ret);
+    return 0;
+}

@@ -1,0 +1,86 @@
+/* front_int.h: the parts of the front end.
+ *
+ *   find.c     program name ─► file, scripts resolved to their interpreter
+ *   tools.c    where qemu and the plugin are
+ *   region.c   the shared memory
+ *   launch.c   the guest's process, signals
+ *   reader.c   rings ─► sim, least virtual time first
+ *   run.c      all of it in order
+ */
+#ifndef FRONT_INT_H
+#define FRONT_INT_H
+
+#include "event/ring.h"
+#include "front/front.h"
+
+#include <sys/types.h>
+
+/* -- region.c: memory shared with the plugin -------------------------------------------------- */
+struct region {
+    struct ring_region *ring;
+    int fd; /* of the memfd, close-on-exec here */
+};
+
+/* region_open makes the memory; 0 or negative errno. */
+int region_open(struct region *r, uint32_t flags);
+void region_close(struct region *r);
+/* region_words maps a slot's words twice, back to back, so that a span of them never wraps. NULL
+ * without memory. region_unmap_words undoes it. */
+const uint64_t *region_words(const struct region *r, unsigned slot);
+void region_unmap_words(const uint64_t *words);
+
+/* -- reader.c: the consumer -------------------------------------------------------------------- */
+#define READER_QUANTUM 20000 /* most words of one stream before the others get their turn */
+
+struct stream {
+    struct ring_slot *slot;
+    const uint64_t *words;     /* of the slot, mapped twice; NULL: not mapped yet */
+    struct sim_thread *thread; /* NULL: no stream is open in this slot */
+    uint64_t stuck_at;         /* head at which an incomplete record was all that was left, or 0 */
+    bool wants_order;          /* the next word ends an address-space call */
+};
+
+struct reader {
+    struct sim *sim;
+    const struct region *region;
+    struct stream stream[RING_SLOTS];
+    uint16_t live[RING_SLOTS]; /* slots with an open stream, in order of opening */
+    unsigned lives;            /* length of live */
+    uint32_t threads;          /* ring->threads when slots were last looked at */
+    uint32_t blocks;           /* block records announced to the sim */
+    uint64_t table_at;         /* where the next record is */
+    uint32_t applied;          /* address-space calls applied, 0 at first */
+    uint64_t words;            /* consumed */
+    bool over;                 /* the producers are dead: what is there is all there will be */
+    int error;                 /* -ENOMEM once a stream could not be opened */
+};
+
+void reader_open(struct reader *r, struct sim *sim, const struct region *region);
+void reader_close(struct reader *r);
+/* reader_step feeds one quantum of the stream that is behind the others in virtual time; false when
+ * there is nothing that may be fed now. */
+bool reader_step(struct reader *r);
+/* reader_force lets one waiting stream go on although the order is not known to be right; false
+ * when none waits. */
+bool reader_force(struct reader *r);
+/* reader_idle says that every thread is inside a system call, or there is none. */
+bool reader_idle(const struct reader *r);
+/* reader_sleep waits for words, at most `ns`. */
+void reader_sleep(struct reader *r, uint64_t ns);
+
+/* -- launch.c: the guest's process ------------------------------------------------------------- */
+struct guest {
+    pid_t pid;
+    int status; /* of waitpid, once gone */
+    bool gone;
+};
+
+/* guest_start runs qemu with the command; 0, or 125 with a line in err. */
+int guest_start(struct guest *g, const struct front_command *c, const char *qemu,
+                const char *plugin, const struct region *region, char *err, size_t err_size);
+/* guest_poll says whether the guest is gone. */
+bool guest_poll(struct guest *g);
+/* guest_end waits for it and gives the signals back to who had them. */
+void guest_end(struct guest *g);
+
+#endif

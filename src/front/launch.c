@@ -1,0 +1,197 @@
+/* launch.c: the guest's process and the signals between it, us and whoever started us.
+ *
+ *   shell ──► pagewalk ──fork──► qemu-x86_64 = guest      one process group, one terminal
+ *             ignores INT, QUIT   has them as we had      Ctrl-C reaches the guest, which decides
+ *             forwards TERM, HUP, USR1, USR2 ──►          TSTP and CONT reach both by themselves
+ *
+ * Invariants:
+ *  I1  The guest starts with the signal dispositions and the mask that we were started with.
+ *  I2  It dies with us: PR_SET_PDEATHSIG, and it looks once at its parent after asking for that.
+ *  I3  A signal that was ignored when we started (nohup) stays ignored.
+ */
+#include "front/front_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const int IGNORED[] = {SIGINT, SIGQUIT};
+static const int FORWARDED[] = {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+#define IGNORED_NR   2
+#define FORWARDED_NR 4
+#define SIGNALS_NR   (IGNORED_NR + FORWARDED_NR)
+
+static struct sigaction saved[SIGNALS_NR]; /* as we were started */
+static volatile pid_t forward_to;
+
+static int signal_at(unsigned i)
+{
+    return i < IGNORED_NR ? IGNORED[i] : FORWARDED[i - IGNORED_NR];
+}
+
+static void forward(int sig)
+{
+    int e = errno;
+
+    if (forward_to > 0)
+        kill(forward_to, sig);
+    errno = e;
+}
+
+static void take_signals(void)
+{
+    struct sigaction act = {.sa_flags = SA_RESTART};
+
+    for (unsigned i = 0; i < SIGNALS_NR; i++) {
+        sigaction(signal_at(i), NULL, &saved[i]);
+        act.sa_handler = i < IGNORED_NR ? SIG_IGN : forward;
+        if (saved[i].sa_handler != SIG_IGN) /* I3 */
+            sigaction(signal_at(i), &act, NULL);
+    }
+}
+
+static void give_signals_back(void)
+{
+    for (unsigned i = 0; i < SIGNALS_NR; i++)
+        sigaction(signal_at(i), &saved[i], NULL);
+}
+
+/* -- the command line of QEMU --------------------------------------------------------------------- */
+
+/* double_commas copies text for QEMU's option parser, where a comma in a value is written twice. */
+static void double_commas(char *to, size_t size, const char *text)
+{
+    size_t n = 0;
+
+    for (; *text && n + 2 < size; text++) {
+        to[n++] = *text;
+        if (*text == ',')
+            to[n++] = ',';
+    }
+    to[n] = 0;
+}
+
+/* stack_bytes: what the kernel would let the stack grow to; without a limit QEMU's own 8 MiB. */
+static uint64_t stack_bytes(void)
+{
+    const uint64_t least = UINT64_C(128) << 10, most = UINT64_C(16) << 30;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_C(8) << 20;
+    if (limit.rlim_cur < least)
+        return least;
+    return (limit.rlim_cur < most ? limit.rlim_cur : most) & ~UINT64_C(0xfff);
+}
+
+/* qemu_argv returns the vector; the strings that belong to it follow in the same memory. */
+static char **qemu_argv(const struct front_command *c, const char *qemu, const char *plugin, int fd)
+{
+    enum { OWN = 9, TEXT = 9000 };
+    size_t n = 0;
+    char **v, *text, *stack;
+
+    while (c->argv[n])
+        n++;
+    v = malloc((OWN + n + 2) * sizeof *v + TEXT + 32);
+    if (!v)
+        return NULL;
+    text = (char *)(v + OWN + n + 2);
+    stack = text + TEXT;
+    double_commas(text, TEXT - 64, plugin);
+    snprintf(text + strlen(text), 64, ",fd=%d,stack=%llu", fd, (unsigned long long)stack_bytes());
+    snprintf(stack, 32, "%llu", (unsigned long long)stack_bytes());
+    memcpy(v,
+           (char *[OWN]){(char *)qemu, "-cpu", "max,erms=off,fsrm=off", "-s", stack, "-plugin",
+                         text, "-0", c->argv[0]},
+           OWN * sizeof *v);
+    v[OWN] = (char *)c->path;
+    memcpy(v + OWN + 1, c->argv + 1, n * sizeof *v); /* its NULL included */
+    return v;
+}
+
+/* -- the child ------------------------------------------------------------------------------------ */
+
+/* become_guest never returns; the errno of what failed goes into the pipe. */
+static _Noreturn void become_guest(char **argv, int region_fd, int report, pid_t parent,
+                                   const sigset_t *mask)
+{
+    give_signals_back(); /* I1 */
+    signal(SIGPIPE, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* I2 */
+        _exit(125);
+    fcntl(region_fd, F_SETFD, 0);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    execv(argv[0], argv);
+    if (write(report, &errno, sizeof errno) < 0)
+        _exit(126);
+    _exit(125);
+}
+
+/* spawn forks; the exec's errno, 0 when it succeeded, comes back through a pipe. */
+static int spawn(struct guest *g, char **argv, int region_fd)
+{
+    pid_t parent = getpid();
+    int report[2], failed = 0;
+    sigset_t all, mask;
+
+    if (pipe2(report, O_CLOEXEC) != 0)
+        return errno;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &mask);
+    g->pid = fork();
+    if (g->pid == 0)
+        become_guest(argv, region_fd, report[1], parent, &mask);
+    forward_to = g->pid;
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    if (g->pid < 0)
+        failed = errno;
+    close(report[1]);
+    if (g->pid > 0 && read(report[0], &failed, sizeof failed) > 0)
+        waitpid(g->pid, NULL, 0);
+    close(report[0]);
+    return failed;
+}
+
+int guest_start(struct guest *g, const struct front_command *c, const char *qemu,
+                const char *plugin, const struct region *region, char *err, size_t err_size)
+{
+    char **argv = qemu_argv(c, qemu, plugin, region->fd);
+    int failed;
+
+    *g = (struct guest){.pid = -1};
+    take_signals();
+    failed = argv ? spawn(g, argv, region->fd) : ENOMEM;
+    free(argv);
+    if (!failed)
+        return 0;
+    forward_to = 0;
+    give_signals_back();
+    snprintf(err, err_size, "cannot start %s: %s", qemu, strerror(failed));
+    return 125;
+}
+
+bool guest_poll(struct guest *g)
+{
+    if (!g->gone && waitpid(g->pid, &g->status, WNOHANG) == g->pid) {
+        forward_to = 0;
+        g->gone = true;
+    }
+    return g->gone;
+}
+
+void guest_end(struct guest *g)
+{
+    while (!g->gone && (waitpid(g->pid, &g->status, 0) == g->pid || errno != EINTR))
+        g->gone = true;
+    forward_to = 0;
+    give_signals_back();
+}

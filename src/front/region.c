@@ -1,0 +1,93 @@
+/* region.c: the memory shared with the plugin, see event/ring.h.
+ *
+ * A memfd: it has no name, costs what is touched, and ends with its last user. Its descriptor is
+ * moved out of the way of a program that counts on low numbers, and the plugin closes its copy.
+ */
+#include "front/front_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SLOT_BYTES (RING_WORDS * sizeof(uint64_t))
+#define HIGH_FD    700 /* first number tried for the descriptor */
+
+static uint64_t round_up(uint64_t bytes)
+{
+    return (bytes + 0xfff) & ~UINT64_C(0xfff);
+}
+
+/* memory returns a memfd of that size with a high number, or negative errno. */
+static int memory(uint64_t bytes)
+{
+    int fd = memfd_create("pagewalk", MFD_CLOEXEC), high;
+
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)bytes) != 0) {
+        close(fd);
+        return -EFBIG;
+    }
+    high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+    if (high < 0)
+        return fd;
+    close(fd);
+    return high;
+}
+
+static void fill_header(struct ring_region *ring, uint64_t bytes, uint32_t flags)
+{
+    ring->magic = RING_MAGIC;
+    ring->region_bytes = bytes;
+    ring->words_offset = round_up(sizeof *ring);
+    ring->table_offset = ring->words_offset + RING_SLOTS * SLOT_BYTES;
+    ring->flags = flags;
+    ring->consumer_pid = (uint32_t)getpid();
+}
+
+int region_open(struct region *r, uint32_t flags)
+{
+    uint64_t bytes = round_up(sizeof *r->ring) + RING_SLOTS * SLOT_BYTES + RING_TABLE_SIZE;
+    int fd = memory(bytes);
+    void *at;
+
+    if (fd < 0)
+        return fd;
+    at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (at == MAP_FAILED) {
+        close(fd);
+        return -ENOMEM;
+    }
+    *r = (struct region){at, fd};
+    fill_header(r->ring, bytes, flags);
+    return 0;
+}
+
+void region_close(struct region *r)
+{
+    munmap(r->ring, r->ring->region_bytes);
+    close(r->fd);
+}
+
+const uint64_t *region_words(const struct region *r, unsigned slot)
+{
+    char *at =
+        mmap(NULL, 2 * SLOT_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    off_t offset = (off_t)(r->ring->words_offset + slot * SLOT_BYTES);
+
+    if (at == MAP_FAILED)
+        return NULL;
+    for (unsigned i = 0; i < 2; i++)
+        if (mmap(at + i * SLOT_BYTES, SLOT_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, r->fd,
+                 offset) == MAP_FAILED) {
+            munmap(at, 2 * SLOT_BYTES);
+            return NULL;
+        }
+    return (const uint64_t *)(const void *)at;
+}
+
+void region_unmap_words(const uint64_t *words)
+{
+    munmap((void *)words, 2 * SLOT_BYTES);
+}

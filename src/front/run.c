@@ -1,0 +1,173 @@
+/* run.c: one run of a program, from its name to its exit status.
+ *
+ *   step ─ fed ─► step …
+ *        └ nothing ─► guest gone? ─► drain, done
+ *                  └► sleep ─► nothing for 20 ms though streams wait ─► force
+ */
+#include "front/front_int.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FORCE_NS       20000000u /* nothing moved for so long: go on without the right order */
+#define NAP_NS         200000u   /* sleep while some thread runs: its words are late at most that */
+#define NAP_LONG_NS    10000000u /* while all threads are inside calls */
+#define PROGRESS_NS    200000000u /* between two progress lines */
+#define STEPS_PER_LOOK 32         /* steps between two looks at the clock for progress */
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* -- progress ------------------------------------------------------------------------------------- */
+struct progress {
+    bool on;
+    uint64_t began_ns, shown_ns; /* start of the run, last line */
+    uint64_t shown_words;
+    unsigned steps;
+};
+
+static void put_line(const char *line)
+{
+    if (write(STDERR_FILENO, line, strlen(line)) < 0)
+        return; /* a progress line is not worth an error */
+}
+
+static void progress_show(struct progress *p, const struct reader *r)
+{
+    uint64_t now;
+    char line[128];
+
+    if (!p->on || ++p->steps % STEPS_PER_LOOK)
+        return;
+    now = now_ns();
+    if (now - p->shown_ns < PROGRESS_NS)
+        return;
+    snprintf(line, sizeof line, "\r\033[K%.1f s, %.1f M events, %.1f M/s",
+             (double)(now - p->began_ns) / 1e9, (double)r->words / 1e6,
+             (double)(r->words - p->shown_words) * 1e3 / (double)(now - p->shown_ns));
+    put_line(line);
+    p->shown_ns = now;
+    p->shown_words = r->words;
+}
+
+static void progress_erase(const struct progress *p)
+{
+    if (p->on && p->shown_words)
+        put_line("\r\033[K");
+}
+
+/* -- the loop ------------------------------------------------------------------------------------- */
+
+/* drain reads what the dead guest left behind. */
+static void drain(struct reader *r)
+{
+    r->over = true;
+    while (reader_step(r) || reader_force(r))
+        ;
+}
+
+static void consume(struct reader *r, struct guest *g, struct progress *p)
+{
+    uint64_t moved_ns = now_ns();
+    bool rested = false;
+
+    while (!r->error) {
+        if (reader_step(r)) {
+            progress_show(p, r);
+            rested = false;
+            continue;
+        }
+        if (!rested)
+            moved_ns = now_ns();
+        rested = true;
+        if (guest_poll(g))
+            break;
+        if (now_ns() - moved_ns > FORCE_NS && reader_force(r))
+            rested = false;
+        else
+            reader_sleep(r, r->lives && reader_idle(r) ? NAP_LONG_NS : NAP_NS);
+    }
+    if (!r->error)
+        drain(r);
+}
+
+/* -- one run -------------------------------------------------------------------------------------- */
+static int fail(char *err, size_t err_size, const char *line)
+{
+    snprintf(err, err_size, "%s", line);
+    return 125;
+}
+
+/* verdict fills the result from the guest's end; 125 when the program never started. */
+static int verdict(const struct reader *r, const struct guest *g, struct front_result *ret,
+                   char *err, size_t err_size)
+{
+    if (r->error)
+        return fail(err, err_size, "out of memory for the model");
+    if (atomic_load(&r->region->ring->threads) == 0) {
+        snprintf(err, err_size, "QEMU could not run the program (its message is above; status %d)",
+                 WIFEXITED(g->status) ? WEXITSTATUS(g->status) : 128 + WTERMSIG(g->status));
+        return 125;
+    }
+    ret->exit_code = WIFEXITED(g->status) ? WEXITSTATUS(g->status) : 0;
+    ret->signal = WIFSIGNALED(g->status) ? WTERMSIG(g->status) : 0;
+    return 0;
+}
+
+static int run_guest(const struct front_options *o, const struct front_command *c, struct reader *r,
+                     struct front_result *ret, char *err, size_t err_size)
+{
+    struct progress p = {.on = o->progress, .began_ns = now_ns()};
+    char qemu[4096], plugin[4096];
+    struct guest g;
+
+    if (front_tools(o, qemu, plugin, sizeof qemu, err, err_size) != 0 ||
+        guest_start(&g, c, qemu, plugin, r->region, err, err_size) != 0)
+        return 125;
+    p.shown_ns = p.began_ns;
+    consume(r, &g, &p);
+    if (r->error)
+        kill(g.pid, SIGKILL);
+    guest_end(&g);
+    progress_erase(&p);
+    ret->wall_ns = now_ns() - p.began_ns;
+    snprintf(ret->path, sizeof ret->path, "%s", c->found);
+    return verdict(r, &g, ret, err, err_size);
+}
+
+int front_run(const struct front_options *o, struct sim *sim, struct front_result *ret, char *err,
+              size_t err_size)
+{
+    struct front_result result = {0};
+    struct front_command command;
+    struct region region;
+    struct reader *reader;
+    int code = front_command_open(&command, o->argv, err, err_size);
+
+    if (code)
+        return code;
+    reader = malloc(sizeof *reader);
+    if (!reader || region_open(&region, o->counts ? RING_F_COUNTS : 0) != 0) {
+        code = fail(err, err_size, "no memory to share with QEMU (limits: ulimit -f, ulimit -v)");
+    } else {
+        reader_open(reader, sim, &region);
+        code = run_guest(o, &command, reader, &result, err, err_size);
+        reader_close(reader);
+        region_close(&region);
+    }
+    free(reader);
+    front_command_close(&command);
+    if (code == 0)
+        *ret = result;
+    return code;
+}
