@@ -56,6 +56,9 @@ int conf_set(struct conf *c, const char *key, const char *value, char *err, size
 int conf_assign(struct conf *c, const char *assignment, char *err, size_t err_size);
 /* conf_format writes the value of an option as conf_set takes it; returns buf. */
 char *conf_format(const struct conf *c, const struct conf_option *o, char *buf, size_t size);
+/* conf_number writes v as that option would be given, with a suffix if it is a size; for printing
+ * defaults and ranges. Returns buf. */
+char *conf_number(const struct conf_option *o, uint64_t v, char *buf, size_t size);
 /* conf_check looks at combinations (ways divide entries, sets are powers of two where they must
  * be, tree-PLRU has a power of two of ways, memory fits the address width). 0, or -EINVAL with a
  * line in err. */

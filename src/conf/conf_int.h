@@ -11,7 +11,5 @@ int conf_refuse(char *err, size_t err_size, const char *format, ...)
 int conf_unknown(const char *key, char *err, size_t err_size);
 /* conf_value returns the number of an option; not for CONF_T_TEXT. */
 uint64_t conf_value(const struct conf *c, const struct conf_option *o);
-/* conf_number writes v as the option would be given: with a suffix if it is a size. */
-char *conf_number(const struct conf_option *o, uint64_t v, char *buf, size_t size);
 
 #endif

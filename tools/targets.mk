@@ -1,0 +1,77 @@
+# targets.mk: everything that is not the build itself. `make help` lists it.
+# deps → build → tools/runtests is the way of demo and check on a fresh Debian machine.
+
+RUN_DEPS   := qemu-user libc6-dev libinih-dev libcapstone-dev libdw-dev libelf-dev python3
+CHECK_DEPS := libcmocka-dev clang-format sqlite3 perl gzip util-linux binutils
+TIDY_DEPS  := clang-tidy cppcheck
+BENCH_DEPS := valgrind hyperfine
+JOBS       ?= 2
+SUB        := $(MAKE) --no-print-directory BUILD=$(BUILD)
+DESTROOT    = $(DESTDIR)$(PREFIX)
+
+.PHONY: help deps demo check tidy bench install uninstall clean format docs tsan-tests gendocs
+help:
+	@echo 'make              build $(BUILD)/release/pagewalk (MODE=release|debug|asan|tsan|hostile)'
+	@echo 'make demo         install what is missing, build, run it on a real program'
+	@echo 'make check        install what is missing, build, all tests'
+	@echo 'make bench        time it against cachegrind'
+	@echo 'make tidy         the longest files and functions; clang-tidy and cppcheck'
+	@echo 'make format       clang-format in place'
+	@echo 'make docs         docs/OPTIONS.md and docs/COUNTERS.md from their tables'
+	@echo 'make install      into PREFIX=$(PREFIX), staged under DESTDIR; make uninstall'
+	@echo 'make deps clean'
+
+deps:
+	@tools/deps $(RUN_DEPS)
+
+# -- the two commands of the README ------------------------------------------------------------
+demo: deps
+	@$(SUB) -j$(JOBS) MODE=release all
+	@tools/demo $(BUILD)/release/pagewalk
+
+check:
+	@tools/deps $(RUN_DEPS) $(CHECK_DEPS)
+	@tools/runtests --build $(BUILD) --jobs $(JOBS)
+
+# Threads meet in the rings only: those tests run under the thread sanitizer.
+TSAN_BIN := $(foreach t,$(TEST_BIN),$(if $(findstring ring,$(notdir $t))$(findstring thread,$(notdir $t)),$t))
+tsan-tests: $(TSAN_BIN)
+
+# -- generated reference -----------------------------------------------------------------------
+GENDOCS := $(O)/gendocs
+gendocs: $(GENDOCS)
+$(GENDOCS): tools/gendocs.c $(O)/lib/stat.a $(O)/lib/conf.a $(O)/lib/base.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $< $(LDFLAGS) $(O)/lib/conf.a $(O)/lib/stat.a $(O)/lib/base.a -linih -o $@
+docs: $(GENDOCS)
+	$(GENDOCS) options > docs/OPTIONS.md
+	$(GENDOCS) counters > docs/COUNTERS.md
+
+# -- looking at the code -----------------------------------------------------------------------
+format:
+	@tools/format --fix
+tidy:
+	@tools/tidy
+	@tools/deps $(TIDY_DEPS) && tools/tidy --analyse
+
+bench:
+	@tools/deps $(RUN_DEPS) $(CHECK_DEPS) $(BENCH_DEPS)
+	@$(SUB) -j$(JOBS) MODE=release all
+	@PAGEWALK=$(BUILD)/release/pagewalk bench/run
+
+# -- installing --------------------------------------------------------------------------------
+install: all
+	install -d $(DESTROOT)/bin $(DESTROOT)/lib/pagewalk $(DESTROOT)/share/pagewalk/machines \
+	  $(DESTROOT)/share/man/man1
+	install -m 755 $(O)/pagewalk $(DESTROOT)/bin/pagewalk
+	install -m 644 $(O)/pagewalk-qemu.so $(DESTROOT)/lib/pagewalk/pagewalk-qemu.so
+	install -m 644 machines/*.ini $(DESTROOT)/share/pagewalk/machines/
+	$(O)/pagewalk man > $(O)/pagewalk.1
+	install -m 644 $(O)/pagewalk.1 $(DESTROOT)/share/man/man1/pagewalk.1
+uninstall:
+	rm -f $(DESTROOT)/bin/pagewalk $(DESTROOT)/lib/pagewalk/pagewalk-qemu.so \
+	  $(DESTROOT)/share/man/man1/pagewalk.1 \
+	  $(patsubst %,$(DESTROOT)/share/pagewalk/%,$(wildcard machines/*.ini))
+	-rmdir $(DESTROOT)/lib/pagewalk $(DESTROOT)/share/pagewalk/machines $(DESTROOT)/share/pagewalk
+clean:
+	rm -rf $(BUILD)
