@@ -187,16 +187,6 @@ static bool next_table(const struct pt *t, vaddr *a, uint64_t last, unsigned lev
     return false;
 }
 
-/* A table may go if its whole span lies in [floor, ceiling), seen from the piece [start, last] of
- * the range: the checks at the end of Linux's free_pmd_range and its siblings. */
-static bool may_free(uint64_t start, uint64_t last, uint64_t span, vaddr floor, vaddr ceiling)
-{
-    if (align_down(start, span) < floor.v)
-        return false;
-    uint64_t top = align_down(ceiling.v, span);
-    return ceiling.v == 0 || (top != 0 && last <= top - 1);
-}
-
 /* table_is_none says whether all entries are none; CHECKs only. */
 static bool table_is_none(const struct pt *t, pfn n)
 {
@@ -207,6 +197,9 @@ static bool table_is_none(const struct pt *t, pfn n)
     return true;
 }
 
+/* free_level frees the tables of a level that meet [start, last] and may go. Linux says the same of
+ * each level in free_pgd_range and its siblings, with start and end rounded to what a table covers:
+ * no byte of its span may be below floor or at the ceiling. Ceiling 0 is the top: 0 - 1 is it. */
 static unsigned free_level(struct pt *t, unsigned level, uint64_t start, uint64_t last, vaddr floor,
                            vaddr ceiling)
 {
@@ -214,37 +207,26 @@ static unsigned free_level(struct pt *t, unsigned level, uint64_t start, uint64_
     unsigned freed = 0;
     struct place at;
     for (vaddr a = va(start); a.v <= last && next_table(t, &a, last, level, &at);) {
-        uint64_t piece_last = min_u64(last, a.v | (span - 1));
-        if (may_free(a.v, piece_last, span, floor, ceiling)) {
+        uint64_t span_first = align_down(a.v, span), span_last = a.v | (span - 1);
+        if (span_first >= floor.v && span_last <= ceiling.v - 1) {
             pte *e = entry_at(t, at, a);
             CHECK(table_is_none(t, pte_pfn(*e)));
             free_table(t, pte_pfn(*e), level);
             *e = (pte){0};
             freed++;
         }
-        a.v = (a.v | (span - 1)) + 1;
-        if (a.v == 0)
+        if (span_last >= last)
             break;
+        a.v = span_last + 1;
     }
     return freed;
 }
 
 unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr ceiling)
 {
-    const uint64_t pmd = BIT(pt_level_shift(1));
-    uint64_t a = align_down(start.v, pmd), last = end.v - 1;
-    if (start.v >= end.v || (ceiling.v != 0 && align_down(ceiling.v, pmd) == 0))
-        return 0;
-    if (a < floor.v) {
-        a += pmd;
-        if (a == 0)
-            return 0;
-    }
-    if (ceiling.v != 0 && last > align_down(ceiling.v, pmd) - 1)
-        last -= pmd;
     unsigned freed = 0;
-    for (unsigned level = 0; level + 1 < t->levels && a <= last; level++)
-        freed += free_level(t, level, a, last, floor, ceiling);
+    for (unsigned level = 0; level + 1 < t->levels && start.v < end.v; level++)
+        freed += free_level(t, level, start.v, end.v - 1, floor, ceiling);
     return freed;
 }
 

@@ -112,6 +112,13 @@ static void test_list_bent_into_a_ring_is_found(void **state)
     assert_int_equal(phys_audit(s->p), 2);
 }
 
+static void test_link_that_does_not_point_back_is_found(void **state)
+{
+    struct scene *s = *state;
+    listed(s, 5)->link_prev = 7;
+    assert_int_equal(phys_audit(s->p), 2);
+}
+
 static void test_wrong_length_of_a_list_is_found(void **state)
 {
     struct scene *s = *state;
@@ -186,6 +193,7 @@ int main(void)
         AUDIT_TEST(test_leaked_free_block_is_found),
         AUDIT_TEST(test_block_in_the_list_of_another_order_is_found),
         AUDIT_TEST(test_list_bent_into_a_ring_is_found),
+        AUDIT_TEST(test_link_that_does_not_point_back_is_found),
         AUDIT_TEST(test_wrong_length_of_a_list_is_found),
         AUDIT_TEST(test_buddies_left_unmerged_are_found),
         AUDIT_TEST(test_stale_bit_of_free_orders_is_found),

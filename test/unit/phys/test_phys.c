@@ -140,6 +140,21 @@ static void test_too_small_machine_is_refused_at_exactly_1_mib_left(void **state
     phys_close(p);
 }
 
+static void test_machine_of_a_few_hundred_frames_works(void **state)
+{
+    (void)state;
+    struct phys *p = open_sized(KIB(3324), MIB(1)); /* 831 frames: 256 + 256 + 13 are taken */
+    assert_int_equal(phys_zone_free(p, ZONE_DMA), 831 - 256 - 256 - 13);
+    assert_int_equal(phys_zone_free(p, ZONE_DMA32) + phys_zone_free(p, ZONE_NORMAL), 0);
+    pfn n;
+    uint64_t got = 0;
+    for (; phys_alloc(p, 0, GFP_USER, FRAME_USER_ANON, &n) == 0; got++)
+        assert_in_range(n.v, 512, 817);
+    assert_int_equal(got, 306);
+    assert_int_equal(phys_audit(p), 0);
+    phys_close(p);
+}
+
 static void test_zero_page_is_the_kernels_and_never_free(void **state)
 {
     (void)state;
@@ -289,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_image_moves_below_16_mib_on_a_small_machine),
         cmocka_unit_test(test_memmap_larger_than_its_zone_reaches_into_the_one_below),
         cmocka_unit_test(test_too_small_machine_is_refused_at_exactly_1_mib_left),
+        cmocka_unit_test(test_machine_of_a_few_hundred_frames_works),
         cmocka_unit_test(test_zero_page_is_the_kernels_and_never_free),
         cmocka_unit_test(test_owner_names_are_the_json_keys),
         cmocka_unit_test(test_record_is_at_most_40_bytes),
