@@ -89,71 +89,69 @@ static __attribute__((noinline)) void access_slow(uint64_t word, uint64_t addr)
     writer_put(&self, word | (addr & EV_ADDR_MASK));
 }
 
-/* put_access: about 10 instructions. `what` is the instruction's number and the store bit in place,
- * log2 the size. */
-static inline __attribute__((always_inline)) void put_access(uint64_t what, uint64_t log2,
-                                                             uint64_t addr)
+/* put_access: about 10 instructions. `what` is all of the word but the address. */
+static inline __attribute__((always_inline)) void put_access(uint64_t what, uint64_t addr)
 {
     struct writer *w = &self;
-    uint64_t word = what | log2 << EV_SIZE_SHIFT;
 
     if (UNLIKELY(w->next == w->end) || UNLIKELY(addr >> 47)) { /* I3 */
-        access_slow(word, addr);
+        access_slow(what, addr);
         return;
     }
-    *w->next++ = word | addr;
+    *w->next++ = what | addr;
 }
 
-#define STORE_BIT (UINT64_C(1) << EV_STORE_SHIFT)
+/* One callback serves loads and stores: QEMU 7.2 stops at the first callback of the wrong kind when
+ * a helper accesses memory (plugins/core.c: qemu_plugin_vcpu_mem_cb), so two would lose events.
+ *
+ * on_access reads `info` itself: log2 of the size in bits 4..6, store in bit 17 in every QEMU so
+ * far (include/exec/memopidx.h, plugins/api.c). info_is_known tries that when the plugin loads;
+ * should it have moved, on_access_any asks QEMU each time. */
+static void on_access(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
+{
+    uint64_t what = (uint64_t)udata;
 
-/* The size sits in bits 4..6 of `info` in every QEMU so far (include/exec/memopidx.h); the _any
- * forms ask QEMU instead, should size_is_inline say that it moved. */
-static void on_load(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
-{
     (void)vcpu;
-    put_access((uint64_t)udata, info >> 4 & 7, addr);
-}
-static void on_store(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
-{
-    (void)vcpu;
-    put_access((uint64_t)udata | STORE_BIT, info >> 4 & 7, addr);
-}
-static void on_load_any(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
-{
-    (void)vcpu;
-    put_access((uint64_t)udata, qemu_plugin_mem_size_shift(info) & 7, addr);
-}
-static void on_store_any(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
-{
-    (void)vcpu;
-    put_access((uint64_t)udata | STORE_BIT, qemu_plugin_mem_size_shift(info) & 7, addr);
+    what |= (uint64_t)(info >> 4 & 7) << EV_SIZE_SHIFT;
+    what |= (uint64_t)(info >> 17 & 1) << EV_STORE_SHIFT;
+    put_access(what, addr);
 }
 
-/* With RING_F_COUNTS three more callbacks count beside the stream, knowing nothing of it. */
+static void on_access_any(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
+{
+    uint64_t what = (uint64_t)udata;
+
+    (void)vcpu;
+    what |= (uint64_t)(qemu_plugin_mem_size_shift(info) & 7) << EV_SIZE_SHIFT;
+    what |= (uint64_t)qemu_plugin_mem_is_store(info) << EV_STORE_SHIFT;
+    put_access(what, addr);
+}
+
+/* With RING_F_COUNTS two more callbacks count beside the stream, knowing nothing of it. */
 static void count_insn(unsigned vcpu, void *udata)
 {
     (void)vcpu, (void)udata;
     self.insns++;
 }
-static void count_load(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
+static void count_access(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
 {
-    (void)vcpu, (void)info, (void)addr, (void)udata;
-    self.loads++;
-}
-static void count_store(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
-{
-    (void)vcpu, (void)info, (void)addr, (void)udata;
-    self.stores++;
+    (void)vcpu, (void)addr, (void)udata;
+    if (qemu_plugin_mem_is_store(info))
+        self.stores++;
+    else
+        self.loads++;
 }
 
 /* -- translation ---------------------------------------------------------------------------------- */
-static qemu_mem_cb load_cb = on_load_any, store_cb = on_store_any;
+static qemu_mem_cb access_cb = on_access_any;
 
-static bool size_is_inline(void)
+static bool info_is_known(void)
 {
     for (uint32_t info = 0; info < 0x1000; info++)
-        if (qemu_plugin_mem_size_shift(info) != (info >> 4 & 7))
-            return false;
+        for (uint32_t rw = QEMU_MEM_R; rw <= QEMU_MEM_W; rw++)
+            if (qemu_plugin_mem_size_shift(info | rw << 16) != (info >> 4 & 7) ||
+                qemu_plugin_mem_is_store(info | rw << 16) != (rw == QEMU_MEM_W))
+                return false;
     return true;
 }
 
@@ -211,13 +209,11 @@ static void watch_insn(struct qemu_plugin_insn *insn, unsigned number)
 {
     void *what = (void *)((uint64_t)number << EV_INSN_SHIFT);
 
-    qemu_plugin_register_vcpu_mem_cb(insn, load_cb, QEMU_CB_NO_REGS, QEMU_MEM_R, what);
-    qemu_plugin_register_vcpu_mem_cb(insn, store_cb, QEMU_CB_NO_REGS, QEMU_MEM_W, what);
+    qemu_plugin_register_vcpu_mem_cb(insn, access_cb, QEMU_CB_NO_REGS, QEMU_MEM_RW, what);
     if (!(region->flags & RING_F_COUNTS))
         return;
     qemu_plugin_register_vcpu_insn_exec_cb(insn, count_insn, QEMU_CB_NO_REGS, NULL);
-    qemu_plugin_register_vcpu_mem_cb(insn, count_load, QEMU_CB_NO_REGS, QEMU_MEM_R, NULL);
-    qemu_plugin_register_vcpu_mem_cb(insn, count_store, QEMU_CB_NO_REGS, QEMU_MEM_W, NULL);
+    qemu_plugin_register_vcpu_mem_cb(insn, count_access, QEMU_CB_NO_REGS, QEMU_MEM_RW, NULL);
 }
 
 /* first_words opens the first thread's stream: it must be EV_START that it begins with. */
@@ -332,10 +328,8 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, cha
         return -1;
     api = info->version.cur;
     stack_size = (uint64_t)argument(argc, argv, "stack");
-    if (size_is_inline()) {
-        load_cb = on_load;
-        store_cb = on_store;
-    }
+    if (info_is_known())
+        access_cb = on_access;
     pthread_atfork(NULL, NULL, in_child);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
     qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);

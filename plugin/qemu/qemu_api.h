@@ -37,7 +37,7 @@ struct qemu_info {
 };
 
 enum qemu_cb_flags { QEMU_CB_NO_REGS }; /* the callback reads no guest register */
-enum qemu_mem_rw { QEMU_MEM_R = 1, QEMU_MEM_W };
+enum qemu_mem_rw { QEMU_MEM_R = 1, QEMU_MEM_W, QEMU_MEM_RW };
 
 typedef void (*qemu_simple_cb)(uint64_t id, unsigned vcpu);
 typedef void (*qemu_udata_cb)(unsigned vcpu, void *udata);
@@ -69,6 +69,7 @@ uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 unsigned qemu_plugin_mem_size_shift(uint32_t info);
+bool qemu_plugin_mem_is_store(uint32_t info);
 const char *qemu_plugin_path_to_binary(void);
 uint64_t qemu_plugin_start_code(void);
 uint64_t qemu_plugin_end_code(void);

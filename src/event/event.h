@@ -26,6 +26,7 @@
 #define EVENT_EVENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum event_kind { EV_ACCESS = 0, EV_BLOCK = 1, EV_HIGH = 2, EV_CONTROL = 3, EV_KIND_NR };
@@ -119,5 +120,23 @@ static inline unsigned event_words(uint64_t w)
 {
     return (unsigned)(w & EV_WORDS_MASK);
 }
+
+/* event_valid checks one word that is not a payload. */
+bool event_valid(uint64_t w);
+
+/* The state of checking one stream; all zero at its beginning. */
+struct event_check {
+    uint64_t words, blocks, accesses; /* so far; words includes payloads */
+    uint64_t insns;                   /* instructions of all blocks entered */
+    uint64_t high_bits;               /* of the HIGH word before, while high is set */
+    unsigned block_insns, insn;       /* of the current block; last instruction that accessed */
+    bool in_block, in_call, high, ended;
+};
+
+/* event_check_feed checks I1 to I4 on the next words of a stream. insns[id] is the number of
+ * instructions of block id. NULL and the number of words used (an incomplete control record at the
+ * end is not), or what is wrong. */
+const char *event_check_feed(struct event_check *c, const uint64_t *words, size_t n,
+                             const uint16_t *insns, uint32_t blocks, size_t *ret_used);
 
 #endif

@@ -1,0 +1,236 @@
+/* fake_sim.h: a simulator that models nothing: it checks the streams it is fed and remembers them.
+ *
+ * The front end calls seven functions of sim/sim.h; with these instead, its tests need no model.
+ * Include it in one .c file, which is then linked with front, event and base alone.
+ */
+#ifndef TEST_FAKE_SIM_H
+#define TEST_FAKE_SIM_H
+
+#include "event/event.h"
+#include "sim/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FAKE_THREADS 4096
+
+struct sim_thread {
+    struct event_check check;
+    bool open;
+    uint32_t epoch;
+    bool first_is_start;
+    uint32_t tid;
+    uint64_t loads, stores;         /* words */
+    uint64_t counts_seen;           /* EV_COUNTS words compared */
+    uint64_t counts_wrong_accesses; /* of them, with other loads or stores */
+    uint64_t counts_wrong_insns;
+    uint64_t time;
+};
+
+/* A system call as it came out of the stream; the last return of every number is kept. */
+struct fake_call {
+    uint64_t entries, returns, args[6], result;
+};
+
+struct sim {
+    uint16_t *insns; /* of each block */
+    uint64_t *pcs;
+    uint32_t blocks;
+    struct sim_thread thread[FAKE_THREADS];
+    unsigned threads;
+    uint64_t ordered, forced;       /* address-space calls; forced ones */
+    uint64_t order_wrong;           /* epochs that fell or came before their call was applied */
+    const char *wrong;              /* first thing that was wrong with a stream */
+    uint64_t start[10];             /* payload of EV_START */
+    char path[4096];
+    struct fake_call call[512];
+    uint64_t file[6];               /* last EV_FILE */
+    char file_path[4096];
+    uint64_t iovec_words, sigactions, bytes_records;
+    char last_text[4096];           /* of the last EV_BYTES */
+    uint64_t control[EV_CONTROL_NR];
+    /* a hook for tests: called with every complete word or record */
+    void (*on_word)(struct sim *s, struct sim_thread *t, const uint64_t *w);
+    uint64_t delay_every;           /* sleep 1 ms in every so many feeds */
+    uint64_t feeds;
+};
+
+static bool fake_space_call(uint64_t nr)
+{
+    static const uint16_t calls[] = {9, 10, 11, 12, 25, 28, 30, 67, 149, 150, 151, 152, 216, 325, 329};
+
+    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (calls[i] == nr)
+            return true;
+    return false;
+}
+
+int sim_add_block(struct sim *s, const struct ring_block *b)
+{
+    if (s->blocks % 4096 == 0) {
+        s->insns = realloc(s->insns, (s->blocks + 4096) * sizeof *s->insns);
+        s->pcs = realloc(s->pcs, (s->blocks + 4096) * sizeof *s->pcs);
+    }
+    s->pcs[s->blocks] = b->pc;
+    s->insns[s->blocks++] = b->insns;
+    return 0;
+}
+
+struct sim_thread *sim_thread_open(struct sim *s)
+{
+    struct sim_thread *t = &s->thread[s->threads++];
+
+    *t = (struct sim_thread){.open = true};
+    return t;
+}
+
+void sim_thread_close(struct sim *s, struct sim_thread *t)
+{
+    (void)s;
+    t->open = false;
+}
+
+static void fake_counts(struct sim_thread *t, const uint64_t *w)
+{
+    t->counts_seen++;
+    t->counts_wrong_insns += w[1] != t->check.insns;
+    t->counts_wrong_accesses += w[2] != t->loads || w[3] != t->stores;
+}
+
+static void fake_control(struct sim *s, struct sim_thread *t, const uint64_t *w)
+{
+    unsigned type = event_type(*w);
+
+    s->control[type]++;
+    switch (type) {
+    case EV_START:
+        memcpy(s->start, w + 1, sizeof s->start);
+        memcpy(s->path, w + 12, w[11]);
+        t->tid = (uint32_t)w[3];
+        break;
+    case EV_THREAD_START:
+        t->tid = (uint32_t)w[1];
+        break;
+    case EV_SYSCALL:
+        s->call[w[1] & 511].entries++;
+        memcpy(s->call[w[1] & 511].args, w + 2, sizeof s->call[0].args);
+        break;
+    case EV_SYSCALL_RET:
+        s->call[w[1] & 511].returns++;
+        s->call[w[1] & 511].result = w[2];
+        break;
+    case EV_FILE:
+        memcpy(s->file, w + 1, sizeof s->file);
+        memset(s->file_path, 0, sizeof s->file_path);
+        memcpy(s->file_path, w + 8, w[7]);
+        break;
+    case EV_IOVEC:
+        s->iovec_words += event_words(*w);
+        break;
+    case EV_BYTES:
+        if (w[2] <= sizeof s->last_text)
+            memcpy(s->last_text, w + 3, w[2]);
+        break;
+    case EV_EPOCH:
+        s->order_wrong += w[1] < t->epoch;
+        t->epoch = (uint32_t)w[1];
+        break;
+    case EV_COUNTS:
+        fake_counts(t, w);
+        break;
+    }
+}
+
+static void fake_word(struct sim *s, struct sim_thread *t, const uint64_t *w)
+{
+    if (event_kind(*w) == EV_ACCESS) {
+        t->loads += !event_is_store(*w);
+        t->stores += event_is_store(*w);
+    } else if (event_kind(*w) == EV_CONTROL) {
+        fake_control(s, t, w);
+    }
+    t->time++;
+    if (s->on_word)
+        s->on_word(s, t, w);
+}
+
+size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size_t n, bool ordered,
+                enum sim_stop *ret_stop)
+{
+    size_t i = 0;
+
+    *ret_stop = SIM_ALL;
+    s->feeds++;
+    while (i < n) {
+        const uint64_t *w = words + i;
+        size_t step = event_kind(*w) == EV_CONTROL ? 1 + event_words(*w) : 1, used;
+        const char *wrong;
+
+        if (i + step > n)
+            break;
+        if (event_kind(*w) == EV_CONTROL && event_type(*w) == EV_SYSCALL_RET &&
+            fake_space_call(w[1])) {
+            if (!ordered) {
+                *ret_stop = SIM_ORDER;
+                break;
+            }
+            ordered = false;
+            s->ordered++;
+        }
+        wrong = event_check_feed(&t->check, w, step, s->insns, s->blocks, &used);
+        if (wrong && !s->wrong)
+            s->wrong = wrong;
+        fake_word(s, t, w);
+        i += step;
+    }
+    return i;
+}
+
+uint64_t sim_thread_time(const struct sim_thread *t)
+{
+    return t->time;
+}
+
+uint32_t sim_thread_epoch(const struct sim_thread *t)
+{
+    return t->epoch;
+}
+
+void sim_order_forced(struct sim *s)
+{
+    s->forced++;
+}
+
+static void fake_free(struct sim *s)
+{
+    free(s->insns);
+    free(s->pcs);
+    free(s);
+}
+
+/* Sums over all threads. */
+struct fake_sums {
+    uint64_t insns, loads, stores, blocks, words, counts_seen, wrong_accesses, wrong_insns;
+};
+
+static struct fake_sums fake_sum(const struct sim *s)
+{
+    struct fake_sums f = {0};
+
+    for (unsigned i = 0; i < s->threads; i++) {
+        const struct sim_thread *t = &s->thread[i];
+
+        f.insns += t->check.insns;
+        f.blocks += t->check.blocks;
+        f.words += t->check.words;
+        f.loads += t->loads;
+        f.stores += t->stores;
+        f.counts_seen += t->counts_seen;
+        f.wrong_accesses += t->counts_wrong_accesses;
+        f.wrong_insns += t->counts_wrong_insns;
+    }
+    return f;
+}
+
+#endif
