@@ -10,7 +10,7 @@
  * The records are one mapping without reserve: 40 bytes of address space per frame, and host
  * memory only where records are written.
  *
- * Source: Linux arch/x86/kernel/setup.c (the low 1 MiB is reserved, reserve_real_mode),
+ * Source: Linux arch/x86/realmode/init.c (reserve_real_mode: the low 1 MiB is reserved),
  * CONFIG_PHYSICAL_START (16 MiB), mm/sparse-vmemmap.c and include/linux/mm_types.h (struct page:
  * 64 bytes), mm/memblock.c (allocations from the top down).
  */
