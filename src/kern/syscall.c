@@ -230,7 +230,8 @@ static void add_vec(const struct call_buf *b, const struct kern_call *c, struct 
         add_vec_bytes(c, b->kind == BUF_VEC_OUT, copies);
 }
 
-/* struct msghdr: name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40, flags 48. */
+/* struct msghdr: name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40, flags 48. The
+ * front end sends it as it is after the call, so the lengths are those the kernel wrote. */
 static void add_msg(const struct call_buf *b, const struct kern_call *c, struct kern_copies *copies)
 {
     uint64_t msg = c->arg[b->arg], page = PAGE_SIZE;
@@ -249,10 +250,14 @@ static void add_msg(const struct call_buf *b, const struct kern_call *c, struct 
         return;
     if (c->iov)
         add_vec_bytes(c, out, copies);
+    if (control && out)
+        copies_add(copies, control, min_u64(controllen, page), true);
     if (name && out)
-        copies_add(copies, name, min_u64(namelen, sizeof(struct sockaddr)), true);
+        copies_add(copies, name, min_u64(namelen, sizeof(struct sockaddr_storage)), true);
+    if (name && out)
+        copies_add(copies, msg + 8, 4, true);
     if (out)
-        copies_add(copies, msg, 56, true);
+        copies_add(copies, msg + 40, 12, true);
 }
 
 /* add_name is move_addr_to_user: the length is read, the value written, the length written. */
