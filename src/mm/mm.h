@@ -56,21 +56,21 @@ struct mm_file;
 enum vma_kind { VMA_ANON, VMA_FILE, VMA_SHMEM, VMA_HEAP, VMA_STACK, VMA_VDSO, VMA_VVAR };
 
 struct vma {
-    vaddr start, end;      /* [start, end), page aligned */
-    uint32_t flags;        /* VM_… */
-    uint8_t kind;          /* enum vma_kind */
-    uint64_t pgoff;        /* page offset in the file; start / 4096 at creation for anon */
-    struct mm_file *file;  /* NULL for anon; a reference is held */
-    uint64_t anon_vma;     /* identity of its anon_vma, 0 = none yet */
-    uint32_t label;        /* for attribution: same value = same row in reports (mm_label) */
+    vaddr start, end;     /* [start, end), page aligned */
+    uint32_t flags;       /* VM_… */
+    uint8_t kind;         /* enum vma_kind */
+    uint64_t pgoff;       /* page offset in the file; start / 4096 at creation for anon */
+    struct mm_file *file; /* NULL for anon; a reference is held */
+    uint64_t anon_vma;    /* identity of its anon_vma, 0 = none yet */
+    uint32_t label;       /* for attribution: same value = same row in reports (mm_label) */
 };
 
 /* One row of attribution: stays after the VMA is gone. */
 struct mm_label {
-    char name[128];        /* path, "[heap]", "[stack]", "[anon]", "[vdso]"; never empty */
-    uint32_t flags;        /* rights when first made */
-    uint64_t first_start;  /* where its first VMA began */
-    uint64_t max_bytes;    /* most bytes mapped under this label at a time */
+    char name[128];       /* path, "[heap]", "[stack]", "[anon]", "[vdso]"; never empty */
+    uint32_t flags;       /* rights when first made */
+    uint64_t first_start; /* where its first VMA began */
+    uint64_t max_bytes;   /* most bytes mapped under this label at a time */
     uint64_t cur_bytes;
 };
 
@@ -146,12 +146,12 @@ enum fault_kind {
 };
 enum { SEGV_NONE = 0 };
 struct mm_verdict {
-    int signal;           /* 0, SIGSEGV or SIGBUS */
-    int si_code;          /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, SI_KERNEL */
+    int signal;  /* 0, SIGSEGV or SIGBUS */
+    int si_code; /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, SI_KERNEL */
     enum fault_kind kind;
     bool major;
     bool stack_grew;
-    bool oom;             /* no frame: the program could not have gone on */
+    bool oom; /* no frame: the program could not have gone on */
 };
 /* mm_fault handles one page fault or #GP. In kernel mode (code without FAULT_U) a bad verdict means
  * the exception table is consulted: the copy stops. Steps and kernel accesses go to the outbox. */
@@ -164,9 +164,9 @@ void mm_repair(struct mm *m, const struct arch_fault *fault);
 /* -- counters of an address space, for reports */
 struct mm_counters {
     uint64_t minflt, majflt;
-    uint64_t rss[MM_RSS_NR], rss_peak;                        /* pages */
+    uint64_t rss[MM_RSS_NR], rss_peak;                            /* pages */
     uint64_t total_vm, total_vm_peak, data_vm, stack_vm, exec_vm; /* pages */
-    uint64_t pte_bytes;                                       /* VmPTE */
+    uint64_t pte_bytes;                                           /* VmPTE */
     uint32_t map_count;
 };
 void mm_counters(const struct mm *m, struct mm_counters *ret);

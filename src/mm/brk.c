@@ -1,0 +1,117 @@
+/* brk.c: the heap, the stack, and the kernel's own pages in an address space.
+ *
+ *    program | heap ► brk           ◄ stack |                    brk keeps a page and the next
+ *                    ├─ guard gap of next ─┤                     VMA's guard gap free
+ *
+ * Source: Linux 6.18 mm/mmap.c (brk), mm/vma.c (do_brk_flags), arch/x86/mm/mmap.c (mmap_base),
+ * fs/exec.c (the stack VMA), mm/mmap.c (_install_special_mapping).
+ */
+#include "mm/mm_int.h"
+
+void mm_set_brk(struct mm *m, vaddr a)
+{
+    m->start_brk = m->brk = a.v;
+}
+
+/* do_brk_flags extends the VMA that ends at start, or makes the heap's first. */
+static void do_brk_flags(struct mm *m, uint64_t start, uint64_t end)
+{
+    struct vma_merge g = {.start = start,
+                          .end = end,
+                          .pgoff = start >> PAGE_SHIFT,
+                          .flags = VM_DATA_FLAGS | VM_ACCOUNT,
+                          .just_expand = true};
+    uint32_t i = vma_find(m, start);
+    bool extends = i > 0 && m->end[i - 1] > m->start_brk; /* not the bss just below start_brk */
+    if (!extends || !vma_merge_new_range(m, &g))
+        vma_insert_new(m, &g, VMA_HEAP,
+                       label_for(m->sys, VMA_HEAP, NULL, g.flags, va(m->start_brk)));
+    vm_stat_account(m, g.flags, (int64_t)((end - start) >> PAGE_SHIFT));
+}
+
+static bool brk_shrink(struct mm *m, uint64_t newbrk, uint64_t oldbrk)
+{
+    uint32_t i = vma_find(m, newbrk);
+    if (i == m->vma_nr || m->vma[i]->start.v >= oldbrk)
+        return false;
+    return munmap_range(m, newbrk, oldbrk) == 0;
+}
+
+static bool brk_grow(struct mm *m, uint64_t oldbrk, uint64_t newbrk)
+{
+    uint64_t gap = m->sys->conf.kernel_stack_guard_gap * PAGE_SIZE;
+    if (newbrk > m->task_size || m->vma_nr > m->sys->conf.kernel_max_map_count)
+        return false;
+    uint32_t i = vma_find(m, oldbrk);
+    if (i < m->vma_nr && m->vma[i]->start.v < newbrk + PAGE_SIZE + gap &&
+        newbrk + PAGE_SIZE > vma_start_gap(m, m->vma[i]))
+        return false;
+    do_brk_flags(m, oldbrk, newbrk);
+    return true;
+}
+
+vaddr mm_brk(struct mm *m, vaddr brk)
+{
+    uint64_t newbrk = align_up(brk.v, PAGE_SIZE), oldbrk = align_up(m->brk, PAGE_SIZE);
+    if (brk.v < m->start_brk || newbrk < brk.v)
+        return va(m->brk);
+    if (newbrk == oldbrk) {
+        m->brk = brk.v;
+        return brk;
+    }
+    arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
+    if (brk.v <= m->brk ? brk_shrink(m, newbrk, oldbrk) : brk_grow(m, oldbrk, newbrk))
+        m->brk = brk.v;
+    AUDIT(audit_vmas(m));
+    return va(m->brk);
+}
+
+/* -- what exec needs ------------------------------------------------------------------------- */
+
+void mm_set_stack_limit(struct mm *m, uint64_t limit)
+{
+    uint64_t window = BIT(47) - PAGE_SIZE;
+    uint64_t pad = m->sys->conf.kernel_stack_guard_gap * PAGE_SIZE;
+    uint64_t gap = limit + pad >= limit ? limit + pad : limit;
+    gap = min_u64(max_u64(gap, MIB(128)), window / 6 * 5);
+    m->stack_rlimit = limit;
+    m->mmap_base = align_up(window - gap, PAGE_SIZE);
+}
+
+static int place(struct mm *m, const struct vma_merge *g, enum vma_kind kind)
+{
+    int err = munmap_range(m, g->start, g->end);
+    if (err != 0)
+        return err;
+    vma_insert_new(m, g, kind, label_for(m->sys, kind, NULL, g->flags, va(g->start)));
+    vm_stat_account(m, g->flags, (int64_t)((g->end - g->start) >> PAGE_SHIFT));
+    AUDIT(audit_vmas(m));
+    return 0;
+}
+
+static bool bad_range(const struct mm *m, uint64_t start, uint64_t end)
+{
+    return ((start | end) & ~PAGE_MASK) || start >= end || end > m->task_size;
+}
+
+int mm_map_stack(struct mm *m, vaddr start, vaddr end, uint64_t limit)
+{
+    struct vma_merge g = {.start = start.v,
+                          .end = end.v,
+                          .pgoff = start.v >> PAGE_SHIFT,
+                          .flags = VM_DATA_FLAGS | VM_ACCOUNT | VM_GROWSDOWN};
+    if (bad_range(m, start.v, end.v))
+        return -EINVAL;
+    mm_set_stack_limit(m, limit);
+    return place(m, &g, VMA_STACK);
+}
+
+int mm_map_special(struct mm *m, vaddr start, uint64_t len, uint32_t flags, enum vma_kind kind)
+{
+    struct vma_merge g = {.start = start.v, .end = start.v + len, .flags = flags, .special = true};
+    if (bad_range(m, g.start, g.end) || (kind != VMA_VDSO && kind != VMA_VVAR))
+        return -EINVAL;
+    struct mm_file *f = kind == VMA_VDSO ? m->sys->vdso : m->sys->vvar;
+    f->size = max_u64(f->size, len);
+    return place(m, &g, kind);
+}

@@ -1,0 +1,560 @@
+/* fault.c: page faults.
+ *
+ *   mm_fault ── kernel address, #GP, no VMA, access_error ──► SIGSEGV
+ *      └► handle_mm_fault ─► handle_pte_fault
+ *            none ─┬ anonymous ─► do_anonymous_page   zero page (read) or new page (write)
+ *                  ├ read ──────► do_read_fault       fault-around, else __do_fault
+ *                  ├ private ───► do_cow_fault        new page, copied from the file's
+ *                  └ shared ────► do_shared_fault     page_mkwrite, then writable
+ *            present, write to a read-only entry ─► do_wp_page
+ *                  ├ shared ────► wp_page_shared      page_mkwrite, then reuse
+ *                  ├ exclusive ─► wp_page_reuse
+ *                  └ otherwise ─► wp_page_copy
+ *            present and good ─► spurious
+ *
+ * I1  A fault that ends in a signal counts pgfault only if a VMA handled it (SIGBUS), and never
+ *     min_flt or maj_flt.
+ * I2  An entry is written only while none, or replaced with a flush of its page; rights may be
+ *     added without one.
+ *
+ * Source: Linux 6.18 arch/x86/mm/fault.c, mm/memory.c, mm/mmap_lock.c, mm/vma.c
+ * (expand_downwards), mm/gup.c (populate_vma_page_range).
+ */
+#include "mm/mm_int.h"
+
+/* What a handler says: bits, as vm_fault_t. 0 is a minor fault that was resolved. */
+enum { VM_FAULT_OOM = 1, VM_FAULT_SIGBUS = 2, VM_FAULT_MAJOR = 4 };
+#define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS)
+
+struct vm_fault {
+    struct mm *m;         /* whose */
+    struct vma *vma;      /* that contains the address */
+    vaddr address;        /* page aligned */
+    uint64_t pgoff;       /* of the page in the VMA's file */
+    bool write;           /* FAULT_FLAG_WRITE */
+    enum fault_kind kind; /* what it turned out to be */
+    pte *pte;             /* the entry; NULL until the table exists */
+};
+
+/* -- entries and frames ---------------------------------------------------------------------- */
+
+static int pte_alloc(struct vm_fault *vmf)
+{
+    return mm_tables(vmf->m, vmf->address, 0, &vmf->pte) == 0 ? 0 : VM_FAULT_OOM;
+}
+
+static uint64_t maybe_mkwrite(uint64_t bits, const struct vma *v)
+{
+    return v->flags & VM_WRITE ? bits | PTE_RW : bits;
+}
+
+static int alloc_anon(struct vm_fault *vmf, pfn *ret)
+{
+    struct mm_sys *s = vmf->m->sys;
+    if (phys_alloc(s->phys, 0, GFP_USER, FRAME_USER_ANON, ret) != 0)
+        return VM_FAULT_OOM;
+    struct frame *f = phys_frame(s->phys, *ret);
+    f->flags |= FRAME_F_EXCLUSIVE;
+    f->index = vaddr_vpn(vmf->address).v;
+    f->mapping = vmf->m;
+    arch_step(s->outbox, STEP_ALLOC, 1);
+    arch_step(s->outbox, STEP_CHARGE, 1);
+    return 0;
+}
+
+static void zero_frame(struct mm_sys *s, pfn n)
+{
+    kernel_write(s, pfn_paddr(n), PAGE_SIZE);
+}
+
+static void copy_frame(struct mm_sys *s, pfn from, pfn to)
+{
+    kernel_read(s, pfn_paddr(from), PAGE_SIZE);
+    kernel_write(s, pfn_paddr(to), PAGE_SIZE);
+}
+
+static void fault_set_pte(struct vm_fault *vmf, pfn n, uint64_t bits)
+{
+    set_pte(vmf->m, vmf->address, vmf->pte, pte_make(n, bits));
+    arch_step(vmf->m->sys->outbox, STEP_PTE, 1);
+}
+
+/* vm_normal_page: the frame record of an entry, NULL for the zero page and [vvar]. */
+static struct frame *vm_normal_page(const struct mm *m, pte e)
+{
+    return e.v & PTE_SPECIAL ? NULL : phys_frame(m->sys->phys, pte_pfn(e));
+}
+
+/* -- anonymous memory ------------------------------------------------------------------------ */
+
+static int do_anonymous_page(struct vm_fault *vmf)
+{
+    struct mm *m = vmf->m;
+    const struct vma *v = vmf->vma;
+    pfn n;
+    if (v->flags & VM_SHARED)
+        return VM_FAULT_SIGBUS;
+    if (pte_alloc(vmf) != 0)
+        return VM_FAULT_OOM;
+    if (!vmf->write) {
+        vmf->kind = FAULT_ZERO_PAGE;
+        fault_set_pte(vmf, phys_zero_page(m->sys->phys), vm_page_prot(v) | PTE_SPECIAL);
+        return 0;
+    }
+    vmf->kind = FAULT_ANON;
+    anon_vma_prepare(m, vmf->vma);
+    if (alloc_anon(vmf, &n) != 0)
+        return VM_FAULT_OOM;
+    zero_frame(m->sys, n);
+    page_add_rmap(m, n);
+    fault_set_pte(vmf, n, maybe_mkwrite(vm_page_prot(v) | PTE_D, v));
+    return 0;
+}
+
+/* -- file pages ------------------------------------------------------------------------------ */
+
+static enum fault_kind kind_of_file_fault(const struct vma *v, bool write)
+{
+    if (v->kind == VMA_SHMEM && ((v->flags & VM_SHARED) || !write))
+        return FAULT_SHMEM;
+    if (!write)
+        return FAULT_FILE_READ;
+    return v->flags & VM_SHARED ? FAULT_FILE_SHARED : FAULT_FILE_COW;
+}
+
+static struct mm_file *file_of(const struct mm *m, const struct vma *v)
+{
+    if (v->kind == VMA_VDSO)
+        return m->sys->vdso;
+    return v->kind == VMA_VVAR ? m->sys->vvar : v->file;
+}
+
+/* fault_around_window is the window rule of do_fault_around, in indices of the PTE table: aligned
+ * there (not in the file), cut at the VMA and at the table.
+ *
+ *      table  0 ........ 16 ........ 32 ........ 48 …
+ *      VMA         |-------------------------|
+ *      fault            ^        window: [16 …31] here, shorter at both ends of the VMA
+ */
+static void fault_around_window(const struct vm_fault *vmf, uint64_t *from, uint64_t *to)
+{
+    uint64_t nr = vmf->m->sys->conf.kernel_fault_around;
+    uint64_t pte_off = pt_index(vmf->address, 0);
+    uint64_t vma_off = vmf->pgoff - vmf->vma->pgoff;
+    *from = max_u64(align_down(pte_off, nr), pte_off - min_u64(pte_off, vma_off));
+    *to = min_u64(*from + nr, PT_ENTRIES);
+    *to = min_u64(*to, pte_off + vma_pages(vmf->vma) - vma_off);
+}
+
+/* map_one maps a cached page of the window unless its entry is in use; true if it did. */
+static bool map_one(struct vm_fault *vmf, vaddr a, uint64_t pgoff)
+{
+    struct mm *m = vmf->m;
+    pte *e = pt_lookup(&m->pt, a, 0);
+    pfn n;
+    if ((e && !pte_none(*e)) || filemap_get(m->sys, vmf->vma->file, pgoff, &n) != 0)
+        return false;
+    if (!e && mm_tables(m, a, 0, &e) != 0)
+        return false;
+    page_add_rmap(m, n);
+    set_pte(m, a, e, pte_make(n, vm_page_prot(vmf->vma)));
+    return true;
+}
+
+/* do_fault_around maps the cached pages around a read fault; true if the faulting one was among
+ * them. */
+static bool do_fault_around(struct vm_fault *vmf)
+{
+    struct mm_sys *s = vmf->m->sys;
+    struct mm_file *f = vmf->vma->file;
+    uint64_t from, to, pte_off = pt_index(vmf->address, 0), mapped = 0;
+    bool hit = false;
+    if (!f || s->conf.kernel_fault_around <= 1)
+        return false;
+    fault_around_window(vmf, &from, &to);
+    for (uint64_t i = from; i < to; i++) {
+        uint64_t pgoff = vmf->pgoff + i - pte_off;
+        if (pgoff >= file_pages(f))
+            break;
+        if (map_one(vmf, va(vmf->address.v + ((i - pte_off) << PAGE_SHIFT)), pgoff)) {
+            mapped++;
+            hit |= i == pte_off;
+        }
+    }
+    f->mmap_miss -= (uint32_t)min_u64(f->mmap_miss, mapped);
+    if (mapped > 0) {
+        arch_step(s->outbox, STEP_PAGECACHE, 1);
+        arch_step(s->outbox, STEP_PTE, 1);
+        arch_step(s->outbox, STEP_AROUND, mapped - 1);
+    }
+    return hit;
+}
+
+/* __do_fault of Linux: vm_ops->fault brings the page into the cache and returns its frame. */
+static int call_fault(struct vm_fault *vmf, pfn *ret)
+{
+    struct mm_sys *s = vmf->m->sys;
+    struct mm_file *f = file_of(vmf->m, vmf->vma);
+    int result = 0;
+    if (vmf->pgoff >= file_pages(f))
+        return VM_FAULT_SIGBUS;
+    arch_step(s->outbox, STEP_PAGECACHE, 1);
+    int err = filemap_get(s, f, vmf->pgoff, ret);
+    if (err == -ENOENT && f->kind == FILE_SHMEM) {
+        err = filemap_add(s, f, vmf->pgoff, ret);
+    } else if (err == -ENOENT) {
+        err = filemap_read(s, f, vmf->vma, vmf->pgoff);
+        result = VM_FAULT_MAJOR;
+        if (err == 0)
+            err = filemap_get(s, f, vmf->pgoff, ret);
+    }
+    return err == 0 ? result : VM_FAULT_OOM;
+}
+
+/* finish_fault fills the entry with the page that was found or copied. */
+static int finish_fault(struct vm_fault *vmf, pfn n)
+{
+    uint64_t bits = vm_page_prot(vmf->vma);
+    if (pte_alloc(vmf) != 0)
+        return VM_FAULT_OOM;
+    if (vmf->write)
+        bits = maybe_mkwrite(bits | PTE_D, vmf->vma);
+    if (vmf->vma->kind == VMA_VVAR)
+        bits |= PTE_SPECIAL; /* vmf_insert_pfn: no rss, no reverse map */
+    else
+        page_add_rmap(vmf->m, n);
+    fault_set_pte(vmf, n, bits);
+    return 0;
+}
+
+static int do_read_fault(struct vm_fault *vmf)
+{
+    pfn n;
+    if (do_fault_around(vmf))
+        return 0;
+    int result = call_fault(vmf, &n);
+    if (result & VM_FAULT_ERROR)
+        return result;
+    /* The I/O dropped the lock and the fault was tried again: it now finds its neighbours. */
+    if ((result & VM_FAULT_MAJOR) && do_fault_around(vmf))
+        return result;
+    return result | finish_fault(vmf, n);
+}
+
+static int do_cow_fault(struct vm_fault *vmf)
+{
+    struct mm_sys *s = vmf->m->sys;
+    pfn from, to;
+    anon_vma_prepare(vmf->m, vmf->vma);
+    if (alloc_anon(vmf, &to) != 0)
+        return VM_FAULT_OOM;
+    int result = call_fault(vmf, &from);
+    if (!(result & VM_FAULT_ERROR)) {
+        copy_frame(s, from, to);
+        result |= finish_fault(vmf, to);
+    }
+    if (result & VM_FAULT_ERROR)
+        phys_free(s->phys, to, 0);
+    return result;
+}
+
+static void page_mkwrite(struct vm_fault *vmf, pfn n)
+{
+    if (vmf->vma->file->kind == FILE_REGULAR)
+        arch_step(vmf->m->sys->outbox, STEP_MKWRITE, 1);
+    phys_frame(vmf->m->sys->phys, n)->flags |= FRAME_F_DIRTY;
+}
+
+static int do_shared_fault(struct vm_fault *vmf)
+{
+    pfn n;
+    int result = call_fault(vmf, &n);
+    if (result & VM_FAULT_ERROR)
+        return result;
+    page_mkwrite(vmf, n);
+    return result | finish_fault(vmf, n);
+}
+
+static int do_fault(struct vm_fault *vmf)
+{
+    vmf->kind = kind_of_file_fault(vmf->vma, vmf->write);
+    if (!vmf->write)
+        return do_read_fault(vmf);
+    return vmf->vma->flags & VM_SHARED ? do_shared_fault(vmf) : do_cow_fault(vmf);
+}
+
+/* -- write to a read-only entry -------------------------------------------------------------- */
+
+static void wp_page_reuse(struct vm_fault *vmf)
+{
+    STAT(vmf->m->sys->stats, pgreuse)++;
+    uint64_t bits = maybe_mkwrite(vmf->pte->v | PTE_A | PTE_D, vmf->vma);
+    set_pte(vmf->m, vmf->address, vmf->pte, (pte){bits});
+    arch_step(vmf->m->sys->outbox, STEP_PTE, 1);
+}
+
+static int wp_page_shared(struct vm_fault *vmf)
+{
+    vmf->kind = kind_of_file_fault(vmf->vma, true);
+    page_mkwrite(vmf, pte_pfn(*vmf->pte));
+    wp_page_reuse(vmf);
+    return 0;
+}
+
+/* ptep_clear_flush: nobody may use the old translation when the new page appears. */
+static void clear_flush(struct vm_fault *vmf)
+{
+    set_pte(vmf->m, vmf->address, vmf->pte, (pte){0});
+    arch_send(vmf->m->sys->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT, vmf->address.v,
+              vmf->address.v + PAGE_SIZE);
+}
+
+static int wp_page_copy(struct vm_fault *vmf, const struct frame *old)
+{
+    struct mm *m = vmf->m;
+    pte orig = *vmf->pte;
+    pfn n;
+    vmf->kind = old && old->owner != FRAME_USER_ANON ? FAULT_FILE_COW : FAULT_ANON_COW;
+    anon_vma_prepare(m, vmf->vma);
+    if (alloc_anon(vmf, &n) != 0)
+        return VM_FAULT_OOM;
+    if (old)
+        copy_frame(m->sys, pte_pfn(orig), n);
+    else
+        zero_frame(m->sys, n);
+    clear_flush(vmf);
+    if (old)
+        page_remove_rmap(m, pte_pfn(orig));
+    page_add_rmap(m, n);
+    fault_set_pte(vmf, n, maybe_mkwrite(vm_page_prot(vmf->vma) | PTE_D, vmf->vma));
+    return 0;
+}
+
+static int do_wp_page(struct vm_fault *vmf)
+{
+    struct frame *f = vm_normal_page(vmf->m, *vmf->pte);
+    if (vmf->vma->flags & VM_SHARED)
+        return wp_page_shared(vmf);
+    if (f && f->owner == FRAME_USER_ANON && ((f->flags & FRAME_F_EXCLUSIVE) || f->refs == 1)) {
+        f->flags |= FRAME_F_EXCLUSIVE;
+        vmf->kind = FAULT_ANON_COW;
+        wp_page_reuse(vmf);
+        return 0;
+    }
+    return wp_page_copy(vmf, f);
+}
+
+/* -- the way to them ------------------------------------------------------------------------- */
+
+static int handle_pte_fault(struct vm_fault *vmf)
+{
+    vmf->pte = pt_lookup(&vmf->m->pt, vmf->address, 0);
+    if (!vmf->pte || pte_none(*vmf->pte))
+        return vma_is_anonymous(vmf->vma) ? do_anonymous_page(vmf) : do_fault(vmf);
+    CHECK(pte_present(*vmf->pte)); /* a PROT_NONE entry lies in a PROT_NONE VMA: access_error */
+    if (vmf->write && !(vmf->pte->v & PTE_RW))
+        return do_wp_page(vmf);
+    vmf->kind = FAULT_SPURIOUS;
+    pte good = {vmf->pte->v | PTE_A | (vmf->write ? PTE_D : 0)};
+    if (good.v != vmf->pte->v)
+        set_pte(vmf->m, vmf->address, vmf->pte, good);
+    return 0;
+}
+
+static void mm_account_fault(struct mm *m, int result)
+{
+    STAT(m->sys->stats, pgfault)++;
+    if (result & VM_FAULT_ERROR)
+        return;
+    if (result & VM_FAULT_MAJOR)
+        m->cnt.majflt++;
+    else
+        m->cnt.minflt++;
+}
+
+static int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write,
+                           enum fault_kind *ret_kind)
+{
+    struct vm_fault vmf = {.m = m,
+                           .vma = v,
+                           .address = va(align_down(a.v, PAGE_SIZE)),
+                           .pgoff = vma_pgoff_at(v, a),
+                           .write = write};
+    pte *pmd;
+    int result = mm_tables(m, vmf.address, 1, &pmd) == 0 ? handle_pte_fault(&vmf) : VM_FAULT_OOM;
+    mm_account_fault(m, result);
+    *ret_kind = result & VM_FAULT_ERROR   ? FAULT_BAD
+                : result & VM_FAULT_MAJOR ? FAULT_MAJOR
+                                          : vmf.kind;
+    return result;
+}
+
+/* -- finding the VMA ------------------------------------------------------------------------- */
+
+static bool gap_too_small(const struct mm *m, const struct vma *prev, uint64_t a)
+{
+    return !(prev->flags & VM_GROWSDOWN) && (prev->flags & VM_ACCESS_FLAGS) &&
+           a - prev->end.v < m->sys->conf.kernel_stack_guard_gap * PAGE_SIZE;
+}
+
+int expand_stack(struct mm *m, struct vma *v, uint64_t a)
+{
+    a = align_down(a, PAGE_SIZE);
+    uint32_t i = vma_find(m, v->start.v);
+    if (a < m->sys->conf.kernel_mmap_min_addr)
+        return -EPERM;
+    if (i > 0 && gap_too_small(m, m->vma[i - 1], a))
+        return -ENOMEM;
+    anon_vma_prepare(m, v);
+    uint64_t pages = (v->start.v - a) >> PAGE_SHIFT;
+    if (pages > v->pgoff || v->end.v - a > m->stack_rlimit)
+        return -ENOMEM;
+    vma_move_start(m, v, a);
+    vm_stat_account(m, v->flags, (int64_t)pages);
+    return 0;
+}
+
+/* find_vma_grow is lock_mm_and_find_vma: the VMA of an address, or a stack that grows to it. */
+static struct vma *find_vma_grow(struct mm *m, uint64_t a, bool *ret_grew)
+{
+    uint32_t i = vma_find(m, a);
+    if (i == m->vma_nr)
+        return NULL;
+    struct vma *v = m->vma[i];
+    if (v->start.v <= a)
+        return v;
+    if (!(v->flags & VM_GROWSDOWN) || expand_stack(m, v, a) != 0)
+        return NULL;
+    *ret_grew = true;
+    return v;
+}
+
+static bool access_error(uint32_t code, const struct vma *v)
+{
+    if (code & FAULT_W)
+        return !(v->flags & VM_WRITE);
+    return (code & FAULT_P) || !(v->flags & VM_ACCESS_FLAGS);
+}
+
+static void bad_area(struct mm_verdict *ret, int signal, int si_code)
+{
+    ret->kind = FAULT_BAD;
+    ret->signal = signal;
+    ret->si_code = si_code;
+}
+
+static void do_user_addr_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *ret)
+{
+    arch_step(m->sys->outbox, STEP_VMA_LOOKUP, 1);
+    struct vma *v = find_vma_grow(m, fault->cr2.v, &ret->stack_grew);
+    if (!v) {
+        bad_area(ret, SIGSEGV, SEGV_MAPERR);
+        return;
+    }
+    if (access_error(fault->code, v)) {
+        bad_area(ret, SIGSEGV, SEGV_ACCERR);
+        return;
+    }
+    int result = handle_mm_fault(m, v, fault->cr2, fault->code & FAULT_W, &ret->kind);
+    ret->oom = result & VM_FAULT_OOM;
+    ret->major = result & VM_FAULT_MAJOR;
+    if (result & VM_FAULT_SIGBUS)
+        bad_area(ret, SIGBUS, BUS_ADRERR);
+}
+
+void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *ret)
+{
+    *ret = (struct mm_verdict){.kind = FAULT_BAD};
+    arch_step(m->sys->outbox, STEP_FAULT_ENTRY, 1);
+    if (fault->noncanonical)
+        bad_area(ret, SIGSEGV, SI_KERNEL);
+    else if (fault->cr2.v >= m->task_size)
+        bad_area(ret, SIGSEGV, SEGV_MAPERR);
+    else
+        do_user_addr_fault(m, fault, ret);
+}
+
+/* -- touching pages for the kernel's own reasons --------------------------------------------- */
+
+int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write)
+{
+    const pte *e = pt_lookup(&m->pt, a, 0);
+    enum fault_kind kind;
+    if (e && pte_present(*e) && (!write || (e->v & PTE_RW)))
+        return 0;
+    int result = handle_mm_fault(m, v, a, write, &kind);
+    if (result & VM_FAULT_OOM)
+        return -ENOMEM;
+    return result & VM_FAULT_SIGBUS ? -EFAULT : 0;
+}
+
+/* populate_vma touches one VMA's part: private writable memory is written (breaking COW now),
+ * shared memory is only read. Returns false when the walk must end. */
+static bool populate_vma(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
+{
+    bool write = (v->flags & (VM_WRITE | VM_SHARED)) == VM_WRITE;
+    if ((v->flags & (VM_IO | VM_PFNMAP)) || !(v->flags & VM_ACCESS_FLAGS))
+        return true;
+    for (uint64_t a = start; a < end; a += PAGE_SIZE) {
+        int err = faultin_page(m, v, va(a), write);
+        if (err != 0)
+            return err != -ENOMEM;
+    }
+    return true;
+}
+
+void populate_range(struct mm *m, uint64_t start, uint64_t end)
+{
+    for (uint32_t i = vma_find(m, start); i < m->vma_nr && m->vma[i]->start.v < end; i++) {
+        struct vma *v = m->vma[i];
+        if (!populate_vma(m, v, max_u64(start, v->start.v), min_u64(end, v->end.v)))
+            return;
+    }
+}
+
+/* -- when the program went on although it could not ------------------------------------------- */
+
+static void repair_hole(struct mm *m, const struct arch_fault *fault)
+{
+    uint32_t prot = PROT_READ | PROT_WRITE | (fault->code & FAULT_I ? PROT_EXEC : 0);
+    struct mm_map map = {.addr = va(align_down(fault->cr2.v, PAGE_SIZE)),
+                         .len = PAGE_SIZE,
+                         .prot = prot,
+                         .flags = MAP_PRIVATE | MAP_ANONYMOUS,
+                         .forced = true};
+    mm_mmap(m, &map);
+}
+
+static void repair_rights(struct mm *m, struct vma *v, const struct arch_fault *fault)
+{
+    uint64_t a = align_down(fault->cr2.v, PAGE_SIZE);
+    uint32_t add = fault->code & FAULT_W ? VM_WRITE : fault->code & FAULT_I ? VM_EXEC : VM_READ;
+    uint32_t old = v->flags;
+    struct gather g;
+    if (vma_modify(m, v, a, a + PAGE_SIZE, old | add, &v) != 0)
+        return;
+    vma_set_flags(m, v, old | add);
+    vm_stat_account(m, old, -1);
+    vm_stat_account(m, old | add, 1);
+    gather_init(&g, m);
+    change_protection(&g, v, a, a + PAGE_SIZE);
+    gather_finish(&g);
+}
+
+void mm_repair(struct mm *m, const struct arch_fault *fault)
+{
+    if (fault->noncanonical || fault->cr2.v >= m->task_size)
+        return;
+    struct vma *v = vma_lookup(m, fault->cr2.v);
+    if (!v) {
+        repair_hole(m, fault);
+        return;
+    }
+    if (access_error(fault->code, v)) {
+        repair_rights(m, v, fault);
+        v = vma_lookup(m, fault->cr2.v);
+    }
+    uint64_t pgoff = vma_pgoff_at(v, fault->cr2);
+    if (v->file && pgoff >= file_pages(v->file))
+        v->file->size = (pgoff + 1) * PAGE_SIZE;
+}

@@ -1,0 +1,272 @@
+/* madvise.c: advice: some changes the flags of VMAs, some the pages in them.
+ *
+ *   flags   NORMAL RANDOM SEQUENTIAL DONTFORK DOFORK WIPEONFORK KEEPONFORK DONTDUMP DODUMP
+ *           HUGEPAGE NOHUGEPAGE MERGEABLE UNMERGEABLE
+ *   pages   DONTNEED FREE REMOVE WILLNEED COLD PAGEOUT POPULATE_READ POPULATE_WRITE
+ *
+ * A hole in the range does not stop the work: everything mapped is done, then ENOMEM.
+ *
+ * Source: Linux 6.18 mm/madvise.c, mm/khugepaged.c (hugepage_madvise), mm/ksm.c (ksm_madvise),
+ * mm/pt_reclaim.c.
+ */
+#include "mm/mm_int.h"
+
+#define MADV_DONTNEED_LOCKED_NR 24 /* newer than some C libraries' headers */
+
+/* -- advice about flags ---------------------------------------------------------------------- */
+
+/* new_flags gives the flags after the advice; false when this is not such advice. *ret_err is set
+ * when the VMA may not take it. */
+static bool new_flags(const struct vma *v, int advice, uint32_t *flags, int *ret_err)
+{
+    bool special = v->flags & VM_SPECIAL, bad = false;
+    uint32_t f = v->flags;
+    switch (advice) {
+    case MADV_NORMAL:
+        f &= ~(VM_RAND_READ | VM_SEQ_READ);
+        break;
+    case MADV_SEQUENTIAL:
+        f = (f & ~VM_RAND_READ) | VM_SEQ_READ;
+        break;
+    case MADV_RANDOM:
+        f = (f & ~VM_SEQ_READ) | VM_RAND_READ;
+        break;
+    case MADV_DONTFORK:
+        f |= VM_DONTCOPY;
+        break;
+    case MADV_DOFORK:
+        bad = special;
+        f &= ~VM_DONTCOPY;
+        break;
+    case MADV_WIPEONFORK:
+        bad = v->file || (f & VM_SHARED);
+        f |= VM_WIPEONFORK;
+        break;
+    case MADV_KEEPONFORK:
+        f &= ~VM_WIPEONFORK;
+        break;
+    case MADV_DONTDUMP:
+        f |= VM_DONTDUMP;
+        break;
+    case MADV_DODUMP:
+        bad = special;
+        f &= ~VM_DONTDUMP;
+        break;
+    case MADV_HUGEPAGE:
+        bad = special;
+        f = (f & ~VM_NOHUGEPAGE) | VM_HUGEPAGE;
+        break;
+    case MADV_NOHUGEPAGE:
+        bad = special;
+        f = (f & ~VM_HUGEPAGE) | VM_NOHUGEPAGE;
+        break;
+    case MADV_MERGEABLE:
+        if (!special && !(f & (VM_SHARED | VM_MAYSHARE)))
+            f |= VM_MERGEABLE;
+        break;
+    case MADV_UNMERGEABLE:
+        f &= ~VM_MERGEABLE;
+        break;
+    default:
+        return false;
+    }
+    *flags = f;
+    *ret_err = bad ? -EINVAL : 0;
+    return true;
+}
+
+static int update_vma(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
+{
+    if (flags == v->flags)
+        return 0;
+    if (vma_modify(m, v, start, end, flags, &v) != 0)
+        return -EAGAIN; /* ENOMEM of the kernel's own memory */
+    v->flags = flags;
+    return 0;
+}
+
+/* -- advice about pages ---------------------------------------------------------------------- */
+
+/* reclaim_tables frees the PTE tables of whole 2 MiB that were zapped (PT_RECLAIM). */
+static void reclaim_tables(struct gather *g, uint64_t start, uint64_t end)
+{
+    for (uint64_t a = align_up(start, MIB(2)); a + MIB(2) <= end; a += MIB(2))
+        free_pgtables(g, a, a + MIB(2), a, a + MIB(2));
+}
+
+static int dontneed(struct gather *g, const struct vma *v, uint64_t start, uint64_t end, int advice)
+{
+    uint32_t locked = advice == MADV_DONTNEED ? VM_LOCKED : 0;
+    if (v->flags & (VM_PFNMAP | locked))
+        return -EINVAL;
+    zap_range(g, start, end, true);
+    reclaim_tables(g, start, end);
+    return 0;
+}
+
+/* age clears bits of present entries of ordinary pages: A for COLD, A and D for FREE. */
+static void age(struct gather *g, uint64_t start, uint64_t end, uint64_t bits, bool anon_only)
+{
+    struct pt_run r = {.a = va(start), .end = va(end)};
+    while (run_next(g->m, &r)) {
+        pte e = *r.e;
+        if (!pte_present(e) || (e.v & PTE_SPECIAL) || !(e.v & bits))
+            continue;
+        struct frame *f = phys_frame(g->m->sys->phys, pte_pfn(e));
+        if (f->mapcount != 1 || (anon_only && f->owner != FRAME_USER_ANON))
+            continue;
+        if ((e.v & bits & PTE_D) && f->owner != FRAME_USER_ANON)
+            f->flags |= FRAME_F_DIRTY;
+        run_set(g->m, &r, (pte){e.v & ~bits});
+        gather_page(g, r.a);
+    }
+}
+
+static int lazyfree(struct gather *g, const struct vma *v, uint64_t start, uint64_t end)
+{
+    if (!vma_is_anonymous(v) || (v->flags & (VM_LOCKED | VM_PFNMAP)))
+        return -EINVAL;
+    age(g, start, end, PTE_A | PTE_D, true);
+    return 0;
+}
+
+static int cold(struct gather *g, const struct vma *v, uint64_t start, uint64_t end, int advice)
+{
+    if (v->flags & (VM_LOCKED | VM_PFNMAP))
+        return -EINVAL;
+    if (advice == MADV_COLD)
+        age(g, start, end, PTE_A, false);
+    return 0; /* PAGEOUT: there is no swap, and file pages stay in the cache */
+}
+
+static int remove_pages(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
+{
+    if ((v->flags & VM_LOCKED) || !v->file)
+        return -EINVAL;
+    if ((v->flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE))
+        return -EACCES;
+    uint64_t first = vma_pgoff_at(v, va(start)), last = first + ((end - start) >> PAGE_SHIFT);
+    unmap_mapping_range(m->sys, v->file, first, last, false);
+    filemap_punch(m->sys, v->file, first, last);
+    return 0;
+}
+
+static int willneed(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
+{
+    if (v->file && v->file->kind == FILE_REGULAR) {
+        uint64_t first = vma_pgoff_at(v, va(start));
+        filemap_readahead(m->sys, v->file, first, first + ((end - start) >> PAGE_SHIFT));
+    }
+    return 0;
+}
+
+static int visit(struct gather *g, struct vma *v, uint64_t start, uint64_t end, int advice)
+{
+    uint32_t flags;
+    int err;
+    if (new_flags(v, advice, &flags, &err))
+        return err != 0 ? err : update_vma(g->m, v, start, end, flags);
+    switch (advice) {
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED_NR:
+        return dontneed(g, v, start, end, advice);
+    case MADV_FREE:
+        return lazyfree(g, v, start, end);
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+        return cold(g, v, start, end, advice);
+    case MADV_REMOVE:
+        return remove_pages(g->m, v, start, end);
+    default:
+        return willneed(g->m, v, start, end);
+    }
+}
+
+/* -- populate -------------------------------------------------------------------------------- */
+
+static int populate(struct mm *m, uint64_t start, uint64_t end, bool write)
+{
+    for (uint64_t a = start; a < end; a += PAGE_SIZE) {
+        struct vma *v = vma_lookup(m, a);
+        if (!v)
+            return -ENOMEM;
+        if ((v->flags & (VM_IO | VM_PFNMAP)) || !(v->flags & (write ? VM_WRITE : VM_READ)))
+            return -EINVAL;
+        int err = faultin_page(m, v, va(a), write);
+        if (err != 0)
+            return err;
+    }
+    return 0;
+}
+
+/* -- the call -------------------------------------------------------------------------------- */
+
+static bool valid_advice(int advice)
+{
+    switch (advice) {
+    case MADV_NORMAL:
+    case MADV_RANDOM:
+    case MADV_SEQUENTIAL:
+    case MADV_WILLNEED:
+    case MADV_DONTNEED:
+    case MADV_FREE:
+    case MADV_REMOVE:
+    case MADV_DONTFORK:
+    case MADV_DOFORK:
+    case MADV_MERGEABLE:
+    case MADV_UNMERGEABLE:
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+    case MADV_DONTDUMP:
+    case MADV_DODUMP:
+    case MADV_WIPEONFORK:
+    case MADV_KEEPONFORK:
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+    case MADV_POPULATE_READ:
+    case MADV_POPULATE_WRITE:
+    case MADV_DONTNEED_LOCKED_NR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int walk_vmas(struct mm *m, uint64_t start, uint64_t end, int advice)
+{
+    struct gather g;
+    int err = 0, hole = 0;
+    gather_init(&g, m);
+    while (start < end && err == 0) {
+        uint32_t i = vma_find(m, start);
+        if (i == m->vma_nr || m->vma[i]->start.v >= end) {
+            hole = -ENOMEM;
+            break;
+        }
+        struct vma *v = m->vma[i];
+        if (v->start.v > start)
+            hole = -ENOMEM;
+        start = max_u64(start, v->start.v);
+        uint64_t piece = min_u64(end, v->end.v);
+        err = visit(&g, v, start, piece, advice);
+        start = piece;
+    }
+    gather_finish(&g);
+    return err != 0 ? err : hole;
+}
+
+int mm_madvise(struct mm *m, vaddr start, uint64_t len_in, int advice)
+{
+    uint64_t len = align_up(len_in, PAGE_SIZE), end = start.v + len;
+    if (!valid_advice(advice) || (start.v & ~PAGE_MASK))
+        return -EINVAL;
+    if ((len_in != 0 && len == 0) || end < start.v)
+        return -EINVAL;
+    if (len == 0)
+        return 0;
+    int err = advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE
+                  ? populate(m, start.v, end, advice == MADV_POPULATE_WRITE)
+                  : walk_vmas(m, start.v, end, advice);
+    AUDIT(audit_vmas(m));
+    return err;
+}

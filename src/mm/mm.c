@@ -1,0 +1,147 @@
+/* mm.c: opening and closing address spaces, what they count, and what they tell the hardware.
+ *
+ *   every write of an entry ─► set_pte ─► 8 bytes at the entry's physical address ─┐
+ *   every new table ─► mm_tables ─► 4096 bytes zeroed, 8 bytes in its parent ──────┤► outbox
+ *   every cleared or weakened entry ─► struct gather (zap.c) ─► one flush a call ──┘
+ *
+ * I1  Neighbouring kernel writes leave as one message: a range of entries is one range of bytes.
+ *
+ * Source: Linux mm/memory.c (__pte_alloc, add_mm_rss_vec), arch/x86/mm/mmap.c (mmap_base),
+ * kernel/fork.c (mm_init), mm/mmap.c (exit_mmap).
+ */
+#include "mm/mm_int.h"
+
+/* -- telling the hardware -------------------------------------------------------------------- */
+
+static void kernel_access(struct mm_sys *s, enum arch_kind kind, paddr a, uint64_t bytes)
+{
+    struct arch_outbox *o = s->outbox;
+    struct arch_msg *last = o->n > 0 ? &o->msg[o->n - 1] : NULL;
+    if (last && last->kind == kind && last->a + last->b == a.v)
+        last->b += bytes;
+    else
+        arch_send(o, kind, 0, a.v, bytes);
+}
+
+void kernel_read(struct mm_sys *s, paddr a, uint64_t bytes)
+{
+    kernel_access(s, ARCH_KERNEL_READ, a, bytes);
+}
+
+void kernel_write(struct mm_sys *s, paddr a, uint64_t bytes)
+{
+    kernel_access(s, ARCH_KERNEL_WRITE, a, bytes);
+}
+
+void set_pte(struct mm *m, vaddr a, pte *e, pte value)
+{
+    *e = value;
+    kernel_write(m->sys, pt_entry_paddr(&m->pt, a, 0), sizeof(pte));
+}
+
+int mm_tables(struct mm *m, vaddr a, unsigned level, pte **ret)
+{
+    unsigned made = 0;
+    int err = pt_lookup_alloc(&m->pt, a, level, ret, &made);
+    if (made == 0)
+        return err;
+    arch_step(m->sys->outbox, STEP_TABLE, made);
+    for (unsigned l = level; err == 0 && l < level + made; l++) {
+        uint64_t table = align_down(pt_entry_paddr(&m->pt, a, l).v, PAGE_SIZE);
+        kernel_write(m->sys, pa(table), PAGE_SIZE);
+        kernel_write(m->sys, pt_entry_paddr(&m->pt, a, l + 1), sizeof(pte));
+    }
+    return err;
+}
+
+/* -- counters -------------------------------------------------------------------------------- */
+
+void rss_add(struct mm *m, const struct frame *f, int64_t n)
+{
+    struct mm_counters *c = &m->cnt;
+    enum mm_rss kind = f->owner == FRAME_USER_ANON ? MM_ANONPAGES
+                       : f->owner == FRAME_SHMEM   ? MM_SHMEMPAGES
+                                                   : MM_FILEPAGES;
+    c->rss[kind] += (uint64_t)n;
+    c->rss_peak = max_u64(c->rss_peak, c->rss[0] + c->rss[1] + c->rss[2]);
+}
+
+void mm_counters(const struct mm *m, struct mm_counters *ret)
+{
+    *ret = m->cnt;
+    ret->pte_bytes = pt_bytes(&m->pt);
+    ret->map_count = m->vma_nr;
+}
+
+const struct pt *mm_pt(const struct mm *m)
+{
+    return &m->pt;
+}
+
+/* -- opening --------------------------------------------------------------------------------- */
+
+int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
+                struct stat_set *stats, struct arch_outbox *outbox)
+{
+    struct mm_sys *s = calloc(1, sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    s->conf = *conf;
+    s->phys = phys;
+    s->stats = stats;
+    s->outbox = outbox;
+    map_init(&s->files);
+    s->vdso = file_new(s, FILE_SPECIAL, "[vdso]");
+    s->vvar = file_new(s, FILE_SPECIAL, "[vvar]");
+    *ret = s;
+    return 0;
+}
+
+void mm_sys_close(struct mm_sys *s)
+{
+    ASSERT(!s->mms);
+    while (s->all_files) {
+        struct mm_file *f = s->all_files;
+        f->named = false;
+        f->refs = 1;
+        mm_file_put(s, f);
+    }
+    map_free(&s->files);
+    free(s->labels);
+    free(s);
+}
+
+int mm_open(struct mm **ret, struct mm_sys *s)
+{
+    struct mm *m = calloc(1, sizeof(*m));
+    struct vma_hit *hit = calloc(1, sizeof(*hit));
+    int err = m && hit ? pt_open(&m->pt, s->phys, &s->conf) : -ENOMEM;
+    if (err != 0) {
+        free(m);
+        free(hit);
+        return err;
+    }
+    m->sys = s;
+    m->hit = hit;
+    m->next = s->mms;
+    s->mms = m;
+    m->task_size = BIT(s->conf.mmu_levels == 5 ? 56 : 47) - PAGE_SIZE;
+    mm_set_stack_limit(m, STACK_RLIMIT_DEFAULT);
+    *ret = m;
+    return 0;
+}
+
+void mm_close(struct mm *m)
+{
+    if (m->vma_nr > 0)
+        munmap_range(m, m->vma[0]->start.v, m->end[m->vma_nr - 1]);
+    pt_close(&m->pt);
+    struct mm **link = &m->sys->mms;
+    while (*link != m)
+        link = &(*link)->next;
+    *link = m->next;
+    free(m->vma);
+    free(m->end);
+    free(m->hit);
+    free(m);
+}

@@ -1,0 +1,253 @@
+/* mm_int.h: what the files of mm share.
+ *
+ *   mm.c       opening, counters, labels          fault.c    handle_mm_fault and what it calls
+ *   vma.c      lookup, split, merge, accounting   filemap.c  files, page cache, readahead
+ *   mmap.c     mmap, munmap, address choice       rmap.c     who maps a page of a file
+ *   brk.c      brk, stack, special mappings       zap.c      unmapping pages, freeing tables
+ *   mprotect.c mremap.c madvise.c msync.c         audit.c    the invariants of mm.h
+ */
+#ifndef MM_MM_INT_H
+#define MM_MM_INT_H
+
+#include "base/check.h"
+#include "base/map.h"
+#include "mm/mm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
+#define VM_SPECIAL      (VM_IO | VM_DONTEXPAND | VM_PFNMAP)
+#define VM_MERGEABLE    0x80000000u /* KSM was asked for by madvise: it only keeps VMAs apart */
+#define VM_DATA_FLAGS   (VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
+
+#define STACK_RLIMIT_DEFAULT MIB(8)
+#define LABELS_MAX           512u /* rows of attribution of each sort before they share one */
+#define CHUNK_PAGES          512u /* pages of a file in one piece of its page cache */
+#define RA_LOTSAMISS         100u /* MMAP_LOTSAMISS: misses after which read-around stops */
+
+/* What stands behind a struct mm_file. */
+enum file_kind {
+    FILE_REGULAR, /* a file system with write notification and writeback (ext4) */
+    FILE_SHMEM,   /* tmpfs, memfd, shared anonymous memory */
+    FILE_SPECIAL, /* frames of the kernel: [vdso], [vvar] */
+};
+
+struct mm_file {
+    struct mm_file *next_all;  /* list of all files of the machine */
+    struct mm_file *next_same; /* files whose dev and ino hash alike */
+    uint64_t dev, ino;         /* identity; both 0 for unnamed files */
+    uint64_t size;             /* bytes */
+    uint64_t refs;             /* VMAs and callers; an unnamed file goes with the last one */
+    enum file_kind kind;
+    bool named;           /* found again by dev and ino */
+    uint32_t mmap_miss;   /* read-around: misses minus hits */
+    uint64_t first_pages; /* pages when first heard of: later ones were written by the program */
+    struct map chunks;    /* pgoff / CHUNK_PAGES → uint64_t[CHUNK_PAGES], see filemap.c */
+    char path[128];       /* the end of a longer path */
+};
+
+struct mm_sys {
+    struct conf conf;            /* as at opening */
+    struct phys *phys;           /* frames of the machine */
+    struct stat_set *stats;      /* pgfault, pgmajfault, pgreuse, pgpgin */
+    struct arch_outbox *outbox;  /* what the hardware must hear */
+    struct map files;            /* hash of dev and ino → struct mm_file * */
+    struct mm_file *all_files;   /* every file, named or not */
+    struct mm_file *vdso, *vvar; /* frames of the special mappings */
+    struct mm *mms;              /* every address space */
+    uint64_t anon_vma_last;      /* last identity given out */
+    struct mm_label *labels;     /* rows of attribution */
+    size_t labels_cap;           /* room */
+    uint32_t labels_nr;          /* rows in use */
+    uint32_t anon_labels;        /* rows of anonymous mappings among them */
+    uint32_t file_labels;        /* rows of files among them */
+};
+
+/* The last hit of mm_vma_at, behind a pointer so that a question stays const. */
+struct vma_hit {
+    uint64_t start, end; /* empty when unknown */
+    struct vma *vma;
+};
+
+struct mm {
+    struct mm_sys *sys;
+    struct mm *next;         /* sys->mms */
+    struct pt pt;            /* its page tables */
+    struct vma **vma;        /* sorted by address (I1) */
+    uint64_t *end;           /* end[i] = vma[i]->end.v: what binary search reads */
+    uint32_t vma_nr;         /* map_count */
+    uint32_t vma_cap;        /* room */
+    struct vma_hit *hit;     /* see there */
+    struct mm_counters cnt;  /* pte_bytes and map_count are filled in when asked for */
+    uint64_t start_brk, brk; /* bytes */
+    uint64_t mmap_base;      /* top-down search starts here */
+    uint64_t stack_rlimit;   /* RLIMIT_STACK, bytes */
+    uint64_t task_size;      /* end of user addresses: TASK_SIZE_MAX */
+    bool loose;              /* MREMAP_DONTUNMAP happened: I2 does not hold in Linux either */
+};
+
+/* -- mm.c */
+void kernel_read(struct mm_sys *s, paddr a, uint64_t bytes);
+/* kernel_write joins with the message before where it continues it. */
+void kernel_write(struct mm_sys *s, paddr a, uint64_t bytes);
+/* set_pte writes an entry and tells the hardware that the kernel did. */
+void set_pte(struct mm *m, vaddr a, pte *e, pte value);
+/* mm_tables allocates the tables above the entry of `level` for an address. 0 or -ENOMEM. */
+int mm_tables(struct mm *m, vaddr a, unsigned level, pte **ret);
+/* rss_add counts n pages (negative: fewer) of the kind of frame f. */
+void rss_add(struct mm *m, const struct frame *f, int64_t n);
+
+/* -- label.c */
+/* label_for finds or makes the row of a new mapping. */
+uint32_t label_for(struct mm_sys *s, enum vma_kind kind, const struct mm_file *f, uint32_t flags,
+                   vaddr start);
+void label_add(struct mm_sys *s, uint32_t label, int64_t bytes);
+
+/* -- vma.c */
+static inline uint64_t vma_pages(const struct vma *v)
+{
+    return (v->end.v - v->start.v) >> PAGE_SHIFT;
+}
+static inline bool vma_is_anonymous(const struct vma *v)
+{
+    return v->kind == VMA_ANON || v->kind == VMA_HEAP || v->kind == VMA_STACK;
+}
+static inline uint64_t vma_pgoff_at(const struct vma *v, vaddr a)
+{
+    return v->pgoff + ((a.v - v->start.v) >> PAGE_SHIFT);
+}
+/* vma_start_gap is the lowest address a neighbour may end at: the start, less the guard gap. */
+uint64_t vma_start_gap(const struct mm *m, const struct vma *v);
+/* vma_find returns the index of the first VMA that ends above a; vma_nr if none (find_vma). */
+uint32_t vma_find(const struct mm *m, uint64_t a);
+/* vma_lookup returns the VMA that contains a, or NULL. */
+struct vma *vma_lookup(const struct mm *m, uint64_t a);
+/* vma_wants_writenotify: a shared writable mapping whose file must hear of the first write. */
+bool vma_wants_writenotify(const struct vma *v);
+/* vm_page_prot returns the bits of a fresh entry of a VMA (vm_get_page_prot, vma_set_page_prot). */
+uint64_t vm_page_prot(const struct vma *v);
+/* vm_stat_account adds pages to total_vm and to exec_vm, stack_vm or data_vm. */
+void vm_stat_account(struct mm *m, uint32_t flags, int64_t pages);
+
+/* A range that becomes (part of) a VMA: what vma_merge_new_range looks at. */
+struct vma_merge {
+    uint64_t start, end, pgoff;
+    uint32_t flags;
+    struct mm_file *file;
+    uint64_t anon_vma;
+    bool special;     /* [vdso], [vvar]: never merges */
+    bool just_expand; /* may only extend the VMA before it (brk) */
+};
+/* vma_merge_new_range joins a range without VMA to its neighbours; NULL when none fits. Accounts
+ * the label's bytes, not the mm's pages. */
+struct vma *vma_merge_new_range(struct mm *m, const struct vma_merge *g);
+/* vma_insert_new makes a VMA of a range that did not merge. Takes a reference on the file. */
+struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kind kind,
+                           uint32_t label);
+/* vma_modify gives [start, end) inside v other flags: merges with neighbours, or splits. *ret is
+ * the VMA that then covers the range. 0, or -ENOMEM at the limit of map_count. */
+int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint32_t flags,
+               struct vma **ret);
+/* vma_split cuts v at a: v keeps the lower part. Returns the index of the upper. No limit. */
+uint32_t vma_split(struct mm *m, struct vma *v, uint64_t a);
+/* vma_remove takes VMAs [i, i + n) out of the array and drops their files. */
+void vma_remove(struct mm *m, uint32_t i, uint32_t n);
+/* vma_move_start lets a VMA begin elsewhere; pgoff moves along. */
+void vma_move_start(struct mm *m, struct vma *v, uint64_t start);
+/* anon_vma_prepare gives v an identity, a neighbour's if a later mprotect could merge them. */
+void anon_vma_prepare(struct mm *m, struct vma *v);
+
+/* -- zap.c: the mmu_gather of one call */
+struct gather {
+    struct mm *m;
+    uint64_t start, end; /* addresses whose translations must go; empty when start >= end */
+    uint64_t zapped;     /* entries cleared */
+};
+void gather_init(struct gather *g, struct mm *m);
+void gather_page(struct gather *g, vaddr a);
+void gather_finish(struct gather *g); /* sends the flush and the steps */
+/* zap_range clears the entries of [start, end); with even_cows clear, private copies stay. */
+void zap_range(struct gather *g, uint64_t start, uint64_t end, bool even_cows);
+/* free_pgtables frees the tables that the unmapped [start, end) leaves empty between neighbours. */
+void free_pgtables(struct gather *g, uint64_t start, uint64_t end, uint64_t floor,
+                   uint64_t ceiling);
+/* page_add_rmap and page_remove_rmap count one entry more or less that maps a frame; the latter
+ * frees an anonymous frame nobody maps. */
+void page_add_rmap(struct mm *m, pfn n);
+void page_remove_rmap(struct mm *m, pfn n);
+/* Goes over the entries of [a, end) that are not none; start with e = NULL. */
+struct pt_run {
+    vaddr a;            /* address the entry maps */
+    vaddr end;          /* of the range */
+    pte *e;             /* the entry */
+    paddr at;           /* where it lies */
+    uint64_t table_end; /* where its table, or the range, ends */
+};
+bool run_next(const struct mm *m, struct pt_run *r);
+void run_set(struct mm *m, const struct pt_run *r, pte value);
+
+/* -- filemap.c */
+struct mm_file *file_new(struct mm_sys *s, enum file_kind kind, const char *path);
+void file_get(struct mm_file *f);
+/* file_pages returns how many pages the file has, the last partial one included. */
+uint64_t file_pages(const struct mm_file *f);
+/* filemap_cached says whether a page is in the page cache (mincore's question). */
+bool filemap_cached(const struct mm_sys *s, const struct mm_file *f, uint64_t pgoff);
+/* filemap_get returns the frame of a cached page; -ENOENT when it is not cached, -ENOMEM. */
+int filemap_get(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret);
+/* filemap_add puts a zeroed page into the cache of a file in memory. 0 or -ENOMEM. */
+int filemap_add(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret);
+/* filemap_read reads a page and its readahead window from the device. 0 or -ENOMEM. */
+int filemap_read(struct mm_sys *s, struct mm_file *f, const struct vma *v, uint64_t pgoff);
+/* filemap_readahead brings [first, last) into the cache without a fault (MADV_WILLNEED). */
+void filemap_readahead(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
+/* filemap_drop removes pages [first, last) that nobody maps any more from the cache. */
+void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
+/* filemap_punch is filemap_drop that leaves a hole: a later touch must ask the device. */
+void filemap_punch(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
+/* filemap_clear_dirty marks the frames of pages [first, last) as written back. */
+void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
+
+/* -- rmap.c */
+/* unmap_mapping_range zaps pages [first, last) of a file in every address space. */
+void unmap_mapping_range(struct mm_sys *s, const struct mm_file *f, uint64_t first, uint64_t last,
+                         bool even_cows);
+/* folio_mkclean write-protects and cleans shared entries of pages [first, last) that are dirty. */
+void folio_mkclean(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
+
+/* -- mmap.c */
+#define MAP_BAD(r) ((uint64_t)(r) > (uint64_t)-4096)
+/* get_unmapped_area chooses (or checks, with MAP_FIXED) an address: address or -errno. */
+int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, uint64_t len,
+                          uint64_t pgoff, uint32_t flags);
+/* munmap_range is do_munmap after its argument checks; 0 or -ENOMEM. */
+int munmap_range(struct mm *m, uint64_t start, uint64_t end);
+uint32_t vm_prot_flags(uint32_t prot);
+
+/* -- brk.c */
+/* mm_set_stack_limit takes RLIMIT_STACK over and places mmap_base below the room it may need. */
+void mm_set_stack_limit(struct mm *m, uint64_t limit);
+
+/* -- mprotect.c */
+/* change_protection gives the entries of [start, end) the rights v now has. */
+void change_protection(struct gather *g, const struct vma *v, uint64_t start, uint64_t end);
+/* vma_set_flags stores new flags and moves the label of a file mapping along. */
+void vma_set_flags(struct mm *m, struct vma *v, uint32_t flags);
+
+/* -- fault.c */
+/* faultin_page touches one page as the kernel's populate does. 0, -EFAULT or -ENOMEM. */
+int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write);
+/* populate_range touches pages of [start, end) as mlock and MAP_POPULATE do; errors end it. */
+void populate_range(struct mm *m, uint64_t start, uint64_t end);
+int expand_stack(struct mm *m, struct vma *v, uint64_t a);
+
+/* -- audit.c */
+/* audit_vmas checks I1, I2, I6 and dies when one is broken: the hostile build's companion. */
+void audit_vmas(const struct mm *m);
+bool audit_can_merge(const struct mm *m, const struct vma *a, const struct vma *b);
+
+#endif

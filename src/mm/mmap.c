@@ -1,0 +1,376 @@
+/* mmap.c: mmap and munmap: checks in Linux's order, the choice of an address, the region itself.
+ *
+ *   low                                                          mmap_base        stack
+ *    |  program, heap ►        ◄ mappings, top-down: MMMM..NNNN|  gap, 128 MiB+  | SSSS|
+ *
+ * Top-down: the highest gap below mmap_base that is long enough; a growing stack keeps its guard
+ * gap free of searches and hints, not of MAP_FIXED. Lengths that are a multiple of 2 MiB (or, for
+ * files and shared memory, at least 2 MiB) are placed so that a huge page could map them.
+ *
+ * Source: Linux 6.18 mm/mmap.c (do_mmap, __get_unmapped_area), mm/vma.c (mmap_region,
+ * do_vmi_align_munmap, unmapped_area_topdown), arch/x86/kernel/sys_x86_64.c, mm/huge_memory.c
+ * (__thp_get_unmapped_area), mm/shmem.c (shmem_get_unmapped_area).
+ */
+#include "mm/mm_int.h"
+
+#define HPAGE      MIB(2)
+#define MAP_WINDOW (BIT(47) - PAGE_SIZE) /* DEFAULT_MAP_WINDOW: above only with such a hint */
+#define LEGACY_FLAGS                                                                               \
+    (MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE |       \
+     MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |        \
+     MAP_HUGETLB | MAP_32BIT)
+
+/* -- gaps ------------------------------------------------------------------------------------ */
+
+/* gap_before returns the free range between VMA i - 1 and VMA i, guard gap of i left out. */
+static void gap_before(const struct mm *m, uint32_t i, uint64_t *lo, uint64_t *hi)
+{
+    *lo = i > 0 ? m->end[i - 1] : 0;
+    *hi = i < m->vma_nr ? vma_start_gap(m, m->vma[i]) : UINT64_MAX;
+}
+
+static int64_t unmapped_topdown(const struct mm *m, uint64_t len, uint64_t low, uint64_t high)
+{
+    uint32_t i = vma_find(m, high - 1);
+    for (;; i--) {
+        uint64_t lo, hi;
+        gap_before(m, i, &lo, &hi);
+        lo = max_u64(lo, low);
+        hi = min_u64(hi, high);
+        if (hi > lo && hi - lo >= len)
+            return (int64_t)(hi - len);
+        if (i == 0 || lo <= low)
+            return -ENOMEM;
+    }
+}
+
+static int64_t unmapped_bottomup(const struct mm *m, uint64_t len, uint64_t low, uint64_t high)
+{
+    for (uint32_t i = vma_find(m, low); i <= m->vma_nr; i++) {
+        uint64_t lo, hi;
+        gap_before(m, i, &lo, &hi);
+        lo = max_u64(lo, low);
+        hi = min_u64(hi, high);
+        if (hi > lo && hi - lo >= len)
+            return (int64_t)lo;
+        if (lo >= high)
+            break;
+    }
+    return -ENOMEM;
+}
+
+/* free_at says whether a hint is honoured: nothing there, the next VMA's guard gap kept. */
+static bool free_at(const struct mm *m, uint64_t addr, uint64_t len)
+{
+    uint32_t i = vma_find(m, addr);
+    return i == m->vma_nr || addr + len <= vma_start_gap(m, m->vma[i]);
+}
+
+static int64_t arch_unmapped_bottomup(const struct mm *m, uint64_t addr, uint64_t len,
+                                      uint32_t flags)
+{
+    bool low = flags & MAP_32BIT;
+    uint64_t begin = low ? 0x40000000 : align_up(m->task_size / 3, PAGE_SIZE);
+    uint64_t end = low ? 0x80000000 : addr > MAP_WINDOW ? m->task_size : MAP_WINDOW;
+    if (addr != 0) {
+        addr = align_up(addr, PAGE_SIZE);
+        if (len <= end && addr <= end - len && free_at(m, addr, len))
+            return (int64_t)addr;
+    }
+    return unmapped_bottomup(m, len, begin, end);
+}
+
+/* arch_get_unmapped_area_topdown */
+static int64_t arch_unmapped(const struct mm *m, uint64_t addr, uint64_t len, uint32_t flags)
+{
+    if (len > m->task_size)
+        return -ENOMEM;
+    if (flags & MAP_FIXED)
+        return (int64_t)addr;
+    if (flags & MAP_32BIT)
+        return arch_unmapped_bottomup(m, addr, len, flags);
+    if (addr != 0) {
+        addr = align_down(addr, PAGE_SIZE);
+        bool valid = m->task_size - len >= addr && (addr > MAP_WINDOW) == (addr + len > MAP_WINDOW);
+        if (valid && free_at(m, addr, len))
+            return (int64_t)addr;
+    }
+    uint64_t high = m->mmap_base + (addr > MAP_WINDOW ? m->task_size - MAP_WINDOW : 0);
+    int64_t r = unmapped_topdown(m, len, PAGE_SIZE, high);
+    return r >= 0 ? r : arch_unmapped_bottomup(m, addr, len, flags);
+}
+
+/* -- places a huge page could map ------------------------------------------------------------- */
+
+/* __thp_get_unmapped_area: 0 when it does not apply or no room for the padding was found. */
+static int64_t thp_unmapped(const struct mm *m, uint64_t addr, uint64_t len, uint64_t off,
+                            uint32_t flags)
+{
+    uint64_t off_end = off + len, off_align = align_up(off, HPAGE);
+    if (off_end <= off_align || off_end - off_align < HPAGE || off + len + HPAGE < off)
+        return 0;
+    int64_t r = arch_unmapped(m, addr, len + HPAGE, flags);
+    if (r < 0)
+        return 0;
+    if ((uint64_t)r == addr)
+        return r;
+    uint64_t sub = (off - (uint64_t)r) & (HPAGE - 1);
+    return sub == 0 ? r + (int64_t)HPAGE : r + (int64_t)sub;
+}
+
+static int64_t shmem_unmapped(const struct mm *m, uint64_t uaddr, uint64_t len, uint64_t pgoff,
+                              uint32_t flags)
+{
+    int64_t r = arch_unmapped(m, uaddr, len, flags);
+    uint64_t addr = (uint64_t)r, off = (pgoff << PAGE_SHIFT) & (HPAGE - 1);
+    if (r < 0 || len < HPAGE || (flags & MAP_FIXED) || uaddr == addr)
+        return r;
+    if ((off != 0 && off + len < 2 * HPAGE) || (addr & (HPAGE - 1)) == off)
+        return r;
+    int64_t wide = arch_unmapped(m, uaddr, len + HPAGE - PAGE_SIZE, flags);
+    if (wide < 0 || (wide & (int64_t)~PAGE_MASK))
+        return r;
+    uint64_t wide_off = (uint64_t)wide & (HPAGE - 1);
+    uint64_t best = (uint64_t)wide + off - wide_off + (wide_off > off ? HPAGE : 0);
+    return best > m->task_size - len ? r : (int64_t)best;
+}
+
+int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, uint64_t len,
+                          uint64_t pgoff, uint32_t flags)
+{
+    int64_t r = 0;
+    if (len > m->task_size)
+        return -ENOMEM;
+    if (f ? f->kind == FILE_SHMEM : (flags & MAP_SHARED) != 0)
+        r = shmem_unmapped(m, addr, len, f ? pgoff : 0, flags);
+    else if (f)
+        r = thp_unmapped(m, addr, len, pgoff << PAGE_SHIFT, flags);
+    else if (addr == 0 && (len & (HPAGE - 1)) == 0)
+        r = thp_unmapped(m, addr, len, 0, flags);
+    if (r == 0)
+        r = arch_unmapped(m, addr, len, flags);
+    if (r < 0)
+        return r;
+    if ((uint64_t)r > m->task_size - len)
+        return -ENOMEM;
+    if (r & (int64_t)~PAGE_MASK)
+        return -EINVAL;
+    return (uint64_t)r < m->sys->conf.kernel_mmap_min_addr ? -EPERM : r;
+}
+
+/* -- munmap ---------------------------------------------------------------------------------- */
+
+/* cut_edges splits the VMAs that [start, end) cuts; stores the index of the first VMA inside. */
+static int cut_edges(struct mm *m, uint64_t start, uint64_t end, uint32_t *ret_first)
+{
+    uint32_t i = vma_find(m, start);
+    struct vma *v = m->vma[i];
+    if (v->start.v < start) {
+        if (end < v->end.v && m->vma_nr >= m->sys->conf.kernel_max_map_count)
+            return -ENOMEM;
+        i = vma_split(m, v, start);
+    }
+    uint32_t j = vma_find(m, end);
+    if (j < m->vma_nr && m->vma[j]->start.v < end)
+        vma_split(m, m->vma[j], end);
+    *ret_first = i;
+    return 0;
+}
+
+int munmap_range(struct mm *m, uint64_t start, uint64_t end)
+{
+    uint32_t first = vma_find(m, start), n = 0;
+    struct gather g;
+    if (first == m->vma_nr || m->vma[first]->start.v >= end)
+        return 0;
+    int err = cut_edges(m, start, end, &first);
+    if (err != 0)
+        return err;
+    gather_init(&g, m);
+    for (; first + n < m->vma_nr && m->vma[first + n]->start.v < end; n++) {
+        const struct vma *v = m->vma[first + n];
+        zap_range(&g, v->start.v, v->end.v, true);
+        vm_stat_account(m, v->flags, -(int64_t)vma_pages(v));
+    }
+    uint64_t floor = first > 0 ? m->end[first - 1] : 0;
+    uint64_t ceiling = first + n < m->vma_nr ? m->vma[first + n]->start.v : 0;
+    uint64_t from = m->vma[first]->start.v, to = m->end[first + n - 1];
+    vma_remove(m, first, n);
+    free_pgtables(&g, from, to, floor, ceiling);
+    gather_finish(&g);
+    return 0;
+}
+
+int mm_munmap(struct mm *m, vaddr start, uint64_t len)
+{
+    if ((start.v & ~PAGE_MASK) || start.v > m->task_size || len > m->task_size - start.v)
+        return -EINVAL;
+    uint64_t end = start.v + align_up(len, PAGE_SIZE);
+    if (end == start.v)
+        return -EINVAL;
+    arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
+    int err = munmap_range(m, start.v, end);
+    AUDIT(audit_vmas(m));
+    return err;
+}
+
+/* -- mmap ------------------------------------------------------------------------------------ */
+
+uint32_t vm_prot_flags(uint32_t prot)
+{
+    return (prot & PROT_READ ? VM_READ : 0) | (prot & PROT_WRITE ? VM_WRITE : 0) |
+           (prot & PROT_EXEC ? VM_EXEC : 0);
+}
+
+static uint32_t vm_map_flags(uint32_t flags)
+{
+    return (flags & MAP_GROWSDOWN ? VM_GROWSDOWN : 0) | (flags & MAP_LOCKED ? VM_LOCKED : 0) |
+           (flags & MAP_STACK ? VM_NOHUGEPAGE : 0) | (flags & MAP_NORESERVE ? VM_NORESERVE : 0);
+}
+
+/* check_size: what do_mmap refuses before it looks for an address. *len is rounded up. */
+static int check_size(const struct mm *m, const struct mm_map *map, uint64_t *len)
+{
+    uint64_t pgoff = map->offset >> PAGE_SHIFT;
+    if (map->offset & ~PAGE_MASK)
+        return -EINVAL;
+    if ((map->flags & MAP_HUGETLB) && !map->forced)
+        return map->file ? -EINVAL : -ENOMEM; /* no hugetlbfs, an empty pool */
+    if (map->len == 0)
+        return -EINVAL;
+    *len = align_up(map->len, PAGE_SIZE);
+    if (*len == 0)
+        return -ENOMEM;
+    if (pgoff + (*len >> PAGE_SHIFT) < pgoff)
+        return -EOVERFLOW;
+    return m->vma_nr > m->sys->conf.kernel_max_map_count && !map->forced ? -ENOMEM : 0;
+}
+
+/* flags_of_file: the checks and flags of a mapping's type, for a file. */
+static int flags_of_file(const struct mm_map *map, uint64_t len, uint32_t *vm)
+{
+    uint32_t type = map->flags & MAP_TYPE;
+    if (len > INT64_MAX || map->offset > INT64_MAX - len)
+        return -EOVERFLOW;
+    if (type == MAP_SHARED_VALIDATE && (map->flags & ~(uint32_t)(LEGACY_FLAGS | MAP_TYPE)))
+        return -EOPNOTSUPP;
+    if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) {
+        if ((map->prot & PROT_WRITE) && !map->file_writable)
+            return -EACCES;
+        *vm |= map->file_writable ? VM_SHARED | VM_MAYSHARE : VM_MAYSHARE;
+        if (!map->file_writable)
+            *vm &= ~VM_MAYWRITE;
+    } else if (type != MAP_PRIVATE) {
+        return -EINVAL;
+    }
+    return *vm & VM_GROWSDOWN ? -EINVAL : 0;
+}
+
+static int flags_of_anon(const struct mm_map *map, uint32_t *vm)
+{
+    switch (map->flags & MAP_TYPE) {
+    case MAP_SHARED:
+        *vm |= VM_SHARED | VM_MAYSHARE;
+        return *vm & VM_GROWSDOWN ? -EINVAL : 0;
+    case MAP_PRIVATE:
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int make_flags(const struct mm_map *map, uint64_t len, uint32_t *ret)
+{
+    uint32_t vm =
+        vm_prot_flags(map->prot) | vm_map_flags(map->flags) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
+    int err = map->file ? flags_of_file(map, len, &vm) : flags_of_anon(map, &vm);
+    if (err != 0)
+        return err;
+    if ((vm & (VM_NORESERVE | VM_SHARED | VM_WRITE)) == VM_WRITE)
+        vm |= VM_ACCOUNT;
+    *ret = vm;
+    return 0;
+}
+
+/* mmap_region puts the mapping at [addr, addr + len), replacing what is there. */
+static int mmap_region(struct mm *m, struct vma_merge *g)
+{
+    struct mm_sys *s = m->sys;
+    bool unnamed = !g->file && (g->flags & VM_SHARED);
+    int err = munmap_range(m, g->start, g->end);
+    if (err != 0)
+        return err;
+    if (unnamed) { /* shmem_zero_setup: a file of its own */
+        g->file = file_new(s, FILE_SHMEM, "/dev/zero (deleted)");
+        g->file->size = g->end - g->start;
+    }
+    if (!vma_merge_new_range(m, g)) {
+        enum vma_kind kind = !g->file                      ? VMA_ANON
+                             : g->file->kind == FILE_SHMEM ? VMA_SHMEM
+                                                           : VMA_FILE;
+        vma_insert_new(m, g, kind, label_for(s, kind, g->file, g->flags, va(g->start)));
+    }
+    if (unnamed)
+        mm_file_put(s, g->file); /* the VMA holds it now */
+    vm_stat_account(m, g->flags, (int64_t)((g->end - g->start) >> PAGE_SHIFT));
+    return 0;
+}
+
+static int64_t choose_address(struct mm *m, const struct mm_map *map, uint64_t len)
+{
+    uint64_t hint = map->addr.v, min = align_up(m->sys->conf.kernel_mmap_min_addr, PAGE_SIZE);
+    uint32_t flags = map->flags | (map->flags & MAP_FIXED_NOREPLACE ? MAP_FIXED : 0);
+    if (map->forced)
+        return (hint & ~PAGE_MASK) || len > m->task_size || hint > m->task_size - len
+                   ? -EINVAL
+                   : (int64_t)hint;
+    if (!(flags & MAP_FIXED)) {
+        hint &= PAGE_MASK;
+        if (map->addr.v != 0 && hint < min)
+            hint = min;
+    }
+    uint32_t shared = (flags & MAP_TYPE) == MAP_PRIVATE ? 0 : MAP_SHARED;
+    int64_t r = get_unmapped_area(m, map->file, hint, len, map->offset >> PAGE_SHIFT,
+                                  (flags & ~(uint32_t)MAP_TYPE) | shared);
+    uint32_t i = r >= 0 ? vma_find(m, (uint64_t)r) : 0;
+    if (r >= 0 && (flags & MAP_FIXED_NOREPLACE) && i < m->vma_nr &&
+        m->vma[i]->start.v < (uint64_t)r + len)
+        return -EEXIST;
+    return r;
+}
+
+/* dev_zero turns a map of /dev/zero into the anonymous one that it is. */
+static struct mm_map dev_zero(const struct mm_map *map)
+{
+    struct mm_map anon = *map;
+    if (map->file && strcmp(map->file->path, "/dev/zero") == 0)
+        anon.file = NULL;
+    return anon;
+}
+
+int64_t mm_mmap(struct mm *m, const struct mm_map *asked)
+{
+    struct mm_map map = dev_zero(asked);
+    struct vma_merge g = {.file = map.file};
+    uint64_t len;
+    int err = check_size(m, &map, &len);
+    if (err != 0)
+        return err;
+    int64_t addr = choose_address(m, &map, len);
+    if (addr < 0)
+        return addr;
+    err = make_flags(&map, len, &g.flags);
+    if (err != 0)
+        return err;
+    g.start = (uint64_t)addr;
+    g.end = g.start + len;
+    g.pgoff = map.file ? map.offset >> PAGE_SHIFT : g.flags & VM_SHARED ? 0 : g.start >> PAGE_SHIFT;
+    arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
+    err = mmap_region(m, &g);
+    if (err != 0)
+        return err;
+    if ((g.flags & VM_LOCKED) || (map.flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
+        populate_range(m, g.start, g.end);
+    AUDIT(audit_vmas(m));
+    return addr;
+}

@@ -1,0 +1,152 @@
+/* mprotect.c: mprotect, and the entries that follow it.
+ *
+ *   VMA rights          entry of a private page               entry of a shared file page
+ *   none                P clear, G set; frame kept            the same
+ *   read                read-only                             read-only
+ *   read+write          writable if anonymous and exclusive   writable if already dirty
+ *                       (never the zero page)
+ *
+ * I1  An entry whose rights change is flushed, also when it gains a right: Linux's pte_needs_flush
+ *     counts a changed RW or NX bit, so that no core takes a needless fault later.
+ *
+ * Source: Linux 6.18 mm/mprotect.c (do_mprotect_pkey, mprotect_fixup, change_pte_range,
+ * can_change_pte_writable), arch/x86/include/asm/tlbflush.h (pte_flags_need_flush).
+ */
+#include "mm/mm_int.h"
+
+#define PROT_SEM_X86 0x8u
+
+void vma_set_flags(struct mm *m, struct vma *v, uint32_t flags)
+{
+    v->flags = flags;
+    if (!v->file)
+        return;
+    uint32_t label = label_for(m->sys, v->kind, v->file, flags, v->start);
+    int64_t bytes = (int64_t)(v->end.v - v->start.v);
+    if (label == v->label)
+        return;
+    label_add(m->sys, v->label, -bytes);
+    label_add(m->sys, label, bytes);
+    v->label = label;
+}
+
+/* can_change_pte_writable: the write bit may come back without a fault. */
+static bool can_change_pte_writable(const struct mm *m, const struct vma *v, pte e)
+{
+    if (!(v->flags & VM_WRITE) || !pte_present(e))
+        return false;
+    if (v->flags & VM_SHARED)
+        return e.v & PTE_D;
+    if (e.v & PTE_SPECIAL)
+        return false;
+    const struct frame *f = phys_frame(m->sys->phys, pte_pfn(e));
+    return f->owner == FRAME_USER_ANON && (f->flags & FRAME_F_EXCLUSIVE);
+}
+
+static bool pte_needs_flush(pte old, pte new)
+{
+    const uint64_t on_clear = PTE_P | PTE_A | PTE_D, on_change = PTE_RW | PTE_US | PTE_G | PTE_NX;
+    uint64_t diff = old.v ^ new.v;
+    return pte_present(old) && ((diff & old.v & on_clear) || (diff & on_change));
+}
+
+void change_protection(struct gather *g, const struct vma *v, uint64_t start, uint64_t end)
+{
+    struct mm *m = g->m;
+    const uint64_t keep = PTE_ADDR_MASK | PTE_A | PTE_D | PTE_SPECIAL | PTE_SOFT_DIRTY;
+    uint64_t prot = vm_page_prot(v), changed = 0;
+    struct pt_run r = {.a = va(start), .end = va(end)};
+    while (run_next(m, &r)) {
+        pte old = *r.e, new = {(old.v & keep) | prot};
+        if (!(new.v &PTE_RW) && can_change_pte_writable(m, v, new))
+            new.v |= PTE_RW;
+        run_set(m, &r, new);
+        changed++;
+        if (pte_needs_flush(old, new))
+            gather_page(g, r.a);
+    }
+    if (changed > 0)
+        arch_step(m->sys->outbox, STEP_PTE, changed);
+}
+
+static uint32_t account_flag(const struct vma *v, uint32_t new)
+{
+    const uint32_t never = VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE;
+    if ((new &VM_WRITE) && !(v->flags & never))
+        return new | VM_ACCOUNT;
+    if (!(new &VM_WRITE) && (v->flags & VM_ACCOUNT) && vma_is_anonymous(v) && !v->anon_vma)
+        return new & ~VM_ACCOUNT;
+    return new;
+}
+
+static int mprotect_fixup(struct gather *g, struct vma *v, uint64_t start, uint64_t end,
+                          uint32_t new)
+{
+    struct mm *m = g->m;
+    uint32_t old = v->flags;
+    int64_t pages = (int64_t)((end - start) >> PAGE_SHIFT);
+    if (new == old)
+        return 0;
+    new = account_flag(v, new);
+    int err = vma_modify(m, v, start, end, new, &v);
+    if (err != 0)
+        return err;
+    vma_set_flags(m, v, new);
+    change_protection(g, v, start, end);
+    vm_stat_account(m, old, -pages);
+    vm_stat_account(m, new, pages);
+    if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED && (new &VM_WRITE))
+        populate_range(m, start, end);
+    return 0;
+}
+
+/* mprotect_range goes VMA by VMA; what was changed before an error stays changed. */
+static int mprotect_range(struct gather *g, uint64_t start, uint64_t end, uint32_t prot)
+{
+    struct mm *m = g->m;
+    while (start < end) {
+        struct vma *v = vma_lookup(m, start);
+        if (!v)
+            return -ENOMEM;
+        uint32_t new = vm_prot_flags(prot) | (v->flags & ~VM_ACCESS_FLAGS);
+        if ((new & ~(new >> 4)) & VM_ACCESS_FLAGS)
+            return -EACCES;
+        uint64_t piece = min_u64(end, v->end.v);
+        int err = mprotect_fixup(g, v, start, piece, new);
+        if (err != 0)
+            return err;
+        start = piece;
+    }
+    return 0;
+}
+
+int mm_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot)
+{
+    uint32_t grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
+    uint64_t from = start.v, end = from + align_up(len, PAGE_SIZE);
+    prot &= ~(uint32_t)(PROT_GROWSDOWN | PROT_GROWSUP);
+    if (grows == (PROT_GROWSDOWN | PROT_GROWSUP) || (from & ~PAGE_MASK))
+        return -EINVAL;
+    if (len == 0)
+        return 0;
+    if (end <= from)
+        return -ENOMEM;
+    if (prot & ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM_X86))
+        return -EINVAL;
+    uint32_t i = vma_find(m, from);
+    if (i == m->vma_nr || m->vma[i]->start.v >= end)
+        return -ENOMEM;
+    if (grows == PROT_GROWSDOWN)
+        from = m->vma[i]->start.v;
+    if (m->vma[i]->start.v > from)
+        return -ENOMEM;
+    if (grows && !(grows == PROT_GROWSDOWN && (m->vma[i]->flags & VM_GROWSDOWN)))
+        return -EINVAL;
+    struct gather g;
+    gather_init(&g, m);
+    arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
+    int err = mprotect_range(&g, from, end, prot);
+    gather_finish(&g);
+    AUDIT(audit_vmas(m));
+    return err;
+}

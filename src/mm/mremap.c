@@ -1,0 +1,368 @@
+/* mremap.c: resizing and moving mappings. Entries move, pages do not: nothing faults afterwards.
+ *
+ *   shrink        AAAA     → AA..          unmap the tail
+ *   grow in place AA....BB → AAAA..BB      if nothing is in the way; merges with what follows
+ *   move          AA.BB    → ..... AAAA    copy_vma, move_page_tables, unmap the old place
+ *   DONTUNMAP     the old VMA stays, empty
+ *
+ * I1  A moved VMA of faulted anonymous memory keeps its pgoff (its anon_vma ties pages to linear
+ *     places); an unfaulted one takes the new place's, so that it can merge there.
+ *
+ * Source: Linux 6.18 mm/mremap.c (check_mremap_params, check_prep_vma, mremap_to, mremap_at,
+ * remap_move, move_vma, move_page_tables), mm/vma.c (copy_vma, vma_merge_extend).
+ */
+#include "mm/mm_int.h"
+
+/* One call: vma_remap_struct. */
+struct remap {
+    struct mm *m;               /* whose */
+    struct vma *vma;            /* that contains addr */
+    uint64_t addr, old_len;     /* the old place, page aligned */
+    uint64_t new_addr, new_len; /* the new one */
+    uint32_t flags;             /* MREMAP_… */
+};
+
+/* -- moving entries -------------------------------------------------------------------------- */
+
+/* move_table moves 2 MiB at once by moving the table that maps them. */
+static bool move_table(struct mm *m, uint64_t from, uint64_t to)
+{
+    pte *new, *old = pt_lookup(&m->pt, va(from), 1);
+    if (!old || pte_none(*old) || mm_tables(m, va(to), 1, &new) != 0 || !pte_none(*new))
+        return false;
+    old = pt_lookup(&m->pt, va(from), 1);
+    *new = *old;
+    *old = (pte){0};
+    phys_frame(m->sys->phys, pte_pfn(*new))->index = pt_entry_paddr(&m->pt, va(to), 1).v;
+    kernel_write(m->sys, pt_entry_paddr(&m->pt, va(from), 1), sizeof(pte));
+    kernel_write(m->sys, pt_entry_paddr(&m->pt, va(to), 1), sizeof(pte));
+    return true;
+}
+
+/* move_ptes moves the entries of [from, end), all of one table. -ENOMEM when no table is had. */
+static int move_ptes(struct gather *g, uint64_t from, uint64_t end, uint64_t to)
+{
+    struct pt_run r = {.a = va(from), .end = va(end)};
+    while (run_next(g->m, &r)) {
+        vaddr at = va(to + (r.a.v - from));
+        pte *e, value = *r.e;
+        if (mm_tables(g->m, at, 0, &e) != 0)
+            return -ENOMEM;
+        run_set(g->m, &r, (pte){0});
+        set_pte(g->m, at, e, value);
+        if (!(value.v & PTE_SPECIAL) &&
+            phys_frame(g->m->sys->phys, pte_pfn(value))->owner == FRAME_USER_ANON)
+            phys_frame(g->m->sys->phys, pte_pfn(value))->index = vaddr_vpn(at).v;
+        gather_page(g, r.a);
+    }
+    return 0;
+}
+
+/* move_page_tables moves piece by piece: whole tables where both places are 2 MiB aligned. */
+static int move_page_tables(struct gather *g, uint64_t from, uint64_t to, uint64_t len)
+{
+    uint64_t end = from + len;
+    while ((from = pt_next(&g->m->pt, va(from), va(end)).v) < end) {
+        uint64_t base = end - len, dest = to + (from - base), start = align_down(from, MIB(2));
+        uint64_t piece = min_u64(end, start + MIB(2));
+        bool whole = start >= base && start + MIB(2) <= end && !((dest - from) & (MIB(2) - 1));
+        if (whole && move_table(g->m, start, dest - (from - start))) {
+            gather_page(g, va(start));
+            gather_page(g, va(piece - PAGE_SIZE));
+        } else if (move_ptes(g, from, piece, dest) != 0) {
+            return -ENOMEM;
+        }
+        from = piece;
+    }
+    return 0;
+}
+
+/* -- moving a VMA ---------------------------------------------------------------------------- */
+
+static struct vma *copy_vma(struct remap *x)
+{
+    const struct vma *v = x->vma;
+    struct vma_merge g = {.start = x->new_addr,
+                          .end = x->new_addr + x->new_len,
+                          .pgoff = vma_pgoff_at(v, va(x->addr)),
+                          .flags = v->flags,
+                          .file = v->file,
+                          .anon_vma = v->anon_vma,
+                          .special = v->kind == VMA_VDSO || v->kind == VMA_VVAR};
+    enum vma_kind kind = v->kind;
+    uint32_t label = v->label;
+    if (vma_is_anonymous(v) && v->anon_vma == 0) /* I1 */
+        g.pgoff = x->new_addr >> PAGE_SHIFT;
+    struct vma *new = vma_merge_new_range(x->m, &g);
+    return new ? new : vma_insert_new(x->m, &g, kind, label);
+}
+
+/* dontunmap_complete: the old VMA stays, unlocked, and forgets its anon_vma. */
+static void dontunmap_complete(struct remap *x, const struct vma *new)
+{
+    struct vma *v = vma_lookup(x->m, x->addr);
+    x->m->loose = true;
+    if (v == new)
+        return;
+    v->flags &= ~VM_LOCKED;
+    if (v->start.v == x->addr && v->end.v == x->addr + x->old_len)
+        v->anon_vma = 0;
+}
+
+/* account_move counts the new place without letting the peaks see both places at once. */
+static void account_move(struct remap *x, uint32_t flags)
+{
+    uint64_t peak = x->m->cnt.total_vm_peak;
+    vm_stat_account(x->m, flags, (int64_t)(x->new_len >> PAGE_SHIFT));
+    if (!(x->flags & MREMAP_DONTUNMAP))
+        x->m->cnt.total_vm_peak = peak;
+}
+
+static int64_t move_vma(struct remap *x)
+{
+    struct mm *m = x->m;
+    struct gather g;
+    uint32_t flags = x->vma->flags;
+    if (m->vma_nr + 3 >= m->sys->conf.kernel_max_map_count)
+        return -ENOMEM;
+    struct vma *new = copy_vma(x);
+    gather_init(&g, m);
+    int err = move_page_tables(&g, x->addr, x->new_addr, min_u64(x->old_len, x->new_len));
+    if (err != 0) { /* bring back what moved, drop the new place */
+        move_page_tables(&g, x->new_addr, x->addr, min_u64(x->old_len, x->new_len));
+        gather_finish(&g);
+        vm_stat_account(m, flags, (int64_t)(x->new_len >> PAGE_SHIFT));
+        munmap_range(m, x->new_addr, x->new_addr + x->new_len);
+        return err;
+    }
+    gather_finish(&g);
+    account_move(x, flags);
+    if (x->flags & MREMAP_DONTUNMAP)
+        dontunmap_complete(x, new);
+    else
+        munmap_range(m, x->addr, x->addr + x->old_len);
+    m->cnt.total_vm_peak = max_u64(m->cnt.total_vm_peak, m->cnt.total_vm);
+    if ((flags & VM_LOCKED) && x->new_len > x->old_len)
+        populate_range(m, x->new_addr + x->old_len, x->new_addr + x->new_len);
+    return (int64_t)x->new_addr;
+}
+
+/* -- deciding -------------------------------------------------------------------------------- */
+
+static bool implies_new_addr(const struct remap *x)
+{
+    return x->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
+}
+
+static int check_params(const struct remap *x)
+{
+    uint64_t size = x->m->task_size;
+    if (x->flags & ~(uint32_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP))
+        return -EINVAL;
+    if ((x->addr & ~PAGE_MASK) || x->new_len == 0 || x->new_len > size)
+        return -EINVAL;
+    if (!implies_new_addr(x))
+        return 0;
+    if (x->new_addr > size - x->new_len || (x->new_addr & ~PAGE_MASK))
+        return -EINVAL;
+    if (!(x->flags & MREMAP_MAYMOVE))
+        return -EINVAL;
+    if ((x->flags & MREMAP_DONTUNMAP) && x->old_len != x->new_len)
+        return -EINVAL;
+    if (x->addr + x->old_len > x->new_addr && x->new_addr + x->new_len > x->addr)
+        return -EINVAL;
+    return x->m->vma_nr + 5 >= x->m->sys->conf.kernel_max_map_count ? -ENOMEM : 0;
+}
+
+static int check_prep_vma(const struct remap *x)
+{
+    const struct vma *v = x->vma;
+    if (!v)
+        return -EFAULT;
+    if (!implies_new_addr(x) && x->new_len <= x->old_len)
+        return 0;
+    if (x->old_len == 0 && !(v->flags & (VM_SHARED | VM_MAYSHARE)))
+        return -EINVAL;
+    if ((x->flags & MREMAP_DONTUNMAP) && (v->flags & (VM_DONTEXPAND | VM_PFNMAP)))
+        return -EINVAL;
+    if (x->old_len > v->end.v - x->addr)
+        return -EFAULT;
+    if (x->new_len == x->old_len)
+        return 0;
+    uint64_t pgoff = vma_pgoff_at(v, va(x->addr));
+    if (pgoff + (x->new_len >> PAGE_SHIFT) < pgoff)
+        return -EINVAL;
+    return v->flags & (VM_DONTEXPAND | VM_PFNMAP) ? -EFAULT : 0;
+}
+
+static int set_new_addr(struct remap *x)
+{
+    const struct vma *v = x->vma;
+    uint32_t flags = x->flags & MREMAP_FIXED ? MAP_FIXED : 0;
+    if (v->flags & VM_MAYSHARE)
+        flags |= MAP_SHARED;
+    int64_t r = get_unmapped_area(x->m, v->file, implies_new_addr(x) ? x->new_addr : 0, x->new_len,
+                                  vma_pgoff_at(v, va(x->addr)), flags);
+    if (r < 0)
+        return (int)r;
+    x->new_addr = (uint64_t)r;
+    return 0;
+}
+
+/* mremap_to moves to a place that was asked for. */
+static int64_t mremap_to(struct remap *x)
+{
+    if (x->flags & MREMAP_FIXED) {
+        int err = munmap_range(x->m, x->new_addr, x->new_addr + x->new_len);
+        if (err != 0)
+            return err;
+        x->vma = vma_lookup(x->m, x->addr);
+        if (!x->vma)
+            return -EFAULT;
+    }
+    if (x->old_len > x->new_len) {
+        int err = munmap_range(x->m, x->addr + x->new_len, x->addr + x->old_len);
+        if (err != 0)
+            return err;
+        x->old_len = x->new_len;
+        x->vma = vma_lookup(x->m, x->addr);
+    }
+    int err = set_new_addr(x);
+    return err != 0 ? err : move_vma(x);
+}
+
+/* expandable: the range ends its VMA and nothing lies where it would grow. */
+static bool expandable(const struct remap *x)
+{
+    uint64_t end = x->addr + x->old_len, want = x->addr + x->new_len;
+    if (x->old_len != x->vma->end.v - x->addr || want < end || want > x->m->task_size)
+        return false;
+    uint32_t i = vma_find(x->m, end);
+    return i == x->m->vma_nr || x->m->vma[i]->start.v >= want;
+}
+
+static int64_t expand_in_place(struct remap *x)
+{
+    const struct vma *v = x->vma;
+    struct vma_merge g = {.start = v->end.v,
+                          .end = x->addr + x->new_len,
+                          .pgoff = v->pgoff + vma_pages(v),
+                          .flags = v->flags,
+                          .file = v->file,
+                          .anon_vma = v->anon_vma};
+    if (!vma_merge_new_range(x->m, &g))
+        return -ENOMEM;
+    vm_stat_account(x->m, g.flags, (int64_t)((g.end - g.start) >> PAGE_SHIFT));
+    if (g.flags & VM_LOCKED)
+        populate_range(x->m, g.start, g.end);
+    return (int64_t)x->addr;
+}
+
+static int64_t mremap_at(struct remap *x)
+{
+    if (x->new_len == x->old_len)
+        return (int64_t)x->addr;
+    if (x->new_len < x->old_len) {
+        int err = munmap_range(x->m, x->addr + x->new_len, x->addr + x->old_len);
+        return err != 0 ? err : (int64_t)x->addr;
+    }
+    if (expandable(x))
+        return expand_in_place(x);
+    if (!(x->flags & MREMAP_MAYMOVE))
+        return -ENOMEM;
+    int err = set_new_addr(x);
+    return err != 0 ? err : move_vma(x);
+}
+
+static bool multi_allowed(const struct vma *v)
+{
+    return v->kind != VMA_VDSO && v->kind != VMA_VVAR;
+}
+
+/* move_piece moves the part of one VMA that lies in [addr, end). */
+static int64_t move_piece(struct remap *x, uint64_t end, uint64_t target)
+{
+    x->old_len = x->new_len = min_u64(end, x->vma->end.v) - x->addr;
+    x->new_addr = target;
+    int err = check_prep_vma(x);
+    return err != 0 ? err : mremap_to(x);
+}
+
+/* remap_move moves all VMAs of the range and keeps the holes between them. */
+static int64_t remap_move(struct remap *x)
+{
+    uint64_t start = x->addr, end = x->addr + x->old_len, shift = x->new_addr - x->addr;
+    int64_t first = -EFAULT;
+    for (uint64_t a = start; a < end;) {
+        uint32_t i = vma_find(x->m, a);
+        if (i == x->m->vma_nr || x->m->vma[i]->start.v >= end)
+            break;
+        x->vma = x->m->vma[i];
+        if (a == start && x->vma->start.v > start)
+            return -EFAULT;
+        x->addr = max_u64(x->vma->start.v, start);
+        a = min_u64(x->vma->end.v, end);
+        if (!multi_allowed(x->vma) && (x->addr != start || x->vma->end.v < end))
+            return -EFAULT;
+        int64_t r = move_piece(x, end, x->addr + shift);
+        if (r < 0)
+            return r;
+        if (x->addr == start)
+            first = r;
+    }
+    return first;
+}
+
+/* -- the call -------------------------------------------------------------------------------- */
+
+/* follow does what the program really got, whatever flags and neighbours would have said. */
+static int64_t follow(struct remap *x)
+{
+    uint64_t new_end = x->new_addr + x->new_len;
+    if (x->new_addr > x->m->task_size - x->new_len || (x->new_addr & ~PAGE_MASK))
+        return -EINVAL;
+    if (x->new_addr != x->addr) {
+        x->flags |= MREMAP_MAYMOVE | MREMAP_FIXED;
+        if (x->addr + x->old_len > x->new_addr && new_end > x->addr)
+            return -EINVAL;
+    } else if (x->new_len > x->old_len) {
+        int err = munmap_range(x->m, x->addr + x->old_len, new_end);
+        if (err != 0)
+            return err;
+        x->vma = vma_lookup(x->m, x->addr);
+    }
+    return 0;
+}
+
+static int64_t do_mremap(struct remap *x, bool forced)
+{
+    int64_t r = forced ? 0 : check_params(x);
+    if (forced && ((x->addr & ~PAGE_MASK) || x->new_len == 0 || x->new_len > x->m->task_size))
+        r = -EINVAL;
+    if (r == 0 && forced)
+        r = follow(x);
+    if (r != 0)
+        return r;
+    if ((x->flags & MREMAP_FIXED) && x->old_len == x->new_len)
+        return remap_move(x);
+    x->vma = vma_lookup(x->m, x->addr);
+    r = check_prep_vma(x);
+    if (r != 0)
+        return r;
+    return implies_new_addr(x) ? mremap_to(x) : mremap_at(x);
+}
+
+int64_t mm_mremap(struct mm *m, vaddr old, uint64_t old_len, uint64_t new_len, uint32_t flags,
+                  vaddr new_addr, bool forced)
+{
+    struct remap x = {.m = m,
+                      .addr = old.v,
+                      .old_len = align_up(old_len, PAGE_SIZE),
+                      .new_addr = new_addr.v,
+                      .new_len = align_up(new_len, PAGE_SIZE),
+                      .flags = flags};
+    arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
+    int64_t r = do_mremap(&x, forced);
+    AUDIT(audit_vmas(m));
+    return r;
+}

@@ -1,0 +1,73 @@
+/* msync.c: msync and mincore.
+ *
+ * msync(MS_SYNC) writes the dirty pages of shared file mappings back; writing back cleans and
+ * write-protects every entry that maps them, so the next write to each page faults again.
+ *
+ * Source: Linux 6.18 mm/msync.c, mm/mincore.c, mm/page-writeback.c (folio_clear_dirty_for_io).
+ */
+#include "mm/mm_int.h"
+
+static void fsync_range(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
+{
+    uint64_t first = vma_pgoff_at(v, va(start));
+    if (v->file && v->file->kind == FILE_REGULAR && (v->flags & VM_SHARED))
+        folio_mkclean(m->sys, v->file, first, first + ((end - start) >> PAGE_SHIFT));
+}
+
+static int msync_range(struct mm *m, uint64_t start, uint64_t end, int flags)
+{
+    int hole = 0;
+    while (start < end) {
+        uint32_t i = vma_find(m, start);
+        if (i == m->vma_nr)
+            return -ENOMEM;
+        const struct vma *v = m->vma[i];
+        if (start < v->start.v) {
+            if (flags == MS_ASYNC || v->start.v >= end)
+                return -ENOMEM;
+            start = v->start.v;
+            hole = -ENOMEM;
+        }
+        if ((flags & MS_INVALIDATE) && (v->flags & VM_LOCKED))
+            return -EBUSY;
+        if (flags & MS_SYNC)
+            fsync_range(m, v, start, min_u64(end, v->end.v));
+        start = v->end.v;
+    }
+    return hole;
+}
+
+int mm_msync(struct mm *m, vaddr start, uint64_t len, int flags)
+{
+    uint64_t end = start.v + align_up(len, PAGE_SIZE);
+    if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (start.v & ~PAGE_MASK) ||
+        ((flags & MS_ASYNC) && (flags & MS_SYNC)))
+        return -EINVAL;
+    if (end < start.v)
+        return -ENOMEM;
+    return msync_range(m, start.v, end, flags);
+}
+
+static bool in_core(const struct mm *m, const struct vma *v, uint64_t a)
+{
+    const pte *e = pt_lookup(&m->pt, va(a), 0);
+    if (e && !pte_none(*e))
+        return true;
+    return v->file && filemap_cached(m->sys, v->file, vma_pgoff_at(v, va(a)));
+}
+
+int mm_mincore(struct mm *m, vaddr start, uint64_t len, uint8_t *vec)
+{
+    if (start.v & ~PAGE_MASK)
+        return -EINVAL;
+    if (start.v > m->task_size || len > m->task_size - start.v)
+        return -ENOMEM;
+    uint64_t end = start.v + align_up(len, PAGE_SIZE);
+    for (uint64_t a = start.v; a < end; a += PAGE_SIZE) {
+        const struct vma *v = vma_lookup(m, a);
+        if (!v)
+            return -ENOMEM;
+        *vec++ = in_core(m, v, a);
+    }
+    return 0;
+}

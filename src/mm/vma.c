@@ -1,0 +1,360 @@
+/* vma.c: the sorted array of VMAs: finding, splitting, merging, accounting.
+ *
+ *   vma[]   ┌ AAAA ┐┌ BB ┐      ┌ CCCCCC ┐┌ stack ┐
+ *   end[]   a.end   b.end       c.end     …          binary search reads only these
+ *
+ * Merging (mm/vma.c, vma_merge_new_range and vma_merge_existing_range): two adjacent ranges become
+ * one VMA when flags, file and linear offset agree, neither is special, and their anon_vmas may be
+ * shared: one has none, or both are the same. Two different anon_vmas never merge.
+ *
+ *   new range *:    PPPP****NNNN   both, prev or next takes it
+ *   changed  *:     PPPP**MMNNNN   at the left edge of M: prev grows     (M keeps the rest)
+ *                   PPPPMM**NNNN   at the right edge: next grows downward
+ *                   PPPP****NNNN   all of M: one VMA
+ *
+ * Invariants: I1 and I2 of mm.h; end[i] == vma[i]->end.v; a label's cur_bytes is the sum over the
+ * VMAs that carry it.
+ *
+ * Source: Linux 6.18 mm/vma.c, mm/mmap.c (vm_stat_account), include/linux/mm.h (vm_start_gap).
+ */
+#include "mm/mm_int.h"
+
+/* -- finding --------------------------------------------------------------------------------- */
+
+uint32_t vma_find(const struct mm *m, uint64_t a)
+{
+    uint32_t lo = 0, n = m->vma_nr;
+    while (n > 0) {
+        uint32_t half = n / 2;
+        if (m->end[lo + half] <= a) {
+            lo += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return lo;
+}
+
+struct vma *vma_lookup(const struct mm *m, uint64_t a)
+{
+    struct vma_hit *h = m->hit;
+    if (likely(a >= h->start && a < h->end))
+        return h->vma;
+    uint32_t i = vma_find(m, a);
+    if (i == m->vma_nr || m->vma[i]->start.v > a)
+        return NULL;
+    *h = (struct vma_hit){m->vma[i]->start.v, m->vma[i]->end.v, m->vma[i]};
+    return h->vma;
+}
+
+const struct vma *mm_vma_at(const struct mm *m, vaddr a)
+{
+    return vma_lookup(m, a.v);
+}
+
+const struct vma *const *mm_vmas(const struct mm *m, uint32_t *ret_n)
+{
+    *ret_n = m->vma_nr;
+    return (const struct vma *const *)m->vma;
+}
+
+uint64_t vma_start_gap(const struct mm *m, const struct vma *v)
+{
+    uint64_t gap = v->flags & VM_GROWSDOWN ? m->sys->conf.kernel_stack_guard_gap * PAGE_SIZE : 0;
+    return v->start.v > gap ? v->start.v - gap : 0;
+}
+
+/* -- what flags mean ------------------------------------------------------------------------- */
+
+bool vma_wants_writenotify(const struct vma *v)
+{
+    return (v->flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED) && v->file &&
+           v->file->kind == FILE_REGULAR;
+}
+
+uint64_t vm_page_prot(const struct vma *v)
+{
+    if (!(v->flags & VM_ACCESS_FLAGS))
+        return PTE_PROTNONE | PTE_A;
+    uint64_t bits = PTE_P | PTE_US | PTE_A;
+    if (!(v->flags & VM_EXEC))
+        bits |= PTE_NX;
+    if ((v->flags & VM_WRITE) && (v->flags & VM_SHARED) && !vma_wants_writenotify(v))
+        bits |= PTE_RW;
+    return bits;
+}
+
+void vm_stat_account(struct mm *m, uint32_t flags, int64_t pages)
+{
+    struct mm_counters *c = &m->cnt;
+    c->total_vm += (uint64_t)pages;
+    c->total_vm_peak = max_u64(c->total_vm_peak, c->total_vm);
+    if ((flags & (VM_EXEC | VM_WRITE | VM_GROWSDOWN)) == VM_EXEC)
+        c->exec_vm += (uint64_t)pages;
+    else if (flags & VM_GROWSDOWN)
+        c->stack_vm += (uint64_t)pages;
+    else if ((flags & (VM_WRITE | VM_SHARED)) == VM_WRITE)
+        c->data_vm += (uint64_t)pages;
+}
+
+/* -- the array ------------------------------------------------------------------------------- */
+
+static void forget_hit(struct mm *m)
+{
+    *m->hit = (struct vma_hit){0};
+}
+
+static void vma_resize(struct mm *m, uint32_t i, uint64_t start, uint64_t end)
+{
+    struct vma *v = m->vma[i];
+    CHECK(start < end && (i == 0 || m->end[i - 1] <= start)); /* I1 */
+    label_add(m->sys, v->label, (int64_t)(end - start) - (int64_t)(v->end.v - v->start.v));
+    v->start = va(start);
+    v->end = va(end);
+    m->end[i] = end;
+    forget_hit(m);
+}
+
+static void make_room(struct mm *m)
+{
+    if (m->vma_nr < m->vma_cap)
+        return;
+    m->vma_cap = m->vma_cap ? 2 * m->vma_cap : 64;
+    m->vma = realloc(m->vma, m->vma_cap * sizeof(*m->vma));
+    m->end = realloc(m->end, m->vma_cap * sizeof(*m->end));
+    ASSERT(m->vma && m->end);
+}
+
+static struct vma *insert_at(struct mm *m, uint32_t i, const struct vma *proto)
+{
+    struct vma *v = malloc(sizeof(*v));
+    ASSERT(v);
+    *v = *proto;
+    make_room(m);
+    memmove(&m->vma[i + 1], &m->vma[i], (m->vma_nr - i) * sizeof(*m->vma));
+    memmove(&m->end[i + 1], &m->end[i], (m->vma_nr - i) * sizeof(*m->end));
+    m->vma[i] = v;
+    m->end[i] = v->end.v;
+    m->vma_nr++;
+    if (v->file)
+        file_get(v->file);
+    label_add(m->sys, v->label, (int64_t)(v->end.v - v->start.v));
+    forget_hit(m);
+    return v;
+}
+
+void vma_remove(struct mm *m, uint32_t i, uint32_t n)
+{
+    for (uint32_t k = i; k < i + n; k++) {
+        struct vma *v = m->vma[k];
+        label_add(m->sys, v->label, -(int64_t)(v->end.v - v->start.v));
+        if (v->file)
+            mm_file_put(m->sys, v->file);
+        free(v);
+    }
+    memmove(&m->vma[i], &m->vma[i + n], (m->vma_nr - i - n) * sizeof(*m->vma));
+    memmove(&m->end[i], &m->end[i + n], (m->vma_nr - i - n) * sizeof(*m->end));
+    m->vma_nr -= n;
+    forget_hit(m);
+}
+
+void vma_move_start(struct mm *m, struct vma *v, uint64_t start)
+{
+    v->pgoff += (uint64_t)((int64_t)(start - v->start.v) >> PAGE_SHIFT);
+    vma_resize(m, vma_find(m, v->start.v), start, v->end.v);
+}
+
+struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kind kind,
+                           uint32_t label)
+{
+    struct vma proto = {.start = va(g->start),
+                        .end = va(g->end),
+                        .flags = g->flags,
+                        .kind = (uint8_t)kind,
+                        .pgoff = g->pgoff,
+                        .file = g->file,
+                        .anon_vma = g->anon_vma,
+                        .label = label};
+    return insert_at(m, vma_find(m, g->start), &proto);
+}
+
+uint32_t vma_split(struct mm *m, struct vma *v, uint64_t a)
+{
+    uint32_t i = vma_find(m, v->start.v);
+    struct vma upper = *v;
+    upper.start = va(a);
+    upper.pgoff = vma_pgoff_at(v, va(a));
+    vma_resize(m, i, v->start.v, a);
+    insert_at(m, i + 1, &upper);
+    return i + 1;
+}
+
+/* -- merging --------------------------------------------------------------------------------- */
+
+static bool anon_vmas_fit(uint64_t a, uint64_t b)
+{
+    return a == 0 || b == 0 || a == b;
+}
+
+static bool is_mergeable(const struct vma *v, const struct vma_merge *g)
+{
+    return v->flags == g->flags && v->file == g->file && !g->special && v->kind != VMA_VDSO &&
+           v->kind != VMA_VVAR && anon_vmas_fit(v->anon_vma, g->anon_vma);
+}
+
+static bool can_merge_after(const struct vma *prev, const struct vma_merge *g)
+{
+    return prev && prev->end.v == g->start && is_mergeable(prev, g) &&
+           prev->pgoff + vma_pages(prev) == g->pgoff;
+}
+
+static bool can_merge_before(const struct vma *next, const struct vma_merge *g)
+{
+    return next && next->start.v == g->end && is_mergeable(next, g) &&
+           next->pgoff == g->pgoff + ((g->end - g->start) >> PAGE_SHIFT);
+}
+
+/* choose says which sides take a range; prev and next must also fit each other. */
+static void choose(struct vma **prev, struct vma **next, const struct vma_merge *g)
+{
+    if (g->flags & VM_SPECIAL)
+        *prev = *next = NULL;
+    if (!can_merge_after(*prev, g))
+        *prev = NULL;
+    if (!can_merge_before(*next, g))
+        *next = NULL;
+    if (*prev && *next && !anon_vmas_fit((*prev)->anon_vma, (*next)->anon_vma))
+        *next = NULL;
+}
+
+static struct vma *at_or_null(const struct mm *m, uint32_t i)
+{
+    return i < m->vma_nr ? m->vma[i] : NULL; /* i - 1 of 0 is out of range, too */
+}
+
+/* grow lets a VMA take [start, end) and the anon_vma of what it swallows, if it has none. */
+static void grow(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t anon_vma)
+{
+    uint32_t i = vma_find(m, v->start.v);
+    v->pgoff -= (v->start.v - start) >> PAGE_SHIFT;
+    if (v->anon_vma == 0)
+        v->anon_vma = anon_vma;
+    vma_resize(m, i, start, end);
+}
+
+struct vma *vma_merge_new_range(struct mm *m, const struct vma_merge *g)
+{
+    uint32_t i = vma_find(m, g->start);
+    struct vma *prev = at_or_null(m, i - 1);
+    struct vma *next = g->just_expand ? NULL : at_or_null(m, i);
+    choose(&prev, &next, g);
+    if (!prev && !next)
+        return NULL;
+    uint64_t start = prev ? prev->start.v : g->start, end = next ? next->end.v : g->end;
+    uint64_t anon_vma = prev && next && next->anon_vma ? next->anon_vma : g->anon_vma;
+    if (prev && next)
+        vma_remove(m, i, 1);
+    struct vma *target = prev ? prev : next;
+    grow(m, target, start, end, anon_vma);
+    return target;
+}
+
+/* merge_existing is vma_merge_existing_range: [start, end) is all of middle or one of its edges. */
+static struct vma *merge_existing(struct mm *m, struct vma *middle, const struct vma_merge *g)
+{
+    bool left_side = g->start == middle->start.v, right_side = g->end == middle->end.v;
+    uint32_t i = vma_find(m, middle->start.v);
+    struct vma *prev = left_side ? at_or_null(m, i - 1) : NULL;
+    struct vma *next = right_side ? at_or_null(m, i + 1) : NULL;
+    choose(&prev, &next, g);
+    if (!prev && !next)
+        return NULL;
+    struct vma *target = prev ? prev : next;
+    uint64_t start = prev ? prev->start.v : g->start, end = next ? next->end.v : g->end;
+    uint64_t anon_vma = prev && next && next->anon_vma ? next->anon_vma : middle->anon_vma;
+    if (prev && next)
+        vma_remove(m, i, 2);
+    else if (left_side && right_side)
+        vma_remove(m, i, 1);
+    else if (prev)
+        vma_move_start(m, middle, g->end);
+    else
+        vma_resize(m, i, middle->start.v, g->start);
+    grow(m, target, start, end, anon_vma);
+    return target;
+}
+
+static int split_checked(struct mm *m, struct vma *v, uint64_t a, struct vma **ret_upper)
+{
+    if (m->vma_nr >= m->sys->conf.kernel_max_map_count)
+        return -ENOMEM;
+    *ret_upper = m->vma[vma_split(m, v, a)];
+    return 0;
+}
+
+int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint32_t flags,
+               struct vma **ret)
+{
+    struct vma_merge g = {.start = start,
+                          .end = end,
+                          .pgoff = vma_pgoff_at(v, va(start)),
+                          .flags = flags,
+                          .file = v->file,
+                          .anon_vma = v->anon_vma,
+                          .special = v->kind == VMA_VDSO || v->kind == VMA_VVAR};
+    struct vma *merged = merge_existing(m, v, &g), *upper;
+    if (merged) {
+        *ret = merged;
+        return 0;
+    }
+    if (start > v->start.v) {
+        int err = split_checked(m, v, start, &upper);
+        if (err != 0)
+            return err;
+        v = upper;
+    }
+    if (end < v->end.v) {
+        int err = split_checked(m, v, end, &upper);
+        if (err != 0)
+            return err;
+    }
+    *ret = v;
+    return 0;
+}
+
+/* -- anon_vma -------------------------------------------------------------------------------- */
+
+static bool anon_vma_compatible(const struct vma *a, const struct vma *b)
+{
+    return a->end.v == b->start.v && a->file == b->file &&
+           !((a->flags ^ b->flags) & ~VM_ACCESS_FLAGS) && b->pgoff == a->pgoff + vma_pages(a);
+}
+
+void anon_vma_prepare(struct mm *m, struct vma *v)
+{
+    if (v->anon_vma != 0)
+        return;
+    uint32_t i = vma_find(m, v->start.v);
+    const struct vma *next = at_or_null(m, i + 1), *prev = at_or_null(m, i - 1);
+    if (next && next->anon_vma && anon_vma_compatible(v, next))
+        v->anon_vma = next->anon_vma;
+    else if (prev && prev->anon_vma && anon_vma_compatible(prev, v))
+        v->anon_vma = prev->anon_vma;
+    else
+        v->anon_vma = ++m->sys->anon_vma_last;
+}
+
+/* -- for the audit --------------------------------------------------------------------------- */
+
+bool audit_can_merge(const struct mm *m, const struct vma *a, const struct vma *b)
+{
+    struct vma_merge g = {.start = b->start.v,
+                          .end = b->end.v,
+                          .pgoff = b->pgoff,
+                          .flags = b->flags,
+                          .file = b->file,
+                          .anon_vma = b->anon_vma,
+                          .special = b->kind == VMA_VDSO || b->kind == VMA_VVAR};
+    return !(b->flags & VM_SPECIAL) && b->start.v != m->start_brk && can_merge_after(a, &g);
+}

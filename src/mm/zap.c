@@ -1,0 +1,112 @@
+/* zap.c: taking pages out of an address space, and the flush that goes with it.
+ *
+ *   call ─► gather_init ─► zap_range … free_pgtables ─► gather_finish ─► one ARCH_FLUSH_RANGE
+ *                            │ entry = 0, rss − 1
+ *                            └► page_remove_rmap ─► anon: frame freed with its last entry
+ *                                                   file: back to FRAME_PAGE_CACHE
+ *
+ * I1  A present entry that is cleared, write-protected or changed is covered by the flush of its
+ *     call. Filling none entries is not: nothing was cached of them.
+ *
+ * Source: Linux 6.18 mm/memory.c (zap_pte_range, free_pgtables), mm/mmu_gather.c, mm/rmap.c.
+ */
+#include "mm/mm_int.h"
+
+void gather_init(struct gather *g, struct mm *m)
+{
+    *g = (struct gather){.m = m, .start = UINT64_MAX};
+}
+
+void gather_page(struct gather *g, vaddr a)
+{
+    g->start = min_u64(g->start, a.v);
+    g->end = max_u64(g->end, a.v + PAGE_SIZE);
+}
+
+void gather_finish(struct gather *g)
+{
+    if (g->zapped > 0)
+        arch_step(g->m->sys->outbox, STEP_ZAP, g->zapped);
+    if (g->start < g->end)
+        arch_send(g->m->sys->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT, g->start, g->end);
+}
+
+void page_add_rmap(struct mm *m, pfn n)
+{
+    struct frame *f = phys_frame(m->sys->phys, n);
+    f->refs++;
+    if (f->mapcount++ == 0 && f->owner == FRAME_PAGE_CACHE)
+        phys_set_owner(m->sys->phys, n, FRAME_USER_FILE);
+    rss_add(m, f, 1);
+}
+
+void page_remove_rmap(struct mm *m, pfn n)
+{
+    struct frame *f = phys_frame(m->sys->phys, n);
+    CHECK(f->mapcount > 0 && f->refs > 0); /* I5 of mm.h */
+    rss_add(m, f, -1);
+    f->refs--;
+    if (--f->mapcount > 0)
+        return;
+    if (f->owner == FRAME_USER_FILE)
+        phys_set_owner(m->sys->phys, n, FRAME_PAGE_CACHE);
+    if (f->owner == FRAME_USER_ANON && f->refs == 0)
+        phys_free(m->sys->phys, n, 0);
+}
+
+/* -- runs of entries ------------------------------------------------------------------------- */
+
+bool run_next(const struct mm *m, struct pt_run *r)
+{
+    if (r->e) {
+        do {
+            r->a.v += PAGE_SIZE;
+            r->e++;
+            r->at.v += sizeof(pte);
+        } while (r->a.v < r->table_end && pte_none(*r->e));
+        if (r->a.v < r->table_end)
+            return true;
+    }
+    r->a = pt_next(&m->pt, r->a, r->end);
+    if (r->a.v >= r->end.v)
+        return false;
+    r->e = pt_lookup(&m->pt, r->a, 0);
+    r->at = pt_entry_paddr(&m->pt, r->a, 0);
+    r->table_end = min_u64(r->end.v, align_down(r->a.v, MIB(2)) + MIB(2));
+    return true;
+}
+
+void run_set(struct mm *m, const struct pt_run *r, pte value)
+{
+    *r->e = value;
+    kernel_write(m->sys, r->at, sizeof(pte));
+}
+
+/* -- zapping --------------------------------------------------------------------------------- */
+
+void zap_range(struct gather *g, uint64_t start, uint64_t end, bool even_cows)
+{
+    struct mm *m = g->m;
+    struct pt_run r = {.a = va(start), .end = va(end)};
+    while (run_next(m, &r)) {
+        pte e = *r.e;
+        if (!(e.v & PTE_SPECIAL)) {
+            struct frame *f = phys_frame(m->sys->phys, pte_pfn(e));
+            bool anon = f->owner == FRAME_USER_ANON;
+            if (anon && !even_cows)
+                continue;
+            if (!anon && (e.v & PTE_D))
+                f->flags |= FRAME_F_DIRTY;
+            page_remove_rmap(m, pte_pfn(e));
+        }
+        run_set(m, &r, (pte){0});
+        gather_page(g, r.a);
+        g->zapped++;
+    }
+}
+
+void free_pgtables(struct gather *g, uint64_t start, uint64_t end, uint64_t floor, uint64_t ceiling)
+{
+    if (pt_free_tables(&g->m->pt, va(start), va(end), va(floor), va(ceiling)) > 0)
+        gather_page(g, va(start)); /* the walk caches hold what pointed to them */
+}
