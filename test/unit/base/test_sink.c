@@ -1,6 +1,5 @@
 /* Sinks: what goes in comes out, in memory and through a file, and errors stick. */
 #include "base/sink.h"
-#include "base/vec.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -116,30 +115,6 @@ static void full_device_is_an_error_that_sticks(void **state)
     fclose(f);
 }
 
-static void vec_keeps_elements_while_it_grows(void **state)
-{
-    int *v = NULL;
-    size_t cap = 0;
-    (void)state;
-    for (size_t n = 0; n < 1000; n++) {
-        v = vec_room(v, n, &cap, sizeof(*v));
-        assert_non_null(v);
-        assert_true(cap > n && cap <= 2 * n + 8);
-        v[n] = (int)n;
-    }
-    for (int i = 0; i < 1000; i++)
-        assert_int_equal(v[i], i);
-    free(v);
-}
-
-static void vec_refuses_a_size_that_overflows(void **state)
-{
-    size_t cap = 0;
-    (void)state;
-    assert_null(vec_room(NULL, SIZE_MAX / 4, &cap, 16));
-    assert_int_equal(cap, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,8 +125,6 @@ int main(void)
         cmocka_unit_test(json_keeps_utf8_and_replaces_what_is_none),
         cmocka_unit_test(file_sink_writes_everything_in_order),
         cmocka_unit_test(full_device_is_an_error_that_sticks),
-        cmocka_unit_test(vec_keeps_elements_while_it_grows),
-        cmocka_unit_test(vec_refuses_a_size_that_overflows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Machine files: what is read, and which line an error names. */
+#include "base/rng.h"
 #include "conf/conf.h"
 
 #include <errno.h>
@@ -129,6 +130,38 @@ static void empty_file_changes_nothing(void **state)
     assert_memory_equal(&c, &d, sizeof(c));
 }
 
+/* One to eight bytes of a good file become other bytes; some files are cut short. */
+static size_t damage(char *text, size_t n, struct rng *r)
+{
+    static const char spice[] = "\0\n\r=:;#[]. \t0189KMGTx\xff";
+    for (uint64_t i = rng_below(r, 8) + 1; i > 0; i--)
+        text[rng_below(r, n)] = spice[rng_below(r, sizeof(spice) - 1)];
+    return rng_below(r, 4) == 0 ? (size_t)rng_below(r, n) : n;
+}
+
+static void damaged_files_are_read_whole_or_change_nothing(void **state)
+{
+    static const char good[] = "# a machine\ncpu.cores = 4\n[tlb]\ntlb.l2.entries = 0x800 # x\n"
+                               "tlb.l2.policy=lru\nphys.size = 64M\ncpu.model = a b ; c\n"
+                               "mmu.pcid: off\nseed = 18446744073709551615\n";
+    struct rng r = {.state = 7};
+    unsigned bad = 0;
+    (void)state;
+    for (int i = 0; i < 4000; i++) {
+        struct conf c, d;
+        char text[sizeof(good)];
+        memcpy(text, good, sizeof(good));
+        conf_init(&d);
+        if (load(&c, text, damage(text, sizeof(good) - 1, &r)) == 0)
+            continue;
+        bad++;
+        assert_memory_equal(&c, &d, sizeof(c));
+        assert_true(strncmp(err, path, strlen(path)) == 0);
+        assert_true(strlen(err) < sizeof(err) - 1);
+    }
+    assert_in_range(bad, 1000, 3999); /* both kinds happened often */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +172,7 @@ int main(void)
         cmocka_unit_test(binary_and_endless_lines_are_refused),
         cmocka_unit_test(file_that_cannot_be_read_says_why),
         cmocka_unit_test(empty_file_changes_nothing),
+        cmocka_unit_test(damaged_files_are_read_whole_or_change_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
