@@ -13,8 +13,8 @@
 
 /* What the records say. */
 struct tally {
-    uint64_t owned[FRAME_OWNER_NR];
-    uint64_t blocks[PHYS_ORDERS]; /* free blocks of the zone under audit */
+    uint64_t owned[FRAME_OWNER_NR]; /* frames of each owner */
+    uint64_t blocks[PHYS_ORDERS];   /* free blocks of the zone under audit */
 };
 
 /* audit_free_block checks the block at n and counts it. */

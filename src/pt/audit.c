@@ -3,7 +3,7 @@
 
 /* One step of the way down: a loop with a stack of at most PT_LEVELS_MAX of these. */
 struct step {
-    pfn table;
+    pfn table;     /* table of this level on the way */
     unsigned next; /* entry to look at next */
 };
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -32,6 +33,7 @@ struct world {
     struct rng rng;
     struct region r[REGIONS_MAX]; /* sorted by start, disjoint */
     unsigned nr;
+    unsigned refused; /* maps that ran out of frames */
 };
 
 static uint64_t read64(void *ctx, uint64_t at)
@@ -163,6 +165,22 @@ static void insert(struct world *w, struct region r)
     w->nr++;
 }
 
+/* back_out undoes a mapping that found no frame for a table at `failed`. */
+static void back_out(struct world *w, struct region r, uint64_t failed)
+{
+    uint64_t step = BIT(12 + 9 * r.level), floor = 0, ceiling = 0;
+    for (uint64_t a = r.start; a < failed; a += step)
+        *pt_lookup(&w->t, va(a), r.level) = (pte){0};
+    for (unsigned i = 0; i < w->nr; i++) {
+        if (w->r[i].end <= r.start)
+            floor = w->r[i].end;
+        if (w->r[i].start >= r.end && ceiling == 0)
+            ceiling = w->r[i].start;
+    }
+    pt_free_tables(&w->t, va(r.start), va(failed + step), va(floor), va(ceiling));
+    w->refused++;
+}
+
 static void map(struct world *w)
 {
     struct region r = draw(w);
@@ -176,7 +194,12 @@ static void map(struct world *w)
     unsigned made = 0;
     for (uint64_t a = r.start; a < r.end; a += BIT(12 + 9 * r.level)) {
         pte *e;
-        assert_int_equal(pt_lookup_alloc(&w->t, va(a), r.level, &e, &made), 0);
+        int err = pt_lookup_alloc(&w->t, va(a), r.level, &e, &made);
+        if (err != 0) {
+            assert_int_equal(err, -ENOMEM);
+            back_out(w, r, a);
+            return;
+        }
         assert_int_equal(e->v, 0);
         e->v = leaf_of(&r, a);
     }
@@ -253,10 +276,12 @@ static void compare(struct world *w)
         compare_walk(w, rng_next(&w->rng) & (user_top(w) - 1));
 }
 
-static void run(unsigned levels, uint64_t seed, unsigned changes)
+/* run makes random changes; every fail_every-th allocation of a frame fails (0: none does). */
+static unsigned run(unsigned levels, uint64_t seed, unsigned changes, unsigned fail_every)
 {
     struct world w;
     world_open(&w, levels, seed);
+    phys_fail_every(w.phys, fail_every);
     uint64_t unmapped = 0;
     for (unsigned i = 0; i < changes; i++) {
         unsigned grow = i / 60 % 2 == 0 ? 75 : 25;
@@ -269,21 +294,32 @@ static void run(unsigned levels, uint64_t seed, unsigned changes)
         compare(&w);
     }
     assert_true(unmapped > changes / 4); /* the run did something */
+    unsigned refused = w.refused;
     world_close(&w);
+    return refused;
 }
 
 static void test_four_level_tables_equal_the_naive_truth(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 3; seed++)
-        run(4, seed, 300);
+        assert_int_equal(run(4, seed, 300, 0), 0);
 }
 
 static void test_five_level_tables_equal_the_naive_truth(void **state)
 {
     (void)state;
     for (uint64_t seed = 4; seed <= 6; seed++)
-        run(5, seed, 300);
+        assert_int_equal(run(5, seed, 300, 0), 0);
+}
+
+static void test_tables_stay_right_when_every_11th_frame_is_refused(void **state)
+{
+    (void)state;
+    unsigned refused = 0;
+    for (unsigned levels = 4; levels <= 5; levels++)
+        refused += run(levels, 6 + levels, 300, 11);
+    assert_true(refused > 10);
 }
 
 /* What an unmap is told: floor <= start < end <= ceiling (0: no ceiling). */
@@ -405,6 +441,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_four_level_tables_equal_the_naive_truth),
         cmocka_unit_test(test_five_level_tables_equal_the_naive_truth),
+        cmocka_unit_test(test_tables_stay_right_when_every_11th_frame_is_refused),
         cmocka_unit_test(test_freed_tables_are_those_wholly_between_floor_and_ceiling),
         cmocka_unit_test(test_oracle_judges_rights_as_the_manual),
     };
