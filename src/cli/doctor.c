@@ -34,7 +34,7 @@ struct finding {
 /* What several checks need. */
 struct patient {
     char qemu[PATH_MAX], plugin[PATH_MAX], machines[PATH_MAX];
-    char no_tools[CLI_LINE], no_machines[CLI_LINE]; /* why one of them was not found, or "" */
+    char no_qemu[CLI_LINE], no_plugin[CLI_LINE], no_machines[CLI_LINE]; /* why not found, or "" */
 };
 
 static void find(struct finding *f, enum verdict v, const char *fix, const char *format, ...)
@@ -96,7 +96,7 @@ static void check_qemu(const struct patient *p, struct finding *f)
 {
     char text[512] = "";
     if (p->qemu[0] == '\0') {
-        find(f, FAIL, "apt install qemu-user", "%s", p->no_tools);
+        find(f, FAIL, "apt install qemu-user", "%s", p->no_qemu);
         return;
     }
     char *argv[] = {(char *)p->qemu, "--version", NULL};
@@ -106,7 +106,8 @@ static void check_qemu(const struct patient *p, struct finding *f)
         find(f, FAIL, "apt install --reinstall qemu-user", "%s does not tell its version", p->qemu);
         return;
     }
-    find(f, OK, "", "%s, %.*s", p->qemu, (int)strcspn(version, "\n("), version);
+    version += strlen("version ");
+    find(f, OK, "", "%s, version %.*s", p->qemu, (int)strcspn(version, "\n ("), version);
 }
 
 /* A QEMU built without plugins refuses the option itself; one with them misses the file. */
@@ -120,16 +121,15 @@ static void check_plugins(const struct patient *p, struct finding *f)
         find(f, OK, "", "this QEMU loads plugins");
     else
         find(f, FAIL, "take a QEMU configured with --enable-plugins (Debian's qemu-user is)",
-             "this QEMU loads no plugins");
+             p->qemu[0] != '\0' ? "%s loads no plugins" : "there is no QEMU%s", p->qemu);
 }
 
 static void check_plugin(const struct patient *p, struct finding *f)
 {
-    if (p->plugin[0] != '\0' && access(p->plugin, R_OK) == 0)
+    if (p->plugin[0] != '\0')
         find(f, OK, "", "%s", p->plugin);
     else
-        find(f, FAIL, "run `make`, or `make install`", "%s",
-             p->no_tools[0] != '\0' ? p->no_tools : "the plugin cannot be read");
+        find(f, FAIL, "build pagewalk anew", "%s", p->no_plugin);
 }
 
 static void check_machines(const struct patient *p, struct finding *f)
@@ -137,9 +137,10 @@ static void check_machines(const struct patient *p, struct finding *f)
     struct machines m;
     struct conf c;
     char note[256], err[CLI_LINE];
-    if (p->machines[0] == '\0' || machines_list(p->machines, &m) != 0) {
-        find(f, FAIL, "run the program in its build tree, or `make install`", "%s",
-             p->no_machines[0] != '\0' ? p->no_machines : p->machines);
+    int r = p->machines[0] == '\0' ? -ENOENT : machines_list(p->machines, &m);
+    if (r != 0) {
+        find(f, FAIL, "install pagewalk anew", "%s",
+             p->machines[0] == '\0' ? p->no_machines : strerror(-r));
         return;
     }
     find(f, OK, "", "%zu presets in %s", m.n, p->machines);
@@ -288,14 +289,13 @@ static const struct {
 
 static void examine(struct patient *p)
 {
-    struct front_options front = {.argv = NULL};
-    *p = (struct patient){.no_tools = ""};
-    if (front_tools(&front, p->qemu, p->plugin, PATH_MAX, p->no_tools, CLI_LINE) == 0)
-        p->no_tools[0] = '\0';
-    if (config_machines_dir(p->machines, p->no_machines, CLI_LINE) == 0)
-        p->no_machines[0] = '\0';
-    else
-        p->machines[0] = '\0';
+    /* Each tool is looked for with the other one given, so that both are named when missing. */
+    struct front_options qemu = {.plugin = "/proc/self/exe"}, plugin = {.qemu = "/proc/self/exe"};
+    char other[PATH_MAX];
+    *p = (struct patient){.no_qemu = ""};
+    front_tools(&qemu, p->qemu, other, PATH_MAX, p->no_qemu, CLI_LINE);
+    front_tools(&plugin, other, p->plugin, PATH_MAX, p->no_plugin, CLI_LINE);
+    config_machines_dir(p->machines, p->no_machines, CLI_LINE);
 }
 
 static int run_doctor(const struct cli_args *args)

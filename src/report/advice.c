@@ -77,7 +77,7 @@ static bool huge_pages(const struct report *r, struct advice *a)
     uint64_t gain = (uint64_t)((double)cpu_translation(r->conf, 0, best->walk_cycles) * saved);
     const char *how = strcmp(best->label->name, "[heap]") == 0 ? "glibc.malloc.hugetlb=1 for [heap]"
                                                                : "MADV_HUGEPAGE on [anon]";
-    return tell(r, a, gain, "%s (%s): about -%s walks, at most -%s cycles", how,
+    return tell(r, a, gain, "%s (%s): est. -%s walks, -%s cycles", how,
                 text_bytes(best->label->max_bytes).s, text_count(best->walks - left).s,
                 text_share(gain, r->cycles.total).s);
 }
@@ -88,7 +88,7 @@ static bool huge_text(const struct report *r, struct advice *a)
     const struct stat_set *s = r->stats;
     uint64_t gain = cpu_translation(r->conf, STAT(s, itlb_stlb_hit), STAT(s, itlb_walk_active));
     return tell(r, a, gain,
-                "code on 2 MiB pages, or packed hot code: at most -%s cycles (%s fetch walks)",
+                "code on 2 MiB pages or packed together: at most -%s cycles (%s fetch walks)",
                 text_share(gain, r->cycles.total).s, text_count(STAT(s, itlb_walk)).s);
 }
 
@@ -126,7 +126,7 @@ static bool populate(const struct report *r, struct advice *a)
     uint64_t faults = STAT(r->stats, fault_anon);
     uint64_t gain = min_u64(entry_cycles(r, faults), STAT(r->stats, fault_cycles_anon));
     return tell(r, a, gain,
-                "MAP_POPULATE for memory that will be used: at most -%s cycles (%s anon faults)",
+                "MAP_POPULATE for memory it will use: at most -%s cycles (%s anon faults)",
                 text_share(gain, r->cycles.total).s, text_count(faults).s);
 }
 
@@ -143,7 +143,7 @@ static bool relocations(const struct report *r, struct advice *a)
 {
     uint64_t gain = STAT(r->stats, fault_cycles_file_cow);
     return tell(r, a, gain,
-                "fewer relocations (static, -no-pie): at most -%s cycles (%s file pages copied)",
+                "fewer relocations (static, -no-pie): at most -%s cycles (%s pages copied)",
                 text_share(gain, r->cycles.total).s, text_count(STAT(r->stats, fault_file_cow)).s);
 }
 

@@ -77,24 +77,22 @@ static void put_program(struct page *p, const struct report *r)
 
 static void put_machine(struct page *p, const struct report *r)
 {
-    const struct conf *c = r->conf;
     bool host = r->run->machine_note[0] != '\0';
-    put(p, "machine", "%s%s: %.40s, %u.%02u GHz; all below is modelled", c->machine_name,
-        host ? " (nearest to this CPU)" : "", c->cpu_model, (unsigned)(c->cpu_mhz / 1000),
-        (unsigned)(c->cpu_mhz % 1000 / 10));
+    put(p, "machine", "%s%s: %.50s", r->conf->machine_name, host ? " (nearest to this CPU)" : "",
+        r->conf->cpu_model);
 }
 
 static void put_work(struct page *p, const struct report *r)
 {
     const struct stat_set *s = r->stats;
-    uint64_t n = STAT(s, instructions);
+    uint64_t n = STAT(s, instructions), mhz = r->conf->cpu_mhz;
     put(p, "work", "%s instructions, %s loads, %s stores, %s system calls, %s thread%s",
         text_count(n).s, text_count(STAT(s, loads)).s, text_count(STAT(s, stores)).s,
         text_count(STAT(s, syscalls)).s, text_count(STAT(s, sim_threads)).s,
         STAT(s, sim_threads) == 1 ? "" : "s");
-    put(p, "time", "%s cycles = %s of one core, %.2f cycles per instruction",
-        text_count(r->cycles.total).s,
-        text_time((double)r->cycles.total / ((double)r->conf->cpu_mhz * 1e6)).s,
+    put(p, "time", "%s modelled cycles = %s at %u.%02u GHz, %.2f cycles per instruction",
+        text_count(r->cycles.total).s, text_time((double)r->cycles.total / ((double)mhz * 1e6)).s,
+        (unsigned)(mhz / 1000), (unsigned)(mhz % 1000 / 10),
         n == 0 ? 0.0 : (double)r->cycles.total / (double)n);
 }
 
@@ -126,8 +124,8 @@ static void put_tlb(struct page *p, const char *name, uint64_t hits, uint64_t wa
 static void put_tlbs(struct page *p, const struct stat_set *s)
 {
     uint64_t n = STAT(s, instructions);
-    put(p, "TLB", "per 1000 in.  %14s %15s %15s %18s", "L1 misses", "of them L2 hits", "page walks",
-        "cycles per walk");
+    put(p, "TLB", "%-15s %12s %15s %15s %18s", "per 1000 instr.", "L1 misses", "of them L2 hits",
+        "page walks", "cycles per walk");
     put_tlb(p, "loads", STAT(s, dtlb_load_stlb_hit), STAT(s, dtlb_load_walk),
             STAT(s, dtlb_load_walk_active), n);
     put_tlb(p, "stores", STAT(s, dtlb_store_stlb_hit), STAT(s, dtlb_store_walk),
@@ -142,9 +140,11 @@ static void put_walker(struct page *p, const struct stat_set *s)
     uint64_t l3 = STAT(s, walker_dtlb_l3) + STAT(s, walker_itlb_l3);
     uint64_t dram = STAT(s, walker_dtlb_memory) + STAT(s, walker_itlb_memory);
     uint64_t all = l1 + l2 + l3 + dram;
-    put(p, "walker loads", "%s: L1 %s, L2 %s, L3 %s, DRAM %s", text_count(all).s,
-        text_share(l1, all).s, text_share(l2, all).s, text_share(l3, all).s,
-        text_share(dram, all).s);
+    uint64_t walks = STAT(s, dtlb_load_walk) + STAT(s, dtlb_store_walk) + STAT(s, itlb_walk) +
+                     STAT(s, walk_fault);
+    put(p, "walker loads", "%s (%s per walk): L1 %s, L2 %s, L3 %s, DRAM %s", text_count(all).s,
+        text_mean(all, walks).s, text_share(l1, all).s, text_share(l2, all).s,
+        text_share(l3, all).s, text_share(dram, all).s);
 }
 
 struct kind {
@@ -176,22 +176,29 @@ static unsigned fault_kinds(const struct stat_set *s, struct kind kinds[STAT_NR]
     return n;
 }
 
+/* put_faults gives as many kinds as fit one line. */
 static void put_faults(struct page *p, const struct report *r)
 {
     struct kind kinds[STAT_NR];
     unsigned n = fault_kinds(r->stats, kinds);
-    put(p, "page faults", "%s minor, %s major", text_count(STAT(r->stats, minor_faults)).s,
-        text_count(STAT(r->stats, major_faults)).s);
-    char line[512] = "";
+    char line[BODY_COLUMNS + 1] = "";
     size_t used = 0;
-    for (unsigned i = 0; i < n && i < 3 && used < sizeof(line); i++) {
-        int len = snprintf(line + used, sizeof(line) - used, "%s%s %s x %s c", i == 0 ? "" : "; ",
-                           kinds[i].name, text_count(kinds[i].count).s,
-                           text_count(kinds[i].cycles / kinds[i].count).s);
-        used += len < 0 ? 0 : (size_t)len;
+    put(p, "page faults", "%s minor, %s major%s", text_count(STAT(r->stats, minor_faults)).s,
+        text_count(STAT(r->stats, major_faults)).s,
+        n > 0 ? "; by kind, with cycles each and share of all cycles:" : "");
+    for (unsigned i = 0; i < n; i++) {
+        char one[160];
+        int len =
+            snprintf(one, sizeof(one), "%s%s %s (%s c, %s)", i == 0 ? "" : "; ", kinds[i].name,
+                     text_count(kinds[i].count).s, text_count(kinds[i].cycles / kinds[i].count).s,
+                     text_share(kinds[i].cycles, r->cycles.total).s);
+        if (used + (size_t)len > BODY_COLUMNS)
+            break;
+        memcpy(line + used, one, (size_t)len + 1);
+        used += (size_t)len;
     }
     if (n > 0)
-        put(p, "", "%s%s", line, n > 3 ? "; ..." : "");
+        put(p, "", "%s", line);
 }
 
 static void put_memory(struct page *p, const struct report *r)

@@ -1,0 +1,188 @@
+/* test_summary.c: the summary says what the report holds, in 25 lines of 100 columns at most. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "report/text.h"
+#include "unit/report/made.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+static struct made made;
+static char *text;
+
+static int fresh(void **state)
+{
+    (void)state;
+    made_open(&made);
+    return 0;
+}
+
+static int drop(void **state)
+{
+    (void)state;
+    free(text);
+    text = NULL;
+    return 0;
+}
+
+static const char *summary(bool colour)
+{
+    struct sink out;
+    sink_memory(&out);
+    report_summary(&out, &made.report, colour);
+    free(text);
+    text = sink_take(&out);
+    assert_non_null(text);
+    return text;
+}
+
+static void check_shape(void)
+{
+    unsigned lines = 0;
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
+        lines++;
+        assert_in_range(text_columns(line), 1, REPORT_COLUMNS_MAX);
+        for (const char *p = line; *p != '\0'; p += text_utf8(p))
+            assert_true(text_utf8(p) > 0 && (unsigned char)*p >= 0x20);
+    }
+    assert_in_range(lines, 10, REPORT_LINES_MAX);
+}
+
+static void program_machine_and_exit_are_named(void **state)
+{
+    (void)state;
+    const char *s = summary(false);
+    assert_non_null(strstr(s, "prog -x file: exit 0, 1.50 s on this host"));
+    assert_non_null(strstr(s, "default: generic x86-64\n"));
+    assert_non_null(strstr(s, "1.00 G instructions, 300 M loads, 100 M stores"));
+    made.run.signal = SIGSEGV;
+    made.run.machine_note = "host: family 6 …";
+    s = summary(false);
+    assert_non_null(strstr(s, "killed by SIGSEGV"));
+    assert_non_null(strstr(s, "default (nearest to this CPU): generic"));
+}
+
+/* base 400 M, translation 60.0404 M, fault 262.214 M: total 722.2544 M cycles at 3 GHz. */
+static void the_parts_of_the_cycles_are_shown_in_percent(void **state)
+{
+    (void)state;
+    const char *s = summary(false);
+    assert_int_equal(made.report.cycles.total, 722254400);
+    assert_non_null(
+        strstr(s, "722 M modelled cycles = 241 ms at 3.00 GHz, 0.72 cycles per instruction"));
+    assert_non_null(strstr(s, "base         55.4 %  #################"));
+    assert_non_null(strstr(s, "translation   8.3 %  ##"));
+    assert_non_null(strstr(s, "fault        36.3 %  ###########"));
+    assert_non_null(strstr(s, "kernel          0 %"));
+    assert_non_null(strstr(s, "anon 131,077 (2,000 c, 36.3 %); file_read 30 (2,000 c, <0.1 %)"));
+}
+
+static void the_three_costliest_areas_are_listed_in_order(void **state)
+{
+    (void)state;
+    const char *s = summary(false);
+    const char *heap = strstr(s, "rw-p [heap]"), *libc = strstr(s, "rw-p /usr/lib/libc.so.6");
+    const char *stack = strstr(s, "rw-p [stack]");
+    assert_true(heap != NULL && libc != NULL && stack != NULL && heap < libc && libc < stack);
+    assert_null(strstr(s, "[vdso]"));
+}
+
+static void what_was_not_observed_is_said(void **state)
+{
+    (void)state;
+    assert_null(strstr(summary(false), "\nnote"));
+    STAT(&made.stats, sim_children) = 3;
+    STAT(&made.stats, div_no_vma) = 2;
+    const char *s = summary(false);
+    assert_non_null(strstr(s, "3 child processes ran unobserved"));
+    assert_non_null(strstr(s, "2 accesses the model had no mapping for"));
+}
+
+static void a_program_without_cost_is_told_to_look_elsewhere(void **state)
+{
+    (void)state;
+    made.stats = (struct stat_set){{0}};
+    STAT(&made.stats, instructions) = 1000000;
+    made.report.n_areas = 0;
+    cpu_cycles(&made.conf, &made.stats, &made.report.cycles);
+    assert_non_null(strstr(summary(false), "nothing about paging"));
+    check_shape();
+}
+
+static void a_program_that_never_ran_is_no_reason_to_divide_by_zero(void **state)
+{
+    (void)state;
+    made.stats = (struct stat_set){{0}};
+    made.report.n_areas = 0;
+    made.report.cycles = (struct cpu_cycles){0};
+    summary(false);
+    check_shape();
+}
+
+static void only_headings_are_coloured_and_only_when_asked(void **state)
+{
+    (void)state;
+    assert_null(strchr(summary(false), '\033'));
+    assert_non_null(strstr(summary(true), "\033[1mprogram"));
+}
+
+static void hostile_names_cannot_break_lines_or_columns(void **state)
+{
+    static char huge[5000];
+    (void)state;
+    memset(huge, 'x', sizeof(huge) - 1);
+    huge[10] = '\n';
+    huge[11] = '\033';
+    huge[12] = '\xff';
+    made.argv[1] = huge;
+    strcpy(made.label[0].name,
+           "/tmp/\n\033[31m\xe2\x82/a/very/long/path/that/does/not/fit/its/column");
+    strcpy(made.conf.cpu_model,
+           "a model with a name as long as the option allows, which is much too long for it");
+    summary(false);
+    check_shape();
+}
+
+static void the_widest_figures_keep_the_shape(void **state)
+{
+    (void)state;
+    for (int i = 0; i < STAT_NR; i++)
+        made.stats.v[i] = UINT64_MAX / 64;
+    for (unsigned i = 0; i < MADE_AREAS; i++) {
+        made.area[i].walks = made.area[i].faults = 9999999;
+        made.area[i].walk_cycles = made.area[i].fault_cycles = UINT64_C(1) << 50;
+        made.label[i].max_bytes = UINT64_MAX;
+    }
+    made.report.cycles = (struct cpu_cycles){UINT64_MAX,     UINT64_MAX / 5, UINT64_MAX / 5,
+                                             UINT64_MAX / 5, UINT64_MAX / 5, UINT64_MAX / 5};
+    made.report.process.mm = (struct mm_counters){.rss_peak = UINT64_MAX >> 12,
+                                                  .total_vm_peak = UINT64_MAX >> 12,
+                                                  .pte_bytes = UINT64_MAX,
+                                                  .map_count = UINT32_MAX};
+    summary(false);
+    check_shape();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(program_machine_and_exit_are_named, fresh, drop),
+        cmocka_unit_test_setup_teardown(the_parts_of_the_cycles_are_shown_in_percent, fresh, drop),
+        cmocka_unit_test_setup_teardown(the_three_costliest_areas_are_listed_in_order, fresh, drop),
+        cmocka_unit_test_setup_teardown(what_was_not_observed_is_said, fresh, drop),
+        cmocka_unit_test_setup_teardown(a_program_without_cost_is_told_to_look_elsewhere, fresh,
+                                        drop),
+        cmocka_unit_test_setup_teardown(a_program_that_never_ran_is_no_reason_to_divide_by_zero,
+                                        fresh, drop),
+        cmocka_unit_test_setup_teardown(only_headings_are_coloured_and_only_when_asked, fresh,
+                                        drop),
+        cmocka_unit_test_setup_teardown(hostile_names_cannot_break_lines_or_columns, fresh, drop),
+        cmocka_unit_test_setup_teardown(the_widest_figures_keep_the_shape, fresh, drop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
