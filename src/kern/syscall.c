@@ -153,7 +153,7 @@ static const struct case_row case_rows[] = {
 
 static uint64_t result_bytes(const struct kern_call *c)
 {
-    return c->result > 0 ? (uint64_t)c->result : 0;
+    return c->result > 0 ? min_u64((uint64_t)c->result, KERN_COPY_MAX) : 0; /* I2 */
 }
 
 static uint64_t size_base(const struct call_buf *b, const struct kern_call *c)
