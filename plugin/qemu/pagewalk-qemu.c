@@ -109,12 +109,11 @@ static inline __attribute__((always_inline)) void put_access(uint64_t what, uint
  * should it have moved, on_access_any asks QEMU each time. */
 static void on_access(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
 {
-    uint64_t what = (uint64_t)udata;
+    uint64_t bits = info & 0x20070;
 
     (void)vcpu;
-    what |= (uint64_t)(info >> 4 & 7) << EV_SIZE_SHIFT;
-    what |= (uint64_t)(info >> 17 & 1) << EV_STORE_SHIFT;
-    put_access(what, addr);
+    bits |= bits >> 10; /* the store bit beside the size; the old one leaves at the top */
+    put_access((uint64_t)udata | bits << (EV_SIZE_SHIFT - 4), addr);
 }
 
 static void on_access_any(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
