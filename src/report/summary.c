@@ -204,7 +204,7 @@ static void put_faults(struct page *p, const struct report *r)
 static void put_memory(struct page *p, const struct report *r)
 {
     const struct mm_counters *c = &r->process.mm;
-    put(p, "memory", "%s resident at peak, %s mapped at peak, page tables %s, %u VMAs at the end",
+    put(p, "memory", "at most %s resident and %s mapped; page tables %s, %u VMAs at the end",
         text_bytes(c->rss_peak * PAGE_SIZE).s, text_bytes(c->total_vm_peak * PAGE_SIZE).s,
         text_bytes(c->pte_bytes).s, c->map_count);
 }
@@ -246,18 +246,18 @@ static void put_notes(struct page *p, const struct report *r)
         uint64_t n;
         const char *what;
     } notes[] = {
-        {STAT(s, sim_children), "child processes ran unobserved"},
-        {STAT(s, sim_exec_lost), "exec calls: what came after them ran unobserved"},
+        {STAT(s, sim_children), "child processes that ran unobserved"},
+        {STAT(s, sim_exec_lost), "exec calls after which it ran unobserved"},
         {STAT(s, div_syscall_answer), "memory calls answered unlike Linux"},
         {STAT(s, div_no_vma), "accesses the model had no mapping for"},
-        {STAT(s, div_oom), "times the modelled memory was full"},
-        {r->counts_wrong, "threads counted wrongly: please report this"},
+        {STAT(s, div_oom), "allocations the modelled memory had no room for"},
+        {r->counts_wrong, "threads counted wrongly (please report this)"},
     };
     for (size_t i = 0; i < ARRAY_LEN(notes) && used < sizeof(line); i++) {
         if (notes[i].n == 0)
             continue;
-        int len = snprintf(line + used, sizeof(line) - used, "%s%s %s", used == 0 ? "" : "; ",
-                           text_count(notes[i].n).s, notes[i].what);
+        int len = snprintf(line + used, sizeof(line) - used, "%s%s: %s", used == 0 ? "" : "; ",
+                           notes[i].what, text_count(notes[i].n).s);
         used += len < 0 ? 0 : (size_t)len;
     }
     if (used > 0)

@@ -99,8 +99,8 @@ static void what_was_not_observed_is_said(void **state)
     STAT(&made.stats, sim_children) = 3;
     STAT(&made.stats, div_no_vma) = 2;
     const char *s = summary(false);
-    assert_non_null(strstr(s, "3 child processes ran unobserved"));
-    assert_non_null(strstr(s, "2 accesses the model had no mapping for"));
+    assert_non_null(strstr(s, "child processes that ran unobserved: 3; "));
+    assert_non_null(strstr(s, "accesses the model had no mapping for: 2\n"));
 }
 
 static void a_program_without_cost_is_told_to_look_elsewhere(void **state)
