@@ -25,12 +25,13 @@ struct cache {
     uint32_t *mru;       /* sets: the tag touched last, 0 = none; all the fast path reads */
     uint32_t set_mask;   /* sets - 1 when sets is a power of two, else 0 */
     uint32_t set_shift;  /* log2(sets) when it is one */
-    uint32_t *tags;      /* sets × stride, tag + 1, 0 = empty */
-    uint32_t stride;     /* ways rounded up to whole vectors of 4 */
+    char *block;         /* sets × set_bytes: tags (+ 1, 0 = empty), then replacement state */
+    uint32_t set_bytes;  /* of a set in block: within one host line where it fits */
+    uint32_t stride;     /* ways rounded up to whole vectors of 4 tags */
     uint32_t sets, ways; /* sets may be no power of two (sliced L3) */
     uint64_t inverse;    /* ceil(2^64 / sets), to divide by sets when it is no power of two */
-    void *block;         /* the allocation that tags, cache-line aligned, lie in */
-    struct repl repl;    /* replacement state */
+    struct repl repl;    /* replacement */
+    void *memory;        /* the allocation that block, aligned, lies in */
 };
 
 /* cache_open makes an empty cache; ways must divide size / 64. 0 or -ENOMEM. */
@@ -65,12 +66,16 @@ static inline uint32_t cache_set(const struct cache *c, uint64_t line, uint32_t 
     *ret_tag = (uint32_t)tag + 1;
     return (uint32_t)(line - tag * c->sets);
 }
-/* cache_prefetch asks the host for the set's tags and ages ahead of time; no effect on the model. */
+static inline uint32_t *cache_tags(const struct cache *c, uint32_t set)
+{
+    return (uint32_t *)(void *)(c->block + (size_t)set * c->set_bytes);
+}
+/* cache_prefetch asks the host for the line's set ahead of time; no effect on the model. */
 static inline void cache_prefetch(const struct cache *c, uint64_t line)
 {
     uint32_t tag, set = cache_set(c, line, &tag);
-    __builtin_prefetch(&c->tags[(size_t)set * c->stride]);
-    __builtin_prefetch(c->repl.state + (size_t)set * c->repl.stride);
+    __builtin_prefetch(cache_tags(c, set));
+    __builtin_prefetch((char *)cache_tags(c, set) + c->set_bytes - 1);
 }
 /* cache_audit returns 0 or the number of the broken invariant. */
 int cache_audit(const struct cache *c);

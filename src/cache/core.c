@@ -14,8 +14,7 @@
  * microarchitecture, non-inclusive last level cache"; AMD Software Optimization Guide for Zen 4,
  * 2.6.
  */
-#include "base/check.h"
-#include "cache/cache.h"
+#include "cache/cache_int.h"
 
 #include <errno.h>
 
@@ -90,24 +89,24 @@ static void drop_everywhere(struct cache_core *c, uint64_t line)
 
 static void fill_l3(struct cache_core *c, uint64_t line)
 {
-    uint64_t evicted = cache_fill(c->l3, line);
+    uint64_t evicted = fill(c->l3, line);
     if (c->l3_kind == L3_INCLUSIVE && evicted != UINT64_MAX)
         drop_everywhere(c, evicted);
 }
 
 static void fill_l2(struct cache_core *c, uint64_t line)
 {
-    uint64_t evicted = cache_fill(&c->l2, line);
-    if (c->l3_kind == L3_VICTIM && evicted != UINT64_MAX && !cache_lookup(c->l3, evicted))
-        cache_fill(c->l3, evicted);
+    uint64_t evicted = fill(&c->l2, line);
+    if (c->l3_kind == L3_VICTIM && evicted != UINT64_MAX && !lookup(c->l3, evicted))
+        fill(c->l3, evicted);
 }
 
 /* below_l1 serves a line that missed in L1: it is in L2 afterwards. */
 static enum mem_level below_l1(struct cache_core *c, uint64_t line)
 {
-    if (cache_lookup(&c->l2, line))
+    if (lookup(&c->l2, line))
         return MEM_L2;
-    bool in_l3 = cache_lookup(c->l3, line);
+    bool in_l3 = lookup(c->l3, line);
     if (!in_l3 && c->l3_kind != L3_VICTIM)
         fill_l3(c, line);
     fill_l2(c, line);
@@ -116,19 +115,19 @@ static enum mem_level below_l1(struct cache_core *c, uint64_t line)
 
 enum mem_level cache_data(struct cache_core *c, uint64_t line)
 {
-    if (cache_lookup(&c->l1d, line))
+    if (lookup(&c->l1d, line))
         return MEM_L1;
     enum mem_level level = below_l1(c, line);
-    cache_fill(&c->l1d, line);
+    fill(&c->l1d, line);
     return level;
 }
 
 enum mem_level cache_fetch(struct cache_core *c, uint64_t line)
 {
-    if (cache_lookup(&c->l1i, line))
+    if (lookup(&c->l1i, line))
         return MEM_L1;
     enum mem_level level = below_l1(c, line);
-    cache_fill(&c->l1i, line);
+    fill(&c->l1i, line);
     return level;
 }
 
@@ -137,7 +136,7 @@ static bool included(const struct cache *c, const struct cache *l3)
 {
     for (uint32_t set = 0; set < c->sets; set++)
         for (uint32_t w = 0; w < c->ways; w++) {
-            uint32_t tag = c->tags[(size_t)set * c->stride + w];
+            uint32_t tag = cache_tags(c, set)[w];
             if (tag != 0 && !cache_holds(l3, (uint64_t)(tag - 1) * c->sets + set))
                 return false;
         }

@@ -26,18 +26,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #define AGE_NONE 127 /* padding up to a whole vector; no age reaches it */
 
 static void ages_init(struct repl *r)
 {
-    memset(r->state, AGE_NONE, (size_t)r->sets * r->stride);
-    for (uint32_t s = 0; s < r->sets; s++)
+    for (uint32_t s = 0; s < r->sets; s++) {
+        uint8_t *age = r->state + (size_t)s * r->stride;
+        memset(age, AGE_NONE, r->ages);
         for (uint32_t w = 0; w < r->ways; w++)
-            r->state[(size_t)s * r->stride + w] = (uint8_t)(r->ways - 1 - w);
+            age[w] = (uint8_t)(r->ways - 1 - w);
+    }
 }
 
 static uint32_t *ring_next(const struct repl *r, uint32_t set)
@@ -73,63 +71,77 @@ static void ring_move(struct repl *r, uint32_t set, uint32_t way, bool newest)
     prev[after] = way;
 }
 
-static int lru_open(struct repl *r)
+/* plan fills in the shape of the state for a number of ways. */
+static void plan(struct repl *r)
 {
-    if (r->ways > REPL_AGE_MAX) {
-        r->link = malloc((size_t)r->sets * 2 * (r->ways + 1) * sizeof(*r->link));
-        if (r->link == NULL)
-            return -ENOMEM;
-        ring_init(r);
-        return 0;
+    if (r->policy == REPL_LRU) {
+        r->ages = r->ways <= REPL_AGE_MAX ? (r->ways + 15) & ~15u : 0;
+        r->stride = r->ages;
+    } else if (r->policy != REPL_RANDOM) {
+        r->group_ways = r->policy == REPL_MRU3 ? (r->ways + 2) / 3 : r->ways;
+        r->groups = (uint32_t)div_up(r->ways, r->group_ways);
+        for (r->leaves = 1; r->leaves < r->group_ways; r->leaves *= 2)
+            ;
+        r->stride = r->groups * r->leaves;
     }
-    r->stride = (r->ways + 15) & ~15u;
-    r->state = malloc((size_t)r->sets * r->stride);
-    if (r->state == NULL)
-        return -ENOMEM;
-    ages_init(r);
+}
+
+uint32_t repl_bytes(uint32_t ways, enum repl_policy policy)
+{
+    struct repl r = {.policy = policy, .ways = ways};
+    plan(&r);
+    return r.stride;
+}
+
+static int open_memory(struct repl *r, void *state, uint32_t stride)
+{
+    if (r->policy == REPL_LRU && r->ages == 0) {
+        r->own = r->link = malloc((size_t)r->sets * 2 * (r->ways + 1) * sizeof(*r->link));
+        return r->own != NULL ? 0 : -ENOMEM;
+    }
+    if (state != NULL) {
+        r->state = state;
+        r->stride = stride;
+    } else if (r->stride != 0) {
+        r->own = r->state = calloc(r->sets, r->stride);
+        return r->own != NULL ? 0 : -ENOMEM;
+    }
     return 0;
 }
 
-static int plru_open(struct repl *r)
-{
-    r->group_ways = r->policy == REPL_MRU3 ? (r->ways + 2) / 3 : r->ways;
-    r->groups = (uint32_t)div_up(r->ways, r->group_ways);
-    for (r->leaves = 1; r->leaves < r->group_ways; r->leaves *= 2)
-        ;
-    r->stride = r->groups * r->leaves;
-    r->state = calloc(r->sets, r->stride);
-    return r->state != NULL ? 0 : -ENOMEM;
-}
-
-int repl_open(struct repl *r, uint32_t sets, uint32_t ways, enum repl_policy policy, uint64_t seed)
+int repl_open(struct repl *r, uint32_t sets, uint32_t ways, enum repl_policy policy, uint64_t seed,
+              void *state, uint32_t stride)
 {
     *r = (struct repl){.policy = policy, .sets = sets, .ways = ways, .rng.state = seed};
-    if (policy == REPL_LRU)
-        return lru_open(r);
-    return policy == REPL_RANDOM ? 0 : plru_open(r);
+    plan(r);
+    int e = open_memory(r, state, stride);
+    if (e == 0 && r->ages != 0)
+        ages_init(r);
+    if (e == 0 && r->link != NULL)
+        ring_init(r);
+    return e;
 }
 
 void repl_close(struct repl *r)
 {
-    free(r->state);
-    free(r->link);
+    free(r->own);
     *r = (struct repl){0};
 }
 
 /* ages_touch: everything younger than the way gets one older, the way becomes the newest. */
-static void ages_touch(uint8_t *age, uint32_t stride, uint32_t way)
+static void ages_touch(uint8_t *age, uint32_t bytes, uint32_t way)
 {
     uint8_t old = age[way];
     if (old == 0)
         return;
 #ifdef __SSE2__
     __m128i limit = _mm_set1_epi8((char)old);
-    for (uint32_t i = 0; i < stride; i += 16) {
+    for (uint32_t i = 0; i < bytes; i += 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(age + i));
         _mm_storeu_si128((__m128i *)(age + i), _mm_sub_epi8(v, _mm_cmplt_epi8(v, limit)));
     }
 #else
-    for (uint32_t i = 0; i < stride; i++)
+    for (uint32_t i = 0; i < bytes; i++)
         age[i] += age[i] < old;
 #endif
     age[way] = 0;
@@ -191,7 +203,7 @@ static uint32_t plru_victim(const struct repl *r, const uint8_t *tree)
     return base + low;
 }
 
-void repl_touch(struct repl *r, uint32_t set, uint32_t way)
+void repl_touch_slow(struct repl *r, uint32_t set, uint32_t way)
 {
     uint8_t *state = r->state + (size_t)set * r->stride;
     if (r->policy == REPL_RANDOM)
@@ -199,7 +211,7 @@ void repl_touch(struct repl *r, uint32_t set, uint32_t way)
     if (r->policy != REPL_LRU)
         plru_touch(r, state, way);
     else if (r->link == NULL)
-        ages_touch(state, r->stride, way);
+        ages_touch(state, r->ages, way);
     else if (ring_next(r, set)[r->ways] != way)
         ring_move(r, set, way, true);
 }
@@ -214,7 +226,7 @@ void repl_forget(struct repl *r, uint32_t set, uint32_t way)
         ages_forget(r->state + (size_t)set * r->stride, r->ways, way);
 }
 
-uint32_t repl_victim(struct repl *r, uint32_t set)
+uint32_t repl_victim_slow(struct repl *r, uint32_t set)
 {
     if (r->policy == REPL_RANDOM)
         return (uint32_t)rng_below(&r->rng, r->ways);

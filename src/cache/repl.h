@@ -9,32 +9,73 @@
 
 #include "base/rng.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 /* In the order of enum conf_tlb_policy. */
 enum repl_policy { REPL_LRU, REPL_PLRU, REPL_MRU3, REPL_RANDOM };
 
 struct repl {
     uint32_t policy;     /* enum repl_policy */
     uint32_t sets, ways; /* shape of the array */
-    uint32_t stride;     /* bytes of state per set */
+    uint32_t ages;       /* LRU by ages: bytes of them, whole vectors of 16; else 0 */
+    uint32_t stride;     /* bytes from the state of a set to that of the next */
     uint32_t groups;     /* PLRU: trees per set: 1, or 3 for MRU3 */
     uint32_t group_ways; /* PLRU: ways of a tree (the last tree of MRU3 may have fewer) */
     uint32_t leaves;     /* PLRU: group_ways rounded up to a power of two */
     uint8_t *state;      /* LRU: age of each way, 0 = newest; PLRU: tree nodes */
     uint32_t *link;      /* LRU of more than REPL_AGE_MAX ways: ring of ways, see repl.c */
+    void *own;           /* the allocation behind state, if it is ours */
     struct rng rng;      /* RANDOM */
 };
 #define REPL_AGE_MAX 64u
 
-/* repl_open makes the state of empty sets. 0 or -ENOMEM. */
-int repl_open(struct repl *r, uint32_t sets, uint32_t ways, enum repl_policy policy, uint64_t seed);
+/* repl_bytes returns the bytes of state a set needs, 0 if it needs none or more than 64 ways make it
+ * a ring. */
+uint32_t repl_bytes(uint32_t ways, enum repl_policy policy);
+/* repl_open makes the state of empty sets: at `state`, `stride` bytes from set to set (so that an
+ * array may keep it beside its tags), or in memory of its own if NULL. 0 or -ENOMEM. */
+int repl_open(struct repl *r, uint32_t sets, uint32_t ways, enum repl_policy policy, uint64_t seed,
+              void *state, uint32_t stride);
 void repl_close(struct repl *r);
+
+void repl_touch_slow(struct repl *r, uint32_t set, uint32_t way);
+uint32_t repl_victim_slow(struct repl *r, uint32_t set);
+
 /* repl_touch: the way was hit or filled. */
-void repl_touch(struct repl *r, uint32_t set, uint32_t way);
+static inline void repl_touch(struct repl *r, uint32_t set, uint32_t way)
+{
+    uint8_t *age = r->state + (size_t)set * r->stride;
+#ifdef __SSE2__
+    if (likely(r->ages == 16)) { /* the younger ones get one older; see repl.c */
+        __m128i v = _mm_load_si128((const __m128i *)age);
+        __m128i younger = _mm_cmplt_epi8(v, _mm_set1_epi8((char)age[way]));
+        _mm_store_si128((__m128i *)age, _mm_sub_epi8(v, younger));
+        age[way] = 0;
+        return;
+    }
+#endif
+    (void)age;
+    repl_touch_slow(r, set, way);
+}
+
+/* repl_victim returns the way to replace. Only RANDOM changes state by it. */
+static inline uint32_t repl_victim(struct repl *r, uint32_t set)
+{
+#ifdef __SSE2__
+    if (likely(r->ages == 16)) {
+        __m128i v = _mm_load_si128((const __m128i *)(r->state + (size_t)set * r->stride));
+        __m128i oldest = _mm_cmpeq_epi8(v, _mm_set1_epi8((char)(r->ways - 1)));
+        return (uint32_t)__builtin_ctz((unsigned)_mm_movemask_epi8(oldest));
+    }
+#endif
+    return repl_victim_slow(r, set);
+}
+
 /* repl_forget: the way became empty. Under LRU it is the next victim then, so that under LRU the
  * victim is an empty way whenever there is one. */
 void repl_forget(struct repl *r, uint32_t set, uint32_t way);
-/* repl_victim returns the way to replace. Only RANDOM changes state by it. */
-uint32_t repl_victim(struct repl *r, uint32_t set);
 /* repl_audit returns 0, or 1 if the LRU state of a set is no permutation of its ways. */
 int repl_audit(const struct repl *r);
 

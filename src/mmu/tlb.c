@@ -58,7 +58,7 @@ int tlb_open(struct tlb *t, uint64_t entries, uint64_t ways, unsigned sizes, enu
         while (BIT(t->stride_shift) < max_u64(ways, 2)) /* whole vectors of two tags */
             t->stride_shift++;
         e = open_slots(t);
-        e = e == 0 ? repl_open(&t->repl, t->sets, t->ways, policy, seed) : e;
+        e = e == 0 ? repl_open(&t->repl, t->sets, t->ways, policy, seed, NULL, 0) : e;
     }
     t->set_mask = t->sets - 1;
     t->mru = calloc(t->sets, sizeof(*t->mru));
@@ -133,12 +133,12 @@ static inline uint32_t scan_set(const struct tlb *t, uint32_t set, uint64_t tag)
     return TLB_NONE;
 }
 
-static uint32_t find_tag(const struct tlb *t, uint32_t set, uint64_t tag)
+static inline uint32_t find_tag(const struct tlb *t, uint32_t set, uint64_t tag)
 {
     return t->hash != NULL ? hash_find(t, tag) : scan_set(t, set, tag);
 }
 
-static uint32_t set_of(const struct tlb *t, uint64_t addr, enum page_size size)
+static inline uint32_t set_of(const struct tlb *t, uint64_t addr, enum page_size size)
 {
     return tlb_set(t, addr >> page_size_shift(size));
 }
@@ -175,7 +175,7 @@ bool tlb_has_room(const struct tlb *t, uint64_t addr, enum page_size size)
     return empty_slot(t, set_of(t, addr, size)) != TLB_NONE;
 }
 
-static void account(struct tlb *t, uint32_t slot, uint32_t sign)
+static inline void account(struct tlb *t, uint32_t slot, uint32_t sign)
 {
     enum page_size size = tlb_tag_size(t->tags[slot]);
     t->count[size][(t->tags[slot] & TLB_GLOBAL) != 0] += sign;
@@ -184,7 +184,7 @@ static void account(struct tlb *t, uint32_t slot, uint32_t sign)
 }
 
 /* empty_out removes an entry without telling the replacement, which gets the way anew at once. */
-static void empty_out(struct tlb *t, uint32_t slot)
+static inline void empty_out(struct tlb *t, uint32_t slot)
 {
     account(t, slot, UINT32_MAX);
     if (t->hash != NULL)

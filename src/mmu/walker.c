@@ -127,7 +127,9 @@ static void keep(struct mmu_core *c, const struct walk *w)
 int walk_page(struct mmu_core *c, vaddr a, enum access_kind kind, bool user,
               struct walk_result *ret, uint32_t *ret_code)
 {
-    struct walk w = {.addr = a, .kind = kind};
+    struct walk w; /* filled in as far as it goes */
+    w.addr = a;
+    w.kind = kind;
     pte leaf = {0};
     uint32_t code = FAULT_P;
     start(c, &w);
