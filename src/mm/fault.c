@@ -55,7 +55,7 @@ static int alloc_anon(struct vm_fault *vmf, pfn *ret)
         return VM_FAULT_OOM;
     struct frame *f = phys_frame(s->phys, *ret);
     f->flags |= FRAME_F_EXCLUSIVE;
-    f->index = vaddr_vpn(vmf->address).v;
+    f->index = vmf->pgoff; /* linear: stays when mremap moves the page */
     f->mapping = vmf->m;
     arch_step(s->outbox, STEP_ALLOC, 1);
     arch_step(s->outbox, STEP_CHARGE, 1);

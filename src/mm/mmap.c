@@ -181,7 +181,7 @@ int munmap_range(struct mm *m, uint64_t start, uint64_t end)
 {
     uint32_t first = vma_find(m, start), n = 0;
     struct gather g;
-    if (first == m->vma_nr || m->vma[first]->start.v >= end)
+    if (start >= end || first == m->vma_nr || m->vma[first]->start.v >= end)
         return 0;
     int err = cut_edges(m, start, end, &first);
     if (err != 0)

@@ -50,29 +50,37 @@ static int move_ptes(struct gather *g, uint64_t from, uint64_t end, uint64_t to)
             return -ENOMEM;
         run_set(g->m, &r, (pte){0});
         set_pte(g->m, at, e, value);
-        if (!(value.v & PTE_SPECIAL) &&
-            phys_frame(g->m->sys->phys, pte_pfn(value))->owner == FRAME_USER_ANON)
-            phys_frame(g->m->sys->phys, pte_pfn(value))->index = vaddr_vpn(at).v;
         gather_page(g, r.a);
     }
     return 0;
 }
 
-/* move_page_tables moves piece by piece: whole tables where both places are 2 MiB aligned. */
+/* extent_end is where a piece that lies in one table here and in one there ends (get_extent). */
+static uint64_t extent_end(uint64_t from, uint64_t to, uint64_t end)
+{
+    uint64_t here = MIB(2) - (from & (MIB(2) - 1)), there = MIB(2) - (to & (MIB(2) - 1));
+    return from + min_u64(end - from, min_u64(here, there));
+}
+
+/* move_page_tables moves piece by piece, whole tables where both places are 2 MiB aligned. Where
+ * the old place has a table the new one gets one, even if all entries in question are none. */
 static int move_page_tables(struct gather *g, uint64_t from, uint64_t to, uint64_t len)
 {
-    uint64_t end = from + len;
-    while ((from = pt_next(&g->m->pt, va(from), va(end)).v) < end) {
-        uint64_t base = end - len, dest = to + (from - base), start = align_down(from, MIB(2));
-        uint64_t piece = min_u64(end, start + MIB(2));
-        bool whole = start >= base && start + MIB(2) <= end && !((dest - from) & (MIB(2) - 1));
-        if (whole && move_table(g->m, start, dest - (from - start))) {
-            gather_page(g, va(start));
-            gather_page(g, va(piece - PAGE_SIZE));
-        } else if (move_ptes(g, from, piece, dest) != 0) {
-            return -ENOMEM;
+    for (uint64_t end = from + len, next; from < end; to += next - from, from = next) {
+        const pte *pmd = pt_lookup(&g->m->pt, va(from), 1);
+        pte *e;
+        next = extent_end(from, to, end);
+        if (!pmd)
+            next = min_u64(end, align_down(from, GIB(1)) + GIB(1));
+        if (!pmd || pte_none(*pmd))
+            continue;
+        if (next - from == MIB(2) && move_table(g->m, from, to)) {
+            gather_page(g, va(from));
+            gather_page(g, va(next - PAGE_SIZE));
+            continue;
         }
-        from = piece;
+        if (mm_tables(g->m, va(to), 0, &e) != 0 || move_ptes(g, from, next, to) != 0)
+            return -ENOMEM;
     }
     return 0;
 }
@@ -185,9 +193,10 @@ static int check_prep_vma(const struct remap *x)
         return -EINVAL;
     if ((x->flags & MREMAP_DONTUNMAP) && (v->flags & (VM_DONTEXPAND | VM_PFNMAP)))
         return -EINVAL;
-    if (x->old_len > v->end.v - x->addr)
+    /* What a shrink unmaps may lie beyond the VMA; what moves may not. */
+    if (min_u64(x->old_len, x->new_len) > v->end.v - x->addr)
         return -EFAULT;
-    if (x->new_len == x->old_len)
+    if (x->new_len <= x->old_len)
         return 0;
     uint64_t pgoff = vma_pgoff_at(v, va(x->addr));
     if (pgoff + (x->new_len >> PAGE_SHIFT) < pgoff)

@@ -356,5 +356,7 @@ bool audit_can_merge(const struct mm *m, const struct vma *a, const struct vma *
                           .file = b->file,
                           .anon_vma = b->anon_vma,
                           .special = b->kind == VMA_VDSO || b->kind == VMA_VVAR};
-    return !(b->flags & VM_SPECIAL) && b->start.v != m->start_brk && can_merge_after(a, &g);
+    /* Neither a stack that grows down to a neighbour nor the first heap page merges with it. */
+    return !(b->flags & (VM_SPECIAL | VM_GROWSDOWN)) && b->start.v != m->start_brk &&
+           can_merge_after(a, &g);
 }
