@@ -18,7 +18,7 @@
 
 int machines_dir(const char *binary_dir, char *ret, char *err, size_t err_size)
 {
-    static const char *const places[] = {"../../machines", "../share/pagewalk/machines"};
+    static const char *const places[] = {"../share/pagewalk/machines", "../../machines"};
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         char path[MACHINES_PATH_MAX];
         int n = snprintf(path, sizeof(path), "%s/%s", binary_dir, places[i]);

@@ -20,9 +20,9 @@ struct machines {
     size_t n;                         /* how many */
 };
 
-/* machines_dir finds the directory of presets for a program that lies in binary_dir: the tree it
- * was built in (binary_dir/../../machines), then the installation (binary_dir/../share/pagewalk/
- * machines). 0, or -ENOENT with one line in err that names both. ret has MACHINES_PATH_MAX bytes. */
+/* machines_dir finds the directory of presets for a program that lies in binary_dir: that of the
+ * installation (binary_dir/../share/pagewalk/machines), then that of the tree it was built in
+ * (binary_dir/../../machines). 0, or -ENOENT with one line in err that names both. ret has MACHINES_PATH_MAX bytes. */
 int machines_dir(const char *binary_dir, char *ret, char *err, size_t err_size);
 /* machines_list names the presets in dir. 0, -ENOMEM, or -errno when dir cannot be read; then ret
  * is untouched. */

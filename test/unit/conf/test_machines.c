@@ -152,11 +152,13 @@ static void directory_is_found_beside_the_program(void **state)
     char root[] = "/tmp/pagewalk-dir-XXXXXX", bin[64], made[64], got[MACHINES_PATH_MAX];
     (void)state;
     assert_non_null(mkdtemp(root));
-    snprintf(bin, sizeof(bin), "%s/bin", root);
+    snprintf(bin, sizeof(bin), "%s/none", root); /* no machines in its grandparent */
+    assert_int_equal(mkdir(bin, 0755), 0);
+    strncat(bin, "/bin", sizeof(bin) - strlen(bin) - 1);
     assert_int_equal(mkdir(bin, 0755), 0);
     assert_int_equal(machines_dir(bin, got, err, sizeof(err)), -ENOENT);
     assert_non_null(strstr(err, "/bin/../share/pagewalk/machines"));
-    snprintf(made, sizeof(made), "%s/share", root);
+    snprintf(made, sizeof(made), "%s/none/share", root);
     assert_int_equal(mkdir(made, 0755), 0);
     strncat(made, "/pagewalk", sizeof(made) - strlen(made) - 1);
     assert_int_equal(mkdir(made, 0755), 0);
@@ -164,10 +166,9 @@ static void directory_is_found_beside_the_program(void **state)
     assert_int_equal(mkdir(made, 0755), 0);
     assert_int_equal(machines_dir(bin, got, err, sizeof(err)), 0);
     assert_non_null(strstr(got, "/bin/../share/pagewalk/machines"));
-    for (char *p = made; strlen(made) > strlen(root); *strrchr(p, '/') = '\0')
-        assert_int_equal(rmdir(made), 0);
     assert_int_equal(rmdir(bin), 0);
-    assert_int_equal(rmdir(root), 0);
+    for (; strlen(made) >= strlen(root); *strrchr(made, '/') = '\0')
+        assert_int_equal(rmdir(made), 0);
 }
 
 static void list_skips_other_files_and_says_why_it_cannot_read(void **state)
