@@ -73,20 +73,20 @@ static bool range_has_vma(const struct mm *m, uint64_t start, uint64_t end)
     return i < n && v[i]->start.v < end;
 }
 
-/* range_is_mapped: every page of [start, end) lies in a VMA that may have all the rights. */
-static bool range_is_mapped(const struct mm *m, uint64_t start, uint64_t end, uint32_t may,
-                            bool *ret_may)
+/* range_refusal walks [start, end) as mprotect does: -ENOMEM at a hole, -EACCES at a VMA that may
+ * not have the rights, whichever comes first. */
+static int range_refusal(const struct mm *m, uint64_t start, uint64_t end, uint32_t may)
 {
     uint32_t n;
     const struct vma *const *v = mm_vmas(m, &n);
-    *ret_may = true;
     for (uint32_t i = first_at(v, n, start); start < end; i++) {
         if (i == n || v[i]->start.v > start)
-            return false;
-        *ret_may &= (v[i]->flags & may) == may;
+            return -ENOMEM;
+        if ((v[i]->flags & may) != may)
+            return -EACCES;
         start = v[i]->end.v;
     }
-    return true;
+    return 0;
 }
 
 static bool has_heap(const struct mm *m)
@@ -244,29 +244,42 @@ static int apply_munmap(struct kern *k, struct mm *m, const struct kern_call *c)
     return 1;
 }
 
+/* grows_refusal: PROT_GROWSDOWN is for stacks; nothing grows up on x86-64. */
+static int grows_refusal(const struct mm *m, uint64_t start, uint64_t end, uint64_t prot)
+{
+    uint32_t n;
+    const struct vma *const *v = mm_vmas(m, &n);
+    uint32_t i = first_at(v, n, start);
+    if (i == n || v[i]->start.v >= end || (prot & PROT_GROWSUP && v[i]->start.v > start))
+        return -ENOMEM;
+    return prot & PROT_GROWSUP || !(v[i]->flags & VM_GROWSDOWN) ? -EINVAL : 0;
+}
+
 static int mprotect_refusal(const struct mm *m, uint64_t start, uint64_t len, uint64_t prot)
 {
+    const uint64_t grows = PROT_GROWSDOWN | (uint32_t)PROT_GROWSUP;
     uint64_t end = start + align_up(len, PAGE_SIZE);
-    bool may;
-    if ((prot & PROT_GROWSDOWN && prot & PROT_GROWSUP) || start % PAGE_SIZE)
+    if ((prot & grows) == grows || start % PAGE_SIZE)
         return -EINVAL;
-    prot &= ~(uint64_t)(PROT_GROWSDOWN | PROT_GROWSUP);
     if (len == 0)
         return 0;
     if (end <= start)
         return -ENOMEM;
-    if (prot & ~(uint64_t)PROT_KNOWN)
+    if (prot & ~(PROT_KNOWN | grows))
         return -EINVAL;
-    if (!range_is_mapped(m, start, end, (uint32_t)(prot & 7) << 4, &may))
-        return -ENOMEM;
-    return may ? 0 : -EACCES;
+    int bad = prot & grows ? grows_refusal(m, start, end, prot) : 0;
+    return bad ? bad : range_refusal(m, start, end, (uint32_t)(prot & 7) << 4);
 }
 
 static int apply_mprotect(struct kern *k, struct mm *m, const struct kern_call *c)
 {
     if (failed(c->result)) {
-        compare(k, mprotect_refusal(m, c->arg[0], c->arg[1], c->arg[2]), c->result);
-        return 0;
+        int refusal = mprotect_refusal(m, c->arg[0], c->arg[1], c->arg[2]);
+        compare(k, refusal, c->result);
+        if (refusal != c->result || refusal == -EINVAL)
+            return 0; /* else what lies before the obstacle has changed nevertheless */
+        mm_mprotect(m, va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2]);
+        return 1;
     }
     compare(k, mm_mprotect(m, va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2]), c->result);
     return 1;
@@ -388,8 +401,8 @@ static int apply_mlock(struct kern *k, struct mm *m, const struct kern_call *c,
 {
     uint64_t start = align_down(c->arg[0], PAGE_SIZE);
     uint64_t end = align_up(c->arg[0] + c->arg[1], PAGE_SIZE);
-    bool may, on_fault = c->nr == SYS_mlock2 && c->arg[2] & 1;
-    if (start < end && !failed(c->result) && !range_is_mapped(m, start, end, 0, &may))
+    bool on_fault = c->nr == SYS_mlock2 && c->arg[2] & 1;
+    if (start < end && !failed(c->result) && range_refusal(m, start, end, 0))
         diverged(k);
     if (c->result == 0 && !on_fault)
         populate(m, start, end, copies);

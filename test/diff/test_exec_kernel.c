@@ -323,7 +323,7 @@ static void rights(const struct vma *v, char ret[5])
     ret[0] = v->flags & VM_READ ? 'r' : '-';
     ret[1] = v->flags & VM_WRITE ? 'w' : '-';
     ret[2] = v->flags & VM_EXEC ? 'x' : '-';
-    ret[3] = v->flags & VM_SHARED ? 's' : 'p';
+    ret[3] = v->flags & VM_MAYSHARE ? 's' : 'p';
     ret[4] = 0;
 }
 

@@ -1,0 +1,245 @@
+/* links: kern */
+/* test_memcall_kernel.c: random memory calls on the running kernel and on the model. A program that
+ * runs on Linux is told what Linux answers, so the model must not count a single divergence, and
+ * end with the same VMAs.
+ *
+ * The calls work in an arena of 128 pages; some are wrong on purpose. A failing sequence is named by
+ * its seed and the number of the call.
+ */
+#include "kern/kern.h"
+
+#include "base/bits.h"
+#include "base/rng.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define ARENA       UINT64_C(0x200000000000)
+#define ARENA_PAGES 128
+#define FILE_PAGES  64
+
+struct world {
+    struct conf conf;
+    struct stat_set stats;
+    struct arch_outbox outbox;
+    struct phys *phys;
+    struct mm_sys *sys;
+    struct mm *mm;
+    struct kern *kern;
+    struct kern_copies copies;
+    int rw, ro; /* one file, opened twice */
+    struct stat st;
+};
+
+static void world_open(struct world *w)
+{
+    char name[] = "/var/tmp/test_memcall_kernel.XXXXXX";
+    memset(w, 0, sizeof *w);
+    conf_init(&w->conf);
+    assert_int_equal(arch_outbox_open(&w->outbox), 0);
+    assert_int_equal(phys_open(&w->phys, &w->conf, &w->stats), 0);
+    assert_int_equal(mm_sys_open(&w->sys, &w->conf, w->phys, &w->stats, &w->outbox), 0);
+    assert_int_equal(mm_open(&w->mm, w->sys), 0);
+    assert_int_equal(kern_open(&w->kern, &w->conf, w->phys, w->sys, &w->stats, &w->outbox), 0);
+    w->rw = mkstemp(name);
+    w->ro = open(name, O_RDONLY | O_CLOEXEC);
+    unlink(name);
+    assert_int_equal(ftruncate(w->rw, FILE_PAGES * 4096), 0);
+    assert_int_equal(fstat(w->rw, &w->st), 0);
+}
+
+static void world_close(struct world *w)
+{
+    munmap((void *)ARENA, 2 * ARENA_PAGES * 4096);
+    kern_copies_close(&w->copies);
+    kern_close(w->kern);
+    mm_close(w->mm);
+    mm_sys_close(w->sys);
+    phys_close(w->phys);
+    arch_outbox_close(&w->outbox);
+    close(w->rw);
+    close(w->ro);
+}
+
+/* -- random calls */
+
+static uint64_t any_address(struct rng *r)
+{
+    uint64_t a = ARENA + 4096 * rng_below(r, ARENA_PAGES);
+    return rng_below(r, 24) ? a : a + 1 + rng_below(r, 4095);
+}
+
+/* any_length stays inside the arena, or is 0 or absurd. */
+static uint64_t any_length(struct rng *r, uint64_t a)
+{
+    uint64_t room = ARENA + 4096 * ARENA_PAGES - a;
+    switch (rng_below(r, 24)) {
+    case 0:
+        return 0;
+    case 1:
+        return UINT64_MAX - rng_below(r, 8192);
+    default:
+        return 1 + rng_below(r, room < 40 * 4096 ? room : 40 * 4096);
+    }
+}
+
+static uint64_t pick(struct rng *r, const uint32_t *of, size_t n)
+{
+    return of[rng_below(r, n)];
+}
+
+static void any_mmap(struct rng *r, const struct world *w, struct kern_call *c)
+{
+    static const uint32_t types[] = {MAP_PRIVATE, MAP_PRIVATE,         MAP_PRIVATE,
+                                     MAP_SHARED,  MAP_SHARED_VALIDATE, 0};
+    static const uint32_t places[] = {MAP_FIXED, MAP_FIXED, MAP_FIXED_NOREPLACE};
+    static const uint32_t more[] = {0, 0, 0, MAP_NORESERVE, MAP_POPULATE, MAP_STACK, 1u << 23};
+    bool anon = rng_below(r, 2);
+    uint64_t flags = pick(r, types, ARRAY_LEN(types)) | pick(r, places, ARRAY_LEN(places)) |
+                     pick(r, more, ARRAY_LEN(more)) | (anon ? MAP_ANONYMOUS : 0);
+    c->arg[2] = rng_below(r, 8);
+    c->arg[3] = flags;
+    c->arg[4] = anon ? UINT64_MAX : (uint64_t)(rng_below(r, 3) ? w->rw : w->ro);
+    c->arg[5] = 4096 * rng_below(r, FILE_PAGES) + (rng_below(r, 24) ? 0 : 8);
+    c->file = (struct kern_file){.present = !anon,
+                                 .fd = (int)c->arg[4],
+                                 .dev = w->st.st_dev,
+                                 .ino = w->st.st_ino,
+                                 .size = (uint64_t)w->st.st_size,
+                                 .mode = w->st.st_mode,
+                                 .open_flags = (int)c->arg[4] == w->rw ? O_RDWR : O_RDONLY,
+                                 .path = "/var/tmp/file"};
+}
+
+static void any_mremap(struct rng *r, struct kern_call *c)
+{
+    uint64_t to = any_address(r);
+    c->arg[3] = rng_below(r, 16) ? MREMAP_MAYMOVE | MREMAP_FIXED : rng_below(r, 16);
+    c->arg[4] = to;
+    c->arg[2] = rng_below(r, 2) ? c->arg[1] : any_length(r, to);
+}
+
+static void any_call(struct rng *r, const struct world *w, struct kern_call *c)
+{
+    static const uint32_t calls[] = {SYS_mmap,     SYS_mmap,     SYS_mmap,    SYS_munmap,
+                                     SYS_mprotect, SYS_mprotect, SYS_madvise, SYS_mremap,
+                                     SYS_msync,    SYS_mincore};
+    static const uint32_t advice[] = {0, 1, 2, 3, 4, 8, 10, 11, 16, 17, 18, 19, 20, 21, 99, 7};
+    static uint8_t vec[ARENA_PAGES];
+    *c = (struct kern_call){.nr = pick(r, calls, ARRAY_LEN(calls))};
+    c->arg[0] = any_address(r);
+    c->arg[1] = any_length(r, c->arg[0]);
+    if (c->nr == SYS_mmap)
+        any_mmap(r, w, c);
+    else if (c->nr == SYS_mprotect)
+        c->arg[2] = rng_below(r, 20) ? rng_below(r, 8) : 1u << rng_below(r, 27);
+    else if (c->nr == SYS_madvise)
+        c->arg[2] = pick(r, advice, ARRAY_LEN(advice));
+    else if (c->nr == SYS_mremap)
+        any_mremap(r, c);
+    else if (c->nr == SYS_msync)
+        c->arg[2] = rng_below(r, 9);
+    else if (c->nr == SYS_mincore)
+        c->arg[2] = (uintptr_t)vec;
+}
+
+/* off_limits: calls that would reach outside the arena, and moves that shrink, whose order of checks
+ * is a matter of mm. */
+static bool off_limits(const struct kern_call *c)
+{
+    uint64_t end = ARENA + 4096 * ARENA_PAGES;
+    if (c->nr == SYS_mremap)
+        return c->arg[1] > c->arg[2] || (c->arg[3] & 3) == MREMAP_MAYMOVE;
+    if (c->nr == SYS_mincore)
+        return c->arg[1] > end - c->arg[0] && c->arg[1] < UINT64_C(1) << 48;
+    return false;
+}
+
+static int64_t perform(const struct kern_call *c)
+{
+    long r = syscall((long)c->nr, c->arg[0], c->arg[1], c->arg[2], c->arg[3], c->arg[4], c->arg[5]);
+    return r == -1 ? -errno : r;
+}
+
+/* -- comparing VMAs */
+
+static bool vma_text(const struct vma *v, char *s, size_t n)
+{
+    if (v->start.v < ARENA || v->start.v >= ARENA + 2 * 4096 * ARENA_PAGES)
+        return false;
+    snprintf(s, n, "%lx-%lx %c%c%c%c", (long)v->start.v, (long)v->end.v,
+             v->flags & VM_READ ? 'r' : '-', v->flags & VM_WRITE ? 'w' : '-',
+             v->flags & VM_EXEC ? 'x' : '-', v->flags & VM_MAYSHARE ? 's' : 'p');
+    return true;
+}
+
+static void same_vmas(const struct world *w, uint64_t seed, unsigned call)
+{
+    char row[512], start[128];
+    uint32_t n, i = 0;
+    const struct vma *const *v = mm_vmas(w->mm, &n);
+    FILE *f = fopen("/proc/self/maps", "re");
+    while (fgets(row, sizeof row, f)) {
+        uint64_t at = strtoull(row, NULL, 16);
+        if (at < ARENA || at >= ARENA + 2 * 4096 * ARENA_PAGES)
+            continue;
+        while (i < n && !vma_text(v[i], start, sizeof start))
+            i++;
+        if (i == n || strncmp(row, start, strlen(start)) != 0)
+            fail_msg("seed %lu call %u: kernel %s, model %s", (long)seed, call, row,
+                     i < n ? start : "nothing");
+        i++;
+    }
+    fclose(f);
+    while (i < n && !vma_text(v[i], start, sizeof start))
+        i++;
+    assert_int_equal(i, n);
+}
+
+static void run_seed(uint64_t seed)
+{
+    struct rng r = {seed};
+    struct world w;
+    world_open(&w);
+    for (unsigned i = 0; i < 200; i++) {
+        struct kern_call c;
+        any_call(&r, &w, &c);
+        if (off_limits(&c))
+            continue;
+        c.result = perform(&c);
+        w.copies.n = w.outbox.n = 0;
+        kern_syscall(w.kern, w.mm, &c, &w.copies);
+        if (STAT(&w.stats, div_syscall_answer))
+            fail_msg("seed %lu call %u: %s(%lx, %lx, %lx, %lx, %lx, %lx) = %ld", (long)seed, i,
+                     kern_call_name(c.nr), (long)c.arg[0], (long)c.arg[1], (long)c.arg[2],
+                     (long)c.arg[3], (long)c.arg[4], (long)c.arg[5], (long)c.result);
+        same_vmas(&w, seed, i);
+    }
+    assert_int_equal(mm_audit(w.mm), 0);
+    world_close(&w);
+}
+
+static void linux_answers_never_count_as_a_divergence(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 200; seed++)
+        run_seed(seed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(linux_answers_never_count_as_a_divergence),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
