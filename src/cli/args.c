@@ -158,11 +158,11 @@ bool args_has(const struct cli_args *a, const char *name)
 
 bool args_operands(const struct cli_args *a, size_t min, size_t max)
 {
-    const struct cli_verb *v = a->verb;
+    const char *verb = a->verb->name;
     if (a->n_operands < min)
-        cli_fail("%s: something is missing; usage: pagewalk %s %s", v->name, v->name, v->operands);
+        cli_fail("%s: something is missing; usage: pagewalk %s %s", verb, verb, a->verb->operands);
     else if (a->n_operands > max)
-        cli_fail("%s: `%s` is one word too many; usage: pagewalk %s %s", v->name, a->operands[max],
-                 v->name, v->operands);
+        cli_fail("%s: `%s` is one word too many; `pagewalk %s --help` says what it takes", verb,
+                 a->operands[max], verb);
     return a->n_operands >= min && a->n_operands <= max;
 }

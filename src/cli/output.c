@@ -23,7 +23,10 @@
 
 static int cannot(const char *path, int error)
 {
-    return cli_fail("cannot write %s: %s", path, strerror(error));
+    const char *fix = error == ENOENT   ? "; make the directory first"
+                      : error == EISDIR ? "; name a file in it"
+                                        : "; choose another file";
+    return cli_fail("cannot write %s: %s%s", path, strerror(error), fix);
 }
 
 static bool is_stdout(const char *path)

@@ -115,7 +115,8 @@ static int write_result(const char *path, const struct report *r, bool json)
 static int tell(const struct results *results, const struct report *r)
 {
     int status = 0;
-    signal(SIGPIPE, SIG_IGN); /* a reader that left is an error to report, not a death */
+    signal(SIGPIPE, SIG_IGN); /* a reader that left or a limit on files is an error to report, */
+    signal(SIGXFSZ, SIG_IGN); /* not a death */
     if (results->to_stderr) {
         struct sink out;
         sink_file(&out, stderr);

@@ -1,0 +1,134 @@
+#!/bin/bash
+# Bad input: each gives exactly one line on stderr that names the thing, nothing on stdout, the right
+# status; no program is run and nothing that existed is overwritten.
+. "$(dirname "$0")/cli_lib.sh.inc"
+
+# refuse NAME STATUS PATTERN ARGS...: pagewalk ARGS must be refused so. A file "ran" tells that a
+# program was executed; keep.json and keep.txt are earlier results.
+refuse() {
+    local name=$1 status=$2 pattern=$3 wrong=() got
+    shift 3
+    echo earlier > keep.json
+    echo earlier > keep.txt
+    ls -A > "$work/before"
+    timeout 20 "$pagewalk" "$@" > "$work/out" 2> "$work/err" < /dev/null
+    got=$?
+    [ $got -eq "$status" ] || wrong+=("status $got, not $status")
+    [ -s "$work/out" ] && wrong+=("stdout: $(head -c 200 "$work/out")")
+    [ "$(wc -l < "$work/err")" -eq 1 ] || wrong+=("$(wc -l < "$work/err") lines on stderr")
+    grep -q -- "^pagewalk: .*$pattern" "$work/err" || wrong+=("no /$pattern/ in: $(head -c 300 "$work/err")")
+    [ "$(cat keep.json keep.txt)" = "$(printf 'earlier\nearlier')" ] || wrong+=("an earlier result is gone")
+    ls -A > "$work/after"
+    cmp -s "$work/before" "$work/after" || wrong+=("files came or went: $(diff "$work/before" "$work/after" | tr '\n' ' ')")
+    [ -e ran ] && wrong+=("the program was run") && rm -f ran
+    if [ ${#wrong[@]} -eq 0 ]; then ok "$name"; else not_ok "$name" "${wrong[@]}"; fi
+}
+# run_refused NAME STATUS PATTERN OPTIONS...: the same for `run`, with results and a program that
+# would leave a trace.
+run_refused() {
+    local name=$1 status=$2 pattern=$3
+    shift 3
+    refuse "$name" "$status" "$pattern" run --json keep.json -o keep.txt "$@" -- touch ran
+}
+
+# -- words --------------------------------------------------------------------------------------
+refuse "no verb" 125 "no verb"
+refuse "unknown verb" 125 'unknown verb `rum`' rum
+refuse "an option before the verb" 125 "unknown option --json" --json x run
+refuse "run without a program" 125 "no program" run
+refuse "run with -- and no program" 125 "no program" run --
+run_refused "unknown long option" 125 "unknown option --jsonn=x" --jsonn=x
+run_refused "unknown letter" 125 "unknown option -qZ" -qZ
+run_refused "a value for a switch" 125 "option --quiet takes no value" --quiet=yes
+refuse "missing value of --json" 125 "option --json needs a value" run --json
+refuse "missing value of --set" 125 "option --set needs a value" run --set
+refuse "missing value of -o" 125 "option --output needs a value" run -qo
+refuse "machine without a word" 125 "machine: something is missing" machine
+refuse "machine with a wrong word" 125 '`lst` is unknown; take list or show' machine lst
+refuse "machine list with too much" 125 '`zen4` is one word too many' machine list zen4
+refuse "machine show of an unknown name" 125 'unknown machine `zen99`' machine show zen99
+refuse "explain of an unknown metric" 125 'unknown metric `walk_activ`; did you mean .*dtlb_load_misses.walk_active' explain walk_activ
+refuse "explain of one good and one bad name prints nothing" 125 'unknown metric' explain instructions nonsense.metric
+refuse "help of an unknown verb" 125 'unknown verb `rum`' help rum
+refuse "man with an operand" 125 "one word too many" man run
+refuse "doctor with an operand" 125 "one word too many" doctor now
+refuse "line breaks and escapes of the user stay in one harmless line" 125 'unknown verb `a?b?\[31m`' "$(printf 'a\nb\033[31m')"
+
+# -- machines -------------------------------------------------------------------------------------
+printf 'machine.name = mine\n# a comment\ntlb.l2.entrys = 1024\n' > bad_key.ini
+printf 'machine.name = mine\n\n\nphys.size = much\n' > bad_value.ini
+printf 'machine.name = mine\nthis is no option\n' > bad_line.ini
+printf 'seed = 1\n\0\0\n' > binary.ini
+printf 'tlb.l2.entries = 1000\ntlb.l2.ways = 7\n' > bad_pair.ini
+mkdir directory.ini
+run_refused "unknown machine" 125 'unknown machine `zen99`.*zen4' --machine zen99
+run_refused "empty machine name" 125 "unknown machine" --machine ""
+run_refused "machine file that is not there" 125 "none.ini: .*No such file" --machine ./none.ini
+run_refused "machine file that is a directory" 125 "directory.ini: .*directory" --machine ./directory.ini
+run_refused "unknown key in line 3 of a machine file" 125 'bad_key.ini:3: .*did you mean `tlb.l2.entries`' --machine bad_key.ini
+run_refused "bad value in line 4 of a machine file" 125 "bad_value.ini:4: phys.size" --machine bad_value.ini
+run_refused "no assignment in line 2 of a machine file" 125 "bad_line.ini:2: " --machine bad_line.ini
+run_refused "binary machine file" 125 "binary.ini:2: " --machine binary.ini
+run_refused "options that do not go together" 125 "bad_pair.ini: tlb.l2" --machine bad_pair.ini
+if [ "$(id -u)" -ne 0 ]; then
+    echo 'seed = 1' > secret.ini
+    chmod 000 secret.ini
+    run_refused "unreadable machine file" 125 "secret.ini: .*Permission denied" --machine ./secret.ini
+else
+    ln -s /proc/self/mem unreadable.ini # root may open anything, but not read address 0
+    run_refused "unreadable machine file" 125 "unreadable.ini" --machine ./unreadable.ini
+fi
+
+# -- options of the machine -----------------------------------------------------------------------
+run_refused "--set of an unknown key" 125 '--set: unknown option `tlb.l2.entrys`' --set tlb.l2.entrys=1024
+run_refused "--set above the range" 125 "--set: cpu.cores: 65 is out of range; take 1 to 64" --set cpu.cores=65
+run_refused "--set below the range" 125 "--set: cpu.cores: 0 is out of range" --set cpu.cores=0
+run_refused "--set beyond 64 bits" 125 "--set: seed: " --set seed=18446744073709551616
+run_refused "--set of no number" 125 "--set: cpu.cores: .*not a whole number" --set cpu.cores=two
+run_refused "--set of a negative number" 125 "--set: cpu.cores: " --set cpu.cores=-1
+run_refused "--set of a bad size" 125 "--set: phys.size: .*not a size" --set phys.size=4X
+run_refused "--set of a word that is no choice" 125 "--set: pagecache: .*warm|cold" --set pagecache=tepid
+run_refused "--set without =" 125 "--set: .*key=value" --set cpu.cores
+run_refused "--set of options that do not go together" 125 "tlb.l2" --set tlb.l2.ways=7
+run_refused "the last of several --set is bad" 125 "--set: cpu.cores" --set seed=2 --set cpu.cores=x
+PAGEWALK_SET="seed=3 cpu.cores=99" run_refused "bad value in PAGEWALK_SET" 125 "PAGEWALK_SET: cpu.cores: 99 is out of range"
+mkdir -p "$XDG_CONFIG_HOME/pagewalk"
+printf 'seed = 1\nseeed = 2\n' > "$XDG_CONFIG_HOME/pagewalk/config"
+run_refused "bad line in the file of the user" 125 "pagewalk/config:2: "
+rm -r "$XDG_CONFIG_HOME"
+
+# -- programs -------------------------------------------------------------------------------------
+echo 'echo hello' > plain.txt
+printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0\1\0\0\0' > aarch64 # e_machine 183
+head -c 200 /dev/zero >> aarch64
+chmod +x aarch64
+refuse "missing program" 127 "no-such-program" run --json keep.json -o keep.txt -- no-such-program
+refuse "missing program by path" 127 "./no-such-program" run --json keep.json -- ./no-such-program
+refuse "file without the x bit" 126 "plain.txt" run --json keep.json -- ./plain.txt
+refuse "a directory as program" 126 "directory.ini" run --json keep.json -- ./directory.ini
+refuse "a program of another architecture" 126 "aarch64" run --json keep.json -- ./aarch64
+refuse "an empty program name" 127 "" run --json keep.json -- ""
+
+# -- output files ---------------------------------------------------------------------------------
+run_refused "--json into a missing directory" 125 "cannot write none/x.json: No such file" --json none/x.json
+run_refused "--json into a directory" 125 "cannot write directory.ini: Is a directory" --json directory.ini
+run_refused "-o into a directory" 125 "cannot write directory.ini: Is a directory" -o directory.ini
+run_refused "-o below a file" 125 "cannot write plain.txt/x: Not a directory" -o plain.txt/x
+run_refused "an empty output name" 125 "name of an output file is empty" --json ""
+run_refused "one file for both results" 125 "both name keep.txt" --json keep.txt
+run_refused "a directory that takes no files" 125 "cannot write /proc/sys/x" --json /proc/sys/x
+if [ "$(id -u)" -ne 0 ]; then
+    echo mine > locked.json
+    chmod 444 locked.json
+    run_refused "a write-protected result" 125 "cannot write locked.json: Permission denied" --json locked.json
+fi
+"$pagewalk" run -q --json - -- touch ran >&- 2> "$work/err"
+[ $? -eq 125 ] && [ ! -e ran ] && [ "$(wc -l < "$work/err")" -eq 1 ]
+yes "--json - with stdout closed is refused before the program runs" [ $? -eq 0 ]
+"$pagewalk" help > /dev/full 2> "$work/err"
+[ $? -eq 125 ] && grep -q "^pagewalk: cannot write stdout: No space" "$work/err"
+yes "a full stdout is an error of help" [ $? -eq 0 ]
+"$pagewalk" machine list > /dev/full 2> "$work/err"
+[ $? -eq 125 ] && [ "$(wc -l < "$work/err")" -eq 1 ]
+yes "a full stdout is an error of machine list" [ $? -eq 0 ]
+finish
