@@ -9,7 +9,7 @@
  *   · bytes of page tables (VmPTE); at the end also every VMA's flags (VmFlags in smaps)
  *
  * The window lies across a 2 MiB boundary, so that page tables come and go, and is small, so that
- * calls meet. Faults are counted by getrusage around each step, both calls warmed. The file is
+ * calls meet; every fourth sequence is 64 times as wide. Faults are counted by getrusage around each step, both calls warmed. The file is
  * written page by page (so the page cache holds single pages, no large folios), synced and thus
  * cached; a memfd starts without pages. On a mismatch the sequence is shrunk and printed.
  */
@@ -18,14 +18,13 @@
 #include "base/rng.h"
 
 #include <fcntl.h>
-#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WINDOW      96 /* pages */
-#define BASE        (UINT64_C(0x200000200000) - 48 * K)
+#define WINDOW      96                  /* pages */
 #define NEAR        (UINT64_C(1) << 29) /* what counts as in or around the window, bytes */
 #define STEPS_MAX   40
 #define SEQUENCES   320
@@ -33,12 +32,22 @@
 #define FILE_BYTES  (FILE_PAGES * K + K / 2)
 #define MEMFD_PAGES 40
 
+/* Narrow: the window is 96 pages. Wide: 96 units of 64 pages, so that ranges of 2 MiB and more meet
+ * whole page tables. */
+static uint64_t unit, base;
+
+static void choose_window(uint64_t seed)
+{
+    unit = seed % 4 == 3 ? 64 : 1;
+    base = UINT64_C(0x200000200000) - 48 * unit * K;
+}
+
 enum kind { MAP, UNMAP, PROTECT, REMAP, ADVISE, SYNC, CORE, READ, WRITE, TRUNCATE, KIND_NR };
 enum backing { ANON, FILE0, MEMFD };
 
 struct step {
     enum kind kind;
-    uint64_t addr, len; /* bytes; addr from BASE */
+    uint64_t addr, len; /* bytes; addr from base */
     uint64_t addr2, len2;
     uint32_t prot, flags;
     int arg; /* advice, or enum backing */
@@ -51,7 +60,8 @@ struct seen {
     uint64_t minflt;
     int64_t pte_kb; /* against before the first step */
     char vmas[2600];
-    char pages[WINDOW + 1]; /* . none, z zero page, a anonymous, f file or shared */
+    uint64_t present;       /* pages of the window */
+    char pages[WINDOW + 1]; /* first page of each unit: . none, z zero page, a anonymous, f file */
     char core[WINDOW + 1];
     char flags[2600]; /* VmFlags, last step only */
 };
@@ -170,12 +180,30 @@ static struct step gen_step(struct rng *r)
     return s;
 }
 
+static void widen(struct rng *r, struct step *s)
+{
+    s->addr *= unit;
+    s->len *= unit;
+    if (s->kind == CORE)
+        s->len = min_u64(s->len, WINDOW * K);
+    if (s->kind != REMAP)
+        return;
+    s->addr2 *= unit;
+    s->len2 *= unit;
+    if (pick(r, 3) == 0) /* as far apart as whole page tables: these may move at once */
+        s->addr2 = s->addr % MIB(2) + align_down(s->addr2, MIB(2));
+}
+
 static unsigned gen(uint64_t seed, struct step *steps)
 {
     struct rng r = {seed};
     unsigned n = 12 + (unsigned)pick(&r, STEPS_MAX - 12);
-    for (unsigned i = 0; i < n; i++)
+    choose_window(seed);
+    for (unsigned i = 0; i < n; i++) {
         steps[i] = gen_step(&r);
+        if (unit > 1)
+            widen(&r, &steps[i]);
+    }
     return n;
 }
 
@@ -229,9 +257,10 @@ struct native {
     int file, memfd, pagemap, maps, status, smaps;
 };
 
-static int64_t native_call(const struct native *k, const struct step *s, struct seen *o)
+__attribute__((noinline)) static int64_t native_call(const struct native *k, const struct step *s,
+                                                     struct seen *o)
 {
-    uint64_t a = BASE + s->addr;
+    uint64_t a = base + s->addr;
     int fd = s->arg == FILE0 ? k->file : s->arg == MEMFD ? k->memfd : -1;
     long r = 0;
     switch (s->kind) {
@@ -246,7 +275,7 @@ static int64_t native_call(const struct native *k, const struct step *s, struct 
         break;
     case REMAP:
         r = syscall(SYS_mremap, a, s->len, s->len2, s->flags,
-                    s->flags & MREMAP_FIXED ? BASE + s->addr2 : 0);
+                    s->flags & MREMAP_FIXED ? base + s->addr2 : 0);
         break;
     case ADVISE:
         r = syscall(SYS_madvise, a, s->len, s->arg);
@@ -271,7 +300,7 @@ static int64_t native_near(int64_t r, const struct step *s)
 {
     if ((s->kind != MAP && s->kind != REMAP) || r < 0)
         return r;
-    if ((uint64_t)r > BASE - NEAR && (uint64_t)r < BASE + NEAR)
+    if ((uint64_t)r > base - NEAR && (uint64_t)r < base + NEAR)
         return r;
     syscall(SYS_munmap, r, s->kind == MAP ? s->len : s->len2);
     return ELSEWHERE;
@@ -298,15 +327,15 @@ static bool near_line(const char *line, uint64_t *start, uint64_t *end, char *pe
     *start = a;
     *end = b;
     *off = o;
-    return a > BASE - NEAR && a < BASE + NEAR;
+    return a > base - NEAR && a < base + NEAR;
 }
 
 static void put_vma(char *text, size_t size, uint64_t start, uint64_t end, const char *perms,
                     uint64_t off)
 {
     size_t n = strlen(text);
-    snprintf(text + n, size - n, "%lld-%lld %s %llu\n", (long long)(start - BASE) / (long long)K,
-             (long long)(end - BASE) / (long long)K, perms, (unsigned long long)(off / K));
+    snprintf(text + n, size - n, "%lld-%lld %s %llu\n", (long long)(start - base) / (long long)K,
+             (long long)(end - base) / (long long)K, perms, (unsigned long long)(off / K));
 }
 
 static void native_vmas(const struct native *k, struct seen *o)
@@ -338,12 +367,15 @@ static void native_flags(const struct native *k, struct seen *o)
 
 static void native_pages(const struct native *k, struct seen *o)
 {
-    uint64_t e[WINDOW] = {0};
-    ssize_t n = pread(k->pagemap, e, sizeof(e), (off_t)(BASE / K * 8));
+    static uint64_t e[WINDOW * 64];
+    ssize_t n = pread(k->pagemap, e, WINDOW * unit * 8, (off_t)(base / K * 8));
     (void)n;
-    for (unsigned i = 0; i < WINDOW; i++) {
+    o->present = 0;
+    for (unsigned i = 0; i < WINDOW * unit; i++) {
         bool present = e[i] >> 63, file = e[i] >> 61 & 1, exclusive = e[i] >> 56 & 1;
-        o->pages[i] = !present ? '.' : file ? 'f' : exclusive ? 'a' : 'z';
+        o->present += present;
+        if (i % unit == 0)
+            o->pages[i / unit] = !present ? '.' : file ? 'f' : exclusive ? 'a' : 'z';
     }
 }
 
@@ -359,7 +391,7 @@ static void native_step(const struct native *k, const struct step *s, struct see
     struct rusage before, after;
     got_signal = got_code = 0;
     getrusage(RUSAGE_SELF, &before);
-    int64_t r = 0;
+    volatile int64_t r = 0;
     if (sigsetjmp(jump, 1) == 0)
         r = native_call(k, s, o);
     getrusage(RUSAGE_SELF, &after);
@@ -397,6 +429,7 @@ static void native_child(int file, const struct step *steps, unsigned n, struct 
     static struct seen warm;
     struct native k;
     struct step nothing = {.kind = READ, .len = K};
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     native_open(&k, file);
     memset(out, 0, STEPS_MAX * sizeof(*out)); /* shared memory is not mapped by fork */
     for (int i = 0; i < 3; i++) {
@@ -451,7 +484,7 @@ static void model_close(struct model *w)
 
 static int64_t model_near(struct model *w, int64_t r, uint64_t len)
 {
-    if (r < 0 || ((uint64_t)r > BASE - NEAR && (uint64_t)r < BASE + NEAR))
+    if (r < 0 || ((uint64_t)r > base - NEAR && (uint64_t)r < base + NEAR))
         return r;
     mm_munmap(w->b.mm, va((uint64_t)r), len);
     return ELSEWHERE;
@@ -459,7 +492,7 @@ static int64_t model_near(struct model *w, int64_t r, uint64_t len)
 
 static void model_touch(struct model *w, const struct step *s, struct seen *o)
 {
-    uint64_t a = BASE + s->addr;
+    uint64_t a = base + s->addr;
     for (uint64_t end = a + s->len; a < end; a += K) {
         struct mm_verdict v = touch(&w->b, a, s->kind == WRITE);
         if (v.signal) {
@@ -473,7 +506,7 @@ static void model_touch(struct model *w, const struct step *s, struct seen *o)
 static int64_t model_call(struct model *w, const struct step *s, struct seen *o)
 {
     struct mm *m = w->b.mm;
-    vaddr a = va(BASE + s->addr);
+    vaddr a = va(base + s->addr);
     struct mm_file *f = s->arg == FILE0 ? w->file : s->arg == MEMFD ? w->memfd : NULL;
     switch (s->kind) {
     case MAP:
@@ -484,7 +517,7 @@ static int64_t model_call(struct model *w, const struct step *s, struct seen *o)
         return mm_mprotect(m, a, s->len, s->prot);
     case REMAP:
         return mm_mremap(m, a, s->len, s->len2, s->flags,
-                         va(s->flags & MREMAP_FIXED ? BASE + s->addr2 : 0), false);
+                         va(s->flags & MREMAP_FIXED ? base + s->addr2 : 0), false);
     case ADVISE:
         return mm_madvise(m, a, s->len, s->arg);
     case SYNC:
@@ -531,15 +564,24 @@ static void model_flags(const struct model *w, struct seen *o)
     }
 }
 
+static char model_page(const struct model *w, uint64_t a)
+{
+    unsigned level;
+    const pte *e = pt_leaf(mm_pt(w->b.mm), va(a), &level);
+    if (!e)
+        return '.';
+    if (e->v & PTE_SPECIAL)
+        return 'z';
+    return phys_owner(w->b.phys, pte_pfn(*e)) == FRAME_USER_ANON ? 'a' : 'f';
+}
+
 static void model_pages(const struct model *w, struct seen *o)
 {
-    for (unsigned i = 0; i < WINDOW; i++) {
-        unsigned level;
-        const pte *e = pt_leaf(mm_pt(w->b.mm), va(BASE + i * K), &level);
-        o->pages[i] = !e                                                      ? '.'
-                      : e->v & PTE_SPECIAL                                    ? 'z'
-                      : phys_owner(w->b.phys, pte_pfn(*e)) == FRAME_USER_ANON ? 'a'
-                                                                              : 'f';
+    for (unsigned i = 0; i < WINDOW * unit; i++) {
+        char c = model_page(w, base + i * K);
+        o->present += c != '.';
+        if (i % unit == 0)
+            o->pages[i / unit] = c;
     }
 }
 
@@ -582,11 +624,12 @@ static const char *differs(const struct seen *k, const struct seen *m)
         return "result";
     if (k->signal != m->signal || k->code != m->code)
         return "signal";
-    if (k->minflt != m->minflt)
+    /* A place chosen elsewhere is aligned otherwise, and so are its fault-around windows. */
+    if (k->minflt != m->minflt && k->result != ELSEWHERE)
         return "minor faults";
     if (strcmp(k->vmas, m->vmas) != 0)
         return "VMAs";
-    if (strcmp(k->pages, m->pages) != 0)
+    if (strcmp(k->pages, m->pages) != 0 || k->present != m->present)
         return "present pages";
     if (memcmp(k->core, m->core, sizeof(k->core)) != 0)
         return "mincore";
@@ -627,9 +670,10 @@ static unsigned shrink(int file, struct step *steps, unsigned n)
 
 static void print_seen(const char *who, const struct seen *o)
 {
-    fprintf(stderr, "%s: result %lld signal %d code %d minflt %llu VmPTE %lld kB\n%s%s\n%s", who,
-            (long long)o->result, o->signal, o->code, (unsigned long long)o->minflt,
-            (long long)o->pte_kb, o->vmas, o->pages, o->flags);
+    fprintf(stderr,
+            "%s: result %lld signal %d code %d minflt %llu VmPTE %lld kB present %llu\n%s%s\n%s",
+            who, (long long)o->result, o->signal, o->code, (unsigned long long)o->minflt,
+            (long long)o->pte_kb, (unsigned long long)o->present, o->vmas, o->pages, o->flags);
 }
 
 static void report(int file, uint64_t seed, struct step *steps, unsigned n)
