@@ -1,0 +1,297 @@
+/* test_memcall.c: memory calls whose answer was not Linux's. What QEMU 7.2 answers otherwise is from
+ * its linux-user/mmap.c; what Linux answers, from the manual pages and do_mmap. */
+#include "kern/kern.h"
+
+#include "base/bits.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <cmocka.h>
+
+#define AT UINT64_C(0x10000000)
+
+struct world {
+    struct conf conf;
+    struct stat_set stats;
+    struct arch_outbox outbox;
+    struct phys *phys;
+    struct mm_sys *sys;
+    struct mm *mm;
+    struct kern *kern;
+    struct kern_copies copies;
+};
+
+static int open_world(void **state)
+{
+    static struct world w;
+    memset(&w, 0, sizeof w);
+    conf_init(&w.conf);
+    if (arch_outbox_open(&w.outbox) || phys_open(&w.phys, &w.conf, &w.stats) ||
+        mm_sys_open(&w.sys, &w.conf, w.phys, &w.stats, &w.outbox) || mm_open(&w.mm, w.sys) ||
+        kern_open(&w.kern, &w.conf, w.phys, w.sys, &w.stats, &w.outbox))
+        return -1;
+    *state = &w;
+    return 0;
+}
+
+static int close_world(void **state)
+{
+    struct world *w = *state;
+    int broken = mm_audit(w->mm);
+    kern_copies_close(&w->copies);
+    kern_close(w->kern);
+    mm_close(w->mm);
+    mm_sys_close(w->sys);
+    phys_close(w->phys);
+    arch_outbox_close(&w->outbox);
+    return broken;
+}
+
+static int told(struct world *w, int64_t result, uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2,
+                uint64_t a3, uint64_t a4)
+{
+    struct kern_call c = {.nr = nr, .arg = {a0, a1, a2, a3, a4}, .result = result};
+    return kern_syscall(w->kern, w->mm, &c, &w->copies);
+}
+
+static int map_at(struct world *w, uint64_t addr, uint64_t len, uint32_t prot)
+{
+    return told(w, (int64_t)addr, SYS_mmap, addr, len, prot,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, UINT64_MAX);
+}
+
+static uint64_t divergences(const struct world *w)
+{
+    return STAT(&w->stats, div_syscall_answer);
+}
+
+static bool mapped(const struct world *w, uint64_t a)
+{
+    return mm_vma_at(w->mm, va(a)) != NULL;
+}
+
+static void a_mapping_lies_where_the_program_got_it(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(
+        told(w, (int64_t)AT, SYS_mmap, 0, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX),
+        1);
+    assert_true(mapped(w, AT) && mapped(w, AT + 8191) && !mapped(w, AT + 8192));
+    assert_int_equal(divergences(w), 0);
+}
+
+static void a_refused_mapping_changes_nothing(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(
+        told(w, -ENOMEM, SYS_mmap, 0, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX), 0);
+    uint32_t n;
+    mm_vmas(w->mm, &n);
+    assert_int_equal(n, 0);
+    assert_int_equal(divergences(w), 0); /* any system may be short of memory */
+}
+
+static void noreplace_over_a_mapping_would_have_been_refused(void **state)
+{
+    struct world *w = *state;
+    map_at(w, AT, 4096, PROT_READ);
+    told(w, (int64_t)AT, SYS_mmap, AT, 4096, PROT_READ | PROT_WRITE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, UINT64_MAX);
+    assert_int_equal(divergences(w), 1);
+    assert_true(mm_vma_at(w->mm, va(AT))->flags & VM_WRITE); /* but the program has it */
+}
+
+static void shared_validate_is_valid_on_linux(void **state)
+{
+    struct world *w = *state;
+    told(w, -EINVAL, SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED_VALIDATE, 3);
+    assert_int_equal(divergences(w), 1);
+}
+
+static void memory_linux_would_not_give_exists_all_the_same(void **state)
+{
+    struct world *w = *state;
+    told(w, (int64_t)AT, SYS_mmap, AT, 4096, PROT_READ, MAP_ANONYMOUS, UINT64_MAX); /* no type */
+    assert_int_equal(divergences(w), 1);
+    assert_true(mapped(w, AT));
+}
+
+static void mprotect_of_no_bytes_is_fine_on_linux(void **state)
+{
+    struct world *w = *state;
+    map_at(w, AT, 4096, PROT_READ);
+    told(w, -ENOMEM, SYS_mprotect, AT, 0, PROT_READ, 0, 0);
+    assert_int_equal(divergences(w), 1);
+    told(w, 0, SYS_mprotect, AT, 0, PROT_READ, 0, 0);
+    assert_int_equal(divergences(w), 1);
+}
+
+static void mprotect_up_to_a_hole_changes_what_lies_before_it(void **state)
+{
+    struct world *w = *state;
+    map_at(w, AT, 4096, PROT_READ);
+    told(w, -ENOMEM, SYS_mprotect, AT, 8192, PROT_READ | PROT_WRITE, 0, 0);
+    assert_int_equal(divergences(w), 0);
+    assert_true(mm_vma_at(w->mm, va(AT))->flags & VM_WRITE);
+}
+
+static void advice_follows_linux_whatever_the_program_was_told(void **state)
+{
+    struct world *w = *state;
+    map_at(w, AT, 4096, PROT_READ);
+    told(w, 0, SYS_madvise, AT, 4096, MADV_RANDOM, 0, 0);
+    assert_int_equal(divergences(w), 0);
+    told(w, 0, SYS_madvise, AT, 4096, 12345, 0, 0); /* QEMU says yes to any advice */
+    assert_int_equal(divergences(w), 1);
+    told(w, 0, SYS_madvise, AT, 8192, MADV_RANDOM, 0, 0); /* and to holes */
+    assert_int_equal(divergences(w), 2);
+    assert_true(mm_vma_at(w->mm, va(AT))->flags & VM_RAND_READ);
+}
+
+static void calls_the_emulator_lacks_are_counted(void **state)
+{
+    struct world *w = *state;
+    const uint64_t calls[] = {SYS_mlock2, SYS_pkey_mprotect, SYS_remap_file_pages, 462};
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+        assert_int_equal(told(w, -ENOSYS, calls[i], AT, 4096, 0, 0, 0), 0);
+    assert_int_equal(divergences(w), ARRAY_LEN(calls));
+}
+
+static void the_first_brk_tells_where_the_heap_is(void **state)
+{
+    struct world *w = *state;
+    told(w, (int64_t)AT, SYS_brk, 0, 0, 0, 0, 0);
+    assert_int_equal(mm_brk(w->mm, va(0)).v, AT);
+    told(w, (int64_t)AT + 10000, SYS_brk, AT + 10000, 0, 0, 0, 0);
+    assert_true(mapped(w, AT) && mapped(w, AT + 12287) && !mapped(w, AT + 12288));
+    told(w, (int64_t)AT + 4096, SYS_brk, AT + 4096, 0, 0, 0, 0);
+    assert_true(mapped(w, AT) && !mapped(w, AT + 4096));
+    assert_int_equal(divergences(w), 0);
+}
+
+static void a_break_refused_for_no_reason_is_counted(void **state)
+{
+    struct world *w = *state;
+    told(w, (int64_t)AT, SYS_brk, 0, 0, 0, 0, 0);
+    told(w, (int64_t)AT, SYS_brk, AT + MIB(16), 0, 0, 0, 0);
+    assert_int_equal(divergences(w), 1);
+    map_at(w, AT + 4096, 4096, PROT_READ); /* now something is in the way */
+    told(w, (int64_t)AT, SYS_brk, AT + MIB(16), 0, 0, 0, 0);
+    assert_int_equal(divergences(w), 1);
+}
+
+static void a_break_linux_would_refuse_is_followed(void **state)
+{
+    struct world *w = *state;
+    told(w, (int64_t)AT, SYS_brk, 0, 0, 0, 0, 0);
+    map_at(w, AT + 4096, 4096, PROT_READ);
+    told(w, (int64_t)AT + 8192, SYS_brk, AT + 8192, 0, 0, 0, 0);
+    assert_int_equal(divergences(w), 1);
+    assert_true(mm_vma_at(w->mm, va(AT + 4096))->flags & VM_WRITE);
+    assert_int_equal(mm_brk(w->mm, va(0)).v, AT + 8192);
+}
+
+static void mremap_moves_to_where_the_program_got_it(void **state)
+{
+    struct world *w = *state;
+    map_at(w, AT, 8192, PROT_READ);
+    told(w, (int64_t)AT + MIB(4), SYS_mremap, AT, 8192, 16384, MREMAP_MAYMOVE, 0);
+    assert_true(!mapped(w, AT) && mapped(w, AT + MIB(4) + 16383));
+    assert_int_equal(divergences(w), 0);
+    told(w, -ENOMEM, SYS_mremap, AT + MIB(4), 16384, 32768, MREMAP_MAYMOVE, 0);
+    assert_int_equal(divergences(w), 0); /* growth may always be short of memory */
+    told(w, -ENOMEM, SYS_mremap, AT, 8192, 16384, MREMAP_MAYMOVE, 0); /* Linux: no VMA, EFAULT */
+    assert_int_equal(divergences(w), 1);
+    told(w, -EFAULT, SYS_mremap, AT + MIB(4), 4096, 4096, 16, 0); /* Linux: bad flags, EINVAL */
+    assert_int_equal(divergences(w), 2);
+}
+
+static void mlock_touches_every_page_as_its_rights_say(void **state)
+{
+    struct world *w = *state;
+    map_at(w, AT, 8192, PROT_READ | PROT_WRITE);
+    map_at(w, AT + 8192, 4096, PROT_READ);
+    map_at(w, AT + 12288, 4096, PROT_NONE);
+    w->copies.n = 0;
+    told(w, 0, SYS_mlock, AT + 100, 12000, 0, 0, 0);
+    assert_int_equal(w->copies.n, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(w->copies.copy[i].addr.v, AT + 4096 * i);
+        assert_int_equal(w->copies.copy[i].store, i < 2);
+    }
+    w->copies.n = 0;
+    told(w, 0, SYS_mlock2, AT, 16384, 1, 0, 0); /* MLOCK_ONFAULT */
+    assert_int_equal(w->copies.n, 0);
+    told(w, 0, SYS_mlockall, MCL_CURRENT, 0, 0, 0, 0);
+    assert_int_equal(w->copies.n, 3);
+}
+
+static struct kern_call file_call(uint64_t nr, uint64_t size, const char *path, uint32_t mode)
+{
+    struct kern_call c = {.nr = nr};
+    c.file = (struct kern_file){.present = true, .dev = 5, .ino = 7, .size = size, .mode = mode};
+    strcpy(c.file.path, path);
+    return c;
+}
+
+static void truncation_reaches_the_mapping(void **state)
+{
+    struct world *w = *state;
+    struct mm_verdict v;
+    struct arch_fault f = {va(AT + 4096), FAULT_U, false};
+    struct kern_call map = file_call(SYS_mmap, 8192, "/tmp/x", S_IFREG | 0600);
+    map.arg[1] = 8192;
+    map.arg[2] = PROT_READ;
+    map.arg[3] = MAP_PRIVATE;
+    map.result = (int64_t)AT;
+    kern_syscall(w->kern, w->mm, &map, &w->copies);
+    mm_fault(w->mm, &f, &v);
+    assert_int_equal(v.signal, 0);
+    struct kern_call cut = file_call(SYS_ftruncate, 4096, "/tmp/x", S_IFREG | 0600);
+    kern_syscall(w->kern, w->mm, &cut, &w->copies);
+    mm_fault(w->mm, &f, &v);
+    assert_int_not_equal(v.signal, 0);
+}
+
+static void a_mapping_of_dev_zero_is_anonymous(void **state)
+{
+    struct world *w = *state;
+    struct kern_call map = file_call(SYS_mmap, 0, "/dev/zero", S_IFCHR | 0666);
+    map.arg[1] = 4096;
+    map.arg[2] = PROT_READ | PROT_WRITE;
+    map.arg[3] = MAP_PRIVATE;
+    map.result = (int64_t)AT;
+    kern_syscall(w->kern, w->mm, &map, &w->copies);
+    assert_null(mm_vma_at(w->mm, va(AT))->file);
+    assert_int_equal(divergences(w), 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_mapping_lies_where_the_program_got_it),
+        T(a_refused_mapping_changes_nothing),
+        T(noreplace_over_a_mapping_would_have_been_refused),
+        T(shared_validate_is_valid_on_linux),
+        T(memory_linux_would_not_give_exists_all_the_same),
+        T(mprotect_of_no_bytes_is_fine_on_linux),
+        T(mprotect_up_to_a_hole_changes_what_lies_before_it),
+        T(advice_follows_linux_whatever_the_program_was_told),
+        T(calls_the_emulator_lacks_are_counted),
+        T(the_first_brk_tells_where_the_heap_is),
+        T(a_break_refused_for_no_reason_is_counted),
+        T(a_break_linux_would_refuse_is_followed),
+        T(mremap_moves_to_where_the_program_got_it),
+        T(mlock_touches_every_page_as_its_rights_say),
+        T(truncation_reaches_the_mapping),
+        T(a_mapping_of_dev_zero_is_anonymous),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
