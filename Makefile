@@ -23,6 +23,10 @@ endif
 CFLAGS  += $(MODE_$(MODE))
 LDFLAGS += $(filter -fsanitize%,$(MODE_$(MODE)))
 
+# One short line per file; V=1 shows the commands.
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@echo '  $(1) $@')
+
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all
@@ -38,16 +42,19 @@ $(foreach m,$(MODULES),$(eval $(call module,$(m))))
 
 $(O)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 # -- the tool ----------------------------------------------------------------------------------
 $(O)/pagewalk: $(foreach m,$(MODULES),$(O)/lib/$(m).a)
-	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--start-group $^ -Wl,--end-group $(LDLIBS) -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--start-group $^ -Wl,--end-group $(LDLIBS) -o $@
 
 # -- the plugin: stands alone, never sanitized (it lives inside QEMU) --------------------------
 $(O)/pagewalk-qemu.so: $(wildcard plugin/qemu/*.c plugin/qemu/*.h) src/event/event.h src/event/ring.h Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -std=c17 -g -O2 $(WARN) -fPIC -shared -fvisibility=hidden -ftls-model=initial-exec \
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) -std=c17 -g -O2 $(WARN) -fPIC -shared -fvisibility=hidden -ftls-model=initial-exec \
 	  $(filter %.c,$^) -o $@
 
 # -- tests: test/unit/M/test_x.c links with module M and what stands below it -------------------
@@ -59,11 +66,13 @@ closure = $(shell tools/closure $(1))
 
 $(O)/test/ref/%.o: test/ref/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itest $(CFLAGS) -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) -Itest $(CFLAGS) -c $< -o $@
 .SECONDEXPANSION:
 $(TEST_BIN): $(O)/test/%: test/%.c $$(foreach m,$$(call closure,test/$$*.c),$(O)/lib/$$(m).a) $(REF_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itest $(CFLAGS) $< $(LDFLAGS) $(REF_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+	$(call say,LD)
+	$(Q)$(CC) $(CPPFLAGS) -Itest $(CFLAGS) $< $(LDFLAGS) $(REF_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
 	  -Wl,--gc-sections -lcmocka -lm $(LDLIBS) -o $@
 .PHONY: tests
 tests: $(TEST_BIN)

@@ -19,7 +19,7 @@ help:
 	@echo 'make format       clang-format in place'
 	@echo 'make docs         docs/OPTIONS.md and docs/COUNTERS.md from their tables'
 	@echo 'make install      into PREFIX=$(PREFIX), staged under DESTDIR; make uninstall'
-	@echo 'make deps clean'
+	@echo 'make deps clean    install what a run needs; remove $(BUILD)'
 
 deps:
 	@tools/deps $(RUN_DEPS)
@@ -42,7 +42,8 @@ GENDOCS := $(O)/gendocs
 gendocs: $(GENDOCS)
 $(GENDOCS): tools/gendocs.c $(O)/lib/stat.a $(O)/lib/conf.a $(O)/lib/base.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $< $(LDFLAGS) $(O)/lib/conf.a $(O)/lib/stat.a $(O)/lib/base.a -linih -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $< $(LDFLAGS) $(O)/lib/conf.a $(O)/lib/stat.a $(O)/lib/base.a -linih -o $@
 docs: $(GENDOCS)
 	$(GENDOCS) options > docs/OPTIONS.md
 	$(GENDOCS) counters > docs/COUNTERS.md
