@@ -541,6 +541,12 @@ static void repair_rights(struct mm *m, struct vma *v, const struct arch_fault *
     gather_finish(&g);
 }
 
+static bool lacks_right(uint32_t code, const struct vma *v)
+{
+    uint32_t need = code & FAULT_W ? VM_WRITE : code & FAULT_I ? VM_EXEC : VM_ACCESS_FLAGS;
+    return !(v->flags & need);
+}
+
 void mm_repair(struct mm *m, const struct arch_fault *fault)
 {
     if (fault->noncanonical || fault->cr2.v >= m->task_size)
@@ -550,7 +556,7 @@ void mm_repair(struct mm *m, const struct arch_fault *fault)
         repair_hole(m, fault);
         return;
     }
-    if (access_error(fault->code, v)) {
+    if (lacks_right(fault->code, v)) {
         repair_rights(m, v, fault);
         v = vma_lookup(m, fault->cr2.v);
     }

@@ -24,18 +24,19 @@ struct remap {
 
 /* -- moving entries -------------------------------------------------------------------------- */
 
-/* move_table moves 2 MiB at once by moving the table that maps them. */
-static bool move_table(struct mm *m, uint64_t from, uint64_t to)
+/* move_entry moves what one entry of level 1 or 2 covers by moving the table below it; false when
+ * the new place already has one. */
+static bool move_entry(struct mm *m, uint64_t from, uint64_t to, unsigned level)
 {
-    pte *new, *old = pt_lookup(&m->pt, va(from), 1);
-    if (!old || pte_none(*old) || mm_tables(m, va(to), 1, &new) != 0 || !pte_none(*new))
+    pte *new, *old = pt_lookup(&m->pt, va(from), level);
+    if (mm_tables(m, va(to), level, &new) != 0 || !pte_none(*new))
         return false;
-    old = pt_lookup(&m->pt, va(from), 1);
     *new = *old;
     *old = (pte){0};
-    phys_frame(m->sys->phys, pte_pfn(*new))->index = pt_entry_paddr(&m->pt, va(to), 1).v;
-    kernel_write(m->sys, pt_entry_paddr(&m->pt, va(from), 1), sizeof(pte));
-    kernel_write(m->sys, pt_entry_paddr(&m->pt, va(to), 1), sizeof(pte));
+    paddr at = pt_entry_paddr(&m->pt, va(to), level);
+    phys_frame(m->sys->phys, pte_pfn(*new))->index = at.v; /* I1 of pt.h */
+    kernel_write(m->sys, pt_entry_paddr(&m->pt, va(from), level), sizeof(pte));
+    kernel_write(m->sys, at, sizeof(pte));
     return true;
 }
 
@@ -55,32 +56,68 @@ static int move_ptes(struct gather *g, uint64_t from, uint64_t end, uint64_t to)
     return 0;
 }
 
-/* extent_end is where a piece that lies in one table here and in one there ends (get_extent). */
-static uint64_t extent_end(uint64_t from, uint64_t to, uint64_t end)
+/* extent_end is where a piece ends that lies in one table of `size` here and in one there. */
+static uint64_t extent_end(uint64_t from, uint64_t to, uint64_t end, uint64_t size)
 {
-    uint64_t here = MIB(2) - (from & (MIB(2) - 1)), there = MIB(2) - (to & (MIB(2) - 1));
+    uint64_t here = size - (from & (size - 1)), there = size - (to & (size - 1));
     return from + min_u64(end - from, min_u64(here, there));
 }
 
-/* move_page_tables moves piece by piece, whole tables where both places are 2 MiB aligned. Where
- * the old place has a table the new one gets one, even if all entries in question are none. */
+static bool entry_none(const struct mm *m, uint64_t a, unsigned level)
+{
+    const pte *e = pt_lookup(&m->pt, va(a), level);
+    return !e || pte_none(*e);
+}
+
+/* move_extent moves the first piece of [from, end) and stores where it ends. Where the old place
+ * has a table the new one gets one, even if all entries in question are none. */
+static int move_extent(struct gather *g, uint64_t from, uint64_t to, uint64_t end, uint64_t *ret)
+{
+    struct mm *m = g->m;
+    pte *e;
+    *ret = extent_end(from, to, end, GIB(1));
+    if (entry_none(m, from, 2))
+        return 0;
+    if (mm_tables(m, va(to), 2, &e) != 0)
+        return -ENOMEM;
+    if (*ret - from == GIB(1) && move_entry(m, from, to, 2))
+        goto moved;
+    *ret = extent_end(from, to, end, MIB(2));
+    if (entry_none(m, from, 1))
+        return 0;
+    if (*ret - from == MIB(2) && move_entry(m, from, to, 1))
+        goto moved;
+    return mm_tables(m, va(to), 0, &e) != 0 ? -ENOMEM : move_ptes(g, from, *ret, to);
+moved:
+    gather_page(g, va(from));
+    gather_page(g, va(*ret - PAGE_SIZE));
+    return 0;
+}
+
+static bool can_align_down(const struct mm *m, uint64_t a)
+{
+    uint32_t i = vma_find(m, align_down(a, MIB(2)));
+    return m->vma[i]->start.v == a; /* a is where its VMA starts, and nothing lies just below */
+}
+
+/* realign_by returns how far both ends may be rounded down, so that the first table moves whole
+ * (try_realign_addr): nothing may lie in the rounding. */
+static uint64_t realign_by(const struct mm *m, uint64_t from, uint64_t to, uint64_t len)
+{
+    uint64_t off = from & (MIB(2) - 1);
+    if (off == 0 || off != (to & (MIB(2) - 1)) || len < MIB(2) - off)
+        return 0;
+    return can_align_down(m, from) && can_align_down(m, to) ? off : 0;
+}
+
 static int move_page_tables(struct gather *g, uint64_t from, uint64_t to, uint64_t len)
 {
-    for (uint64_t end = from + len, next; from < end; to += next - from, from = next) {
-        const pte *pmd = pt_lookup(&g->m->pt, va(from), 1);
-        pte *e;
-        next = extent_end(from, to, end);
-        if (!pmd)
-            next = min_u64(end, align_down(from, GIB(1)) + GIB(1));
-        if (!pmd || pte_none(*pmd))
-            continue;
-        if (next - from == MIB(2) && move_table(g->m, from, to)) {
-            gather_page(g, va(from));
-            gather_page(g, va(next - PAGE_SIZE));
-            continue;
-        }
-        if (mm_tables(g->m, va(to), 0, &e) != 0 || move_ptes(g, from, next, to) != 0)
-            return -ENOMEM;
+    uint64_t end = from + len, by = realign_by(g->m, from, to, len), next;
+    to -= by;
+    for (from -= by; from < end; to += next - from, from = next) {
+        int err = move_extent(g, from, to, end, &next);
+        if (err != 0)
+            return err;
     }
     return 0;
 }
