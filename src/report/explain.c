@@ -1,9 +1,9 @@
 /* explain.c: the tables of counters and options, told one row at a time.
  *
  * What a counter feeds and what perf calls it follow from its name, because stat.def takes its
- * names from perf: a rule is a prefix. A new counter needs no edit here.
- * Source of the event names: Intel's event lists (perfmon, HSW for page_walker_loads, SKX and later
- * for the others), linux/tools/perf for the generic ones.
+ * names from perf: a rule is a prefix and a suffix. A new counter of a known family needs no edit.
+ * Source of the event names: Intel's event lists (perfmon: HSW for page_walker_loads, SKX and SPR
+ * for the others); Linux tools/perf/pmu-events/arch/x86/amdzen4/memory.json for AMD.
  */
 #include "report/explain.h"
 
@@ -58,16 +58,36 @@ static const struct rule feeds[] = {
     {"kernel_cycles.", "", "kernel"},
 };
 
-static const struct rule perf_names[] = {
-    {"instructions", "instructions", "generic hardware event"},
-    {"minor-faults", "minor-faults", "software event"},
-    {"major-faults", "major-faults", "software event"},
-    {"dtlb_load_misses.", "", "Intel core event"},
-    {"dtlb_store_misses.", "", "Intel core event"},
-    {"itlb_misses.", "", "Intel core event"},
-    {"page_walker_loads.", "", "Intel core event of Haswell and Broadwell"},
-    {"mem_inst_retired.", "", "Intel core event"},
-    {"mem_load_retired.", "", "Intel core event"},
+/* Generic events, the same on every CPU. */
+static const struct rule generic_names[] = {
+    {"instructions", "instructions", "instructions (generic hardware event)"},
+    {"minor-faults", "minor-faults", "minor-faults (software event)"},
+    {"major-faults", "major-faults", "major-faults (software event)"},
+};
+
+/* Intel's events have the counters' own names. */
+static const struct rule intel_names[] = {
+    {"dtlb_load_misses.", "", "the same name (Intel core event)"},
+    {"dtlb_store_misses.", "", "the same name (Intel core event)"},
+    {"itlb_misses.", "", "the same name (Intel core event)"},
+    {"page_walker_loads.", "", "the same name (Intel core event, Haswell and Broadwell only)"},
+    {"mem_inst_retired.", "", "the same name (Intel core event)"},
+    {"mem_load_retired.", "", "the same name (Intel core event)"},
+};
+
+#define BOTH " (AMD core event; loads and stores together)"
+static const struct rule amd_names[] = {
+    {"dtlb_", ".stlb_hit", "ls_l1_d_tlb_miss.all less ls_l1_d_tlb_miss.all_l2_miss" BOTH},
+    {"dtlb_", ".walk_completed", "ls_l1_d_tlb_miss.all_l2_miss" BOTH},
+    {"dtlb_", ".walk_completed_4k", "ls_l1_d_tlb_miss.tlb_reload_4k_l2_miss" BOTH},
+    {"dtlb_", ".walk_completed_2m_4m", "ls_l1_d_tlb_miss.tlb_reload_2m_l2_miss" BOTH},
+    {"dtlb_", ".walk_completed_1g", "ls_l1_d_tlb_miss.tlb_reload_1g_l2_miss" BOTH},
+    {"itlb_", ".stlb_hit", "bp_l1_tlb_miss_l2_tlb_hit (AMD core event)"},
+    {"itlb_", ".walk_completed", "bp_l1_tlb_miss_l2_tlb_miss.all (AMD core event)"},
+    {"itlb_", ".walk_completed_4k", "bp_l1_tlb_miss_l2_tlb_miss.if4k (AMD core event)"},
+    {"itlb_", ".walk_completed_2m_4m", "bp_l1_tlb_miss_l2_tlb_miss.if2m (AMD core event)"},
+    {"itlb_", ".walk_completed_1g", "bp_l1_tlb_miss_l2_tlb_miss.if1g (AMD core event)"},
+    {"mem_inst_retired.", "split_loads", "ls_misal_loads.ma64 (AMD core event)"},
 };
 
 static const char *answer(const struct rule *rules, size_t n, const char *name)
@@ -87,28 +107,34 @@ const char *explain_feeds(enum stat_id id)
     return answer(feeds, ARRAY_LEN(feeds), stat_info(id)->name);
 }
 
-const char *explain_perf(enum stat_id id)
+const char *explain_perf(enum stat_id id, const struct conf *conf)
 {
-    return answer(perf_names, ARRAY_LEN(perf_names), stat_info(id)->name);
+    const char *name = stat_info(id)->name;
+    const char *generic = answer(generic_names, ARRAY_LEN(generic_names), name);
+    if (generic != NULL)
+        return generic;
+    if (strncmp(conf->cpu_model, "AMD", 3) == 0)
+        return answer(amd_names, ARRAY_LEN(amd_names), name);
+    return answer(intel_names, ARRAY_LEN(intel_names), name);
 }
 
 /* -- one row ----------------------------------------------------------------------------------- */
 
-static void explain_counter(struct sink *out, enum stat_id id)
+static void explain_counter(struct sink *out, enum stat_id id, const struct conf *conf)
 {
     static const char *const where[STAT_GROUP_NR] = {
         [STAT_HW] = "counters",  [STAT_FAULT] = "counters", [STAT_VM] = "vmstat",
         [STAT_DIV] = "counters", [STAT_SIM] = "counters",
     };
     const struct stat_info *i = stat_info(id);
-    const char *part = explain_feeds(id), *perf = explain_perf(id);
+    const char *part = explain_feeds(id), *perf = explain_perf(id, conf);
     sink_fmt(out, "%s: a counter, in %s\n  %s\n", i->name, stat_unit_name(i->unit), i->meaning);
     if (part != NULL)
         sink_fmt(out, "  feeds    cycles.%s (pagewalk explain %s)\n", part, part);
     else
         sink_text(out, "  feeds    no part of the cycles by itself\n");
     if (perf != NULL)
-        sink_fmt(out, "  perf     %s (%s)\n", i->name, perf);
+        sink_fmt(out, "  perf     %s\n", perf);
     else if (i->group == STAT_VM)
         sink_fmt(out, "  Linux    %s of /proc/vmstat\n", i->name);
     sink_fmt(out, "  JSON     %s[\"%s\"]\n", where[i->group], i->name);
@@ -190,7 +216,7 @@ int explain(struct sink *out, const char *name, const struct conf *conf)
     const struct conf_option *option = option_find(name);
     const struct explain_part *part = part_find(name);
     if (id >= 0)
-        explain_counter(out, (enum stat_id)id);
+        explain_counter(out, (enum stat_id)id, conf);
     else if (option != NULL)
         explain_option(out, option, conf);
     else if (part != NULL)

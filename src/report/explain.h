@@ -18,8 +18,9 @@ char *explain_nearest(const char *name, char *buf, size_t size);
 /* explain_feeds returns the part of the cycles a counter feeds: "base", "memory", "translation",
  * "fault", "kernel", or NULL when it feeds none. */
 const char *explain_feeds(enum stat_id id);
-/* explain_perf returns the event perf has under this very name, as `perf list` groups it, or NULL. */
-const char *explain_perf(enum stat_id id);
+/* explain_perf returns what `perf stat -e` calls the same event on the modelled CPU, with a remark in
+ * brackets, or NULL when that CPU does not count it. */
+const char *explain_perf(enum stat_id id, const struct conf *conf);
 
 /* One part of the cycles. */
 struct explain_part {

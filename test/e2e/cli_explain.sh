@@ -23,7 +23,8 @@ yes "every counter, option and part of a run is explained" \
     bash -c '[ -s json_names ] && [ -z "$(sort json_names | comm -23 - <(sort names))" ]'
 says() { "$pagewalk" explain "${@:2}" | grep -q -- "$1"; }
 yes "a counter tells the part it feeds" says 'feeds *cycles.translation' dtlb_load_misses.walk_active
-yes "a counter tells perf's name" says 'perf *dtlb_load_misses.walk_active' dtlb_load_misses.walk_active
+yes "a counter tells perf's name" says 'perf *the same name' dtlb_load_misses.walk_active --machine skylake-sp
+yes "and AMD's on a Zen 4" says 'perf *ls_l1_d_tlb_miss.all_l2_miss' dtlb_load_misses.walk_completed --machine zen4
 yes "a kernel counter tells where Linux shows it" says '/proc/vmstat' pgfault
 yes "a counter tells its unit" says 'a counter, in cycles' fault_cycles.anon
 yes "an option tells its range" says '1 to 64 cores' cpu.cores

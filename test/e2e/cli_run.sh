@@ -16,6 +16,7 @@ yes "the program's status is pagewalk's" status 37 "$pagewalk" run -q -- sh -c '
 yes "stdout is the program's alone" bash -c "[ \"\$('$pagewalk' run -- echo hello 2> /dev/null)\" = hello ]"
 yes "stdin is the program's" bash -c "[ \"\$(echo abc | '$pagewalk' run -q -- tr a-c x-z)\" = xyz ]"
 yes "stderr is the program's with -q" bash -c "[ \"\$('$pagewalk' run -q -- sh -c 'echo e >&2' 2>&1)\" = e ]"
+yes "a program whose reader leaves dies of its SIGPIPE" bash -c "'$pagewalk' run -q -- yes | head -1 > /dev/null; [ \${PIPESTATUS[0]} -eq 141 ]"
 yes "options after the program are the program's" bash -c "[ \"\$('$pagewalk' run -q echo -q --json x)\" = '-q --json x' ]"
 yes "-- is for pagewalk once" bash -c "[ \"\$('$pagewalk' run -q -- echo -- -v)\" = '-- -v' ]"
 for name in SEGV KILL TERM ABRT; do
@@ -89,7 +90,7 @@ yes "its mode is kept" [ "$(stat -c %a real.json)" = 640 ]
 (umask 027; "$pagewalk" run -q --json masked.json -- true)
 yes "a new file heeds the umask" [ "$(stat -c %a masked.json)" = 640 ]
 yes "nothing else is left behind" bash -c '! ls -A | grep -q "pagewalk"'
-(ulimit -f 8; "$pagewalk" run -q --json real.json -- true) 2> "$work/err"
+{ (ulimit -f 8; "$pagewalk" run -q --json real.json -- true); } 2> "$work/err"
 yes "a result that does not fit leaves the earlier one" check_json real.json true
 yes "and no part of the new one" bash -c '! ls -A | grep -q "pagewalk"'
 

@@ -92,13 +92,22 @@ static void counters_feed_the_part_the_time_model_takes_them_for(void **state)
     }
 }
 
-static void perf_names_are_given_where_perf_has_the_same(void **state)
+static void perf_names_are_those_of_the_modelled_cpu(void **state)
 {
+    struct conf intel, amd;
     (void)state;
-    assert_non_null(explain_perf(STAT_dtlb_load_walk));
-    assert_non_null(explain_perf(STAT_minor_faults));
-    assert_null(explain_perf(STAT_walk_fault));
-    assert_null(explain_perf(STAT_store_l1_hit));
+    conf_init(&intel);
+    conf_init(&amd);
+    strcpy(amd.cpu_model, "AMD EPYC 9654 (Zen 4)");
+    assert_non_null(strstr(explain_perf(STAT_dtlb_load_walk, &intel), "same name"));
+    assert_non_null(
+        strstr(explain_perf(STAT_dtlb_load_walk, &amd), "ls_l1_d_tlb_miss.all_l2_miss (AMD"));
+    assert_non_null(
+        strstr(explain_perf(STAT_itlb_walk_2m, &amd), "bp_l1_tlb_miss_l2_tlb_miss.if2m"));
+    assert_string_equal(explain_perf(STAT_minor_faults, &amd), "minor-faults (software event)");
+    assert_null(explain_perf(STAT_dtlb_load_walk_active, &amd));
+    assert_null(explain_perf(STAT_walk_fault, &intel));
+    assert_null(explain_perf(STAT_store_l1_hit, &intel));
 }
 
 static void case_does_not_matter(void **state)
@@ -130,7 +139,7 @@ int main(void)
         cmocka_unit_test(every_option_says_its_help_and_values),
         cmocka_unit_test(parts_of_the_cycles_name_what_feeds_them),
         cmocka_unit_test(counters_feed_the_part_the_time_model_takes_them_for),
-        cmocka_unit_test(perf_names_are_given_where_perf_has_the_same),
+        cmocka_unit_test(perf_names_are_those_of_the_modelled_cpu),
         cmocka_unit_test(case_does_not_matter),
         cmocka_unit_test(unknown_names_find_their_neighbours),
     };
