@@ -224,7 +224,8 @@ void folio_mkclean(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t
 /* get_unmapped_area chooses (or checks, with MAP_FIXED) an address: address or -errno. */
 int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, uint64_t len,
                           uint64_t pgoff, uint32_t flags);
-/* munmap_range is do_munmap after its argument checks; 0 or -ENOMEM. */
+/* do_munmap is munmap without its cost; munmap_range is do_munmap after its argument checks. */
+int do_munmap(struct mm *m, uint64_t start, uint64_t len);
 int munmap_range(struct mm *m, uint64_t start, uint64_t end);
 uint32_t vm_prot_flags(uint32_t prot);
 

@@ -201,15 +201,18 @@ int munmap_range(struct mm *m, uint64_t start, uint64_t end)
     return 0;
 }
 
+int do_munmap(struct mm *m, uint64_t start, uint64_t len)
+{
+    if ((start & ~PAGE_MASK) || start > m->task_size || len > m->task_size - start)
+        return -EINVAL;
+    uint64_t end = start + align_up(len, PAGE_SIZE);
+    return end == start ? -EINVAL : munmap_range(m, start, end);
+}
+
 int mm_munmap(struct mm *m, vaddr start, uint64_t len)
 {
-    if ((start.v & ~PAGE_MASK) || start.v > m->task_size || len > m->task_size - start.v)
-        return -EINVAL;
-    uint64_t end = start.v + align_up(len, PAGE_SIZE);
-    if (end == start.v)
-        return -EINVAL;
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
-    int err = munmap_range(m, start.v, end);
+    int err = do_munmap(m, start.v, len);
     AUDIT(audit_vmas(m));
     return err;
 }

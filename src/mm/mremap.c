@@ -26,8 +26,9 @@ struct remap {
 
 /* move_entry moves what one entry of level 1 or 2 covers by moving the table below it; false when
  * the new place already has one. */
-static bool move_entry(struct mm *m, uint64_t from, uint64_t to, unsigned level)
+static bool move_entry(struct gather *g, uint64_t from, uint64_t to, unsigned level)
 {
+    struct mm *m = g->m;
     pte *new, *old = pt_lookup(&m->pt, va(from), level);
     if (mm_tables(m, va(to), level, &new) != 0 || !pte_none(*new))
         return false;
@@ -37,6 +38,8 @@ static bool move_entry(struct mm *m, uint64_t from, uint64_t to, unsigned level)
     phys_frame(m->sys->phys, pte_pfn(*new))->index = at.v; /* I1 of pt.h */
     kernel_write(m->sys, pt_entry_paddr(&m->pt, va(from), level), sizeof(pte));
     kernel_write(m->sys, at, sizeof(pte));
+    gather_page(g, va(from));
+    gather_page(g, va(from + BIT(pt_level_shift(level)) - PAGE_SIZE));
     return true;
 }
 
@@ -80,18 +83,14 @@ static int move_extent(struct gather *g, uint64_t from, uint64_t to, uint64_t en
         return 0;
     if (mm_tables(m, va(to), 2, &e) != 0)
         return -ENOMEM;
-    if (*ret - from == GIB(1) && move_entry(m, from, to, 2))
-        goto moved;
+    if (*ret - from == GIB(1) && move_entry(g, from, to, 2))
+        return 0;
     *ret = extent_end(from, to, end, MIB(2));
     if (entry_none(m, from, 1))
         return 0;
-    if (*ret - from == MIB(2) && move_entry(m, from, to, 1))
-        goto moved;
+    if (*ret - from == MIB(2) && move_entry(g, from, to, 1))
+        return 0;
     return mm_tables(m, va(to), 0, &e) != 0 ? -ENOMEM : move_ptes(g, from, *ret, to);
-moved:
-    gather_page(g, va(from));
-    gather_page(g, va(*ret - PAGE_SIZE));
-    return 0;
 }
 
 static bool can_align_down(const struct mm *m, uint64_t a)
@@ -259,7 +258,7 @@ static int set_new_addr(struct remap *x)
 static int64_t mremap_to(struct remap *x)
 {
     if (x->flags & MREMAP_FIXED) {
-        int err = munmap_range(x->m, x->new_addr, x->new_addr + x->new_len);
+        int err = do_munmap(x->m, x->new_addr, x->new_len);
         if (err != 0)
             return err;
         x->vma = vma_lookup(x->m, x->addr);
@@ -267,7 +266,7 @@ static int64_t mremap_to(struct remap *x)
             return -EFAULT;
     }
     if (x->old_len > x->new_len) {
-        int err = munmap_range(x->m, x->addr + x->new_len, x->addr + x->old_len);
+        int err = do_munmap(x->m, x->addr + x->new_len, x->old_len - x->new_len);
         if (err != 0)
             return err;
         x->old_len = x->new_len;
@@ -309,7 +308,7 @@ static int64_t mremap_at(struct remap *x)
     if (x->new_len == x->old_len)
         return (int64_t)x->addr;
     if (x->new_len < x->old_len) {
-        int err = munmap_range(x->m, x->addr + x->new_len, x->addr + x->old_len);
+        int err = do_munmap(x->m, x->addr + x->new_len, x->old_len - x->new_len);
         return err != 0 ? err : (int64_t)x->addr;
     }
     if (expandable(x))
