@@ -74,6 +74,7 @@ static inline uint32_t *cache_tags(const struct cache *c, uint32_t set)
 static inline void cache_prefetch(const struct cache *c, uint64_t line)
 {
     uint32_t tag, set = cache_set(c, line, &tag);
+    __asm__ volatile(""); /* else gcc 12 takes the function for pure and drops the calls */
     __builtin_prefetch(cache_tags(c, set));
     __builtin_prefetch((char *)cache_tags(c, set) + c->set_bytes - 1);
 }

@@ -10,31 +10,26 @@
  */
 #include "mmu/mmu_int.h"
 
-void group_add(struct tlb_group *g, struct tlb *t)
+void group_open(struct tlb_group *g, struct tlb *a, struct tlb *b, struct tlb *c)
 {
-    if (t->sizes == 0)
-        return;
-    g->array[g->n++] = t;
-    g->sizes |= t->sizes;
-}
-
-struct tlb_place group_find(const struct tlb_group *g, uint64_t addr, unsigned pcid)
-{
-    for (enum page_size size = SIZE_4K; size < SIZE_NR; size++)
-        for (unsigned i = 0; i < g->n; i++) {
-            struct tlb *t = g->array[i];
-            if ((t->count[size][0] | t->count[size][1]) == 0)
-                continue;
-            uint32_t slot = tlb_find(t, addr, size, pcid);
-            if (slot != TLB_NONE)
-                return (struct tlb_place){t, slot};
+    struct tlb *const all[] = {a, b, c};
+    *g = (struct tlb_group){0};
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i]->sizes != 0) {
+            g->array[g->n++] = all[i];
+            g->sizes |= all[i]->sizes;
         }
-    return (struct tlb_place){NULL, TLB_NONE};
+    for (enum page_size size = SIZE_4K; size < SIZE_NR; size++)
+        for (unsigned i = 0; i < g->n; i++)
+            if (g->array[i]->sizes & 1u << size)
+                g->probe[g->probes++] = (struct tlb_probe){g->array[i], size};
 }
 
 /* choose returns the array that a page of that size goes to. */
 static struct tlb *choose(struct tlb_group *g, uint64_t addr, enum page_size size)
 {
+    if (g->n == 1)
+        return g->array[0];
     struct tlb *taker[3];
     unsigned n = 0;
     for (unsigned i = 0; i < g->n; i++)

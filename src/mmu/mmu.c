@@ -55,8 +55,8 @@ static int open_walk_caches(struct mmu_core *c, const struct conf *f)
     return 0;
 }
 
-/* view_of makes the fast path's view: the first array that takes 4 KiB pages, else tlb.s if it
- * does not exist (an array that holds nothing). */
+/* view_of makes the fast path's view: the first array that takes 4 KiB pages, else `none`, an array
+ * that holds nothing. */
 static struct tlb_view view_of(const struct tlb_group *g, const struct tlb *none)
 {
     const struct tlb *t = none;
@@ -68,19 +68,16 @@ static struct tlb_view view_of(const struct tlb_group *g, const struct tlb *none
 
 static void wire(struct mmu_core *c)
 {
-    group_add(&c->fetch, &c->i);
-    group_add(&c->fetch, &c->i2);
-    group_add(&c->load, &c->d);
-    group_add(&c->load, &c->d2);
-    group_add(&c->load, &c->d3);
-    group_add(&c->store, &c->s);
-    group_add(&c->second, &c->l2);
-    group_add(&c->second, &c->l2b);
+    struct tlb *none = &c->walk[0];
+    group_open(&c->fetch, &c->i, &c->i2, none);
+    group_open(&c->load, &c->d, &c->d2, &c->d3);
+    group_open(&c->store, &c->s, none, none);
+    group_open(&c->second, &c->l2, &c->l2b, none);
     c->first[ACCESS_LOAD] = &c->load;
     c->first[ACCESS_STORE] = c->s.sizes != 0 ? &c->store : &c->load;
     c->first[ACCESS_FETCH] = &c->fetch;
     for (unsigned k = 0; k < ARRAY_LEN(c->view); k++)
-        c->view[k] = view_of(c->first[k], &c->walk[0]);
+        c->view[k] = view_of(c->first[k], none);
 }
 
 static void set_context(struct mmu_core *c, pfn root, unsigned pcid)

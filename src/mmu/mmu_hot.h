@@ -13,12 +13,20 @@
 #include "mmu/mmu.h"
 #include "mmu/tlb.h"
 
+/* One look-up of a page size in an array. */
+struct tlb_probe {
+    struct tlb *tlb;
+    enum page_size size;
+};
+
 /* The TLB arrays that serve one kind of access, or the second level. */
 struct tlb_group {
-    struct tlb *array[3]; /* in the order of their options */
-    unsigned n;           /* arrays that exist */
-    unsigned sizes;       /* page sizes any of them takes: mask of 1 << enum page_size */
-    uint32_t turn;        /* counts the fills that found every array full, to alternate */
+    struct tlb *array[3];      /* in the order of their options */
+    unsigned n;                /* arrays that exist */
+    unsigned probes;           /* look-ups */
+    struct tlb_probe probe[9]; /* sizes from small to large, arrays in order */
+    unsigned sizes;            /* page sizes any array takes: mask of 1 << enum page_size */
+    uint32_t turn;             /* counts the fills that found every array full, to alternate */
 };
 
 /* What the fast path needs of a first-level array. */

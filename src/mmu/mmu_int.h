@@ -10,10 +10,20 @@ struct tlb_place {
     uint32_t slot;
 };
 
-/* group_add puts an array into a group, if the array exists. */
-void group_add(struct tlb_group *g, struct tlb *t);
+/* group_open makes a group of those of three arrays that exist. */
+void group_open(struct tlb_group *g, struct tlb *a, struct tlb *b, struct tlb *c);
 /* group_find looks an address up: sizes from small to large, arrays in order. Nothing changes. */
-struct tlb_place group_find(const struct tlb_group *g, uint64_t addr, unsigned pcid);
+static inline struct tlb_place group_find(const struct tlb_group *g, uint64_t addr, unsigned pcid)
+{
+    for (const struct tlb_probe *p = g->probe; p < g->probe + g->probes; p++) {
+        if ((p->tlb->count[p->size][0] | p->tlb->count[p->size][1]) == 0)
+            continue;
+        uint32_t slot = tlb_find(p->tlb, addr, p->size, pcid);
+        if (slot != TLB_NONE)
+            return (struct tlb_place){p->tlb, slot};
+    }
+    return (struct tlb_place){NULL, TLB_NONE};
+}
 /* group_fill caches a translation of that size, broken into the largest size the group takes; into
  * the first array with an empty way, else into the arrays in turn. */
 void group_fill(struct tlb_group *g, uint64_t addr, enum page_size size, unsigned pcid,

@@ -2,7 +2,8 @@
  *
  *   address ─► page number ─► set = (page ^ page >> fold) & mask ─► ways: compare whole tags
  *                                                       └─► mru[set]: copy of the last one touched
- *   More than 16 ways: tag ─► hash ─► slot. The hash is speed only; no result depends on it.
+ *   Up to 128 ways: a byte of hash per way is compared first. More: tag ─► hash table ─► slot.
+ *   Both are speed only; no result depends on them.
  *
  * Invariants: I1-I4 in tlb.h.
  * Source: Intel SDM vol. 3A, 4.10.2 (what an entry holds), 4.10.4.1 (what an invalidation drops).
@@ -15,10 +16,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 static bool shape_ok(uint64_t entries, uint64_t ways)
 {
@@ -33,8 +30,11 @@ static int open_slots(struct tlb *t)
     t->room = calloc(t->sets, sizeof(*t->room));
     if (t->tags == NULL || t->vals == NULL || t->room == NULL)
         return -ENOMEM;
-    if (t->ways <= TLB_SCAN_MAX)
-        return 0;
+    if (t->ways <= TLB_SCAN_MAX) {
+        t->sign_shift = t->stride_shift < 4 ? 4 : t->stride_shift;
+        t->sign = calloc(t->sets, BIT(t->sign_shift));
+        return t->sign != NULL ? 0 : -ENOMEM;
+    }
     uint32_t size = 2;
     while (size < 2 * t->sets * t->ways)
         size *= 2;
@@ -74,16 +74,22 @@ void tlb_close(struct tlb *t)
     free(t->tags);
     free(t->vals);
     free(t->room);
+    free(t->sign);
     free(t->hash);
     repl_close(&t->repl);
     *t = (struct tlb){0};
 }
 
-/* -- the hash: linear probing, erased by shifting back (Knuth, TAOCP vol. 3, 6.4, algorithm R) -- */
-static uint32_t hash_find(const struct tlb *t, uint64_t tag)
+/* -- the hash: linear probing, erased by shifting back (Knuth, TAOCP vol. 3, 6.4, algorithm R); the
+ * start is a multiplicative hash of the tag -- */
+static inline uint32_t home_of(const struct tlb *t, uint64_t tag)
 {
-    for (uint32_t h = (uint32_t)mix64(tag) & t->hash_mask; t->hash[h] != 0;
-         h = (h + 1) & t->hash_mask)
+    return (uint32_t)(tlb_mix(tag) >> 32) & t->hash_mask;
+}
+
+uint32_t tlb_hash_find(const struct tlb *t, uint64_t tag)
+{
+    for (uint32_t h = home_of(t, tag); t->hash[h] != 0; h = (h + 1) & t->hash_mask)
         if (t->tags[t->hash[h] - 1] == tag)
             return t->hash[h] - 1;
     return TLB_NONE;
@@ -91,7 +97,7 @@ static uint32_t hash_find(const struct tlb *t, uint64_t tag)
 
 static void hash_add(struct tlb *t, uint32_t slot)
 {
-    uint32_t h = (uint32_t)mix64(t->tags[slot]) & t->hash_mask;
+    uint32_t h = home_of(t, t->tags[slot]);
     while (t->hash[h] != 0)
         h = (h + 1) & t->hash_mask;
     t->hash[h] = slot + 1;
@@ -99,11 +105,11 @@ static void hash_add(struct tlb *t, uint32_t slot)
 
 static void hash_remove(struct tlb *t, uint32_t slot)
 {
-    uint32_t hole = (uint32_t)mix64(t->tags[slot]) & t->hash_mask;
+    uint32_t hole = home_of(t, t->tags[slot]);
     while (t->hash[hole] != slot + 1)
         hole = (hole + 1) & t->hash_mask;
     for (uint32_t h = (hole + 1) & t->hash_mask; t->hash[h] != 0; h = (h + 1) & t->hash_mask) {
-        uint32_t home = (uint32_t)mix64(t->tags[t->hash[h] - 1]) & t->hash_mask;
+        uint32_t home = home_of(t, t->tags[t->hash[h] - 1]);
         if (((h - home) & t->hash_mask) < ((h - hole) & t->hash_mask))
             continue; /* it may not move before its home */
         t->hash[hole] = t->hash[h];
@@ -112,30 +118,9 @@ static void hash_remove(struct tlb *t, uint32_t slot)
     t->hash[hole] = 0;
 }
 
-static inline uint32_t scan_set(const struct tlb *t, uint32_t set, uint64_t tag)
-{
-    uint32_t first = set << t->stride_shift;
-    const uint64_t *tags = t->tags + first;
-#ifdef __SSE2__
-    __m128i key = _mm_set1_epi64x((long long)tag);
-    for (uint32_t i = 0; i < t->ways; i += 2) {
-        __m128i eq = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)(tags + i)), key);
-        eq = _mm_and_si128(eq, _mm_shuffle_epi32(eq, 0xb1)); /* both halves of the tag */
-        unsigned m = (unsigned)_mm_movemask_pd(_mm_castsi128_pd(eq));
-        if (m != 0)
-            return first + i + (m & 1 ? 0 : 1);
-    }
-#else
-    for (uint32_t i = 0; i < t->ways; i++)
-        if (tags[i] == tag)
-            return first + i;
-#endif
-    return TLB_NONE;
-}
-
 static inline uint32_t find_tag(const struct tlb *t, uint32_t set, uint64_t tag)
 {
-    return t->hash != NULL ? hash_find(t, tag) : scan_set(t, set, tag);
+    return t->hash != NULL ? tlb_hash_find(t, tag) : tlb_scan(t, set, tag);
 }
 
 static inline uint32_t set_of(const struct tlb *t, uint64_t addr, enum page_size size)
@@ -143,25 +128,8 @@ static inline uint32_t set_of(const struct tlb *t, uint64_t addr, enum page_size
     return tlb_set(t, addr >> page_size_shift(size));
 }
 
-uint32_t tlb_find(const struct tlb *t, uint64_t addr, enum page_size size, unsigned pcid)
-{
-    uint32_t set = set_of(t, addr, size), slot = TLB_NONE;
-    if (t->count[size][0] != 0)
-        slot = find_tag(t, set, tlb_tag(addr, size, pcid, false));
-    if (slot == TLB_NONE && unlikely(t->count[size][1] != 0))
-        slot = find_tag(t, set, tlb_tag(addr, size, pcid, true));
-    return slot;
-}
-
-void tlb_touch(struct tlb *t, uint32_t slot)
-{
-    uint32_t set = slot >> t->stride_shift;
-    repl_touch(&t->repl, set, slot & (uint32_t)(BIT(t->stride_shift) - 1));
-    t->mru[set] = (struct tlb_entry){t->tags[slot], t->vals[slot]};
-}
-
 /* empty_slot returns the slot of the lowest empty way of a set, or TLB_NONE. */
-static uint32_t empty_slot(const struct tlb *t, uint32_t set)
+static inline uint32_t empty_slot(const struct tlb *t, uint32_t set)
 {
     uint32_t way = t->room[set], first = set << t->stride_shift;
     while (way < t->ways && t->tags[first + way] != 0)
@@ -183,29 +151,43 @@ static inline void account(struct tlb *t, uint32_t slot, uint32_t sign)
         t->broken += sign;
 }
 
-/* empty_out removes an entry without telling the replacement, which gets the way anew at once. */
-static inline void empty_out(struct tlb *t, uint32_t slot)
+static inline void put(struct tlb *t, uint32_t slot, uint64_t tag, uint64_t val)
 {
-    account(t, slot, UINT32_MAX);
-    if (t->hash != NULL)
-        hash_remove(t, slot);
-    t->tags[slot] = 0;
+    t->tags[slot] = tag;
+    t->vals[slot] = val;
+    if (t->hash != NULL) {
+        hash_add(t, slot);
+        return;
+    }
+    uint32_t set = slot >> t->stride_shift, way = slot & (uint32_t)(BIT(t->stride_shift) - 1);
+    t->sign[((size_t)set << t->sign_shift) + way] = (uint8_t)(tlb_mix(tag) >> 56);
+}
+
+/* same_kind says whether two entries are counted alike. */
+static inline bool same_kind(uint64_t tag, uint64_t val, uint64_t tag2, uint64_t val2)
+{
+    return (((tag ^ tag2) & ~(TLB_PAGE_MASK | TLB_PCID_MASK)) |
+            ((val ^ val2) >> VAL_PAGE_SHIFT & 3)) == 0;
 }
 
 void tlb_insert(struct tlb *t, uint64_t addr, enum page_size size, unsigned pcid, uint64_t val)
 {
-    uint32_t set = set_of(t, addr, size), slot = empty_slot(t, set);
-    if (slot == TLB_NONE) {
-        slot = (set << t->stride_shift) + repl_victim(&t->repl, set);
-        empty_out(t, slot);
-    }
     uint64_t tag = tlb_tag(addr, size, pcid, (val & PTE_G) != 0);
+    uint32_t set = set_of(t, addr, size), slot = empty_slot(t, set);
     CHECK(find_tag(t, set, tag) == TLB_NONE); /* I1 */
-    t->tags[slot] = tag;
-    t->vals[slot] = val;
-    account(t, slot, 1);
-    if (t->hash != NULL)
-        hash_add(t, slot);
+    bool over = slot == TLB_NONE;
+    if (over)
+        slot = (set << t->stride_shift) + repl_victim(&t->repl, set);
+    if (over && t->hash != NULL)
+        hash_remove(t, slot);
+    if (!over || !same_kind(t->tags[slot], t->vals[slot], tag, val)) {
+        if (over)
+            account(t, slot, UINT32_MAX);
+        put(t, slot, tag, val);
+        account(t, slot, 1);
+    } else {
+        put(t, slot, tag, val);
+    }
     tlb_touch(t, slot);
 }
 
@@ -214,7 +196,10 @@ void tlb_erase(struct tlb *t, uint32_t slot)
     uint32_t set = slot >> t->stride_shift, way = slot & (uint32_t)(BIT(t->stride_shift) - 1);
     if (t->mru[set].tag == t->tags[slot])
         t->mru[set].tag = 0;
-    empty_out(t, slot);
+    account(t, slot, UINT32_MAX);
+    if (t->hash != NULL)
+        hash_remove(t, slot);
+    t->tags[slot] = 0;
     repl_forget(&t->repl, set, way);
     if (way < t->room[set])
         t->room[set] = way;

@@ -18,7 +18,7 @@
  *  I1  A tag stands at most once in the array, in the set its page number selects.
  *  I2  mru[set] is a copy of the entry touched last, or has tag 0.
  *  I3  count[size][global] is the number of such entries; broken the number of those broken up.
- *  I4  The hash finds every entry (arrays of more than TLB_SCAN_MAX ways).
+ *  I4  The bytes of hash, or the hash table, find every entry.
  */
 #ifndef MMU_TLB_H
 #define MMU_TLB_H
@@ -34,7 +34,7 @@
 #define TLB_PCID_MASK  (UINT64_C(0xfff) << TLB_PCID_SHIFT)
 #define TLB_PAGE_MASK  (~UINT64_C(0xffff))
 #define TLB_NONE       UINT32_MAX
-#define TLB_SCAN_MAX   16u /* arrays with more ways find entries through a hash */
+#define TLB_SCAN_MAX   128u /* arrays with more ways find entries through a hash */
 #define VAL_PAGE_SHIFT 52
 #define VAL_PAGE(v)    ((enum page_size)((v) >> VAL_PAGE_SHIFT & 3))
 
@@ -52,7 +52,9 @@ struct tlb {
     uint64_t *tags, *vals; /* by slot; tag 0 = empty */
     uint32_t count[SIZE_NR][2]; /* entries by size, and global or not: empty kinds are not probed */
     uint32_t broken;            /* entries that are a piece of a larger page */
-    uint32_t *hash; /* speed only: slot + 1, open addressing; NULL if sets are scanned */
+    uint8_t *sign; /* speed only: a byte of hash per slot, 16 compared at once; see tlb_scan */
+    uint32_t sign_shift; /* log2 of its bytes from set to set */
+    uint32_t *hash;      /* speed only: slot + 1, open addressing; NULL if sets are scanned */
     uint32_t hash_mask;
     uint32_t *room;   /* sets: no way below this one is empty */
     struct repl repl; /* replacement state */
@@ -81,11 +83,61 @@ static inline uint32_t tlb_set(const struct tlb *t, uint64_t page)
     return (uint32_t)((page ^ page >> t->fold) & t->set_mask);
 }
 
+/* tlb_scan returns the slot of a set that holds a tag, tlb_hash_find the slot of any set, or
+ * TLB_NONE. */
+uint32_t tlb_hash_find(const struct tlb *t, uint64_t tag);
+static inline uint64_t tlb_mix(uint64_t tag)
+{
+    return tag * UINT64_C(0x9e3779b97f4a7c15); /* the upper bits depend on all bits of the tag */
+}
+static inline uint32_t tlb_scan(const struct tlb *t, uint32_t set, uint64_t tag)
+{
+    uint32_t first = set << t->stride_shift;
+    const uint64_t *tags = t->tags + first;
+#ifdef __SSE2__
+    const uint8_t *sign = t->sign + ((size_t)set << t->sign_shift);
+    __m128i key = _mm_set1_epi8((char)(tlb_mix(tag) >> 56));
+    for (uint32_t i = 0; i < t->ways; i += 16) {
+        __m128i eq = _mm_cmpeq_epi8(_mm_load_si128((const __m128i *)(sign + i)), key);
+        for (unsigned m = (unsigned)_mm_movemask_epi8(eq); m != 0; m &= m - 1) {
+            uint32_t way = i + (uint32_t)__builtin_ctz(m);
+            if (likely(way < t->ways && tags[way] == tag))
+                return first + way;
+        }
+    }
+#else
+    for (uint32_t i = 0; i < t->ways; i++)
+        if (tags[i] == tag)
+            return first + i;
+#endif
+    return TLB_NONE;
+}
+
 /* tlb_find returns the slot of the entry of that size for an address: the PCID's own one, else a
  * global one, else TLB_NONE. Nothing changes. */
-uint32_t tlb_find(const struct tlb *t, uint64_t addr, enum page_size size, unsigned pcid);
+static inline uint32_t tlb_find(const struct tlb *t, uint64_t addr, enum page_size size,
+                                unsigned pcid)
+{
+    uint32_t set = tlb_set(t, addr >> page_size_shift(size)), slot = TLB_NONE;
+    if (t->count[size][0] != 0) {
+        uint64_t tag = tlb_tag(addr, size, pcid, false);
+        slot = t->hash != NULL ? tlb_hash_find(t, tag) : tlb_scan(t, set, tag);
+    }
+    if (slot == TLB_NONE && unlikely(t->count[size][1] != 0)) {
+        uint64_t tag = tlb_tag(addr, size, pcid, true);
+        slot = t->hash != NULL ? tlb_hash_find(t, tag) : tlb_scan(t, set, tag);
+    }
+    return slot;
+}
+
 /* tlb_touch makes a slot the most recent of its set. */
-void tlb_touch(struct tlb *t, uint32_t slot);
+static inline void tlb_touch(struct tlb *t, uint32_t slot)
+{
+    uint32_t set = slot >> t->stride_shift;
+    repl_touch(&t->repl, set, slot & (uint32_t)(BIT(t->stride_shift) - 1));
+    t->mru[set] = (struct tlb_entry){t->tags[slot], t->vals[slot]};
+}
+
 /* tlb_has_room says whether an entry of that size would take an empty way. */
 bool tlb_has_room(const struct tlb *t, uint64_t addr, enum page_size size);
 /* tlb_insert adds an entry that is not there, into the lowest empty way or over the victim. */
