@@ -77,8 +77,9 @@ bool args_has(const struct cli_args *a, const char *name);
 bool args_operands(const struct cli_args *a, size_t min, size_t max);
 
 /* -- say.c */
-/* cli_fail prints one line "pagewalk: …" on stderr, control characters made harmless, and returns
- * STATUS_FAILED. */
+/* cli_note prints one line "pagewalk: …" on stderr, control characters made harmless; cli_fail does
+ * and returns STATUS_FAILED. */
+void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* cli_show ends a verb that gathered its text in a memory sink: with status 0 it prints the text on
  * stdout and returns 0, or STATUS_FAILED after one line when not all could be written; with another

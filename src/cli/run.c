@@ -153,12 +153,12 @@ static void explain_run(const struct config *config, const char *program,
 {
     char qemu[PATH_MAX], plugin[PATH_MAX], err[CLI_LINE];
     if (config->note[0] != '\0')
-        fprintf(stderr, "pagewalk: machine %s\n", config->note);
+        cli_note("machine %s", config->note);
     if (config->user_file[0] != '\0')
-        fprintf(stderr, "pagewalk: options of %s\n", config->user_file);
-    fprintf(stderr, "pagewalk: program %s\n", program);
+        cli_note("options of %s", config->user_file);
+    cli_note("program %s", program);
     if (front_tools(front, qemu, plugin, sizeof(qemu), err, sizeof(err)) == 0)
-        fprintf(stderr, "pagewalk: emulator %s, plugin %s\n", qemu, plugin);
+        cli_note("emulator %s, plugin %s", qemu, plugin);
 }
 
 static int run_and_tell(const struct config *config, const struct front_options *front,
@@ -168,7 +168,7 @@ static int run_and_tell(const struct config *config, const struct front_options 
     char err[CLI_LINE] = "";
     int status = front_run(front, sim, &result, err, sizeof(err));
     if (status != 0) {
-        cli_fail("%s", err);
+        cli_note("%s", err);
         return status;
     }
     struct report_run run = {
@@ -213,7 +213,7 @@ static int run_program(const struct config *config, const struct results *result
     char err[CLI_LINE] = "";
     int status = front_command_open(&command, front.argv, err, sizeof(err));
     if (status != 0) {
-        cli_fail("%s", err);
+        cli_note("%s", err);
         return status;
     }
     if (args_has(args, "--verbose"))

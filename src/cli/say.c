@@ -9,14 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-int cli_fail(const char *format, ...)
+static void say(const char *format, va_list ap)
 {
     char raw[CLI_LINE], line[CLI_LINE];
+    vsnprintf(raw, sizeof(raw), format, ap);
+    fprintf(stderr, "pagewalk: %s\n", text_plain(line, sizeof(line), raw, sizeof(line)));
+}
+
+void cli_note(const char *format, ...)
+{
     va_list ap;
     va_start(ap, format);
-    vsnprintf(raw, sizeof(raw), format, ap);
+    say(format, ap);
     va_end(ap);
-    fprintf(stderr, "pagewalk: %s\n", text_plain(line, sizeof(line), raw, sizeof(line)));
+}
+
+int cli_fail(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    say(format, ap);
+    va_end(ap);
     return STATUS_FAILED;
 }
 
