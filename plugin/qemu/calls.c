@@ -344,10 +344,12 @@ void calls_enter(int64_t num, const uint64_t args[6])
         writer_put(w, w->call[i]);
     writer_put(w, w->call_ns);
     writer_publish(w);
-    if (num == SYS_exit || num == SYS_exit_group)
+    if (num == SYS_exit || num == SYS_exit_group) {
         writer_close();
-    else
-        atomic_store(&w->slot->in_call, 1); /* I4 */
+        return;
+    }
+    writer_suspend(w);
+    atomic_store(&w->slot->in_call, 1); /* I4 */
 }
 
 static bool forks(const uint64_t call[7])
@@ -361,6 +363,7 @@ void calls_return(int64_t num, int64_t result)
     struct writer *w = &self;
 
     atomic_store(&w->slot->in_call, 0); /* I4 */
+    writer_resume(w);
     put_pointed(w, (uint64_t)num, w->call + 1, result);
     writer_put(w, event_control(EV_SYSCALL_RET, 3));
     writer_put(w, (uint64_t)num);

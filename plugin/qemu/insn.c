@@ -8,8 +8,6 @@
  */
 #include "insn.h"
 
-#include <stdbool.h>
-
 static const char ONE_BYTE[16][17] = {
     "mmmmbz00mmmmbz00", "mmmmbz00mmmmbz00", "mmmmbz00mmmmbz00", "mmmmbz00mmmmbz00", /* 00 */
     "0000000000000000", "0000000000000000", "000m0000zZbB0000", "bbbbbbbbbbbbbbbb", /* 40 */
@@ -23,6 +21,7 @@ struct scan {
     unsigned at, n;      /* next byte, bytes there are; at > n: cut short */
     bool opsize, adsize; /* 66, 67 */
     bool repne;          /* f2 */
+    bool lock;           /* f0 */
     bool wide;           /* REX.W */
 };
 
@@ -47,8 +46,10 @@ static uint8_t opcode(struct scan *s)
         case 0xf2:
             s->repne = true;
             break;
-        case 0xf3:
         case 0xf0:
+            s->lock = true;
+            break;
+        case 0xf3:
         case 0x2e:
         case 0x36:
         case 0x3e:
@@ -161,4 +162,14 @@ unsigned insn_length(const uint8_t *code, unsigned n)
         break;
     }
     return s.at <= n ? s.at : 0;
+}
+
+bool insn_is_plain(const uint8_t *code, unsigned n)
+{
+    struct scan s = {.code = code, .n = n};
+    uint8_t c = opcode(&s);
+
+    if (s.lock || c == 0xc4 || c == 0xc5 || c == 0x86 || c == 0x87 || (c >= 0xd8 && c <= 0xdf))
+        return false;
+    return c != 0x0f || (next(&s) & 0xf0) == 0x80;
 }

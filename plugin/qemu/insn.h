@@ -12,9 +12,14 @@
 #ifndef PLUGIN_INSN_H
 #define PLUGIN_INSN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* insn_length returns the length of the instruction at code, 0 if it needs more than n bytes. */
 unsigned insn_length(const uint8_t *code, unsigned n);
+
+/* insn_is_plain says whether QEMU surely makes the memory accesses of this instruction in translated
+ * code, never in a helper: jumps, calls, returns and one-byte opcodes without x87 and atomics. */
+bool insn_is_plain(const uint8_t *code, unsigned n);
 
 #endif

@@ -23,6 +23,7 @@
 #include "writer.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +83,7 @@ static void on_block(unsigned vcpu, void *udata)
 /* access_slow: no space left, or an address that needs a HIGH word, or nothing observed. */
 static __attribute__((noinline)) void access_slow(uint64_t word, uint64_t addr)
 {
-    if (!self.slot)
+    if (!self.slot || self.suspended)
         return;
     if (event_needs_high(addr))
         writer_put(&self, event_high(addr));
@@ -101,6 +102,10 @@ static inline __attribute__((always_inline)) void put_access(uint64_t what, uint
     *w->next++ = what | addr;
 }
 
+static void on_access_any(unsigned vcpu, uint32_t info, uint64_t addr, void *udata);
+static qemu_mem_cb access_cb = on_access_any;
+static uintptr_t qemu_text, qemu_text_bytes; /* QEMU's own code */
+
 /* One callback serves loads and stores: QEMU 7.2 stops at the first callback of the wrong kind when
  * a helper accesses memory (plugins/core.c: qemu_plugin_vcpu_mem_cb), so two would lose events.
  *
@@ -114,6 +119,22 @@ static void on_access(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
     (void)vcpu;
     bits |= bits >> 10; /* the store bit beside the size; the old one leaves at the top */
     put_access((uint64_t)udata | bits << (EV_SIZE_SHIFT - 4), addr);
+}
+
+/* on_last_access serves the last instruction of a block. QEMU 7.2 leaves its callbacks armed after the
+ * block when it ends in a jump through a helper, and the FXSAVE of a signal frame, done by QEMU in
+ * the kernel's place, then runs into them (accel/tcg/plugin-gen.c: plugin_gen_disable_mem_helpers).
+ * A plain instruction accesses memory in translated code only, so a call from QEMU's own code is
+ * such a stray: nothing counts until the next block. */
+static __attribute__((noinline)) void on_last_access(unsigned vcpu, uint32_t info, uint64_t addr,
+                                                     void *udata)
+{
+    if (UNLIKELY((uintptr_t)__builtin_return_address(0) - qemu_text < qemu_text_bytes)) {
+        if (self.slot && !self.suspended)
+            writer_suspend(&self);
+        return;
+    }
+    access_cb(vcpu, info, addr, udata);
 }
 
 static void on_access_any(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
@@ -135,6 +156,8 @@ static void count_insn(unsigned vcpu, void *udata)
 static void count_access(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
 {
     (void)vcpu, (void)addr, (void)udata;
+    if (self.suspended)
+        return;
     if (qemu_plugin_mem_is_store(info))
         self.stores++;
     else
@@ -142,7 +165,6 @@ static void count_access(unsigned vcpu, uint32_t info, uint64_t addr, void *udat
 }
 
 /* -- translation ---------------------------------------------------------------------------------- */
-static qemu_mem_cb access_cb = on_access_any;
 
 static bool info_is_known(void)
 {
@@ -179,6 +201,17 @@ static bool taken_back(const struct qemu_plugin_insn *insn)
     return insn_length(code, (unsigned)n) == 0;
 }
 
+static bool is_plain(const struct qemu_plugin_insn *insn)
+{
+    size_t n = qemu_plugin_insn_size(insn);
+    uint8_t code[16];
+
+    if (n > sizeof code)
+        return false;
+    insn_bytes(insn, code, n);
+    return insn_is_plain(code, (unsigned)n);
+}
+
 static unsigned insn_count(const struct qemu_plugin_tb *tb)
 {
     size_t n = qemu_plugin_tb_n_insns(tb);
@@ -204,11 +237,12 @@ static void draft(const struct qemu_plugin_tb *tb, struct block_draft *d)
     }
 }
 
-static void watch_insn(struct qemu_plugin_insn *insn, unsigned number)
+static void watch_insn(struct qemu_plugin_insn *insn, unsigned number, bool last)
 {
+    qemu_mem_cb cb = last && is_plain(insn) ? on_last_access : access_cb;
     void *what = (void *)((uint64_t)number << EV_INSN_SHIFT);
 
-    qemu_plugin_register_vcpu_mem_cb(insn, access_cb, QEMU_CB_NO_REGS, QEMU_MEM_RW, what);
+    qemu_plugin_register_vcpu_mem_cb(insn, cb, QEMU_CB_NO_REGS, QEMU_MEM_RW, what);
     if (!(region->flags & RING_F_COUNTS))
         return;
     qemu_plugin_register_vcpu_insn_exec_cb(insn, count_insn, QEMU_CB_NO_REGS, NULL);
@@ -247,7 +281,7 @@ static void on_translate(uint64_t id, struct qemu_plugin_tb *tb)
     }
     qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_CB_NO_REGS, (void *)event_block(block));
     for (unsigned i = 0; i < insns; i++)
-        watch_insn(qemu_plugin_tb_get_insn(tb, i), i);
+        watch_insn(qemu_plugin_tb_get_insn(tb, i), i, i + 1 == insns);
 }
 
 /* -- calls and processes -------------------------------------------------------------------------- */
@@ -299,6 +333,21 @@ static int64_t argument(int argc, char **argv, const char *name)
     return -1;
 }
 
+/* find_text stores where the code of the main program, QEMU, lies. */
+static int find_text(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void)size, (void)arg;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+
+        if (ph->p_type == PT_LOAD && ph->p_flags & PF_X) {
+            qemu_text = info->dlpi_addr + ph->p_vaddr;
+            qemu_text_bytes = ph->p_memsz;
+        }
+    }
+    return 1; /* the first object is the main program */
+}
+
 /* map_region maps the descriptor's memory and closes it. */
 static struct ring_region *map_region(int fd)
 {
@@ -329,6 +378,7 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, cha
     stack_size = (uint64_t)argument(argc, argv, "stack");
     if (info_is_known())
         access_cb = on_access;
+    dl_iterate_phdr(find_text, NULL);
     pthread_atfork(NULL, NULL, in_child);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
     qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);

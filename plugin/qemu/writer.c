@@ -94,6 +94,18 @@ void writer_more(struct writer *w)
     window(w);
 }
 
+void writer_suspend(struct writer *w)
+{
+    w->suspended = true;
+    w->end = w->soft = w->next;
+}
+
+void writer_resume(struct writer *w)
+{
+    w->suspended = false;
+    window(w);
+}
+
 static void tell_epoch(struct writer *w, uint32_t epoch)
 {
     w->epoch = epoch;
@@ -105,6 +117,8 @@ void writer_block(struct writer *w)
 {
     uint32_t epoch = atomic_load_explicit(&region->epoch, memory_order_acquire);
 
+    if (w->suspended)
+        writer_resume(w);
     if (w->next >= w->soft) {
         writer_publish(w);
         wake_reader();

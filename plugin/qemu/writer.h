@@ -9,6 +9,8 @@
  *      reader, and waits until RING_MARGIN words are free.
  *  I3  A thread that does not observe (after fork, no slot left) has next == end == soft == NULL,
  *      so that the two compares of the fast way also end there.
+ *  I4  While suspended (inside a call, or QEMU itself accesses guest memory) next == end == soft, and
+ *      accesses that arrive are dropped: they are the kernel's, not the program's.
  */
 #ifndef PLUGIN_WRITER_H
 #define PLUGIN_WRITER_H
@@ -30,6 +32,7 @@ struct writer {
     uint64_t *words;        /* of the slot */
     uint32_t epoch;         /* last one this thread has told of */
     uint32_t tid;
+    bool suspended; /* I4 */
     /* plain counters, RING_F_COUNTS only */
     uint64_t insns, loads, stores;
     /* the system call that the thread is in */
@@ -51,6 +54,9 @@ void writer_forget(void);
 void writer_more(struct writer *w);
 /* writer_block is the slow way into a block: space, wake-up, epoch. */
 void writer_block(struct writer *w);
+/* writer_suspend and writer_resume begin and end a time in which accesses are not the program's. */
+void writer_suspend(struct writer *w);
+void writer_resume(struct writer *w);
 /* writer_stop gives a reason why observation is not complete. */
 void writer_stop(enum ring_error why);
 

@@ -26,6 +26,7 @@ struct sim_thread {
     uint64_t counts_wrong_accesses; /* of them, with other loads or stores */
     uint64_t counts_wrong_insns;
     uint64_t time;
+    uint32_t at;                    /* current block */
 };
 
 /* A system call as it came out of the stream; the last return of every number is kept. */
@@ -35,7 +36,7 @@ struct fake_call {
 
 struct sim {
     uint16_t *insns; /* of each block */
-    uint64_t *pcs;
+    struct ring_block **block; /* copies of the records */
     uint32_t blocks;
     struct sim_thread thread[FAKE_THREADS];
     unsigned threads;
@@ -70,9 +71,10 @@ int sim_add_block(struct sim *s, const struct ring_block *b)
 {
     if (s->blocks % 4096 == 0) {
         s->insns = realloc(s->insns, (s->blocks + 4096) * sizeof *s->insns);
-        s->pcs = realloc(s->pcs, (s->blocks + 4096) * sizeof *s->pcs);
+        s->block = realloc(s->block, (s->blocks + 4096) * sizeof *s->block);
     }
-    s->pcs[s->blocks] = b->pc;
+    s->block[s->blocks] = malloc(b->bytes);
+    memcpy(s->block[s->blocks], b, b->bytes);
     s->insns[s->blocks++] = b->insns;
     return 0;
 }
@@ -147,6 +149,8 @@ static void fake_word(struct sim *s, struct sim_thread *t, const uint64_t *w)
     if (event_kind(*w) == EV_ACCESS) {
         t->loads += !event_is_store(*w);
         t->stores += event_is_store(*w);
+    } else if (event_kind(*w) == EV_BLOCK) {
+        t->at = (uint32_t)*w;
     } else if (event_kind(*w) == EV_CONTROL) {
         fake_control(s, t, w);
     }
@@ -205,8 +209,21 @@ void sim_order_forced(struct sim *s)
 static void fake_free(struct sim *s)
 {
     free(s->insns);
-    free(s->pcs);
+    for (uint32_t i = 0; i < s->blocks; i++)
+        free(s->block[i]);
+    free(s->block);
     free(s);
+}
+
+/* fake_pc returns the address of the instruction that made an access of thread t. */
+static uint64_t fake_pc(const struct sim *s, const struct sim_thread *t, uint64_t w)
+{
+    const struct ring_block *b = s->block[t->at];
+    uint64_t pc = b->pc;
+
+    for (unsigned i = 0; i < event_insn(w); i++)
+        pc += b->data[i];
+    return pc;
 }
 
 /* Sums over all threads. */
