@@ -250,6 +250,7 @@ static void put_notes(struct page *p, const struct report *r)
         {STAT(s, sim_exec_lost), "exec calls after which it ran unobserved"},
         {STAT(s, div_syscall_answer), "memory calls answered unlike Linux"},
         {STAT(s, div_no_vma), "accesses the model had no mapping for"},
+        {STAT(s, div_order_forced), "memory calls applied out of order"},
         {STAT(s, div_oom), "allocations the modelled memory had no room for"},
         {r->counts_wrong, "threads counted wrongly (please report this)"},
     };

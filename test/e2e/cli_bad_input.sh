@@ -70,14 +70,8 @@ run_refused "bad value in line 4 of a machine file" 125 "bad_value.ini:4: phys.s
 run_refused "no assignment in line 2 of a machine file" 125 "bad_line.ini:2: " --machine bad_line.ini
 run_refused "binary machine file" 125 "binary.ini:2: " --machine binary.ini
 run_refused "options that do not go together" 125 "bad_pair.ini: tlb.l2" --machine bad_pair.ini
-if [ "$(id -u)" -ne 0 ]; then
-    echo 'seed = 1' > secret.ini
-    chmod 000 secret.ini
-    run_refused "unreadable machine file" 125 "secret.ini: .*Permission denied" --machine ./secret.ini
-else
-    ln -s /proc/self/mem unreadable.ini # root may open anything, but not read address 0
-    run_refused "unreadable machine file" 125 "unreadable.ini" --machine ./unreadable.ini
-fi
+ln -s /proc/self/mem unreadable.ini # anyone may open it, nobody can read address 0
+run_refused "machine file that cannot be read" 125 "unreadable.ini: cannot read it" --machine ./unreadable.ini
 
 # -- options of the machine -----------------------------------------------------------------------
 run_refused "--set of an unknown key" 125 '--set: unknown option `tlb.l2.entrys`' --set tlb.l2.entrys=1024
@@ -117,11 +111,6 @@ run_refused "-o below a file" 125 "cannot write plain.txt/x: Not a directory" -o
 run_refused "an empty output name" 125 "name of an output file is empty" --json ""
 run_refused "one file for both results" 125 "both name keep.txt" --json keep.txt
 run_refused "a directory that takes no files" 125 "cannot write /proc/sys/x" --json /proc/sys/x
-if [ "$(id -u)" -ne 0 ]; then
-    echo mine > locked.json
-    chmod 444 locked.json
-    run_refused "a write-protected result" 125 "cannot write locked.json: Permission denied" --json locked.json
-fi
 "$pagewalk" run -q --json - -- touch ran >&- 2> "$work/err"
 [ $? -eq 125 ] && [ ! -e ran ] && [ "$(wc -l < "$work/err")" -eq 1 ]
 yes "--json - with stdout closed is refused before the program runs" [ $? -eq 0 ]
@@ -131,4 +120,37 @@ yes "a full stdout is an error of help" [ $? -eq 0 ]
 "$pagewalk" machine list > /dev/full 2> "$work/err"
 [ $? -eq 125 ] && [ "$(wc -l < "$work/err")" -eq 1 ]
 yes "a full stdout is an error of machine list" [ $? -eq 0 ]
+
+# -- rights: root has them all, so these run as nobody ----------------------------------------------
+# A copy of tool and machines, because the build tree may be closed to nobody.
+chmod 755 "$work" "$work/files"
+mkdir -p "$work/tool/a/b"
+cp "$pagewalk" "$work/tool/a/b/"
+cp -r "$root/machines" "$work/tool/"
+chmod -R go=u-w "$work/tool"
+nobody=()
+[ "$(id -u)" -ne 0 ] || nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+without_rights() { # NAME PATTERN ARGS...: refused with 125, as a user without rights
+    local name=$1 pattern=$2
+    shift 2
+    echo 'seed = 1' > secret.ini
+    chmod 000 secret.ini
+    echo earlier > locked.json
+    chmod 444 locked.json
+    mkdir -p closed
+    chmod 555 closed
+    "${nobody[@]}" "$work/tool/a/b/pagewalk" "$@" > "$work/out" 2> "$work/err"
+    [ $? -eq 125 ] && [ ! -s "$work/out" ] && [ "$(wc -l < "$work/err")" -eq 1 ] &&
+        grep -q -- "^pagewalk: .*$pattern" "$work/err" && [ "$(cat locked.json)" = earlier ] &&
+        [ -z "$(ls -A closed)" ] && [ ! -e ran ]
+    yes "$name" [ $? -eq 0 ]
+}
+if "${nobody[@]}" "$work/tool/a/b/pagewalk" --version > /dev/null 2>&1; then
+    without_rights "unreadable machine file" "secret.ini: cannot open it: Permission denied" run --machine ./secret.ini -- touch ran
+    without_rights "an output directory without write permission" "cannot write closed/x.json: Permission denied" run --json closed/x.json -- touch ran
+    without_rights "a write-protected result" "cannot write locked.json: Permission denied" run --json locked.json -- touch ran
+    without_rights "a write-protected summary" "cannot write locked.json: Permission denied" run -o locked.json -- touch ran
+else
+    echo "ok - bad input of a user without rights # SKIP no setpriv, or nobody may not run here"
+fi
 finish

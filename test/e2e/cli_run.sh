@@ -94,6 +94,15 @@ yes "nothing else is left behind" bash -c '! ls -A | grep -q "pagewalk"'
 yes "a result that does not fit leaves the earlier one" check_json real.json true
 yes "and no part of the new one" bash -c '! ls -A | grep -q "pagewalk"'
 
+cp real.json before.json
+"$pagewalk" run -q --json real.json -- sleep 30 &
+victim=$!
+sleep 1
+kill -9 $victim
+wait $victim 2> /dev/null
+yes "pagewalk killed in the middle leaves the earlier result" cmp real.json before.json
+yes "and no file of its own" bash -c '! ls -A | grep -q "pagewalk"'
+
 # -- layers of configuration --------------------------------------------------------------------------
 seed() { "$pagewalk" run -q --json seed.json "$@" -- true && field seed.json "['machine']['seed']"; }
 echo 'seed = 11' > mine.ini
