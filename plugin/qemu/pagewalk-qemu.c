@@ -104,6 +104,14 @@ static inline __attribute__((always_inline)) void put_access(uint64_t what, uint
 
 static void on_access_any(unsigned vcpu, uint32_t info, uint64_t addr, void *udata);
 static qemu_mem_cb access_cb = on_access_any;
+
+#define INFO_LOAD  ((uint32_t)QEMU_MEM_R << 16)
+#define INFO_STORE ((uint32_t)QEMU_MEM_W << 16)
+static bool is_update(uint32_t info)
+{
+    return (info & (INFO_LOAD | INFO_STORE)) == (INFO_LOAD | INFO_STORE);
+}
+
 static uintptr_t qemu_text, qemu_text_bytes; /* QEMU's own code */
 
 /* One callback serves loads and stores: QEMU 7.2 stops at the first callback of the wrong kind when
@@ -119,6 +127,15 @@ static void on_access(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
     (void)vcpu;
     bits |= bits >> 10; /* the store bit beside the size; the old one leaves at the top */
     put_access((uint64_t)udata | bits << (EV_SIZE_SHIFT - 4), addr);
+}
+
+/* on_helper_access serves instructions whose accesses may come from a helper. Beside other threads
+ * an atomic update is one call with both bits of loads and stores (accel/tcg/atomic_template.h). */
+static void on_helper_access(unsigned vcpu, uint32_t info, uint64_t addr, void *udata)
+{
+    if (is_update(info))
+        access_cb(vcpu, info & ~INFO_STORE, addr, udata);
+    access_cb(vcpu, info, addr, udata);
 }
 
 /* on_last_access serves the last instruction of a block. QEMU 7.2 leaves its callbacks armed after the
@@ -158,10 +175,8 @@ static void count_access(unsigned vcpu, uint32_t info, uint64_t addr, void *udat
     (void)vcpu, (void)addr, (void)udata;
     if (self.suspended)
         return;
-    if (qemu_plugin_mem_is_store(info))
-        self.stores++;
-    else
-        self.loads++;
+    self.stores += qemu_plugin_mem_is_store(info);
+    self.loads += is_update(info) || !qemu_plugin_mem_is_store(info);
 }
 
 /* -- translation ---------------------------------------------------------------------------------- */
@@ -239,7 +254,7 @@ static void draft(const struct qemu_plugin_tb *tb, struct block_draft *d)
 
 static void watch_insn(struct qemu_plugin_insn *insn, unsigned number, bool last)
 {
-    qemu_mem_cb cb = last && is_plain(insn) ? on_last_access : access_cb;
+    qemu_mem_cb cb = !is_plain(insn) ? on_helper_access : last ? on_last_access : access_cb;
     void *what = (void *)((uint64_t)number << EV_INSN_SHIFT);
 
     qemu_plugin_register_vcpu_mem_cb(insn, cb, QEMU_CB_NO_REGS, QEMU_MEM_RW, what);

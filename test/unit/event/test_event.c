@@ -106,12 +106,12 @@ static void a_proper_stream_is_accepted(void **state)
 static void each_broken_rule_is_found(void **state)
 {
     (void)state;
-    assert_non_null(CHECK_WORDS(event_access(0, 0, 0, 0)));                             /* I1 */
-    assert_non_null(CHECK_WORDS(event_block(0), event_access(0, 3, 0, 0)));             /* I1 */
-    assert_non_null(CHECK_WORDS(event_block(0), event_access(0, 2, 0, 0),
-                                event_access(0, 1, 0, 0)));                             /* I1 */
+    assert_non_null(CHECK_WORDS(event_access(0, 0, 0, 0)));                 /* I1 */
+    assert_non_null(CHECK_WORDS(event_block(0), event_access(0, 3, 0, 0))); /* I1 */
+    assert_non_null(
+        CHECK_WORDS(event_block(0), event_access(0, 2, 0, 0), event_access(0, 1, 0, 0))); /* I1 */
     assert_non_null(CHECK_WORDS(event_block(2)));
-    assert_non_null(CHECK_WORDS(event_block(0), event_high(1), event_block(0)));        /* I2 */
+    assert_non_null(CHECK_WORDS(event_block(0), event_high(1), event_block(0))); /* I2 */
     assert_non_null(CHECK_WORDS(event_block(0), event_high(0), event_access(64, 0, 0, 0)));
     assert_non_null(CHECK_WORDS(event_control(EV_START, 11), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
     assert_non_null(CHECK_WORDS(RET));
@@ -133,7 +133,7 @@ static void a_stream_must_begin_with_its_beginning(void **state)
 static void an_incomplete_record_stays_for_the_next_feed(void **state)
 {
     const uint64_t words[] = {event_control(EV_THREAD_START, 2), 1, 0, event_block(0),
-                              event_control(EV_EPOCH, 1), 7};
+                              event_control(EV_EPOCH, 1),        7};
     struct event_check c = {0};
     size_t used;
 

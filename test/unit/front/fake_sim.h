@@ -26,7 +26,7 @@ struct sim_thread {
     uint64_t counts_wrong_accesses; /* of them, with other loads or stores */
     uint64_t counts_wrong_insns;
     uint64_t time;
-    uint32_t at;                    /* current block */
+    uint32_t at; /* current block */
 };
 
 /* A system call as it came out of the stream; the last return of every number is kept. */
@@ -35,31 +35,32 @@ struct fake_call {
 };
 
 struct sim {
-    uint16_t *insns; /* of each block */
+    uint16_t *insns;           /* of each block */
     struct ring_block **block; /* copies of the records */
     uint32_t blocks;
     struct sim_thread thread[FAKE_THREADS];
     unsigned threads;
-    uint64_t ordered, forced;       /* address-space calls; forced ones */
-    uint64_t order_wrong;           /* epochs that fell or came before their call was applied */
-    const char *wrong;              /* first thing that was wrong with a stream */
-    uint64_t start[10];             /* payload of EV_START */
+    uint64_t ordered, forced; /* address-space calls; forced ones */
+    uint64_t order_wrong;     /* epochs that fell or came before their call was applied */
+    const char *wrong;        /* first thing that was wrong with a stream */
+    uint64_t start[10];       /* payload of EV_START */
     char path[4096];
     struct fake_call call[512];
-    uint64_t file[6];               /* last EV_FILE */
+    uint64_t file[6]; /* last EV_FILE */
     char file_path[4096];
     uint64_t iovec_words, sigactions, bytes_records;
-    char last_text[4096];           /* of the last EV_BYTES */
+    char last_text[4096]; /* of the last EV_BYTES */
     uint64_t control[EV_CONTROL_NR];
     /* a hook for tests: called with every complete word or record */
     void (*on_word)(struct sim *s, struct sim_thread *t, const uint64_t *w);
-    uint64_t delay_every;           /* sleep 1 ms in every so many feeds */
+    uint64_t delay_every; /* sleep 1 ms in every so many feeds */
     uint64_t feeds;
 };
 
 static bool fake_space_call(uint64_t nr)
 {
-    static const uint16_t calls[] = {9, 10, 11, 12, 25, 28, 30, 67, 149, 150, 151, 152, 216, 325, 329};
+    static const uint16_t calls[] = {9,   10,  11,  12,  25,  28,  30, 67,
+                                     149, 150, 151, 152, 216, 325, 329};
 
     for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
         if (calls[i] == nr)
@@ -206,7 +207,7 @@ void sim_order_forced(struct sim *s)
     s->forced++;
 }
 
-static void fake_free(struct sim *s)
+static inline void fake_free(struct sim *s)
 {
     free(s->insns);
     for (uint32_t i = 0; i < s->blocks; i++)
@@ -216,7 +217,7 @@ static void fake_free(struct sim *s)
 }
 
 /* fake_pc returns the address of the instruction that made an access of thread t. */
-static uint64_t fake_pc(const struct sim *s, const struct sim_thread *t, uint64_t w)
+static inline uint64_t fake_pc(const struct sim *s, const struct sim_thread *t, uint64_t w)
 {
     const struct ring_block *b = s->block[t->at];
     uint64_t pc = b->pc;
@@ -231,7 +232,7 @@ struct fake_sums {
     uint64_t insns, loads, stores, blocks, words, counts_seen, wrong_accesses, wrong_insns;
 };
 
-static struct fake_sums fake_sum(const struct sim *s)
+static inline struct fake_sums fake_sum(const struct sim *s)
 {
     struct fake_sums f = {0};
 

@@ -88,22 +88,22 @@ static void rare_forms_have_the_manuals_length(void **state)
         uint8_t code[15];
         unsigned length;
     } form[] = {
-        {{0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8}, 10},                 /* mov rax, imm64 */
-        {{0x66, 0xb8, 1, 2}, 4},                                    /* mov ax, imm16 */
-        {{0xa1, 1, 2, 3, 4, 5, 6, 7, 8}, 9},                        /* mov eax, [moffs64] */
-        {{0x67, 0xa1, 1, 2, 3, 4}, 6},                              /* mov eax, [moffs32] */
-        {{0xc8, 0x10, 0, 0}, 4},                                    /* enter 16, 0 */
-        {{0xf6, 0x04, 0x25, 0, 0, 0, 0, 1}, 8},                     /* test byte [disp32], imm8 */
-        {{0xf6, 0x14, 0x24}, 3},                                    /* not byte [rsp] */
-        {{0x48, 0xf7, 0x44, 0x24, 8, 1, 2, 3, 4}, 9},               /* test qword [rsp+8], imm32 */
-        {{0xf0, 0x48, 0x0f, 0xc7, 0x0f}, 5},                        /* lock cmpxchg16b [rdi] */
-        {{0xc4, 0xe2, 0xed, 0x92, 0x04, 0xcf}, 6},                  /* vgatherdpd */
-        {{0xc5, 0xf8, 0x77}, 3},                                    /* vzeroupper */
-        {{0xc4, 0xe3, 0x75, 0x06, 0xc2, 0x31}, 6},                  /* vperm2f128 …, imm8 */
-        {{0x0f, 0x3a, 0x0f, 0xc1, 4}, 5},                           /* palignr */
-        {{0x2e, 0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0}, 10},        /* long nop */
-        {{0xc2, 8, 0}, 3},                                          /* ret 8 */
-        {{0x68, 1, 2, 3, 4}, 5},                                    /* push imm32 */
+        {{0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8}, 10},          /* mov rax, imm64 */
+        {{0x66, 0xb8, 1, 2}, 4},                             /* mov ax, imm16 */
+        {{0xa1, 1, 2, 3, 4, 5, 6, 7, 8}, 9},                 /* mov eax, [moffs64] */
+        {{0x67, 0xa1, 1, 2, 3, 4}, 6},                       /* mov eax, [moffs32] */
+        {{0xc8, 0x10, 0, 0}, 4},                             /* enter 16, 0 */
+        {{0xf6, 0x04, 0x25, 0, 0, 0, 0, 1}, 8},              /* test byte [disp32], imm8 */
+        {{0xf6, 0x14, 0x24}, 3},                             /* not byte [rsp] */
+        {{0x48, 0xf7, 0x44, 0x24, 8, 1, 2, 3, 4}, 9},        /* test qword [rsp+8], imm32 */
+        {{0xf0, 0x48, 0x0f, 0xc7, 0x0f}, 5},                 /* lock cmpxchg16b [rdi] */
+        {{0xc4, 0xe2, 0xed, 0x92, 0x04, 0xcf}, 6},           /* vgatherdpd */
+        {{0xc5, 0xf8, 0x77}, 3},                             /* vzeroupper */
+        {{0xc4, 0xe3, 0x75, 0x06, 0xc2, 0x31}, 6},           /* vperm2f128 …, imm8 */
+        {{0x0f, 0x3a, 0x0f, 0xc1, 4}, 5},                    /* palignr */
+        {{0x2e, 0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0}, 10}, /* long nop */
+        {{0xc2, 8, 0}, 3},                                   /* ret 8 */
+        {{0x68, 1, 2, 3, 4}, 5},                             /* push imm32 */
     };
 
     (void)state;
