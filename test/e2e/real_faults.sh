@@ -36,7 +36,8 @@ clean=(env -i PATH=/usr/bin:/bin HOME=/tmp LC_ALL=C.UTF-8 TZ=UTC PYTHONHASHSEED=
 # -- inputs -------------------------------------------------------------------------------------
 make_inputs() {
     cd "$work" || exit 1
-    seq 1 2000000 > numbers.txt # 15 MB
+    seq 1 800000 > numbers.txt # 5.5 MB
+    seq 1 200000 | awk '{ print ($1 * 7919) % 200003 }' > some.txt
     seq 1 200000 | awk '{ print ($1 * 7919) % 200003 "," $1 ",name" $1 % 997 "," $1 * 3.25 }' > rows.csv
     cat > load.sql <<'END'
 CREATE TABLE t(k INTEGER, id INTEGER, name TEXT, price REAL);
@@ -90,23 +91,23 @@ required() {
     program sqlite3 load.sql /usr/bin/sqlite3 :memory:
     program gzip /dev/null /usr/bin/gzip -c numbers.txt
     program perl /dev/null /usr/bin/perl -e 'use POSIX; my %h; $h{$_ % 5003} .= chr(65 + $_ % 26) for 1..300000; print join(",", map { length $h{$_} } sort keys %h)'
-    program sort /dev/null /usr/bin/sort -n -r numbers.txt
+    program sort /dev/null /usr/bin/sort -n -r some.txt
     program static /dev/null ./static-tree 50000
 }
 more() {
     program true /dev/null /bin/true
     program bash /dev/null /bin/bash -c 'for ((i = 0; i < 20000; i++)); do a[i % 500]=$i; done; echo ${#a[@]}'
-    program awk /dev/null /usr/bin/awk '{ s[$1 % 1000] += $1 } END { for (k in s) n++; print n }' numbers.txt
-    program sed numbers.txt /bin/sed -n 's/9\(.\)/\1x/gp'
+    program awk /dev/null /usr/bin/awk '{ s[$1 % 1000] += $1 } END { for (k in s) n++; print n }' some.txt
+    program sed some.txt /bin/sed -n 's/9\(.\)/\1x/gp'
     program grep-r /dev/null /bin/grep -r -c 30 tree
     program find /dev/null /usr/bin/find tree -name '*9' -size +0
     program ls /dev/null /bin/ls -lR tree
     program tar /dev/null /bin/tar -cf - tree
     program cat /dev/null /bin/cat numbers.txt
     program dd /dev/null /bin/dd if=numbers.txt of=/dev/null bs=1M status=none
-    program wc numbers.txt /usr/bin/wc
+    program wc some.txt /usr/bin/wc
     program sha256sum /dev/null /usr/bin/sha256sum numbers.txt
-    program xz /dev/null /usr/bin/xz -T1 -1 -c tree.tar
+    if [ -x /usr/bin/xz ]; then program xz /dev/null /usr/bin/xz -T1 -1 -c tree.tar; fi
     program cc1 /dev/null "$(gcc -print-prog-name=cc1)" -quiet -O1 -fpreprocessed tree.i -o /dev/null
     program python-json data.json /usr/bin/python3 -c 'import json, sys; d = json.load(sys.stdin); print(sum(e["id"] for e in d))'
     program git-log /dev/null /usr/bin/git --no-pager -C repo log --stat -n 20 --no-renames
