@@ -78,6 +78,23 @@ def check_sums(d):
     check(cycles == d["cycles"]["kernel"], "kernel_cycles.* miss cycles.kernel")
 
 
+def check_attribution(d):
+    """Areas account for every fault; walks of user copies belong to none, so areas may have fewer."""
+    counters = d["counters"]
+    kinds = [k[len("fault_cycles."):] for k in counters if k.startswith("fault_cycles.")]
+    faults = sum(counters[f"fault.{k}"] for k in kinds)
+    check(sum(v["faults"] for v in d["vmas"]) == faults, "vmas miss faults")
+    check(sum(v["fault_cycles"] for v in d["vmas"]) == d["cycles"]["fault"], "vmas miss fault cycles")
+    kinds = ("dtlb_load_misses", "dtlb_store_misses", "itlb_misses")
+    for key, name in (("walks", "walk_completed"), ("walk_cycles", "walk_active"),
+                      ("stlb_hits", "stlb_hit")):
+        areas = sum(v[key] for v in d["vmas"])
+        sites = sum(f[key] for f in d["functions"])
+        check(areas <= sum(counters[f"{k}.{name}"] for k in kinds), f"vmas have too many {key}")
+        check(sites <= areas, f"functions have more {key} than vmas")
+    check(sum(f["faults"] for f in d["functions"]) <= faults, "functions have too many faults")
+
+
 def check_lists(d):
     for v in d["vmas"]:
         keys("a vma", v, VMA)
@@ -125,6 +142,7 @@ def check_document(d, argv):
     code, signal = d["program"]["exit"]["code"], d["program"]["exit"]["signal"]
     check((code is None) != (signal is None), f"exit is {code!r}, {signal!r}")
     check_sums(d)
+    check_attribution(d)
     check_lists(d)
     check_process(d)
 
