@@ -39,7 +39,7 @@ struct tlb_view {
 /* Host-side only: where the page table of a 2 MiB region was when it was walked last. May be stale
  * (tables stay mapped as long as phys): used for prefetch hints, never for results. */
 struct walk_hint {
-    uint64_t region; /* address >> 21 */
+    uint64_t region; /* (address >> 21) + 1; 0: nothing walked yet */
     const pte *table;
 };
 #define WALK_HINTS 1024u
@@ -111,7 +111,7 @@ static inline bool mmu_fetch_hit(const struct mmu_core *c, uint64_t line_addr)
 static inline void mmu_prefetch(const struct mmu_core *c, uint64_t addr)
 {
     const struct walk_hint *h = &c->hint[(addr >> 21) % WALK_HINTS];
-    if (h->region != addr >> 21)
+    if (h->region != (addr >> 21) + 1)
         return;
     uint64_t entry = h->table[addr >> PAGE_SHIFT & (PT_ENTRIES - 1)].v;
     uint64_t line = ((entry & PTE_ADDR_MASK) | (addr & (PAGE_SIZE - 1))) >> LINE_SHIFT;

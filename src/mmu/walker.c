@@ -121,7 +121,7 @@ static void keep(struct mmu_core *c, const struct walk *w)
             tlb_insert(&c->walk[level], covered(w->addr, level), SIZE_4K, c->pcid, w->below[level]);
     if (w->level == 0)
         c->hint[(w->addr.v >> 21) % WALK_HINTS] =
-            (struct walk_hint){w->addr.v >> 21, w->entry[0] - pt_index(w->addr, 0)};
+            (struct walk_hint){(w->addr.v >> 21) + 1, w->entry[0] - pt_index(w->addr, 0)};
 }
 
 int walk_page(struct mmu_core *c, vaddr a, enum access_kind kind, bool user,

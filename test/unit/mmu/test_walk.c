@@ -462,6 +462,23 @@ static void fast_path_takes_only_most_recent_permitted_hits_in_one_line(void **s
     machine_close(m);
 }
 
+static void looking_ahead_to_any_address_is_harmless(void **state)
+{
+    (void)state;
+    struct conf f = plain_conf();
+    struct machine *m = machine_open(&f);
+    static const uint64_t odd[] = {0, 8, A4K, BIT(47), BIT(63), UINT64_MAX};
+    map(m, A4K, 0, PLAIN);
+    for (unsigned round = 0; round < 2; round++) {
+        struct stat_set before = m->stats;
+        for (unsigned i = 0; i < ARRAY_LEN(odd); i++)
+            mmu_prefetch(&m->core, odd[i]);
+        assert_memory_equal(&before, &m->stats, sizeof(before));
+        load(m, A4K); /* the second round knows a table */
+    }
+    machine_close(m);
+}
+
 static void kernel_lines_cost_their_latency_beyond_l1(void **state)
 {
     (void)state;
@@ -492,6 +509,7 @@ int main(void)
         cmocka_unit_test(cr3_load_keeps_entries_only_with_the_no_flush_bit_and_pcids),
         cmocka_unit_test(large_pages_are_broken_into_what_the_arrays_take),
         cmocka_unit_test(fast_path_takes_only_most_recent_permitted_hits_in_one_line),
+        cmocka_unit_test(looking_ahead_to_any_address_is_harmless),
         cmocka_unit_test(kernel_lines_cost_their_latency_beyond_l1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
