@@ -289,7 +289,8 @@ static int split_checked(struct mm *m, struct vma *v, uint64_t a, struct vma **r
 {
     if (m->vma_nr >= m->sys->conf.kernel_max_map_count)
         return -ENOMEM;
-    *ret_upper = m->vma[vma_split(m, v, a)];
+    uint32_t i = vma_split(m, v, a); /* may move the array */
+    *ret_upper = m->vma[i];
     return 0;
 }
 
