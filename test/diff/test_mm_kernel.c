@@ -24,10 +24,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WINDOW      96                  /* pages */
-#define NEAR        (UINT64_C(1) << 29) /* what counts as in or around the window, bytes */
-#define STEPS_MAX   40
-#define SEQUENCES   320
+#define WINDOW    96                  /* pages */
+#define NEAR      (UINT64_C(1) << 29) /* what counts as in or around the window, bytes */
+#define STEPS_MAX 40
+#ifdef __SANITIZE_ADDRESS__ /* a fork costs ten times as much there */
+#define SEQUENCES 100
+#else
+#define SEQUENCES 320
+#endif
 #define FILE_PAGES  61 /* and a half: the last page is partial */
 #define FILE_BYTES  (FILE_PAGES * K + K / 2)
 #define MEMFD_PAGES 40
