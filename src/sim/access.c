@@ -48,7 +48,7 @@ static uint64_t flush(struct sim *s, const struct sim_thread *t, const struct ar
 
 uint64_t sim_drain(struct sim *s, struct sim_thread *t)
 {
-    uint64_t cycles = 0;
+    uint64_t cycles = 0, lines = 0;
 
     for (uint32_t i = 0; i < s->outbox.n; i++) {
         const struct arch_msg *m = &s->outbox.msg[i];
@@ -59,7 +59,7 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
             break;
         case ARCH_KERNEL_READ:
         case ARCH_KERNEL_WRITE:
-            cycles += mmu_kernel(t->core, pa(m->a), m->b, m->kind == ARCH_KERNEL_WRITE);
+            lines += mmu_kernel(t->core, pa(m->a), m->b, m->kind == ARCH_KERNEL_WRITE);
             break;
         case ARCH_STEP:
             cycles += s->step_cost[m->n] * m->a;
@@ -67,7 +67,7 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
         }
     }
     s->outbox.n = 0;
-    return cycles;
+    return cycles + lines * s->conf.cpu_exposed_kernel / 100;
 }
 
 /* -- faults -----------------------------------------------------------------------------------------*/
@@ -159,6 +159,7 @@ void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigne
 
     for (unsigned i = 0; i < TRIES; i++) {
         if (mmu_access(t->core, va(addr), bytes, kind, true, &ev, &f) == 0) {
+            s->deep += ev.level >= MEM_L3 || ev.walks;
             if (unlikely(ev.tlb != TLB_L1_HIT || ev.level == MEM_DRAM))
                 attribute(s, t, va(addr), insn, &ev);
             return;
@@ -180,9 +181,8 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
     for (unsigned i = 0; i < TRIES; i++) {
         if (mmu_access(t->core, va(addr), bytes, c->store ? ACCESS_STORE : ACCESS_LOAD, false, &ev,
                        &f) == 0) {
-            STAT(&s->stats, uaccess_lines)++;
             STAT(&s->stats, kernel_cycles_copy) +=
-                s->level_cost[ev.level] * s->conf.cpu_exposed_load / 100;
+                s->level_cost[ev.level] * s->conf.cpu_exposed_kernel / 100;
             return true;
         }
         if (!handle(s, t, &f, &cycles)) {

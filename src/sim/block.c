@@ -74,9 +74,10 @@ static int grow(struct sim *s)
     if (!chunks)
         return -ENOMEM;
     s->chunks = chunks;
-    chunks[s->n_chunks] = calloc(CHUNK, sizeof(struct block));
+    chunks[s->n_chunks] = aligned_alloc(LINE_SIZE, CHUNK * sizeof(struct block));
     if (!chunks[s->n_chunks])
         return -ENOMEM;
+    memset(chunks[s->n_chunks], 0, CHUNK * sizeof(struct block));
     s->n_chunks++;
     return 0;
 }
@@ -408,7 +409,7 @@ void blocks_mark_handler(struct sim *s, uint64_t pc)
 static unsigned first_missing(struct sim *s, const struct sim_thread *t, struct block *b,
                               bool divide_error)
 {
-    unsigned n = t->last_insn == 0xffff ? 0 : t->last_insn + 1u;
+    unsigned n = t->join == NO_JOIN ? 0 : event_insn(t->join) + 1u;
 
     if (!block_decode(s, b))
         return b->insns;
@@ -447,7 +448,7 @@ void block_edge(struct sim *s, struct sim_thread *t, struct block *from, uint32_
     bool allowed = may_go(from, to->pc);
     if (sig != 0 && (!allowed || from->end == END_ANY)) {
         block_cut(s, t, sig == SIGFPE);
-        t->signal_entry = true;
+        t->rare |= RARE_SIGNAL;
         STAT(&s->stats, signals)++;
     } else if (!allowed || from->end == END_ANY) {
         block_cut(s, t, false);

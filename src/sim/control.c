@@ -240,7 +240,6 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
 
 void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t addr)
 {
-    t->signal_entry = false;
     t->signal_sp[t->signals % ARRAY_LEN(t->signal_sp)] = va(addr);
     t->signals++;
     kern_signal(s->kern, va(addr), &s->copies);

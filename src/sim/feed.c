@@ -19,59 +19,62 @@
 
 #include <string.h>
 
-#define NO_INSN 0xffffu
 #define NO_LINE UINT64_MAX
 #define BATCH   64u /* words between two decisions to look ahead */
-#define MISSY   12u /* slow accesses in a batch that make looking ahead worth it */
+#define DEEP    4u  /* accesses of a batch beyond L2 that make looking ahead worth it */
 #define AHEAD   24u /* words */
 
-/* What the loop counts in registers. */
+/* What the loop counts. Only what the usual path cannot do without is counted there; the rest is
+ * what is left when the unusual paths are taken off. By index: loads [0], stores [1]. */
 struct tally {
-    uint64_t loads, stores, raw_loads, raw_stores, load_hits, store_hits, fetch_hits;
+    uint64_t accesses, stores; /* pieces; loads are the difference */
+    uint64_t not_own[2];       /* pieces that are part of an access counted before */
+    uint64_t not_fast[2];      /* pieces that did not go through the fast path */
+    uint64_t fetch_lines, fetch_slow;
     uint64_t instructions, blocks;
-    unsigned slow; /* accesses that left the fast path, for the look-ahead */
 };
 
 static void tally_add(struct sim *s, struct sim_thread *t, const struct tally *y)
 {
     struct stat_set *st = &s->stats;
+    uint64_t loads = y->accesses - y->stores;
 
-    STAT(st, loads) += y->loads;
-    STAT(st, stores) += y->stores;
-    STAT(st, raw_loads) += y->raw_loads;
-    STAT(st, raw_stores) += y->raw_stores;
-    STAT(st, load_l1_hit) += y->load_hits;
-    STAT(st, store_l1_hit) += y->store_hits;
-    STAT(st, fetch_l1_hit) += y->fetch_hits;
+    STAT(st, raw_loads) += loads;
+    STAT(st, raw_stores) += y->stores;
+    STAT(st, loads) += loads - y->not_own[0];
+    STAT(st, stores) += y->stores - y->not_own[1];
+    STAT(st, load_l1_hit) += loads - y->not_fast[0];
+    STAT(st, store_l1_hit) += y->stores - y->not_fast[1];
+    STAT(st, fetch_l1_hit) += y->fetch_lines - y->fetch_slow;
     STAT(st, instructions) += y->instructions;
     STAT(st, blocks) += y->blocks;
     t->instructions += y->instructions;
-    t->raw[0] += y->raw_loads;
-    t->raw[1] += y->raw_stores;
+    t->raw[0] += loads;
+    t->raw[1] += y->stores;
 }
 
 /* -- accesses -----------------------------------------------------------------------------------*/
 
-static __attribute__((noinline)) void access_miss(struct sim *s, struct sim_thread *t,
-                                                  uint64_t addr, unsigned bytes, bool store,
-                                                  unsigned insn, struct tally *y)
+static __attribute__((noinline)) void access_miss(struct sim *s, struct sim_thread *t, uint64_t w,
+                                                  uint64_t addr, struct tally *y)
 {
-    y->slow++;
-    if ((addr & (LINE_SIZE - 1)) + bytes > LINE_SIZE)
-        STAT(&s->stats, split_loads) += !store, STAT(&s->stats, split_stores) += store;
-    sim_access_slow(s, t, addr, bytes, store ? ACCESS_STORE : ACCESS_LOAD, insn);
+    unsigned bytes = 1u << event_log2_size(w);
+    bool store = event_is_store(w);
+
+    y->not_fast[store]++;
+    if ((addr & (LINE_SIZE - 1)) + bytes > LINE_SIZE) {
+        STAT(&s->stats, split_loads) += !store;
+        STAT(&s->stats, split_stores) += store;
+    }
+    sim_access_slow(s, t, addr, bytes, store ? ACCESS_STORE : ACCESS_LOAD, event_insn(w));
 }
 
 /* Cost: one compare of the TLB tag and one of the L1D tag on a hit. */
-static inline void access_do(struct sim *s, struct sim_thread *t, uint64_t addr, unsigned bytes,
-                             bool store, unsigned insn, struct tally *y)
+static inline void access_do(struct sim *s, struct sim_thread *t, uint64_t w, uint64_t addr,
+                             struct tally *y)
 {
-    if (likely(mmu_data_hit(t->core, addr, bytes, store))) {
-        y->load_hits += !store;
-        y->store_hits += store;
-    } else {
-        access_miss(s, t, addr, bytes, store, insn, y);
-    }
+    if (unlikely(!mmu_data_hit(t->core, addr, 1u << event_log2_size(w), event_is_store(w))))
+        access_miss(s, t, w, addr, y);
 }
 
 /* A piece that continues the one before, if the instruction's operand reaches that far. Returns
@@ -79,19 +82,23 @@ static inline void access_do(struct sim *s, struct sim_thread *t, uint64_t addr,
 static __attribute__((noinline)) bool access_join(struct sim *s, struct sim_thread *t, uint64_t w,
                                                   struct tally *y)
 {
-    unsigned bytes = 1u << event_log2_size(w), insn = event_insn(w);
-    uint64_t addr = event_addr(w);
-    unsigned operand = block_insn(s, t->block, insn)->operand_bytes;
+    unsigned bytes = 1u << event_log2_size(w);
+    uint64_t addr = event_addr(w), offset = addr & (LINE_SIZE - 1);
+    unsigned operand = block_insn(s, t->block, event_insn(w))->operand_bytes;
+    bool store = event_is_store(w);
 
     if (operand != 255 && t->join_bytes + bytes > operand)
         return false;
     t->join_bytes += bytes;
-    if ((addr & (LINE_SIZE - 1)) == 0) {
-        STAT(&s->stats, split_loads) += !event_is_store(w);
-        STAT(&s->stats, split_stores) += event_is_store(w);
-        access_do(s, t, addr, bytes, event_is_store(w), insn, y);
-    } else if ((addr & (LINE_SIZE - 1)) + bytes > LINE_SIZE) {
-        access_miss(s, t, addr, bytes, event_is_store(w), insn, y);
+    y->not_own[store]++;
+    if (offset == 0) {
+        STAT(&s->stats, split_loads) += !store;
+        STAT(&s->stats, split_stores) += store;
+        access_do(s, t, w, addr, y);
+    } else if (offset + bytes > LINE_SIZE) {
+        access_miss(s, t, w, addr, y);
+    } else {
+        y->not_fast[store]++;
     }
     return true;
 }
@@ -102,51 +109,40 @@ static __attribute__((noinline)) void access_rare(struct sim *s, struct sim_thre
 {
     bool store = event_is_store(w);
     uint64_t addr = event_addr(w), line;
-    unsigned bytes = 1u << event_log2_size(w), insn = event_insn(w);
 
-    if (t->has_high)
+    if (t->rare & RARE_HIGH)
         addr = (addr & EV_ADDR_MASK) | t->high << 48;
-    t->has_high = false;
-    if (t->signal_entry && store)
-        control_signal_frame(s, t, addr + bytes);
+    if ((t->rare & RARE_SIGNAL) && store)
+        control_signal_frame(s, t, addr + (1u << event_log2_size(w)));
+    t->rare &= (uint8_t)(store ? ~(RARE_HIGH | RARE_SIGNAL) : ~RARE_HIGH);
     line = addr >> LINE_SHIFT;
-    if (t->block->flags & BLOCK_REP_LAST && insn + 1u == t->block->insns) {
-        if (t->rep_line[store] == line)
+    if ((t->rare & RARE_REP) && event_insn(w) + 1u == t->block->insns) {
+        if (t->rep_line[store] == line) {
+            y->not_own[store]++;
+            y->not_fast[store]++;
             return;
+        }
         t->rep_line[store] = line;
     }
-    y->loads += !store;
-    y->stores += store;
-    access_do(s, t, addr, bytes, store, insn, y);
-}
-
-static inline bool is_rare(const struct sim_thread *t)
-{
-    return t->has_high | t->signal_entry | (t->block->flags & BLOCK_REP_LAST);
+    access_do(s, t, w, addr, y);
 }
 
 static inline void on_access(struct sim *s, struct sim_thread *t, uint64_t w, struct tally *y)
 {
-    bool store = event_is_store(w);
     uint64_t key = w & ~EV_SIZE_MASK;
     unsigned bytes = 1u << event_log2_size(w);
 
-    y->raw_loads += !store;
-    y->raw_stores += store;
-    t->last_insn = (uint16_t)event_insn(w);
-    if (unlikely(is_rare(t))) {
-        access_rare(s, t, w, y);
-        return;
-    }
-    if (unlikely(key == t->join) && access_join(s, t, w, y)) {
-        t->join = key + bytes;
-        return;
-    }
+    y->accesses++;
+    y->stores += event_is_store(w);
+    bool joins = unlikely(key == t->join) && access_join(s, t, w, y);
     t->join = key + bytes;
+    if (unlikely(joins))
+        return;
     t->join_bytes = bytes;
-    y->loads += !store;
-    y->stores += store;
-    access_do(s, t, event_addr(w), bytes, store, event_insn(w), y);
+    if (unlikely(t->rare))
+        access_rare(s, t, w, y);
+    else
+        access_do(s, t, w, event_addr(w), y);
 }
 
 /* -- blocks ---------------------------------------------------------------------------------------*/
@@ -167,16 +163,17 @@ static bool rep_continues(const struct block *from, const struct block *to)
            to->pc == from->pc + from->code_bytes - from->data[from->insns - 1];
 }
 
-static __attribute__((noinline)) void block_rep(struct sim_thread *t, const struct block *from,
+/* Returns true if the block is no new execution of its instruction. */
+static __attribute__((noinline)) bool block_rep(struct sim_thread *t, const struct block *from,
                                                 const struct block *to, struct tally *y)
 {
-    t->rep_goes_on = from && rep_continues(from, to);
-    if (!t->rep_goes_on) {
+    if (!from || !rep_continues(from, to)) {
         t->rep_line[0] = t->rep_line[1] = NO_LINE;
-        return;
+        return false;
     }
     t->rep_extra++;
     y->instructions--; /* counted with the block; the rep was counted when it began */
+    return true;
 }
 
 static inline void fetch(struct sim *s, struct sim_thread *t, const struct block *b,
@@ -184,11 +181,12 @@ static inline void fetch(struct sim *s, struct sim_thread *t, const struct block
 {
     uint64_t line = b->first_line;
 
-    for (unsigned i = 0; i < b->lines; i++, line += LINE_SIZE) {
+    y->fetch_lines += b->lines;
+    for (unsigned i = b->lines; i > 0; i--, line += LINE_SIZE) {
         if (likely(mmu_fetch_hit(t->core, line)))
-            y->fetch_hits++;
-        else
-            sim_access_slow(s, t, line, 1, ACCESS_FETCH, 0);
+            continue;
+        y->fetch_slow++;
+        sim_access_slow(s, t, line, 1, ACCESS_FETCH, 0);
     }
 }
 
@@ -199,25 +197,23 @@ static inline void on_block(struct sim *s, struct sim_thread *t, uint64_t w, str
 
     if (unlikely(t->starting))
         control_first_block(s, t, to->pc);
-    if (from && unlikely(!edge_is_known(from, to, id)))
+    if (unlikely(from && !edge_is_known(from, to, id)))
         block_edge(s, t, from, id);
     t->block = to;
-    t->join = ~UINT64_C(0);
-    t->last_insn = NO_INSN;
+    t->join = NO_JOIN;
     to->count++;
     y->blocks++;
     y->instructions += to->insns;
-    t->rep_goes_on = false;
-    if (unlikely(to->flags & BLOCK_REP))
-        block_rep(t, from, to, y);
-    if (likely(!t->rep_goes_on))
-        fetch(s, t, to, y);
+    t->rare = (uint8_t)((t->rare & RARE_SIGNAL) | (to->flags & BLOCK_REP_LAST));
+    if (unlikely(to->flags & BLOCK_REP) && block_rep(t, from, to, y))
+        return;
+    fetch(s, t, to, y);
 }
 
 /* -- the loop -----------------------------------------------------------------------------------------*/
 
 /* Asks the host for what the accesses of the next words will need; no effect on the model. */
-static void look_ahead(struct mmu_core *core, const uint64_t *w, size_t n)
+static __attribute__((noinline)) void look_ahead(struct mmu_core *core, const uint64_t *w, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (event_kind(w[i]) == EV_ACCESS)
@@ -231,17 +227,16 @@ static __attribute__((noinline)) size_t other_word(struct sim *s, struct sim_thr
 {
     if (event_kind(w[0]) == EV_HIGH) {
         t->high = w[0] & 0xffff;
-        t->has_high = true;
+        t->rare |= RARE_HIGH;
         return 1;
     }
     if (event_kind(w[0]) != EV_CONTROL)
-        return 1; /* not of this protocol version: the reader's check reports it */
+        return 1; /* of no protocol version: event_valid's business */
     size_t words = control_complete(w, n);
     if (words == 0)
         return 0;
-    unsigned slow = y->slow;
     tally_add(s, t, y);
-    *y = (struct tally){.slow = slow};
+    *y = (struct tally){0};
     if (!control_word(s, t, w, *ordered)) {
         *ret_stop = SIM_ORDER;
         return 0;
@@ -251,35 +246,47 @@ static __attribute__((noinline)) size_t other_word(struct sim *s, struct sim_thr
     return words;
 }
 
+/* Feeds blocks and accesses until another word, or the end. Returns the words it took. */
+static size_t feed_run(struct sim *s, struct sim_thread *t, const uint64_t *words, size_t n,
+                       struct tally *y)
+{
+    size_t i = 0;
+
+    for (; i < n; i++) {
+        uint64_t w = words[i];
+        if (likely(event_kind(w) == EV_ACCESS)) {
+            if (likely(t->block != NULL))
+                on_access(s, t, w, y);
+        } else if (likely(event_kind(w) == EV_BLOCK)) {
+            if (likely((uint32_t)w < s->n_blocks))
+                on_block(s, t, w, y);
+        } else {
+            break;
+        }
+    }
+    return i;
+}
+
 size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size_t n, bool ordered,
                 enum sim_stop *ret_stop)
 {
     struct tally y = {0};
-    size_t i = 0, batch_end = BATCH;
+    size_t i = 0;
 
     *ret_stop = SIM_ALL;
     while (i < n) {
-        uint64_t w = words[i];
-        if (unlikely(i >= batch_end)) {
-            if (y.slow >= MISSY && n - i > AHEAD + BATCH)
-                look_ahead(t->core, words + i + AHEAD, BATCH);
-            y.slow = 0;
-            batch_end = i + BATCH;
-        }
-        if (likely(event_kind(w) == EV_ACCESS)) {
-            if (likely(t->block != NULL))
-                on_access(s, t, w, &y);
-            i++;
-        } else if (likely(event_kind(w) == EV_BLOCK)) {
-            if (likely((uint32_t)w < s->n_blocks))
-                on_block(s, t, w, &y);
-            i++;
-        } else {
-            size_t took = other_word(s, t, words + i, n - i, &ordered, &y, ret_stop);
-            if (took == 0)
-                break;
-            i += took;
-        }
+        size_t batch = min_u64(n - i, BATCH);
+        if (s->deep >= DEEP && n - i > AHEAD + BATCH)
+            look_ahead(t->core, words + i + AHEAD, BATCH);
+        s->deep = 0;
+        size_t took = feed_run(s, t, words + i, batch, &y);
+        i += took;
+        if (took == batch)
+            continue;
+        took = other_word(s, t, words + i, n - i, &ordered, &y, ret_stop);
+        if (took == 0)
+            break;
+        i += took;
     }
     tally_add(s, t, &y);
     STAT(&s->stats, sim_events) += i;

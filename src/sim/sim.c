@@ -136,8 +136,7 @@ struct sim_thread *sim_thread_open(struct sim *s)
         return NULL;
     t->core_id = s->n_threads++ % (unsigned)s->conf.cpu_cores;
     t->core = &s->cores[t->core_id];
-    t->join = ~UINT64_C(0);
-    t->last_insn = 0xffff;
+    t->join = NO_JOIN;
     t->insn_ps = s->conf.cpu_cpi * 1000 / s->conf.cpu_mhz;
     t->next = s->threads;
     s->threads = t;

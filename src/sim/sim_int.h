@@ -65,20 +65,23 @@ struct pending_call {
     bool open;             /* between EV_SYSCALL and EV_SYSCALL_RET */
 };
 
+/* Why an access is not a plain one. RARE_REP has the value of BLOCK_REP_LAST. */
+#define RARE_REP    BLOCK_REP_LAST
+#define RARE_HIGH   16u /* a HIGH word came before */
+#define RARE_SIGNAL 32u /* a signal handler starts, its frame is not yet placed */
+#define NO_JOIN     (~UINT64_C(0))
+
 struct sim_thread {
     struct mmu_core *core;
     unsigned core_id;
     uint32_t tid;
-    uint32_t epoch;      /* last epoch passed */
-    struct block *block; /* running now, NULL before the first */
-    uint64_t join;       /* the access word that would continue the last one, ~0: none */
-    uint32_t join_bytes; /* bytes of the access so far */
-    uint64_t high;       /* bits 48..63 of the next address, valid if has_high */
-    bool has_high;
-    bool rep_goes_on;      /* this block is another iteration of the rep before */
-    uint16_t last_insn;    /* index of the last instruction seen to access memory, 0xffff: none */
+    uint32_t epoch;        /* last epoch passed */
+    struct block *block;   /* running now, NULL before the first */
+    uint64_t join;         /* the access word that would continue the last one, ~0: none */
+    uint32_t join_bytes;   /* bytes of the access so far */
+    uint64_t high;         /* bits 48..63 of the next address, with RARE_HIGH */
     uint64_t rep_line[2];  /* last line a rep instruction loaded, stored */
-    bool signal_entry;     /* in the first block of a signal handler, its frame not yet placed */
+    uint8_t rare;          /* RARE_…: the next access needs a closer look */
     vaddr signal_sp[16];   /* frames of handlers running, a ring */
     unsigned signals;      /* depth */
     uint64_t insn_ps;      /* virtual picoseconds of one instruction */
@@ -125,6 +128,7 @@ struct sim {
     uint32_t areas_cap;
     vaddr vma_start, vma_end; /* attribution: the range last looked up … */
     uint32_t vma_label;       /* … and its label; valid until the space changes */
+    uint32_t deep;            /* recent accesses beyond L2 or with a walk, for looking ahead */
     uint32_t pid;
     char path[512];
     size_t decoder; /* capstone handle, 0 until first used */
