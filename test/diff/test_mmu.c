@@ -19,7 +19,7 @@
 #ifdef PW_CHECKS
 #define EVENTS 40000u
 #else
-#define EVENTS 250000u
+#define EVENTS 120000u
 #endif
 #define SPACES 3u
 #define CORES  2u
