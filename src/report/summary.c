@@ -1,11 +1,14 @@
 /* summary.c: the run at first sight.
  *
- *   gzip -k big.tar: exit 0, 1.52 s here
- *   machine       skylake-sp: Intel Xeon …, 2400 MHz; all times below are modelled
- *   work          1.23 G instructions, …        modelled time 0.41 s, CPI 0.79
- *   cycles        base         45.2 %  #########
- *                 …
- *   try next      …
+ *   program      gzip -k big.tar: exit 0, 1.52 s on this host
+ *   machine      skylake-sp: Intel Xeon ...
+ *   work         instructions, loads, stores, system calls, threads
+ *   time         modelled cycles, seconds, cycles per instruction
+ *   cycles       base, memory, translation, fault, kernel: share and bar of each
+ *   TLB          loads, stores, fetches: misses, second-level hits, walks, cycles per walk
+ *   walker loads where they hit            page faults  by kind, with their cost
+ *   memory       resident, tables          costly memory  the three costliest areas
+ *   note         what was not observed     try next     advice, commands
  *
  * Invariants:
  *  I1  At most REPORT_LINES_MAX lines; of the parts that vary, advice gives way first.
@@ -17,6 +20,7 @@
 #include "report/advice.h"
 #include "report/text.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,8 +217,13 @@ static void area_name(const struct mm_label *l, char buf[128])
 {
     char rights[5] = {l->flags & VM_READ ? 'r' : '-', l->flags & VM_WRITE ? 'w' : '-',
                       l->flags & VM_EXEC ? 'x' : '-', l->flags & VM_SHARED ? 's' : 'p', '\0'};
-    char name[120];
-    text_path(name, sizeof(name), l->name, 29);
+    char name[120], place[sizeof(l->name) + 24];
+    /* Nameless areas are many: their address tells them apart. */
+    if (strcmp(l->name, "[anon]") == 0)
+        snprintf(place, sizeof(place), "%s 0x%" PRIx64, l->name, l->first_start);
+    else
+        snprintf(place, sizeof(place), "%s", l->name);
+    text_path(name, sizeof(name), place, 29);
     snprintf(buf, 128, "%s %s", rights, name);
 }
 

@@ -90,6 +90,8 @@ static void the_three_costliest_areas_are_listed_in_order(void **state)
     const char *stack = strstr(s, "rw-p [stack]");
     assert_true(heap != NULL && libc != NULL && stack != NULL && heap < libc && libc < stack);
     assert_null(strstr(s, "[vdso]"));
+    strcpy(made.label[0].name, "[anon]");
+    assert_non_null(strstr(summary(false), "rw-p [anon] 0x10000000 "));
 }
 
 static void what_was_not_observed_is_said(void **state)
