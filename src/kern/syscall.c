@@ -27,12 +27,14 @@
 enum buf_kind {
     BUF_NONE,
     BUF_IN,
+    BUF_IN_OK,
     BUF_OUT,
     BUF_OUT_POS,
     BUF_OUT_INTR,
     BUF_OUT_END,
     BUF_OUT_ANY,
     BUF_PATH,
+    BUF_TEXT,
     BUF_VEC_IN,
     BUF_VEC_OUT,
     BUF_MSG_IN,
@@ -55,7 +57,8 @@ struct call_buf {
     uint8_t arg;  /* the argument that points to it */
     uint8_t size; /* enum buf_size */
     uint8_t from; /* the argument `size` looks at */
-    uint16_t mul, add;
+    uint16_t mul;
+    int16_t add;
 };
 
 #define BUFS_MAX 9
@@ -77,6 +80,7 @@ struct case_row {
 #define RESULT         SIZE_RESULT, 0, 1, 0
 #define RESULTS(n)     SIZE_RESULT, 0, n, 0
 #define PLUS_RESULT(n) SIZE_RESULT, 0, 1, n
+#define HEADERS(n, l)  SIZE_RESULT, 0, n, -(l)
 #define RESULT_IF(i)   SIZE_RESULT_IF, i, 1, 0
 #define GROUPS(i, n)   SIZE_RESULT_IF, i, n, 0
 #define PAGES(i)       SIZE_PAGES, i, 1, 0
@@ -84,54 +88,22 @@ struct case_row {
 #define NODES(i)       SIZE_BITS, i, 1, 0
 #define SMALLER(i, n)  SIZE_MIN, i, 1, n
 
-#define IN(a, ...)                                                                                 \
-    {                                                                                              \
-        BUF_IN, a, __VA_ARGS__                                                                     \
-    }
-#define OUT(a, ...)                                                                                \
-    {                                                                                              \
-        BUF_OUT, a, __VA_ARGS__                                                                    \
-    }
-#define OUT_POS(a, ...)                                                                            \
-    {                                                                                              \
-        BUF_OUT_POS, a, __VA_ARGS__                                                                \
-    }
-#define OUT_INTR(a, ...)                                                                           \
-    {                                                                                              \
-        BUF_OUT_INTR, a, __VA_ARGS__                                                               \
-    }
-#define OUT_END(a, ...)                                                                            \
-    {                                                                                              \
-        BUF_OUT_END, a, __VA_ARGS__                                                                \
-    }
-#define OUT_ANY(a, ...)                                                                            \
-    {                                                                                              \
-        BUF_OUT_ANY, a, __VA_ARGS__                                                                \
-    }
-#define PATH(a)                                                                                    \
-    {                                                                                              \
-        BUF_PATH, a, BYTES(0)                                                                      \
-    }
-#define VEC_IN(a, n)                                                                               \
-    {                                                                                              \
-        BUF_VEC_IN, a, EACH(n, 16)                                                                 \
-    }
-#define VEC_OUT(a, n)                                                                              \
-    {                                                                                              \
-        BUF_VEC_OUT, a, EACH(n, 16)                                                                \
-    }
-#define MSG_IN(a)                                                                                  \
-    {                                                                                              \
-        BUF_MSG_IN, a, BYTES(56)                                                                   \
-    }
-#define MSG_OUT(a)                                                                                 \
-    {                                                                                              \
-        BUF_MSG_OUT, a, BYTES(56)                                                                  \
-    }
-#define NAME_OUT(a, l)                                                                             \
-    {                                                                                              \
-        BUF_NAME_OUT, a, SIZE_CONST, l, 0, 0                                                       \
-    }
+/* clang-format off */
+#define IN(a, ...)       {BUF_IN, a, __VA_ARGS__}
+#define IN_OK(a, ...)    {BUF_IN_OK, a, __VA_ARGS__}
+#define OUT(a, ...)      {BUF_OUT, a, __VA_ARGS__}
+#define OUT_POS(a, ...)  {BUF_OUT_POS, a, __VA_ARGS__}
+#define OUT_INTR(a, ...) {BUF_OUT_INTR, a, __VA_ARGS__}
+#define OUT_END(a, ...)  {BUF_OUT_END, a, __VA_ARGS__}
+#define OUT_ANY(a, ...)  {BUF_OUT_ANY, a, __VA_ARGS__}
+#define PATH(a)          {BUF_PATH, a, BYTES(0)}
+#define TEXT(a)          {BUF_TEXT, a, BYTES(0)}
+#define VEC_IN(a, n)     {BUF_VEC_IN, a, EACH(n, 16)}
+#define VEC_OUT(a, n)    {BUF_VEC_OUT, a, EACH(n, 16)}
+#define MSG_IN(a)        {BUF_MSG_IN, a, BYTES(56)}
+#define MSG_OUT(a)       {BUF_MSG_OUT, a, BYTES(56)}
+#define NAME_OUT(a, l)   {BUF_NAME_OUT, a, SIZE_CONST, l, 0, 0}
+/* clang-format on */
 #define ANY UINT32_MAX /* commands are 32 bits wide */
 
 static const struct call_row call_rows[] = {
@@ -178,9 +150,11 @@ static uint64_t size_base(const struct call_buf *b, const struct kern_call *c)
 static uint64_t buf_bytes(const struct call_buf *b, const struct kern_call *c)
 {
     if (b->size == SIZE_MIN)
-        return min_u64(c->arg[b->from], b->add);
+        return min_u64(c->arg[b->from], (uint64_t)b->add);
     uint64_t n = mul_sat(size_base(b, c), b->mul);
-    n = n > KERN_COPY_MAX ? KERN_COPY_MAX : n + b->add;
+    if (n == 0 && b->add < 0)
+        return 0;
+    n = n > KERN_COPY_MAX ? KERN_COPY_MAX : n + (uint64_t)b->add;
     return c->result < 0 ? min_u64(n, PAGE_SIZE) : n; /* I2 */
 }
 
@@ -205,12 +179,14 @@ static uint64_t known_word(const struct kern_call *c, uint64_t addr, unsigned n,
 
 /* -- buffers of a shape of their own */
 
-/* add_path: the kernel copies strings in words of 8 bytes from their start. */
-static void add_path(const struct kern_call *c, uint64_t addr, struct kern_copies *copies)
+/* add_string: strncpy_from_user copies paths in words of 8 bytes from their start; strndup_user and
+ * the like copy bytes. */
+static void add_string(const struct kern_call *c, uint64_t addr, unsigned word,
+                       struct kern_copies *copies)
 {
     const uint8_t *p = known(c, addr, 1);
     uint64_t n = p ? strnlen((const char *)p, c->n_bytes - (addr - c->bytes_addr)) : 0;
-    copies_add(copies, addr, align_up(n + 1, 8), false);
+    copies_add(copies, addr, align_up(n + 1, word), false);
 }
 
 static void add_vec_bytes(const struct kern_call *c, bool store, struct kern_copies *copies)
@@ -281,6 +257,7 @@ static bool buf_applies(const struct call_buf *b, int64_t result)
     switch (b->kind) {
     case BUF_IN: /* a bad descriptor is noticed before any argument is read */
         return result != -EBADF && result != -ENOSYS;
+    case BUF_IN_OK:
     case BUF_OUT:
         return result >= 0;
     case BUF_OUT_POS:
@@ -303,7 +280,10 @@ static void add_buf(const struct call_buf *b, const struct kern_call *c, struct 
         return;
     switch (b->kind) {
     case BUF_PATH:
-        add_path(c, addr, copies);
+        add_string(c, addr, 8, copies);
+        break;
+    case BUF_TEXT:
+        add_string(c, addr, 1, copies);
         break;
     case BUF_VEC_IN:
     case BUF_VEC_OUT:
@@ -317,7 +297,7 @@ static void add_buf(const struct call_buf *b, const struct kern_call *c, struct 
         add_name(b, c, copies);
         break;
     default:
-        copies_add(copies, addr, buf_bytes(b, c), b->kind != BUF_IN);
+        copies_add(copies, addr, buf_bytes(b, c), b->kind >= BUF_OUT);
     }
 }
 

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -40,9 +41,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define AREAS_MAX 8
-#define PAGES_MAX 6
-#define FDS_MAX   8
+#define AREAS_MAX        8
+#define PAGES_MAX        6
+#define FDS_MAX          8
+#define SYS_cachestat_nr 451 /* 6.5; not in the headers of Debian 12 */
 
 enum touch { TOUCH_NONE, TOUCH_READ, TOUCH_WRITTEN };
 
@@ -61,6 +63,7 @@ struct scene {
     struct kern_call call;
     struct kern_iovec iov[4];
     uint8_t bytes[64];
+    int queue, sem; /* System V identifiers + 1, 0: none */
 };
 
 /* -- making a scene */
@@ -224,6 +227,10 @@ static void scene_close(struct scene *s)
         munmap(s->area[i].base - 4096, 4096 * (s->area[i].pages + 2));
     for (unsigned i = 0; i < s->fds; i++)
         close(s->fd[i]);
+    if (s->queue)
+        syscall(SYS_msgctl, s->queue - 1, IPC_RMID, NULL);
+    if (s->sem)
+        syscall(SYS_semctl, s->sem - 1, 0, IPC_RMID, 0);
 }
 
 typedef void make_fn(struct scene *s);
@@ -626,6 +633,100 @@ SCENE(sc_futex_wake, futex_op(s, FUTEX_WAKE_PRIVATE, 1);)
 SCENE(sc_futex_wait_shared, futex_op(s, FUTEX_WAIT, 0);)
 SCENE(sc_futex_wake_shared, futex_op(s, FUTEX_WAKE, 1);)
 
+/* -- less common calls */
+static uint64_t timer_of(struct scene *s)
+{
+    int id;
+    struct sigevent none = {.sigev_notify = SIGEV_NONE};
+    (void)s;
+    assert_int_equal(syscall(SYS_timer_create, CLOCK_MONOTONIC, &none, &id), 0);
+    return (uint64_t)id;
+}
+static void sc_timer_create(struct scene *s)
+{
+    struct sigevent none = {.sigev_notify = SIGEV_NONE};
+    uint64_t e = buf(s, &none, 64);
+    call(s, SYS_timer_create, CLOCK_MONOTONIC, e, ZEROS(4), 0, 0, 0);
+}
+SCENE(sc_timer_settime, uint64_t id = timer_of(s);
+      call(s, SYS_timer_settime, id, 0, ZEROS(32), ZEROS(32), 0, 0);)
+SCENE(sc_timer_gettime, uint64_t id = timer_of(s);
+      call(s, SYS_timer_gettime, id, ZEROS(32), 0, 0, 0, 0);)
+SCENE(sc_setaffinity, uint64_t all = UINT64_MAX;
+      call(s, SYS_sched_setaffinity, 0, 8, buf(s, &all, 8), 0, 0, 0);)
+SCENE(sc_signalfd, call(s, SYS_signalfd4, (uint64_t)-1, ZEROS(8), 8, 0, 0, 0);)
+SCENE(sc_set_name, call(s, SYS_prctl, 15, text(s, "another-name"), 0, 0, 0, 0);)
+SCENE(sc_memfd, call(s, SYS_memfd_create, text(s, "a name"), MFD_CLOEXEC, 0, 0, 0, 0);)
+SCENE(sc_utimes_missing, uint64_t t = ZEROS(32);
+      call(s, SYS_utimes, text(s, "/no/such/file"), t, 0, 0, 0, 0);)
+SCENE(sc_faccessat2,
+      call(s, SYS_faccessat2, (uint64_t)AT_FDCWD, text(s, "/etc"), 0, AT_EACCESS, 0, 0);)
+SCENE(sc_getpriority_of_mq, call(s, SYS_mq_getsetattr, (uint64_t)-1, 0, ZEROS(64), 0, 0, 0);)
+SCENE(sc_listxattr, call(s, SYS_flistxattr, file_of(s, 1), ZEROS(64), 64, 0, 0, 0);)
+SCENE(sc_sched_setattr, uint32_t a[14] = {56};
+      call(s, SYS_sched_setattr, 0, buf(s, a, 56), 0, 0, 0, 0);)
+SCENE(sc_setrlimit, struct rlimit r; getrlimit(RLIMIT_CORE, &r);
+      call(s, SYS_setrlimit, RLIMIT_CORE, buf(s, &r, 16), 0, 0, 0, 0);)
+SCENE(sc_prlimit_both, struct rlimit r; getrlimit(RLIMIT_CORE, &r); uint64_t in = buf(s, &r, 16);
+      call(s, SYS_prlimit64, 0, RLIMIT_CORE, in, ZEROS(16), 0, 0);)
+SCENE(sc_cachestat, call(s, SYS_cachestat_nr, file_of(s, 1), ZEROS(16), ZEROS(40), 0, 0, 0);)
+SCENE(sc_name_to_handle, call(s, SYS_name_to_handle_at, (uint64_t)AT_FDCWD, text(s, "/no/such"),
+                              ZEROS(8), ZEROS(4), 0, 0);)
+SCENE(sc_setgroups_bad, call(s, SYS_setgroups, 70000, ZEROS(8), 0, 0, 0, 0);)
+SCENE(sc_shmctl_info, call(s, SYS_shmctl, 0, 3, ZEROS(72), 0, 0, 0);)
+
+static void sc_message_queue(struct scene *s)
+{
+    struct {
+        long type;
+        char text[50];
+    } m = {1, ""};
+    int q = (int)syscall(SYS_msgget, IPC_PRIVATE, 0600 | IPC_CREAT);
+    s->queue = q + 1;
+    uint64_t b = buf(s, &m, 8 + 50);
+    call(s, SYS_msgsnd, (uint64_t)q, b, 50, 0, 0, 0);
+}
+static void sc_semop(struct scene *s)
+{
+    uint16_t op[3] = {0, 1, 0};
+    int id = (int)syscall(SYS_semget, IPC_PRIVATE, 1, 0600 | IPC_CREAT);
+    s->sem = id + 1;
+    call(s, SYS_semop, (uint64_t)id, buf(s, op, 6), 1, 0, 0, 0);
+}
+static void sc_splice(struct scene *s)
+{
+    int fd[2], in = file_of(s, 300);
+    assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+    keep(s, fd[0]);
+    keep(s, fd[1]);
+    call(s, SYS_splice, (uint64_t)in, ZEROS(8), (uint64_t)fd[1], 0, 100, 0);
+}
+static void sc_process_vm_readv(struct scene *s)
+{
+    static uint8_t source[64];
+    struct iovec there = {source, 64};
+    uint64_t a = ZEROS(40), b = ZEROS(24), local = iovec(s, a, 40, b, 24);
+    source[0] = 1;
+    call(s, SYS_process_vm_readv, (uint64_t)getpid(), local, 2, buf(s, &there, 16), 1, 0);
+}
+static void sc_sendmmsg(struct scene *s)
+{
+    static char data[10];
+    static struct iovec v = {data, 10};
+    struct mmsghdr h = {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}};
+    int fd[2];
+    pair_of(s, fd, SOCK_STREAM);
+    data[0] = 1;
+    call(s, SYS_sendmmsg, (uint64_t)fd[0], buf(s, &h, sizeof h), 1, 0, 0, 0);
+}
+static void sc_epoll_pwait2(struct scene *s)
+{
+    struct timespec t = {0, 1};
+    int e = keep(s, epoll_create1(EPOLL_CLOEXEC));
+    uint64_t ev = ZEROS(12), ts = buf(s, &t, 16);
+    call(s, SYS_epoll_pwait2, (uint64_t)e, ev, 1, ts, ZEROS(8), 8);
+}
+
 /* -- tests */
 
 static void calls_that_move_bytes_touch_as_many_pages_as_the_kernel(void **state)
@@ -735,6 +836,21 @@ static void control_calls_touch_by_their_command(void **state)
         check(all[i], 2);
 }
 
+static void less_common_calls_touch_what_their_rows_say(void **state)
+{
+    (void)state;
+    make_fn *const all[] = {
+        sc_timer_create,  sc_timer_settime,     sc_timer_gettime, sc_setaffinity,
+        sc_signalfd,      sc_set_name,          sc_memfd,         sc_utimes_missing,
+        sc_faccessat2,    sc_getpriority_of_mq, sc_listxattr,     sc_sched_setattr,
+        sc_setrlimit,     sc_prlimit_both,      sc_cachestat,     sc_name_to_handle,
+        sc_setgroups_bad, sc_shmctl_info,       sc_message_queue, sc_semop,
+        sc_splice,        sc_process_vm_readv,  sc_sendmmsg,      sc_epoll_pwait2,
+    };
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        check(all[i], 2);
+}
+
 /* Futex words must be aligned, so they cannot reach one byte into the next page. */
 static void futex_calls_touch_the_word_only_when_they_look_at_it(void **state)
 {
@@ -766,6 +882,7 @@ int main(void)
         cmocka_unit_test(time_calls_touch_times_and_timers),
         cmocka_unit_test(process_calls_touch_what_they_report),
         cmocka_unit_test(control_calls_touch_by_their_command),
+        cmocka_unit_test(less_common_calls_touch_what_their_rows_say),
         cmocka_unit_test(futex_calls_touch_the_word_only_when_they_look_at_it),
     };
     return cmocka_run_group_tests(tests, warm_up, NULL);
