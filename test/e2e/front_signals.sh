@@ -1,0 +1,108 @@
+#!/bin/bash
+# Signals, exit statuses, closed descriptors and deaths: what a shell sees of a program must be the
+# same whether pagewalk runs it or not, and nothing may be left behind.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+pagewalk=$(realpath "${BUILD:-build}/release/pagewalk")
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+status=0
+ok() { # NAME CONDITION...
+    name=$1; shift
+    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; status=1; fi
+}
+run() { "$pagewalk" run -q -- "$@"; }
+alive() { # a zombie waits for its parent only
+    state=$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)
+    [ -n "$state" ] && [ "$state" != Z ]
+}
+gone_within() { # PID TENTHS
+    for ((i = 0; i < $2; i++)); do alive "$1" || return 0; sleep 0.1; done
+    ! alive "$1"
+}
+wait_for() { for ((i = 0; i < 50; i++)); do [ -s "$1" ] && return 0; sleep 0.1; done; return 1; }
+
+# -- exit statuses
+for code in 0 1 2 42 125 255; do
+    run sh -c "exit $code"
+    ok "exit status $code passes through" test $? = "$code"
+done
+run /no/such/program 2> "$work/err"
+ok "a missing program gives 127" test $? = 127
+ok "and one line that names it" test "$(grep -c '/no/such/program' "$work/err")" = 1
+: > "$work/plain"
+run "$work/plain" 2> "$work/err"
+ok "a file without x permission gives 126" test $? = 126
+
+# -- signals. The outer shell reports a death by signal N as 128 + N.
+cc -O1 -o "$work/faults" test/e2e/fixtures/faults.c || exit 1
+for end in crash:139 abort:134 kill:137; do
+    ( "$work/faults" "${end%:*}" ) 2>/dev/null; native=$?
+    ( run "$work/faults" "${end%:*}" ) 2>/dev/null; ours=$?
+    ok "a guest that ends by ${end%:*} gives $native as natively" test $ours = $native -a $ours = "${end#*:}"
+done
+
+for sig in TERM HUP USR1 USR2; do
+    rm -f "$work/out"
+    "$pagewalk" run -q -- sh -c "trap 'echo got $sig; exit 9' $sig; echo \$\$ > $work/pid; echo up > $work/out
+               while :; do sleep 0.05; done" > "$work/got" 2>/dev/null &
+    wait_for "$work/out"
+    kill -s $sig $!
+    wait $!
+    ok "SIG$sig reaches the guest, which decides" test $? = 9 -a "$(cat "$work/got")" = "got $sig"
+done
+
+# Ctrl-C: the terminal signals the whole group; pagewalk lives on and tells the guest's status.
+rm -f "$work/out"
+python3 - "$pagewalk" "$work/out" <<'PY'
+import os, signal, subprocess, sys, time
+guest = "trap 'exit 7' INT; echo up > %s; while :; do sleep 0.05; done" % sys.argv[2]
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+child = subprocess.Popen([sys.argv[1], "run", "-q", "--", "sh", "-c", guest], start_new_session=True)
+for _ in range(100):
+    if os.path.exists(sys.argv[2]):
+        break
+    time.sleep(0.05)
+time.sleep(0.2)
+os.killpg(child.pid, signal.SIGINT)
+sys.exit(child.wait(timeout=10))
+PY
+ok "SIGINT to the group: the guest handles it and its status is told" test $? = 7
+
+# -- kill -9 of pagewalk: the guest goes with it
+rm -f "$work/out"
+"$pagewalk" run -q -- sh -c "echo \$\$ > $work/out; while :; do sleep 0.05; done" 2>/dev/null &
+launcher=$!
+wait_for "$work/out"
+guest=$(cat "$work/out")
+ok "the guest is alive" alive "$guest"
+kill -9 $launcher
+wait $launcher 2>/dev/null
+ok "kill -9 of pagewalk ends the guest within a second" gone_within "$guest" 10
+
+# The same while the guest is busy filling its ring.
+rm -f "$work/out"
+"$pagewalk" run -q -- sh -c "echo \$\$ > $work/out; while :; do :; done" 2>/dev/null &
+launcher=$!
+wait_for "$work/out"
+kill -9 $launcher
+wait $launcher 2>/dev/null
+ok "and one that computes" gone_within "$(cat "$work/out")" 10
+
+# -- descriptors
+run sh -c 'echo hi; exit $?' >&-
+ok "a closed stdout is the program's business" test $? = "$(sh -c 'echo hi; exit $?' >&- 2>/dev/null; echo $?)"
+run sh -c 'yes | head -n 1' > "$work/got"
+ok "SIGPIPE works inside the guest" test "$(cat "$work/got")" = y
+run yes 2>/dev/null | head -n 1 > "$work/got"
+ok "and when the reader of pagewalk's output leaves" test "${PIPESTATUS[0]}" = 141
+ok "stdin passes through" test "$(echo secret | run cat)" = secret
+native=$(bash -c 'ls -l /proc/self/fd | wc -l' < /dev/null)
+ok "the program has no more descriptors than natively" \
+    test "$(run bash -c 'ls -l /proc/self/fd | wc -l' < /dev/null)" = "$native"
+ok "the environment passes through" test "$(PW_TEST='a,b c' run sh -c 'echo "$PW_TEST"')" = 'a,b c'
+ok "argv[0] passes through" test "$(run bash -c 'exec -a strange bash -c "echo \$0"')" = strange
+
+# -- nothing is left behind
+ok "no shared memory object is left" test -z "$(ls /dev/shm | grep -i pagewalk)"
+exit $status
