@@ -383,6 +383,11 @@ bool kern_call_is_memory(uint64_t nr)
     case SYS_brk:
     case SYS_mremap:
     case SYS_madvise:
+    case SYS_mlock:
+    case SYS_mlock2:
+    case SYS_munlock:
+    case SYS_mlockall:
+    case SYS_munlockall:
     case SYS_shmat:
     case SYS_shmdt:
     case SYS_remap_file_pages:

@@ -71,6 +71,36 @@ static void numbers_between_and_beyond_have_no_name(void **state)
     assert_null(kern_call_name(UINT64_MAX));
 }
 
+/* The plugin serialises this list (plugin/qemu/calls.c, changes_space); both sides must agree. */
+static void the_calls_ordered_by_epochs_are_those_the_plugin_locks(void **state)
+{
+    (void)state;
+    char row[256], name[64];
+    unsigned n = 0, ordered = 0;
+    bool inside = false;
+    FILE *f = fopen("plugin/qemu/calls.c", "re");
+    if (!f)
+        skip(); /* not run from the source tree */
+    while (fgets(row, sizeof row, f)) {
+        if (strstr(row, "changes_space(uint64_t num)"))
+            inside = true;
+        else if (inside && row[0] == '}')
+            break;
+        if (!inside || sscanf(row, " case SYS_%63[a-z0-9_]:", name) != 1)
+            continue;
+        for (uint64_t nr = 0; nr < 500; nr++)
+            if (kern_call_name(nr) && strcmp(kern_call_name(nr), name) == 0)
+                ordered += kern_call_is_memory(nr);
+        n++;
+    }
+    fclose(f);
+    assert_true(n > 5);
+    assert_int_equal(ordered, n);
+    for (uint64_t nr = 0; nr < 500; nr++)
+        n -= kern_call_is_memory(nr);
+    assert_int_equal(n, 0);
+}
+
 static void every_call_is_one_step_of_the_kernel(void **state)
 {
     (void)state;
@@ -203,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_numbers_are_those_of_the_system_header),
         cmocka_unit_test(numbers_between_and_beyond_have_no_name),
+        cmocka_unit_test(the_calls_ordered_by_epochs_are_those_the_plugin_locks),
         cmocka_unit_test(every_call_is_one_step_of_the_kernel),
         cmocka_unit_test(null_pointers_are_not_touched),
         cmocka_unit_test(nonsense_makes_a_short_list_of_sane_copies),
