@@ -117,7 +117,8 @@ static void fault_as_write(struct sim *s, struct sim_thread *t, struct arch_faul
         f->code |= FAULT_W;
 }
 
-static void user_fault(struct sim *s, struct sim_thread *t, struct arch_fault *f, unsigned insn)
+static void user_fault(struct sim *s, struct sim_thread *t, struct arch_fault *f, unsigned insn,
+                       const struct mmu_event *ev)
 {
     struct site_cost *site = attrib_site(t->block, insn);
     uint64_t cycles;
@@ -130,25 +131,33 @@ static void user_fault(struct sim *s, struct sim_thread *t, struct arch_fault *f
     area->faults++;
     site->fault_cycles += cycles;
     area->fault_cycles += cycles;
+    site->walk_cycles += ev->walk_cycles; /* of the walk that faulted: not completed, but paid */
+    area->walk_cycles += ev->walk_cycles;
 }
 
 /* -- user accesses ------------------------------------------------------------------------------------*/
+
+static void attribute_area(struct sim *s, vaddr a, const struct mmu_event *ev)
+{
+    struct area_cost *area = attrib_area(s, a);
+
+    area->accesses_slow++;
+    area->stlb_hits += ev->tlb == TLB_L2_HIT;
+    area->walks += ev->walks;
+    area->walk_cycles += ev->walk_cycles;
+    area->l3_misses += ev->level == MEM_DRAM;
+}
 
 static void attribute(struct sim *s, struct sim_thread *t, vaddr a, unsigned insn,
                       const struct mmu_event *ev)
 {
     struct site_cost *site = attrib_site(t->block, insn);
-    struct area_cost *area = attrib_area(s, a);
 
-    area->accesses_slow++;
+    attribute_area(s, a, ev);
     site->stlb_hits += ev->tlb == TLB_L2_HIT;
-    area->stlb_hits += ev->tlb == TLB_L2_HIT;
     site->walks += ev->walks;
-    area->walks += ev->walks;
     site->walk_cycles += ev->walk_cycles;
-    area->walk_cycles += ev->walk_cycles;
     site->l3_misses += ev->level == MEM_DRAM;
-    area->l3_misses += ev->level == MEM_DRAM;
 }
 
 void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigned bytes,
@@ -164,7 +173,7 @@ void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigne
                 attribute(s, t, va(addr), insn, &ev);
             return;
         }
-        user_fault(s, t, &f, insn);
+        user_fault(s, t, &f, insn, &ev);
     }
 }
 
@@ -183,6 +192,8 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
                        &f) == 0) {
             STAT(&s->stats, kernel_cycles_copy) +=
                 s->level_cost[ev.level] * s->conf.cpu_exposed_kernel / 100;
+            if (ev.tlb != TLB_L1_HIT)
+                attribute_area(s, va(addr), &ev);
             return true;
         }
         if (!handle(s, t, &f, &cycles)) {
@@ -193,6 +204,7 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
         struct area_cost *area = attrib_area(s, f.cr2);
         area->faults++;
         area->fault_cycles += cycles;
+        area->walk_cycles += ev.walk_cycles;
     }
     return false;
 }
