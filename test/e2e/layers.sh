@@ -11,8 +11,8 @@ status=0
 # A fresh copy of what tools/layers looks at.
 copy() {
     rm -rf "$work/t"
-    mkdir -p "$work/t/build" "$work/t/test"
-    cp -r src plugin include layers.txt "$work/t/"
+    mkdir -p "$work/t/build" "$work/t/test" "$work/t/include/pagewalk"
+    cp -r src plugin layers.txt "$work/t/"
     cp -r test/ref "$work/t/test/"
     cp -r "$build/lib" "$build/pagewalk-qemu.so" "$work/t/build/"
 }
@@ -71,7 +71,7 @@ expect headers src/base/planted.h "a header without a guard"
 copy; echo 'int planted(void) { return 0; }' > "$work/p.c"
 ${CC:-cc} -shared -fPIC "$work/p.c" -o "$work/t/build/pagewalk-qemu.so"
 expect names "exports planted" "a plugin that exports a name of its own"
-copy; mkdir -p "$work/t/include/pagewalk"; echo 'int planted(void);' > "$work/t/include/pagewalk/planted.h"
+copy; echo 'int planted(void);' > "$work/t/include/pagewalk/planted.h"
 expect names "declares planted" "a public name without pw_"
 
 copy; echo 'STAT_ROW(HW, planted, "planted", COUNT, "No full stop")' >> "$work/t/src/stat/stat.def"
