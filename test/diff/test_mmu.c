@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #ifdef PW_CHECKS
-#define EVENTS 40000u
+#define EVENTS 25000u
 #else
 #define EVENTS 120000u
 #endif
