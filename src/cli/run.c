@@ -27,6 +27,8 @@ static const struct cli_option options[] = {
      "Write everything as JSON (schema pagewalk.run/1); `-`: stdout, after the program's output."},
     {"--output", 'o', "FILE", "Write the summary to FILE instead of stderr."},
     {"--quiet", 'q', NULL, "No summary on stderr, no progress."},
+    {"--verify", 0, NULL,
+     "Let the front end count instructions and accesses plainly too, and compare (slower)."},
     {"--no-progress", 0, NULL, "No progress line, even on a terminal."},
     {"--verbose", 'v', NULL, "Say which machine, files and tools are used."},
 };
@@ -208,7 +210,10 @@ static int run_program(const struct config *config, const struct results *result
 {
     bool quiet = args_has(args, "--quiet") || args_has(args, "--no-progress");
     struct front_options front = {
-        .argv = args->operands, .progress = !quiet && isatty(STDERR_FILENO), .counts = true};
+        .argv = args->operands,
+        .progress = !quiet && isatty(STDERR_FILENO),
+        .counts = args_has(args, "--verify"),
+    };
     struct front_command command;
     char err[CLI_LINE] = "";
     int status = front_command_open(&command, front.argv, err, sizeof(err));

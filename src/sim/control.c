@@ -260,12 +260,13 @@ static void on_thread_start(struct sim *s, struct sim_thread *t, const uint64_t 
         mmu_load_cr3(t->core, mm_pt(s->mm)->root, PCID_PROGRAM, true);
 }
 
+/* The front end's own plain counters, sent where no block is half done: they must be ours. */
 static void on_counts(struct sim_thread *t, const uint64_t *p, size_t n)
 {
-    if (n < 3)
-        return;
-    memcpy(t->counts, p, sizeof(t->counts));
-    t->has_counts = true;
+    uint64_t executed = t->instructions + t->rep_extra + t->partials;
+
+    if (n >= 3)
+        t->counts_wrong |= p[0] != executed || p[1] != t->raw[0] || p[2] != t->raw[1];
 }
 
 bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool ordered)

@@ -212,11 +212,8 @@ unsigned sim_counts_wrong(const struct sim *s)
 {
     unsigned wrong = 0;
 
-    for (const struct sim_thread *t = s->threads; t; t = t->next) {
-        uint64_t executed = t->instructions + t->rep_extra + t->partials;
-        wrong += t->has_counts && (t->counts[0] != executed || t->counts[1] != t->raw[0] ||
-                                   t->counts[2] != t->raw[1]);
-    }
+    for (const struct sim_thread *t = s->threads; t; t = t->next)
+        wrong += t->counts_wrong;
     return wrong;
 }
 

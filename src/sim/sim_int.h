@@ -90,8 +90,7 @@ struct sim_thread {
     uint64_t rep_extra;    /* rep iterations not counted as instructions */
     uint64_t partials;     /* instructions that faulted and were not retired */
     uint64_t blocked_ns;
-    uint64_t counts[3]; /* EV_COUNTS: instructions, raw loads, raw stores */
-    bool has_counts;
+    bool counts_wrong;  /* an EV_COUNTS record differed from what was modelled */
     uint64_t start[10]; /* EV_START payload until the first block */
     char path[512];
     bool starting;
