@@ -9,6 +9,8 @@
 
 #include "base/rng.h"
 
+#include <stddef.h>
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
