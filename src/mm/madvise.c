@@ -15,69 +15,46 @@
 
 /* -- advice about flags ---------------------------------------------------------------------- */
 
-/* new_flags gives the flags after the advice; false when this is not such advice. *ret_err is set
- * when the VMA may not take it. */
-static bool new_flags(const struct vma *v, int advice, uint32_t *flags, int *ret_err)
+/* One row per advice that only changes flags. */
+struct flag_advice {
+    int advice;          /* MADV_… */
+    uint32_t clear, set; /* flags it takes and gives */
+    uint32_t refuse;     /* -EINVAL for a VMA with one of these */
+};
+
+static const struct flag_advice flag_advices[] = {
+    {MADV_NORMAL, VM_RAND_READ | VM_SEQ_READ, 0, 0},
+    {MADV_SEQUENTIAL, VM_RAND_READ, VM_SEQ_READ, 0},
+    {MADV_RANDOM, VM_SEQ_READ, VM_RAND_READ, 0},
+    {MADV_DONTFORK, 0, VM_DONTCOPY, 0},
+    {MADV_DOFORK, VM_DONTCOPY, 0, VM_SPECIAL},
+    {MADV_WIPEONFORK, 0, VM_WIPEONFORK, VM_SHARED},
+    {MADV_KEEPONFORK, VM_WIPEONFORK, 0, 0},
+    {MADV_DONTDUMP, 0, VM_DONTDUMP, 0},
+    {MADV_DODUMP, VM_DONTDUMP, 0, VM_SPECIAL},
+    {MADV_HUGEPAGE, VM_NOHUGEPAGE, VM_HUGEPAGE, VM_SPECIAL},
+    {MADV_NOHUGEPAGE, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SPECIAL},
+    {MADV_MERGEABLE, 0, VM_MERGEABLE, 0},
+    {MADV_UNMERGEABLE, VM_MERGEABLE, 0, 0},
+};
+
+static const struct flag_advice *find_flag_advice(int advice)
 {
-    bool special = v->flags & VM_SPECIAL, bad = false;
-    uint32_t f = v->flags;
-    switch (advice) {
-    case MADV_NORMAL:
-        f &= ~(VM_RAND_READ | VM_SEQ_READ);
-        break;
-    case MADV_SEQUENTIAL:
-        f = (f & ~VM_RAND_READ) | VM_SEQ_READ;
-        break;
-    case MADV_RANDOM:
-        f = (f & ~VM_SEQ_READ) | VM_RAND_READ;
-        break;
-    case MADV_DONTFORK:
-        f |= VM_DONTCOPY;
-        break;
-    case MADV_DOFORK:
-        bad = special;
-        f &= ~VM_DONTCOPY;
-        break;
-    case MADV_WIPEONFORK:
-        bad = v->file || (f & VM_SHARED);
-        f |= VM_WIPEONFORK;
-        break;
-    case MADV_KEEPONFORK:
-        f &= ~VM_WIPEONFORK;
-        break;
-    case MADV_DONTDUMP:
-        f |= VM_DONTDUMP;
-        break;
-    case MADV_DODUMP:
-        bad = special;
-        f &= ~VM_DONTDUMP;
-        break;
-    case MADV_HUGEPAGE:
-        bad = special;
-        f = (f & ~VM_NOHUGEPAGE) | VM_HUGEPAGE;
-        break;
-    case MADV_NOHUGEPAGE:
-        bad = special;
-        f = (f & ~VM_HUGEPAGE) | VM_NOHUGEPAGE;
-        break;
-    case MADV_MERGEABLE:
-        if (!special && !(f & (VM_SHARED | VM_MAYSHARE)))
-            f |= VM_MERGEABLE;
-        break;
-    case MADV_UNMERGEABLE:
-        f &= ~VM_MERGEABLE;
-        break;
-    default:
-        return false;
-    }
-    *flags = f;
-    *ret_err = bad ? -EINVAL : 0;
-    return true;
+    for (size_t i = 0; i < ARRAY_LEN(flag_advices); i++)
+        if (flag_advices[i].advice == advice)
+            return &flag_advices[i];
+    return NULL;
 }
 
-static int update_vma(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint32_t flags)
+/* madvise_vma_behavior for advice about flags. */
+static int change_flags(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
+                        const struct flag_advice *row)
 {
-    if (flags == v->flags)
+    const uint32_t no_ksm = VM_SPECIAL | VM_SHARED | VM_MAYSHARE;
+    uint32_t flags = (v->flags & ~row->clear) | row->set;
+    if ((v->flags & row->refuse) || (row->advice == MADV_WIPEONFORK && v->file))
+        return -EINVAL;
+    if (flags == v->flags || (row->advice == MADV_MERGEABLE && (v->flags & no_ksm)))
         return 0;
     if (vma_modify(m, v, start, end, flags, &v) != 0)
         return -EAGAIN; /* ENOMEM of the kernel's own memory */
@@ -162,10 +139,9 @@ static int willneed(struct mm *m, const struct vma *v, uint64_t start, uint64_t 
 
 static int visit(struct gather *g, struct vma *v, uint64_t start, uint64_t end, int advice)
 {
-    uint32_t flags;
-    int err;
-    if (new_flags(v, advice, &flags, &err))
-        return err != 0 ? err : update_vma(g->m, v, start, end, flags);
+    const struct flag_advice *row = find_flag_advice(advice);
+    if (row)
+        return change_flags(g->m, v, start, end, row);
     switch (advice) {
     case MADV_DONTNEED:
     case MADV_DONTNEED_LOCKED_NR:
@@ -203,33 +179,13 @@ static int populate(struct mm *m, uint64_t start, uint64_t end, bool write)
 
 static bool valid_advice(int advice)
 {
-    switch (advice) {
-    case MADV_NORMAL:
-    case MADV_RANDOM:
-    case MADV_SEQUENTIAL:
-    case MADV_WILLNEED:
-    case MADV_DONTNEED:
-    case MADV_FREE:
-    case MADV_REMOVE:
-    case MADV_DONTFORK:
-    case MADV_DOFORK:
-    case MADV_MERGEABLE:
-    case MADV_UNMERGEABLE:
-    case MADV_HUGEPAGE:
-    case MADV_NOHUGEPAGE:
-    case MADV_DONTDUMP:
-    case MADV_DODUMP:
-    case MADV_WIPEONFORK:
-    case MADV_KEEPONFORK:
-    case MADV_COLD:
-    case MADV_PAGEOUT:
-    case MADV_POPULATE_READ:
-    case MADV_POPULATE_WRITE:
-    case MADV_DONTNEED_LOCKED_NR:
-        return true;
-    default:
-        return false;
-    }
+    static const int pages[] = {MADV_WILLNEED,      MADV_DONTNEED,       MADV_FREE,
+                                MADV_REMOVE,        MADV_COLD,           MADV_PAGEOUT,
+                                MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_DONTNEED_LOCKED_NR};
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        if (pages[i] == advice)
+            return true;
+    return find_flag_advice(advice) != NULL;
 }
 
 static int walk_vmas(struct mm *m, uint64_t start, uint64_t end, int advice)
