@@ -70,6 +70,28 @@ static void neighbours_with_other_rights_share_identity_so_mprotect_can_merge_th
     box_close(&b);
 }
 
+static void identity_is_taken_from_the_next_before_the_previous_neighbour(void **state)
+{
+    (void)state;
+    struct box b;
+    fresh(&b);
+    map_anon(&b, AT, 2, RW);
+    map_anon(&b, AT + 2 * K, 2, PROT_READ);
+    map_anon(&b, AT + 4 * K, 2, RWX);
+    touch(&b, AT, true);
+    touch(&b, AT + 4 * K, true);
+    assert_int_equal(mm_mprotect(b.mm, va(AT + 2 * K), 2 * K, RWX), 0); /* joins the next: */
+    DRAWN(b, "WwXxxx");
+    mm_munmap(b.mm, va(AT + 2 * K), 2 * K);
+    map_anon(&b, AT + 2 * K, 2, PROT_WRITE | PROT_EXEC);
+    touch(&b, AT + 2 * K, true);
+    assert_int_equal(mm_vma_at(b.mm, va(AT + 2 * K))->anon_vma,
+                     mm_vma_at(b.mm, va(AT + 4 * K))->anon_vma);
+    assert_int_not_equal(mm_vma_at(b.mm, va(AT))->anon_vma,
+                         mm_vma_at(b.mm, va(AT + 4 * K))->anon_vma);
+    box_close(&b);
+}
+
 static void mprotect_splits_and_heals(void **state)
 {
     (void)state;
@@ -295,6 +317,7 @@ int main(void)
         cmocka_unit_test(two_that_were_written_separately_stay_apart_and_the_left_takes_the_middle),
         cmocka_unit_test(reads_give_no_identity_so_read_maps_still_merge),
         cmocka_unit_test(neighbours_with_other_rights_share_identity_so_mprotect_can_merge_them),
+        cmocka_unit_test(identity_is_taken_from_the_next_before_the_previous_neighbour),
         cmocka_unit_test(mprotect_splits_and_heals),
         cmocka_unit_test(mprotect_changes_what_lies_before_a_hole),
         cmocka_unit_test(flags_of_advice_keep_vmas_apart_until_undone),
