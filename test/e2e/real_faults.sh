@@ -90,7 +90,7 @@ required() {
     program python3 /dev/null /usr/bin/python3 -c 'import json, re, collections, argparse, random, decimal; print(json.dumps({"a": [1, 2.5]}), re.sub("[aeiou]", "-", "translation"), decimal.Decimal(2).sqrt())'
     program sqlite3 load.sql /usr/bin/sqlite3 :memory:
     program gzip /dev/null /usr/bin/gzip -c numbers.txt
-    program perl /dev/null /usr/bin/perl -e 'use POSIX; my %h; $h{$_ % 5003} .= chr(65 + $_ % 26) for 1..300000; print join(",", map { length $h{$_} } sort keys %h)'
+    program perl /dev/null /usr/bin/perl -e 'use POSIX; my %h; $h{$_ % 5003} .= chr(65 + $_ % 26) for 1..100000; print join(",", map { length $h{$_} } sort keys %h)'
     program sort /dev/null /usr/bin/sort -n -r some.txt
     program static /dev/null ./static-tree 50000
 }
