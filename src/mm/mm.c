@@ -114,15 +114,15 @@ void mm_sys_close(struct mm_sys *s)
 int mm_open(struct mm **ret, struct mm_sys *s)
 {
     struct mm *m = calloc(1, sizeof(*m));
-    struct vma_hit *hit = calloc(1, sizeof(*hit));
-    int err = m && hit ? pt_open(&m->pt, s->phys, &s->conf) : -ENOMEM;
+    struct vma_hit *hits = calloc(VMA_HITS, sizeof(*hits));
+    int err = m && hits ? pt_open(&m->pt, s->phys, &s->conf) : -ENOMEM;
     if (err != 0) {
         free(m);
-        free(hit);
+        free(hits);
         return err;
     }
     m->sys = s;
-    m->hit = hit;
+    m->hits = hits;
     m->next = s->mms;
     s->mms = m;
     m->task_size = BIT(s->conf.mmu_levels == 5 ? 56 : 47) - PAGE_SIZE;
@@ -142,6 +142,6 @@ void mm_close(struct mm *m)
     *link = m->next;
     free(m->vma);
     free(m->end);
-    free(m->hit);
+    free(m->hits);
     free(m);
 }

@@ -67,10 +67,12 @@ struct mm_sys {
     uint32_t file_labels;        /* rows of files among them */
 };
 
-/* The last hit of mm_vma_at, behind a pointer so that a question stays const. */
+/* An answer of mm_vma_at, kept by address bits; behind a pointer so that a question stays const.
+ * Any change of a VMA forgets all. */
+#define VMA_HITS 64u
 struct vma_hit {
     uint64_t start, end; /* empty when unknown */
-    struct vma *vma;
+    struct vma *vma;     /* what lies there */
 };
 
 struct mm {
@@ -81,7 +83,7 @@ struct mm {
     uint64_t *end;           /* end[i] = vma[i]->end.v: what binary search reads */
     uint32_t vma_nr;         /* map_count */
     uint32_t vma_cap;        /* room */
-    struct vma_hit *hit;     /* see there */
+    struct vma_hit *hits;    /* VMA_HITS of them */
     struct mm_counters cnt;  /* pte_bytes and map_count are filled in when asked for */
     uint64_t start_brk, brk; /* bytes */
     uint64_t mmap_base;      /* top-down search starts here */
