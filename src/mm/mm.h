@@ -8,9 +8,13 @@
  * Calls return what Linux returns: >= 0 or -errno. Nothing here knows of TLBs, caches or time: what
  * the hardware must hear is appended to the outbox of mm_sys (pt/arch.h).
  *
+ * Counted here: pgfault, pgmajfault, pgreuse, pgpgin and struct mm_counters, faults of MAP_POPULATE
+ * and its like included. Faults by kind, signals and divergences are counted by whoever asks.
+ *
  * Invariants (mm_audit):
  *  I1  VMAs are sorted, do not overlap, are page aligned, not empty.
- *  I2  No two neighbours that vma_can_merge allows are separate after a call that may merge them.
+ *  I2  No two neighbours that could merge are separate, but for what Linux leaves so, too: the heap's
+ *      first page, a stack grown down to a neighbour, and anything after an MREMAP_DONTUNMAP.
  *  I3  A present user entry lies inside a VMA and gives no right the VMA lacks.
  *  I4  rss[] equals the number of present entries by kind (zero page in none of them).
  *  I5  Every mapped frame's mapcount equals the number of entries that map it.

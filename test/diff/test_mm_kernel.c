@@ -31,7 +31,7 @@
 #ifdef __SANITIZE_ADDRESS__ /* a fork costs ten times as much there */
 #define SEQUENCES 100
 #else
-#define SEQUENCES 320
+#define SEQUENCES 800
 #endif
 #define FILE_PAGES  61 /* and a half: the last page is partial */
 #define FILE_BYTES  (FILE_PAGES * K + K / 2)
