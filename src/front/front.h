@@ -23,8 +23,9 @@ struct front_options {
 };
 
 struct front_result {
-    int exit_code; /* of the guest, when signal is 0 */
-    int signal;    /* that killed the guest, or 0 */
+    int exit_code;  /* of the guest, when signal is 0 */
+    int signal;     /* that killed the guest, or 0 */
+    int incomplete; /* enum ring_error: why not everything was observed; 0: all was */
     uint64_t wall_ns;
     char path[4096]; /* the program as found in PATH */
 };

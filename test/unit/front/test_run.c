@@ -131,6 +131,7 @@ static void assert_sound(const struct run *r, int exit_code, bool whole_blocks)
     assert_int_equal(r->result.exit_code, exit_code);
     if (r->sim->wrong)
         fail_msg("%s", r->sim->wrong);
+    assert_int_equal(r->result.incomplete, RING_OK);
     assert_int_equal(r->sim->order_wrong, 0);
     assert_int_equal(r->sim->forced, 0);
     assert_true(f.counts_seen > 10);
