@@ -2,12 +2,20 @@
  *
  * A memfd: it has no name, costs what is touched, and ends with its last user. Its descriptor is
  * moved out of the way of a program that counts on low numbers, and the plugin closes its copy.
+ *
+ * I1  The limit on file sizes is about disks, yet Linux holds a memfd to it, with SIGXFSZ. While the
+ *     memory gets its size the limit is lifted as far as we may and the signal ignored; both are as
+ *     before when region_open returns, so that the guest inherits what we were started with.
+ *
+ * Source: Linux 6.18 fs/attr.c inode_newsize_ok.
  */
 #include "front/front_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define SLOT_BYTES (RING_WORDS * sizeof(uint64_t))
@@ -18,16 +26,44 @@ static uint64_t round_up(uint64_t bytes)
     return (bytes + 0xfff) & ~UINT64_C(0xfff);
 }
 
+/* lift_limit allows files of any size, or of the most that an unprivileged process may ask for. */
+static void lift_limit(const struct rlimit *now)
+{
+    const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY},
+                        most = {now->rlim_max, now->rlim_max};
+
+    if (setrlimit(RLIMIT_FSIZE, &none) != 0)
+        setrlimit(RLIMIT_FSIZE, &most);
+}
+
+/* grow gives a memfd its size whatever the limit on files, if that can be (I1). 0 or negative
+ * errno: -EFBIG when the limit cannot be lifted so far. */
+static int grow(int fd, uint64_t bytes)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    struct rlimit limit;
+    int err;
+
+    getrlimit(RLIMIT_FSIZE, &limit);
+    sigaction(SIGXFSZ, &ignore, &before);
+    lift_limit(&limit);
+    err = ftruncate(fd, (off_t)bytes) == 0 ? 0 : -errno;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    sigaction(SIGXFSZ, &before, NULL);
+    return err;
+}
+
 /* memory returns a memfd of that size with a high number, or negative errno. */
 static int memory(uint64_t bytes)
 {
-    int fd = memfd_create("pagewalk", MFD_CLOEXEC), high;
+    int fd = memfd_create("pagewalk", MFD_CLOEXEC), high, err;
 
     if (fd < 0)
         return -errno;
-    if (ftruncate(fd, (off_t)bytes) != 0) {
+    err = grow(fd, bytes);
+    if (err != 0) {
         close(fd);
-        return -EFBIG;
+        return err;
     }
     high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
     if (high < 0)

@@ -6,6 +6,7 @@
  */
 #include "front/front_int.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,18 @@ static int fail(char *err, size_t err_size, const char *line)
     return 125;
 }
 
+/* no_region says why there is no memory to share with QEMU. */
+static int no_region(int error, char *err, size_t err_size)
+{
+    const char *limit = error == -EFBIG    ? "; the limit on file sizes is too low (ulimit -f)"
+                        : error == -ENOMEM ? "; the limit on memory may be too low (ulimit -v)"
+                                           : "";
+
+    snprintf(err, err_size, "cannot make 1.3 GB of memory to share with QEMU: %s%s",
+             strerror(-error), limit);
+    return 125;
+}
+
 /* verdict fills the result from the guest's end; 125 when the program never started. */
 static int verdict(const struct reader *r, const struct guest *g, struct front_result *ret,
                    char *err, size_t err_size)
@@ -153,13 +166,14 @@ int front_run(const struct front_options *o, struct sim *sim, struct front_resul
     struct front_command command;
     struct region region;
     struct reader *reader;
-    int code = front_command_open(&command, o->argv, err, err_size);
+    int error, code = front_command_open(&command, o->argv, err, err_size);
 
     if (code)
         return code;
     reader = malloc(sizeof *reader);
-    if (!reader || region_open(&region, o->counts ? RING_F_COUNTS : 0) != 0) {
-        code = fail(err, err_size, "no memory to share with QEMU (limits: ulimit -f, ulimit -v)");
+    error = reader ? region_open(&region, o->counts ? RING_F_COUNTS : 0) : -ENOMEM;
+    if (error != 0) {
+        code = no_region(error, err, err_size);
     } else {
         reader_open(reader, sim, &region);
         code = run_guest(o, &command, reader, &result, err, err_size);

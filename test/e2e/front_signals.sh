@@ -105,4 +105,20 @@ ok "argv[0] passes through" test "$(run bash -c 'exec -a strange bash -c "echo \
 
 # -- nothing is left behind
 ok "no shared memory object is left" test -z "$(ls /dev/shm | grep -i pagewalk)"
+# -- a limit on file sizes is the program's, not one on the memory shared with QEMU. The program here
+# reads its limit, or writes 100 kB where 8 KiB are allowed and dies of SIGXFSZ (153).
+unprivileged=()
+if [ "$(id -u)" = 0 ]; then unprivileged=(setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource); fi
+limited() { # OPTION LIMIT COMMAND...: as a user who cannot raise a hard limit
+    ( ulimit "$1" -f "$2"; shift 2; exec "${unprivileged[@]}" "$@" )
+}
+ok "the program sees the limit on files" test "$(limited -S 8 "$pagewalk" run -q -- sh -c 'ulimit -f')" = "$(limited -S 8 sh -c 'ulimit -f')"
+limited -S 8 "$pagewalk" run -q -- head -c 100000 /dev/zero > "$work/big" 2>/dev/null
+ok "a program that exceeds it dies of SIGXFSZ" test $? = 153
+ok "and has written as much as it may" test "$(stat -c %s "$work/big")" = 8192
+( trap '' XFSZ; limited -S 8 "$pagewalk" run -q -- head -c 100000 /dev/zero > "$work/big" 2>/dev/null )
+ok "one that was started with SIGXFSZ ignored gets an error" test $? = 1
+limited -SH 8 "$pagewalk" run -q -- true > "$work/out" 2> "$work/err" < /dev/null
+ok "a hard limit that is too low gives 125" test $? = 125
+ok "and one line that names it" test "$(wc -l < "$work/err")$(grep -c '^pagewalk: .*ulimit -f' "$work/err")" = 11
 exit $status
