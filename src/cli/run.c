@@ -181,6 +181,7 @@ static int run_and_tell(const struct config *config, const struct front_options 
         .signal = result.signal,
         .ppid = (uint32_t)getpid(),
         .wall_ns = result.wall_ns,
+        .incomplete = (uint32_t)result.incomplete,
     };
     struct report report;
     int error = report_gather(&report, &run, sim);

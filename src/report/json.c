@@ -1,6 +1,6 @@
 /* json.c: the document "pagewalk.run/1". Its key names are a promise: other tools read them.
  *
- *   schema pagewalk program machine counters cycles vmstat processes owners frames_total
+ *   schema pagewalk program incomplete machine counters cycles vmstat processes owners frames_total
  *   vmas functions sites
  *
  * Invariants:
@@ -36,6 +36,15 @@ static void put_program(struct jsonw *w, const struct report_run *run)
     jsonw_close(w, '}');
     jsonw_u64(w, "wall_ns", run->wall_ns);
     jsonw_close(w, '}');
+}
+
+static void put_incomplete(struct jsonw *w, const struct report_run *run)
+{
+    const char *word = report_incomplete(run->incomplete);
+    if (word != NULL)
+        jsonw_text(w, "incomplete", word);
+    else
+        jsonw_null(w, "incomplete");
 }
 
 static void put_option(struct jsonw *w, const struct conf *conf, const struct conf_option *o)
@@ -239,6 +248,7 @@ void report_json(struct sink *out, const struct report *r)
     jsonw_text(&w, "version", PW_VERSION);
     jsonw_close(&w, '}');
     put_program(&w, r->run);
+    put_incomplete(&w, r->run);
     put_machine(&w, r->conf);
     put_counters(&w, r->stats, "counters", false);
     put_cycles(&w, &r->cycles);

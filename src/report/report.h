@@ -26,7 +26,13 @@ struct report_run {
     int signal;               /* that killed it, or 0 */
     uint32_t ppid;            /* its parent process */
     uint64_t wall_ns;         /* real time of the whole run */
+    uint32_t incomplete;      /* enum ring_error: why observing stopped; RING_OK: it did not */
 };
+
+/* report_incomplete returns the word of JSON for a reason, report_incomplete_means what it says to a
+ * reader; both NULL for RING_OK. */
+const char *report_incomplete(uint32_t error);
+const char *report_incomplete_means(uint32_t error);
 
 /* Sites of one symbol added up. */
 struct report_function {

@@ -245,6 +245,14 @@ static void put_areas(struct page *p, const struct report *r)
     }
 }
 
+/* put_incomplete says that observing stopped, if it did: a line of its own, never cut away. */
+static void put_incomplete(struct page *p, const struct report *r)
+{
+    const char *means = report_incomplete_means(r->run->incomplete);
+    if (means != NULL)
+        put(p, "note", "incomplete: %s", means);
+}
+
 /* put_notes says what the figures do not cover, in one line, when there is something to say. */
 static void put_notes(struct page *p, const struct report *r)
 {
@@ -303,6 +311,7 @@ void report_summary(struct sink *out, const struct report *r, bool colour)
     put_faults(&p, r);
     put_memory(&p, r);
     put_areas(&p, r);
+    put_incomplete(&p, r);
     put_notes(&p, r);
     put_advice(&p, r);
 }

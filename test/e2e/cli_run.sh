@@ -79,6 +79,19 @@ yes "a reader that leaves is an error, not a death" [ "$1" -eq 125 -a "$(wc -l <
 "$pagewalk" run -q --json /dev/full -- true 2> "$work/err"
 yes "a full device is an error" [ $? -eq 125 -a "$(wc -l < "$work/err")" -eq 1 ]
 
+# -- a run that is not observed as a whole -----------------------------------------------------------
+cat > many.py <<'END'
+import threading
+meet = threading.Barrier(271)
+for _ in range(270):
+    threading.Thread(target=meet.wait).start()
+meet.wait()
+END
+yes "a program of 271 threads runs to its end" status 0 "$pagewalk" run --json many.json -- /usr/bin/python3 many.py
+yes "the summary says that not all were observed" [ "$(grep -c '^note  *incomplete: more than 256 threads' "$work/err")" = 1 ]
+yes "the JSON says so too" [ "$(field many.json "['incomplete']")" = threads ]
+yes "another run says nothing of the kind" [ "$(field run.json "['incomplete']")" = None ]
+
 # -- files ------------------------------------------------------------------------------------------
 echo old > real.json
 chmod 640 real.json

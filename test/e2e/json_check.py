@@ -9,7 +9,7 @@ a second time on purpose: renaming a key must break a test.
 import json
 import sys
 
-TOP = ["schema", "pagewalk", "program", "machine", "counters", "cycles", "vmstat", "processes",
+TOP = ["schema", "pagewalk", "program", "incomplete", "machine", "counters", "cycles", "vmstat", "processes",
        "owners", "frames_total", "vmas", "functions", "sites"]
 COUNTERS = ["instructions", "loads", "stores", "dtlb_load_misses.stlb_hit",
             "dtlb_load_misses.walk_completed", "dtlb_load_misses.walk_active",
@@ -141,6 +141,7 @@ def check_document(d, argv):
     check(not argv or d["program"]["argv"] == argv, f"argv is {d['program']['argv']}")
     code, signal = d["program"]["exit"]["code"], d["program"]["exit"]["signal"]
     check((code is None) != (signal is None), f"exit is {code!r}, {signal!r}")
+    check(d["incomplete"] in (None, "threads", "code", "stack"), f"incomplete: {d['incomplete']!r}")
     check_sums(d)
     check_attribution(d)
     check_lists(d)

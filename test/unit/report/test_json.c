@@ -63,8 +63,8 @@ static uint64_t number(const char *in, const char *key)
 static void every_member_of_the_schema_is_there_once(void **state)
 {
     static const char *const keys[] = {
-        "schema",    "pagewalk", "program",      "machine", "counters",  "cycles", "vmstat",
-        "processes", "owners",   "frames_total", "vmas",    "functions", "sites"};
+        "schema",     "pagewalk",  "program", "machine",      "counters", "cycles",    "vmstat",
+        "incomplete", "processes", "owners",  "frames_total", "vmas",     "functions", "sites"};
     (void)state;
     const char *doc = document();
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
@@ -133,6 +133,18 @@ static void an_exit_has_a_code_and_a_death_has_a_signal(void **state)
     assert_non_null(strstr(document(), "\"code\": null,\n   \"signal\": 11"));
 }
 
+static void a_run_observed_in_part_says_why(void **state)
+{
+    static const char *const words[] = {
+        [RING_E_SLOTS] = "\"threads\"", [RING_E_TABLE] = "\"code\"", [RING_E_STACK] = "\"stack\""};
+    (void)state;
+    assert_int_equal(strncmp(member(document(), "incomplete"), "null", 4), 0);
+    for (uint32_t i = RING_E_SLOTS; i < ARRAY_LEN(words); i++) {
+        made.run.incomplete = i;
+        assert_int_equal(strncmp(member(document(), "incomplete"), words[i], strlen(words[i])), 0);
+    }
+}
+
 static void hostile_arguments_become_valid_strings(void **state)
 {
     (void)state;
@@ -172,6 +184,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(parts_of_the_cycles_sum_to_the_total, fresh, drop),
         cmocka_unit_test_setup_teardown(owners_sum_to_all_frames, fresh, drop),
         cmocka_unit_test_setup_teardown(an_exit_has_a_code_and_a_death_has_a_signal, fresh, drop),
+        cmocka_unit_test_setup_teardown(a_run_observed_in_part_says_why, fresh, drop),
         cmocka_unit_test_setup_teardown(hostile_arguments_become_valid_strings, fresh, drop),
         cmocka_unit_test_setup_teardown(at_most_200_instructions_are_listed, fresh, drop),
     };

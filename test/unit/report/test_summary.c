@@ -105,6 +105,23 @@ static void what_was_not_observed_is_said(void **state)
     assert_non_null(strstr(s, "accesses the model had no mapping for: 2\n"));
 }
 
+static void observing_that_stopped_is_a_line_of_its_own(void **state)
+{
+    (void)state;
+    assert_null(strstr(summary(false), "incomplete"));
+    for (int i = 0; i < STAT_NR; i++)
+        made.stats.v[i] = UINT64_MAX / 64;
+    made.run.incomplete = RING_E_SLOTS;
+    const char *s = summary(false);
+    assert_non_null(strstr(s, "\nnote         incomplete: more than 256 threads"));
+    assert_non_null(strstr(s, "\nnote         child processes"));
+    check_shape();
+    made.run.incomplete = RING_E_TABLE;
+    assert_non_null(strstr(summary(false), "incomplete: more code"));
+    made.run.incomplete = RING_E_STACK;
+    assert_non_null(strstr(summary(false), "stack was not found"));
+}
+
 static void a_program_without_cost_is_told_to_look_elsewhere(void **state)
 {
     (void)state;
@@ -177,6 +194,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_parts_of_the_cycles_are_shown_in_percent, fresh, drop),
         cmocka_unit_test_setup_teardown(the_three_costliest_areas_are_listed_in_order, fresh, drop),
         cmocka_unit_test_setup_teardown(what_was_not_observed_is_said, fresh, drop),
+        cmocka_unit_test_setup_teardown(observing_that_stopped_is_a_line_of_its_own, fresh, drop),
         cmocka_unit_test_setup_teardown(a_program_without_cost_is_told_to_look_elsewhere, fresh,
                                         drop),
         cmocka_unit_test_setup_teardown(a_program_that_never_ran_is_no_reason_to_divide_by_zero,
