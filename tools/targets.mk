@@ -9,11 +9,12 @@ JOBS       ?= 2
 SUB        := $(MAKE) --no-print-directory BUILD=$(BUILD)
 DESTROOT    = $(DESTDIR)$(PREFIX)
 
-.PHONY: help deps demo check tidy bench install uninstall clean format docs tsan-tests gendocs
+.PHONY: help deps demo check check-faults tidy bench install uninstall clean format docs tsan-tests gendocs
 help:
 	@echo 'make              build $(BUILD)/release/pagewalk (MODE=release|debug|asan|tsan|hostile)'
 	@echo 'make demo         install what is missing, build, run it on a real program'
 	@echo 'make check        install what is missing, build, all tests'
+	@echo 'make check-faults minor faults of 25 programs against the real kernel (6 are in make check)'
 	@echo 'make bench        time it against cachegrind'
 	@echo 'make tidy         the longest files and functions; clang-tidy and cppcheck'
 	@echo 'make format       clang-format in place'
@@ -32,6 +33,13 @@ demo: deps
 check:
 	@tools/deps $(RUN_DEPS) $(CHECK_DEPS)
 	@tools/runtests --build $(BUILD) --jobs $(JOBS)
+
+# Counts of page faults want a machine that does nothing else: some minutes, so not all in check.
+check-faults:
+	@tools/deps $(RUN_DEPS) $(CHECK_DEPS)
+	@$(SUB) -j$(JOBS) MODE=release all
+	@export PAGEWALK=$(BUILD)/release/pagewalk; status=0; \
+	  test/e2e/real_faults.sh || status=1; test/e2e/real_faults_more.sh || status=1; exit $$status
 
 # Threads meet in the rings only: those tests run under the thread sanitizer.
 TSAN_BIN := $(foreach t,$(TEST_BIN),$(if $(findstring ring,$(notdir $t))$(findstring thread,$(notdir $t)),$t))

@@ -1,4 +1,5 @@
 #!/bin/bash
+# seconds: 900
 # Modelled minor faults of programs nobody here wrote, against the real kernel's count.
 #
 #   test/e2e/real_faults.sh [--native] [--only NAME] [required|more]
@@ -25,9 +26,9 @@ while [ $# -gt 0 ]; do
 done
 case $pagewalk in /*) ;; *) pagewalk=$root/$pagewalk ;; esac
 
-# A fixed path: its length is part of the arguments, and so of the stack.
-work=/tmp/pagewalk-real-faults
-mkdir "$work" 2>/dev/null || { rm -rf "$work" && mkdir "$work"; } || exit 1
+# A directory of its own, so that two runs do not meet. Its name always has the same length, because
+# a name can be part of the arguments and environment, and so of the stack.
+work=$(mktemp -d /tmp/pagewalk-real-faults-XXXXXX) || exit 1
 trap 'rm -rf "$work"' EXIT
 ${CC:-cc} -std=c17 -D_GNU_SOURCE -O2 tools/faults.c -o "$work/faults" || exit 1
 # The same environment for both sides. PYTHONHASHSEED makes python's dictionaries repeatable.

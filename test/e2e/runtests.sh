@@ -64,4 +64,7 @@ expect 0 "28 passed, 0 failed" "a ring test runs under the thread sanitizer, too
 tree; script test/e2e/a.sh '# seconds: 1
 echo "ok - one"; sleep 20; echo "ok - two"'
 expect 1 "9 passed, 1 failed" "a script that does not end in its time fails"
+tree; script test/e2e/a.sh '# not in make check: it is too long
+echo "not ok - one"; exit 1'
+expect 0 "8 passed, 0 failed" "a script that says it is not in make check is left out"
 exit $status
