@@ -49,4 +49,18 @@ machine 1000; play sudo 'exit 1'; run libfoo-dev
 check "sudo that would ask is not waited for" says 1 "    $install libfoo-dev"
 machine 0; rm "$work/bin/dpkg-query"; run libfoo-dev
 check "another system is told what is needed and goes on" says 0 "libfoo-dev"
+
+# Before anything is installed the Makefile is all there is: it must be read without a compiler.
+machine 0
+for tool in make sed find awk cat; do ln -s "$(command -v $tool)" "$work/bin/$tool"; done
+bare_make() { out=$(PATH=$work/bin make -n BUILD="$work/build" "$1" 2>&1 < /dev/null); code=$?; }
+words() { # all of them stand in what was said, and it was no error
+    [ "$code" = 0 ] && for word; do grep -qw -- "$word" <<< "$out" || return 1; done
+}
+bare_make check
+check "without compiler and git make check installs both first" words gcc git libcmocka-dev
+bare_make demo
+check "and make demo is read too" words qemu-user
+bare_make tests
+check "nothing is missed on the way" eval '! grep -q "not found" <<< "$out"'
 exit $status
