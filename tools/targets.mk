@@ -34,7 +34,7 @@ check:
 	@tools/deps $(RUN_DEPS) $(CHECK_DEPS)
 	@tools/runtests --build $(BUILD) --jobs $(JOBS)
 
-# Counts of page faults want a machine that does nothing else: some minutes, so not all in check.
+# Counts of page faults want a machine that does nothing else, so not all are in check.
 check-faults:
 	@tools/deps $(RUN_DEPS) $(CHECK_DEPS)
 	@$(SUB) -j$(JOBS) MODE=release all
