@@ -4,9 +4,13 @@
  * searched with a few vector compares: tag = line / sets, 0 means empty (tags are stored + 1). Line
  * numbers are below sets × (2^32 - 1) and below 2^38 (16 TiB).
  *
+ *   a set under LRU        newest tag | next newest | ... | oldest tag     no other state
+ *   under other policies   newest tag, state of repl.h | tag of way 0 | tag of way 1 | ...
+ *
  * Invariants (cache_audit):
  *  I1  A tag stands at most once in a set.
- *  I2  mru[set] is the tag touched last in the set, or 0 if that line was dropped since.
+ *  I2  The first word of a set is the tag touched last, or 0 or (LRU) the next newest if that line
+ *      was dropped since. Under LRU empty ways stand behind all others.
  *  I3  With l3.kind = inclusive every line of L1 and L2 is in L3; with victim a line enters L3 only
  *      when an L2 evicts it (and stays there when L2 takes it back).
  */
@@ -22,16 +26,15 @@
 enum mem_level { MEM_L1, MEM_L2, MEM_L3, MEM_DRAM, MEM_LEVEL_NR };
 
 struct cache {
-    uint32_t *mru;       /* sets: the tag touched last, 0 = none; all the fast path reads */
+    char *block;         /* sets × set_bytes: the sets */
     uint32_t set_mask;   /* sets - 1 when sets is a power of two, else 0 */
-    uint32_t set_shift;  /* log2(sets) when it is one */
-    char *block;         /* sets × set_bytes: tags (+ 1, 0 = empty), then replacement state */
-    uint32_t set_bytes;  /* of a set in block: within one host line where it fits */
-    uint32_t stride;     /* ways rounded up to whole vectors of 4 tags */
+    uint32_t set_bytes;  /* of a set: one host line at most, or whole host lines */
+    uint32_t set_shift;  /* log2(sets) when it is a power of two */
     uint32_t sets, ways; /* sets may be no power of two (sliced L3) */
+    uint32_t vectors;    /* LRU of up to 16 ways: vectors of 4 tags in a set; else 0 */
+    uint32_t tags;       /* bytes from the start of a set to its tags: 0 under LRU */
     uint64_t inverse;    /* ceil(2^64 / sets), to divide by sets when it is no power of two */
-    struct repl repl;    /* replacement */
-    void *memory;        /* the allocation that block, aligned, lies in */
+    struct repl repl;    /* replacement; unused under LRU, the order of the tags says it */
 };
 
 /* cache_open makes an empty cache; ways must divide size / 64. 0 or -ENOMEM. */
@@ -39,11 +42,17 @@ int cache_open(struct cache *c, uint64_t size_bytes, unsigned ways, enum conf_ca
                uint64_t seed);
 void cache_close(struct cache *c);
 
+/* cache_at returns a set; its first word is the tag touched last. */
+static inline uint32_t *cache_at(const struct cache *c, uint32_t set)
+{
+    return (uint32_t *)(void *)(c->block + (size_t)set * c->set_bytes);
+}
 /* cache_hit_mru is the fast path: true if the line is the one its set touched last; nothing
  * changes then. One load. Needs a power-of-two number of sets. */
 static inline bool cache_hit_mru(const struct cache *c, uint64_t line)
 {
-    return likely(c->mru[(uint32_t)line & c->set_mask] == (uint32_t)(line >> c->set_shift) + 1);
+    return likely(*cache_at(c, (uint32_t)line & c->set_mask) ==
+                  (uint32_t)(line >> c->set_shift) + 1);
 }
 /* cache_lookup returns true on a hit and makes the line the set's most recent. */
 bool cache_lookup(struct cache *c, uint64_t line);
@@ -66,17 +75,14 @@ static inline uint32_t cache_set(const struct cache *c, uint64_t line, uint32_t 
     *ret_tag = (uint32_t)tag + 1;
     return (uint32_t)(line - tag * c->sets);
 }
-static inline uint32_t *cache_tags(const struct cache *c, uint32_t set)
-{
-    return (uint32_t *)(void *)(c->block + (size_t)set * c->set_bytes);
-}
 /* cache_prefetch asks the host for the line's set ahead of time; no effect on the model. */
 static inline void cache_prefetch(const struct cache *c, uint64_t line)
 {
     uint32_t tag, set = cache_set(c, line, &tag);
     __asm__ volatile(""); /* else gcc 12 takes the function for pure and drops the calls */
-    __builtin_prefetch(cache_tags(c, set));
-    __builtin_prefetch((char *)cache_tags(c, set) + c->set_bytes - 1);
+    __builtin_prefetch(cache_at(c, set));
+    if (unlikely(c->set_bytes > LINE_SIZE))
+        __builtin_prefetch((char *)cache_at(c, set) + LINE_SIZE);
 }
 /* cache_audit returns 0 or the number of the broken invariant. */
 int cache_audit(const struct cache *c);

@@ -1,65 +1,154 @@
-/* cache_int.h: look-up and fill of one cache, inline for core.c: a miss in all levels is a dozen of
- * them. cache.c makes the functions of cache.h of these. */
+/* cache_int.h: look-up and fill of one cache, inline for core.c: a miss in all levels is five of
+ * them. cache.c makes the functions of cache.h of these.
+ *
+ * Under LRU the tags of a set stand newest first, so a hit and a fill are the same move: the tags
+ * before position p step back by one, the new one goes to the front. On a hit p is where the tag
+ * was, on a miss it is the last way, whose tag falls out.
+ *
+ *   p = 2     A B C D E ...  ──►  C A B D E ...
+ *
+ * Up to 16 ways that is done in vector registers, without a branch.
+ */
 #ifndef CACHE_CACHE_INT_H
 #define CACHE_CACHE_INT_H
 
 #include "base/check.h"
 #include "cache/cache.h"
 
-/* find_way returns the lowest way of a set that holds a tag (0: an empty way), or `ways` or more. */
+#ifdef __SSE2__
+#define CACHE_VECTORS 4u /* most vectors of tags that are kept in registers */
+#else
+#define CACHE_VECTORS 0u
+#endif
+
+#define FORCE_INLINE static inline __attribute__((always_inline))
+
+static inline uint32_t *tags_at(const struct cache *c, uint32_t set)
+{
+    return cache_at(c, set) + c->tags / sizeof(uint32_t);
+}
+
+/* find_way returns the lowest way of a set that holds a tag (0: an empty way), or `ways`. */
 static inline uint32_t find_way(const struct cache *c, uint32_t set, uint32_t tag)
 {
-    const uint32_t *t = cache_tags(c, set);
+    const uint32_t *t = tags_at(c, set);
+    uint32_t way = 0;
 #ifdef __SSE2__
     __m128i key = _mm_set1_epi32((int)tag);
-    for (uint32_t i = 0; i < c->stride; i += 4) {
-        __m128i eq = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)(t + i)), key);
+    for (; way < c->ways; way += 4) {
+        __m128i eq = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)(t + way)), key);
         unsigned m = (unsigned)_mm_movemask_ps(_mm_castsi128_ps(eq));
-        if (m != 0)
-            return i + (uint32_t)__builtin_ctz(m);
+        if (m != 0) {
+            way += (uint32_t)__builtin_ctz(m);
+            break;
+        }
     }
-    return c->stride;
+    return way < c->ways ? way : c->ways;
 #else
-    uint32_t way = 0;
-    while (way < c->stride && t[way] != tag)
+    while (way < c->ways && t[way] != tag)
         way++;
     return way;
 #endif
 }
 
-static inline bool lookup(struct cache *c, uint64_t line)
+#ifdef __SSE2__
+/* regs_find returns bit i set where tag i of n vectors is the one searched. */
+FORCE_INLINE unsigned regs_find(const uint32_t *t, uint32_t tag, const unsigned n)
 {
-    uint32_t tag, set = cache_set(c, line, &tag), way = find_way(c, set, tag);
-    if (way >= c->ways)
-        return false;
-    repl_touch(&c->repl, set, way);
-    c->mru[set] = tag;
-    return true;
+    __m128i key = _mm_set1_epi32((int)tag), eq[CACHE_VECTORS];
+    for (unsigned i = 0; i < CACHE_VECTORS; i++)
+        eq[i] = i < n ? _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)t + i), key)
+                      : _mm_setzero_si128();
+    __m128i low = _mm_packs_epi32(eq[0], eq[1]), high = _mm_packs_epi32(eq[2], eq[3]);
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(low, high));
 }
 
-/* victim_way returns the lowest empty way, else what the policy says. LRU keeps empty ways oldest,
- * so there the look for one is saved. */
-static inline uint32_t victim_way(struct cache *c, uint32_t set)
+/* regs_front makes the move of the picture in n vectors. */
+FORCE_INLINE void regs_front(uint32_t *t, uint32_t tag, uint32_t p, const unsigned n)
 {
-    if (c->repl.policy != REPL_LRU) {
-        uint32_t way = find_way(c, set, 0);
-        if (way < c->ways)
-            return way;
+    static const int32_t window[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                       -1, -1, -1, -1, -1, -1, -1, 0}; /* ones up to the middle */
+    const int32_t *moves = window + 15 - p; /* -1 for positions up to p */
+    __m128 before = _mm_castsi128_ps(_mm_cvtsi32_si128((int)tag));
+    for (unsigned i = 0; i < n; i++) {
+        __m128i old = _mm_load_si128((const __m128i *)t + i);
+        __m128 turned = _mm_castsi128_ps(_mm_shuffle_epi32(old, _MM_SHUFFLE(2, 1, 0, 3)));
+        __m128i stepped = _mm_castps_si128(_mm_move_ss(turned, before));
+        __m128i mask = _mm_loadu_si128((const __m128i *)(moves + 4 * i));
+        __m128i change = _mm_and_si128(_mm_xor_si128(old, stepped), mask);
+        _mm_store_si128((__m128i *)t + i, _mm_xor_si128(old, change));
+        before = turned;
     }
-    return repl_victim(&c->repl, set);
 }
 
-static inline uint64_t fill(struct cache *c, uint64_t line)
+/* regs_access: see access. */
+FORCE_INLINE bool regs_access(const struct cache *c, uint32_t *t, uint32_t tag, uint32_t *ret_out,
+                              const unsigned n)
+{
+    unsigned at = regs_find(t, tag, n);
+    *ret_out = t[c->ways - 1];
+    regs_front(t, tag, (uint32_t)__builtin_ctz(at | 1u << (c->ways - 1)), n);
+    return at != 0;
+}
+
+FORCE_INLINE bool regs_lookup(uint32_t *t, uint32_t tag, const unsigned n)
+{
+    unsigned at = regs_find(t, tag, n);
+    if (at != 0)
+        regs_front(t, tag, (uint32_t)__builtin_ctz(at), n);
+    return at != 0;
+}
+#endif
+
+/* cache_access_slow and cache_lookup_slow are access and lookup of a tag for every shape. */
+bool cache_access_slow(struct cache *c, uint32_t set, uint32_t tag, uint32_t *ret_out);
+bool cache_lookup_slow(struct cache *c, uint32_t set, uint32_t tag);
+
+/* tag_access makes a tag the newest of its set. On a miss it takes the place of the lowest empty
+ * way, else of the victim, and *ret_out is the tag that fell out or 0. */
+FORCE_INLINE bool tag_access(struct cache *c, uint32_t set, uint32_t tag, uint32_t *ret_out)
+{
+#ifdef __SSE2__
+    uint32_t *t = cache_at(c, set);
+    if (c->vectors == 4)
+        return regs_access(c, t, tag, ret_out, 4);
+    if (c->vectors == 3)
+        return regs_access(c, t, tag, ret_out, 3);
+    if (c->vectors == 2)
+        return regs_access(c, t, tag, ret_out, 2);
+#endif
+    return cache_access_slow(c, set, tag, ret_out);
+}
+
+FORCE_INLINE bool tag_lookup(struct cache *c, uint32_t set, uint32_t tag)
+{
+#ifdef __SSE2__
+    uint32_t *t = cache_at(c, set);
+    if (c->vectors == 4)
+        return regs_lookup(t, tag, 4);
+    if (c->vectors == 3)
+        return regs_lookup(t, tag, 3);
+    if (c->vectors == 2)
+        return regs_lookup(t, tag, 2);
+#endif
+    return cache_lookup_slow(c, set, tag);
+}
+
+/* lookup_line returns whether a line is there, and makes it the newest then. */
+FORCE_INLINE bool lookup_line(struct cache *c, uint64_t line)
 {
     uint32_t tag, set = cache_set(c, line, &tag);
-    CHECK(find_way(c, set, tag) >= c->ways); /* I1 */
-    uint32_t way = victim_way(c, set);
-    uint32_t *slot = &cache_tags(c, set)[way];
-    uint64_t evicted = *slot != 0 ? (uint64_t)(*slot - 1) * c->sets + set : UINT64_MAX;
-    *slot = tag;
-    c->mru[set] = tag;
-    repl_touch(&c->repl, set, way);
-    return evicted;
+    return tag_lookup(c, set, tag);
+}
+
+/* access_line is lookup_line, and a fill if the line is not there. *ret_evicted is meant for misses: the line
+ * that had to go, or UINT64_MAX. */
+FORCE_INLINE bool access_line(struct cache *c, uint64_t line, uint64_t *ret_evicted)
+{
+    uint32_t tag, out, set = cache_set(c, line, &tag);
+    bool hit = tag_access(c, set, tag, &out);
+    *ret_evicted = out != 0 ? (uint64_t)(out - 1) * c->sets + set : UINT64_MAX;
+    return hit;
 }
 
 #endif

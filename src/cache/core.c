@@ -87,48 +87,60 @@ static void drop_everywhere(struct cache_core *c, uint64_t line)
     } while (core != c);
 }
 
-static void fill_l3(struct cache_core *c, uint64_t line)
+/* below_inclusive serves a line that missed in L1. What leaves L3 must leave the caches above before
+ * they make room, so nothing is filled before L3 is. */
+static enum mem_level below_inclusive(struct cache_core *c, uint64_t line)
 {
-    uint64_t evicted = fill(c->l3, line);
-    if (c->l3_kind == L3_INCLUSIVE && evicted != UINT64_MAX)
+    uint64_t evicted;
+    if (lookup_line(&c->l2, line))
+        return MEM_L2;
+    bool in_l3 = access_line(c->l3, line, &evicted);
+    if (!in_l3 && evicted != UINT64_MAX)
         drop_everywhere(c, evicted);
+    cache_fill(&c->l2, line);
+    return in_l3 ? MEM_L3 : MEM_DRAM;
 }
 
-static void fill_l2(struct cache_core *c, uint64_t line)
+static enum mem_level serve_inclusive(struct cache_core *c, struct cache *l1, uint64_t line)
 {
-    uint64_t evicted = fill(&c->l2, line);
-    if (c->l3_kind == L3_VICTIM && evicted != UINT64_MAX && !lookup(c->l3, evicted))
-        fill(c->l3, evicted);
+    if (lookup_line(l1, line))
+        return MEM_L1;
+    enum mem_level level = below_inclusive(c, line);
+    cache_fill(l1, line);
+    return level;
 }
 
 /* below_l1 serves a line that missed in L1: it is in L2 afterwards. */
 static enum mem_level below_l1(struct cache_core *c, uint64_t line)
 {
-    if (lookup(&c->l2, line))
+    uint64_t evicted;
+    if (access_line(&c->l2, line, &evicted))
         return MEM_L2;
-    bool in_l3 = lookup(c->l3, line);
-    if (!in_l3 && c->l3_kind != L3_VICTIM)
-        fill_l3(c, line);
-    fill_l2(c, line);
+    if (c->l3_kind != L3_VICTIM)
+        return access_line(c->l3, line, &evicted) ? MEM_L3 : MEM_DRAM;
+    bool in_l3 = lookup_line(c->l3, line);
+    if (evicted != UINT64_MAX)
+        access_line(c->l3, evicted, &evicted);
     return in_l3 ? MEM_L3 : MEM_DRAM;
+}
+
+/* serve finds a line from L1 down; it is in L1 afterwards. */
+FORCE_INLINE enum mem_level serve(struct cache_core *c, struct cache *l1, uint64_t line)
+{
+    uint64_t evicted;
+    if (unlikely(c->l3_kind == L3_INCLUSIVE))
+        return serve_inclusive(c, l1, line);
+    return access_line(l1, line, &evicted) ? MEM_L1 : below_l1(c, line);
 }
 
 enum mem_level cache_data(struct cache_core *c, uint64_t line)
 {
-    if (lookup(&c->l1d, line))
-        return MEM_L1;
-    enum mem_level level = below_l1(c, line);
-    fill(&c->l1d, line);
-    return level;
+    return serve(c, &c->l1d, line);
 }
 
 enum mem_level cache_fetch(struct cache_core *c, uint64_t line)
 {
-    if (lookup(&c->l1i, line))
-        return MEM_L1;
-    enum mem_level level = below_l1(c, line);
-    fill(&c->l1i, line);
-    return level;
+    return serve(c, &c->l1i, line);
 }
 
 /* included says whether every line of a cache is in the L3. */
@@ -136,7 +148,7 @@ static bool included(const struct cache *c, const struct cache *l3)
 {
     for (uint32_t set = 0; set < c->sets; set++)
         for (uint32_t w = 0; w < c->ways; w++) {
-            uint32_t tag = cache_tags(c, set)[w];
+            uint32_t tag = tags_at(c, set)[w];
             if (tag != 0 && !cache_holds(l3, (uint64_t)(tag - 1) * c->sets + set))
                 return false;
         }
