@@ -125,26 +125,30 @@ bool cache_access_slow(struct cache *c, uint32_t set, uint32_t tag, uint32_t *re
 
 bool cache_lookup(struct cache *c, uint64_t line)
 {
+    settle(c);
     return lookup_line(c, line);
 }
 
 uint64_t cache_fill(struct cache *c, uint64_t line)
 {
     uint64_t evicted;
+    settle(c);
     bool hit = access_line(c, line, &evicted);
     (void)hit;
     CHECK(!hit); /* I1 */
     return evicted;
 }
 
-bool cache_holds(const struct cache *c, uint64_t line)
+bool cache_holds(struct cache *c, uint64_t line)
 {
+    settle(c);
     uint32_t tag, set = cache_set(c, line, &tag);
     return find_way(c, set, tag) < c->ways;
 }
 
 bool cache_drop(struct cache *c, uint64_t line)
 {
+    settle(c);
     uint32_t tag, set = cache_set(c, line, &tag);
     uint32_t way = find_way(c, set, tag);
     if (way >= c->ways)

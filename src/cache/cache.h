@@ -34,6 +34,8 @@ struct cache {
     uint32_t vectors;    /* LRU of up to 16 ways: vectors of 4 tags in a set; else 0 */
     uint32_t tags;       /* bytes from the start of a set to its tags: 0 under LRU */
     uint64_t inverse;    /* ceil(2^64 / sets), to divide by sets when it is no power of two */
+    uint32_t late_set;   /* a look-up or fill that is still to be done, before any other: its set */
+    uint32_t late_tag;   /* and tag, 0 = none: a victim of L2 on its way into L3 */
     struct repl repl;    /* replacement; unused under LRU, the order of the tags says it */
 };
 
@@ -57,7 +59,7 @@ static inline bool cache_hit_mru(const struct cache *c, uint64_t line)
 /* cache_lookup returns true on a hit and makes the line the set's most recent. */
 bool cache_lookup(struct cache *c, uint64_t line);
 /* cache_holds returns whether the line is there; nothing changes. */
-bool cache_holds(const struct cache *c, uint64_t line);
+bool cache_holds(struct cache *c, uint64_t line);
 /* cache_fill puts a line that is not there into its set: into the lowest empty way, else over the
  * victim. Returns the evicted line, or UINT64_MAX. */
 uint64_t cache_fill(struct cache *c, uint64_t line);

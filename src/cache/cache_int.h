@@ -56,6 +56,7 @@ static inline uint32_t find_way(const struct cache *c, uint32_t set, uint32_t ta
 FORCE_INLINE unsigned regs_find(const uint32_t *t, uint32_t tag, const unsigned n)
 {
     __m128i key = _mm_set1_epi32((int)tag), eq[CACHE_VECTORS];
+#pragma GCC unroll 4
     for (unsigned i = 0; i < CACHE_VECTORS; i++)
         eq[i] = i < n ? _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)t + i), key)
                       : _mm_setzero_si128();
@@ -70,6 +71,7 @@ FORCE_INLINE void regs_front(uint32_t *t, uint32_t tag, uint32_t p, const unsign
                                        -1, -1, -1, -1, -1, -1, -1, 0}; /* ones up to the middle */
     const int32_t *moves = window + 15 - p; /* -1 for positions up to p */
     __m128 before = _mm_castsi128_ps(_mm_cvtsi32_si128((int)tag));
+#pragma GCC unroll 4
     for (unsigned i = 0; i < n; i++) {
         __m128i old = _mm_load_si128((const __m128i *)t + i);
         __m128 turned = _mm_castsi128_ps(_mm_shuffle_epi32(old, _MM_SHUFFLE(2, 1, 0, 3)));
@@ -149,6 +151,23 @@ FORCE_INLINE bool access_line(struct cache *c, uint64_t line, uint64_t *ret_evic
     bool hit = tag_access(c, set, tag, &out);
     *ret_evicted = out != 0 ? (uint64_t)(out - 1) * c->sets + set : UINT64_MAX;
     return hit;
+}
+
+/* settle does what late put off. Whatever reads or changes a cache that late is used on must settle
+ * it first, so the order of events is the one without late. */
+FORCE_INLINE void settle(struct cache *c)
+{
+    uint32_t out;
+    if (c->late_tag != 0)
+        (void)tag_access(c, c->late_set, c->late_tag, &out);
+    c->late_tag = 0;
+}
+
+/* late is access_line at a later time, when the host has the set at hand. After settle. */
+FORCE_INLINE void late(struct cache *c, uint64_t line)
+{
+    c->late_set = cache_set(c, line, &c->late_tag);
+    __builtin_prefetch(cache_at(c, c->late_set));
 }
 
 #endif

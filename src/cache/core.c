@@ -118,9 +118,11 @@ static enum mem_level below_l1(struct cache_core *c, uint64_t line)
         return MEM_L2;
     if (c->l3_kind != L3_VICTIM)
         return access_line(c->l3, line, &evicted) ? MEM_L3 : MEM_DRAM;
+    cache_prefetch(c->l3, line);
+    settle(c->l3);
     bool in_l3 = lookup_line(c->l3, line);
     if (evicted != UINT64_MAX)
-        access_line(c->l3, evicted, &evicted);
+        late(c->l3, evicted);
     return in_l3 ? MEM_L3 : MEM_DRAM;
 }
 
@@ -144,7 +146,7 @@ enum mem_level cache_fetch(struct cache_core *c, uint64_t line)
 }
 
 /* included says whether every line of a cache is in the L3. */
-static bool included(const struct cache *c, const struct cache *l3)
+static bool included(const struct cache *c, struct cache *l3)
 {
     for (uint32_t set = 0; set < c->sets; set++)
         for (uint32_t w = 0; w < c->ways; w++) {
