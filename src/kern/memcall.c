@@ -303,6 +303,20 @@ static int mremap_args_bad(const struct kern_call *c)
     return new_addr < old + old_len && old < new_addr + new_len ? -EINVAL : 0;
 }
 
+/* shrink_refusal: a move of equal length may take many VMAs; of one that shrinks, what is left to move
+ * must lie in the first, and the end is unmapped as munmap would. */
+static int shrink_refusal(const struct kern_call *c, const struct vma *v, uint64_t old_len,
+                          uint64_t new_len)
+{
+    uint64_t old = c->arg[0], flags = c->arg[3];
+    bool moves = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
+    if (new_len == old_len && flags & MREMAP_FIXED)
+        return 0;
+    if (moves && new_len > v->end.v - old)
+        return -EFAULT;
+    return new_len < old_len && old_len > KERN_TASK_SIZE - old ? -EINVAL : 0;
+}
+
 static int mremap_refusal(const struct mm *m, const struct kern_call *c)
 {
     uint64_t old = c->arg[0], old_len = align_up(c->arg[1], PAGE_SIZE);
@@ -316,21 +330,31 @@ static int mremap_refusal(const struct mm *m, const struct kern_call *c)
     if (old_len == 0)
         return v->flags & (VM_SHARED | VM_MAYSHARE) ? 0 : -EINVAL;
     if (new_len <= old_len)
-        return 0;
+        return shrink_refusal(c, v, old_len, new_len);
     if (v->end.v - old < old_len || v->flags & (VM_DONTEXPAND | VM_PFNMAP))
         return -EFAULT;
     bool room = v->end.v - old == old_len && !range_has_vma(m, v->end.v, old + new_len);
     return room || c->arg[3] & MREMAP_MAYMOVE ? 0 : -ENOMEM;
 }
 
+/* mremap_failed: Linux clears the new place before it finds that the end of an absurdly long old range
+ * cannot be unmapped. */
+static int mremap_failed(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    int refusal = mremap_refusal(m, c);
+    if (refusal || c->result != -ENOMEM) /* any growth may be short of memory */
+        compare(k, refusal, c->result);
+    if (refusal != -EINVAL || mremap_args_bad(c) || !align_up(c->arg[1], PAGE_SIZE) ||
+        !(c->arg[3] & MREMAP_FIXED))
+        return 0;
+    mm_munmap(m, va(c->arg[4]), c->arg[2]);
+    return 1;
+}
+
 static int apply_mremap(struct kern *k, struct mm *m, const struct kern_call *c)
 {
-    if (failed(c->result)) {
-        int refusal = mremap_refusal(m, c);
-        if (refusal || c->result != -ENOMEM) /* any growth may be short of memory */
-            compare(k, refusal, c->result);
-        return 0;
-    }
+    if (failed(c->result))
+        return mremap_failed(k, m, c);
     int64_t r = mm_mremap(m, va(c->arg[0]), c->arg[1], c->arg[2], (uint32_t)c->arg[3],
                           va((uint64_t)c->result), true);
     if (r != c->result) {

@@ -15,10 +15,14 @@
 
 #define HPAGE      MIB(2)
 #define MAP_WINDOW (BIT(47) - PAGE_SIZE) /* DEFAULT_MAP_WINDOW: above only with such a hint */
+/* LEGACY_MAP_MASK of include/linux/mman.h; its last three, bits 26 to 30: the sizes of huge pages and
+ * MAP_UNINITIALIZED. */
+#define LEGACY_ABOVE4G 0x80u
+#define LEGACY_HUGE    (31u << 26)
 #define LEGACY_FLAGS                                                                               \
     (MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE |       \
      MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |        \
-     MAP_HUGETLB | MAP_32BIT)
+     MAP_HUGETLB | MAP_32BIT | LEGACY_ABOVE4G | LEGACY_HUGE)
 
 /* -- gaps ------------------------------------------------------------------------------------ */
 
@@ -255,7 +259,7 @@ static int flags_of_file(const struct mm_map *map, uint64_t len, uint32_t *vm)
     uint32_t type = map->flags & MAP_TYPE;
     if (len > INT64_MAX || map->offset > INT64_MAX - len)
         return -EOVERFLOW;
-    if (type == MAP_SHARED_VALIDATE && (map->flags & ~(uint32_t)(LEGACY_FLAGS | MAP_TYPE)))
+    if (type == MAP_SHARED_VALIDATE && (map->flags & ~(LEGACY_FLAGS | MAP_TYPE)))
         return -EOPNOTSUPP;
     if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) {
         if ((map->prot & PROT_WRITE) && !map->file_writable)

@@ -104,7 +104,8 @@ static void any_mmap(struct rng *r, const struct world *w, struct kern_call *c)
     static const uint32_t types[] = {MAP_PRIVATE, MAP_PRIVATE,         MAP_PRIVATE,
                                      MAP_SHARED,  MAP_SHARED_VALIDATE, 0};
     static const uint32_t places[] = {MAP_FIXED, MAP_FIXED, MAP_FIXED_NOREPLACE};
-    static const uint32_t more[] = {0, 0, 0, MAP_NORESERVE, MAP_POPULATE, MAP_STACK, 1u << 23};
+    static const uint32_t more[] = {0,         0,        0,       MAP_NORESERVE, MAP_POPULATE,
+                                    MAP_STACK, 1u << 23, 1u << 30};
     bool anon = rng_below(r, 2);
     uint64_t flags = pick(r, types, ARRAY_LEN(types)) | pick(r, places, ARRAY_LEN(places)) |
                      pick(r, more, ARRAY_LEN(more)) | (anon ? MAP_ANONYMOUS : 0);
@@ -154,13 +155,12 @@ static void any_call(struct rng *r, const struct world *w, struct kern_call *c)
         c->arg[2] = (uintptr_t)vec;
 }
 
-/* off_limits: calls that would reach outside the arena, and moves that shrink, whose order of checks
- * is a matter of mm. */
+/* off_limits: calls that would reach outside the arena. */
 static bool off_limits(const struct kern_call *c)
 {
     uint64_t end = ARENA + 4096 * ARENA_PAGES;
     if (c->nr == SYS_mremap)
-        return c->arg[1] > c->arg[2] || (c->arg[3] & 3) == MREMAP_MAYMOVE;
+        return (c->arg[3] & 3) == MREMAP_MAYMOVE;
     if (c->nr == SYS_mincore)
         return c->arg[1] > end - c->arg[0] && c->arg[1] < UINT64_C(1) << 48;
     return false;

@@ -118,6 +118,28 @@ static void mmap_refuses_in_the_order_of_linux(void **state)
     box_close(&b);
 }
 
+/* As observed on Linux 6.18, ext4. Left out: MAP_ANONYMOUS, MAP_GROWSDOWN, MAP_HUGETLB, which say more
+ * than "unknown". */
+static void shared_validate_knows_the_flags_of_linux(void **state)
+{
+    const uint32_t known = 0x7c03f8d0u, elsewhere = MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_HUGETLB;
+    struct box b;
+    (void)state;
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 8, 1, 16 * K, "/f");
+    for (uint32_t bit = 1u << 4; bit != 0; bit <<= 1) {
+        if (bit & elsewhere)
+            continue;
+        int64_t r = map_full(&b, AT, K, PROT_READ, MAP_SHARED_VALIDATE | bit, f, 0);
+        if (bit & known)
+            assert_int_equal(mm_munmap(b.mm, va((uint64_t)r), K), 0);
+        else
+            assert_int_equal(r, -EOPNOTSUPP);
+    }
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
 static void other_calls_refuse_bad_arguments(void **state)
 {
     (void)state;
@@ -401,6 +423,7 @@ int main(void)
         cmocka_unit_test(hints_are_honoured_where_free_and_outside_a_guard_gap),
         cmocka_unit_test(a_larger_stack_limit_moves_mmap_base_down),
         cmocka_unit_test(mmap_refuses_in_the_order_of_linux),
+        cmocka_unit_test(shared_validate_knows_the_flags_of_linux),
         cmocka_unit_test(other_calls_refuse_bad_arguments),
         cmocka_unit_test(mremap_refuses_as_linux_does),
         cmocka_unit_test(moving_several_vmas_keeps_their_gaps_and_pages),
