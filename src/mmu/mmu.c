@@ -36,6 +36,7 @@ static int open_tlbs(struct mmu_core *c, const struct conf *f)
         int e = tlb_open(row[i].t, row[i].entries, row[i].ways, (unsigned)row[i].sizes,
                          (enum conf_index)row[i].index, (enum repl_policy)row[i].policy,
                          f->seed + 16 + i);
+        row[i].t->odd = &c->odd;
         if (e != 0)
             return e;
     }
@@ -55,15 +56,23 @@ static int open_walk_caches(struct mmu_core *c, const struct conf *f)
     return 0;
 }
 
-/* view_of makes the fast path's view: the first array that takes 4 KiB pages, else `none`, an array
- * that holds nothing. */
-static struct tlb_view view_of(const struct tlb_group *g, const struct tlb *none)
+/* view_of makes the fast path's view of the first array that takes 4 KiB pages, else of `none`, an
+ * array that holds nothing. */
+static struct tlb_view view_of(const struct tlb_group *g, struct tlb *none, enum access_kind kind)
 {
-    const struct tlb *t = none;
+    struct tlb *t = none;
+    unsigned takers = 0;
     for (unsigned i = g->n; i-- > 0;)
-        if (g->array[i]->sizes & TLB_SIZES_4K)
+        if (g->array[i]->sizes & TLB_SIZES_4K) {
             t = g->array[i];
-    return (struct tlb_view){t->mru, t->set_mask, t->fold};
+            takers++;
+        }
+    return (struct tlb_view){t->mru,
+                             t->set_mask,
+                             tlb_rights[kind][true].need,
+                             tlb_rights[kind][true].need | tlb_rights[kind][true].forbid,
+                             t->fold,
+                             takers == 1 ? t : NULL};
 }
 
 static void wire(struct mmu_core *c)
@@ -77,7 +86,7 @@ static void wire(struct mmu_core *c)
     c->first[ACCESS_STORE] = c->s.sizes != 0 ? &c->store : &c->load;
     c->first[ACCESS_FETCH] = &c->fetch;
     for (unsigned k = 0; k < ARRAY_LEN(c->view); k++)
-        c->view[k] = view_of(c->first[k], none);
+        c->view[k] = view_of(c->first[k], none, (enum access_kind)k);
 }
 
 static void set_context(struct mmu_core *c, pfn root, unsigned pcid)

@@ -32,8 +32,10 @@ struct tlb_group {
 /* What the fast path needs of a first-level array. */
 struct tlb_view {
     const struct tlb_entry *mru; /* of the first array that takes 4 KiB pages */
-    uint64_t set_mask;
-    unsigned fold; /* see struct tlb */
+    uint64_t set_mask;           /* of that array */
+    uint64_t need, care; /* bits of a value that must be set, and those looked at, for a user */
+    unsigned fold;       /* see struct tlb */
+    struct tlb *only;    /* that array, if no other of the group takes 4 KiB pages */
 };
 
 /* Host-side only: where the page table of a 2 MiB region was when it was walked last. May be stale
@@ -55,6 +57,7 @@ struct mmu_core {
     bool pcid_on, gib_pages;        /* mmu.pcid, mmu.1g */
     uint32_t latency[MEM_LEVEL_NR]; /* cycles, by enum mem_level */
     uint32_t walk_cycles;           /* mmu.walk_cycles */
+    uint32_t odd;                   /* entries of all arrays that are no plain 4 KiB ones */
     struct phys *phys;              /* holds the page tables; the machine's */
     struct stat_set *stats;         /* the machine's */
 
@@ -77,13 +80,13 @@ extern const struct tlb_rights tlb_rights[3][2];
 /* mmu_hit_mru returns true if the most-recent ways of the TLB set and of the cache set serve one
  * line for the user. addr must be sign-extended from bit 56 or lower. Three loads, no store. */
 static inline bool mmu_hit_mru(const struct mmu_core *c, uint64_t addr, enum access_kind kind,
-                               const struct cache *l1, uint64_t need, uint64_t forbid)
+                               const struct cache *l1)
 {
     const struct tlb_view *t = &c->view[kind];
     uint64_t page = addr >> PAGE_SHIFT;
     const struct tlb_entry *e = &t->mru[(page ^ page >> t->fold) & t->set_mask];
     if (unlikely(e->tag != ((addr << 4 & TLB_PAGE_MASK) | c->context)) ||
-        unlikely((e->val & (need | forbid)) != need))
+        unlikely((e->val & t->care) != t->need))
         return false;
     uint64_t line = (e->val & PTE_ADDR_MASK) >> LINE_SHIFT | (addr & (PAGE_SIZE - 1)) >> LINE_SHIFT;
     return cache_hit_mru(l1, line);
@@ -95,16 +98,21 @@ static inline bool mmu_data_hit(const struct mmu_core *c, uint64_t addr, unsigne
 {
     if (unlikely((addr & (LINE_SIZE - 1)) + bytes > LINE_SIZE))
         return false;
-    if (store)
-        return mmu_hit_mru(c, addr, ACCESS_STORE, &c->caches.l1d, PTE_US | PTE_RW | PTE_D, 0);
-    return mmu_hit_mru(c, addr, ACCESS_LOAD, &c->caches.l1d, PTE_US, 0);
+    return mmu_hit_mru(c, addr, store ? ACCESS_STORE : ACCESS_LOAD, &c->caches.l1d);
 }
 
 /* mmu_fetch_hit: the same for the instruction line at line_addr. */
 static inline bool mmu_fetch_hit(const struct mmu_core *c, uint64_t line_addr)
 {
-    return mmu_hit_mru(c, line_addr, ACCESS_FETCH, &c->caches.l1i, PTE_US, PTE_NX);
+    return mmu_hit_mru(c, line_addr, ACCESS_FETCH, &c->caches.l1i);
 }
+
+/* mmu_quick does one user access within one line that needs no walk: both TLB levels hold nothing
+ * but plain 4 KiB entries, and one of them has the page with the rights. Returns the level that
+ * served the line (enum mem_level), plus MMU_QUICK_STLB if the second-level TLB had the page; or -1,
+ * nothing having changed: then call mmu_access. Counts what mmu_access would. */
+int mmu_quick(struct mmu_core *c, uint64_t addr, enum access_kind kind);
+#define MMU_QUICK_STLB 4
 
 /* mmu_prefetch asks the host for what a data access later in the batch will read: the tags of its
  * line in L2 and L3, and of the line of its page-table entry. No effect on the model. */

@@ -48,6 +48,7 @@ int tlb_open(struct tlb *t, uint64_t entries, uint64_t ways, unsigned sizes, enu
 {
     static const unsigned folds[] = {[INDEX_LINEAR] = 63, [INDEX_XOR7] = 7, [INDEX_XOR8] = 8};
     *t = (struct tlb){.sets = 1, .fold = folds[index]};
+    t->odd = &t->own_odd;
     if (entries != 0 && !shape_ok(entries, ways))
         return -EINVAL;
     int e = 0;
@@ -118,11 +119,6 @@ static void hash_remove(struct tlb *t, uint32_t slot)
     t->hash[hole] = 0;
 }
 
-static inline uint32_t find_tag(const struct tlb *t, uint32_t set, uint64_t tag)
-{
-    return t->hash != NULL ? tlb_hash_find(t, tag) : tlb_scan(t, set, tag);
-}
-
 static inline uint32_t set_of(const struct tlb *t, uint64_t addr, enum page_size size)
 {
     return tlb_set(t, addr >> page_size_shift(size));
@@ -149,6 +145,8 @@ static inline void account(struct tlb *t, uint32_t slot, uint32_t sign)
     t->count[size][(t->tags[slot] & TLB_GLOBAL) != 0] += sign;
     if (VAL_PAGE(t->vals[slot]) > size)
         t->broken += sign;
+    if (tlb_is_odd(t->tags[slot], t->vals[slot]))
+        *t->odd += sign;
 }
 
 static inline void put(struct tlb *t, uint32_t slot, uint64_t tag, uint64_t val)
@@ -174,7 +172,7 @@ void tlb_insert(struct tlb *t, uint64_t addr, enum page_size size, unsigned pcid
 {
     uint64_t tag = tlb_tag(addr, size, pcid, (val & PTE_G) != 0);
     uint32_t set = set_of(t, addr, size), slot = empty_slot(t, set);
-    CHECK(find_tag(t, set, tag) == TLB_NONE); /* I1 */
+    CHECK(tlb_find_tag(t, set, tag) == TLB_NONE); /* I1 */
     bool over = slot == TLB_NONE;
     if (over)
         slot = (set << t->stride_shift) + repl_victim(&t->repl, set);
@@ -232,10 +230,10 @@ void tlb_drop_page(struct tlb *t, uint64_t addr, unsigned pcid, bool globals)
         return;
     for (enum page_size size = SIZE_4K; size < SIZE_NR; size++) {
         uint32_t set = set_of(t, addr, size);
-        uint32_t own = find_tag(t, set, tlb_tag(addr, size, pcid, false));
+        uint32_t own = tlb_find_tag(t, set, tlb_tag(addr, size, pcid, false));
         if (own != TLB_NONE)
             tlb_erase(t, own);
-        uint32_t global = find_tag(t, set, tlb_tag(addr, size, pcid, true));
+        uint32_t global = tlb_find_tag(t, set, tlb_tag(addr, size, pcid, true));
         if (globals && global != TLB_NONE)
             tlb_erase(t, global);
     }
@@ -273,14 +271,14 @@ static int slot_audit(const struct tlb *t, uint32_t slot)
     for (uint32_t w = 0; w < slot - (set << t->stride_shift) && w < 64; w++)
         if (t->tags[(set << t->stride_shift) + w] == tag)
             return 1;
-    return find_tag(t, set, tag) == slot ? 0 : 4;
+    return tlb_find_tag(t, set, tag) == slot ? 0 : 4;
 }
 
 static int mru_audit(const struct tlb *t, uint32_t set)
 {
     if (t->mru[set].tag == 0)
         return 0;
-    uint32_t slot = find_tag(t, set, t->mru[set].tag);
+    uint32_t slot = tlb_find_tag(t, set, t->mru[set].tag);
     return slot == TLB_NONE || t->vals[slot] != t->mru[set].val ? 2 : 0;
 }
 

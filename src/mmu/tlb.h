@@ -52,6 +52,9 @@ struct tlb {
     uint64_t *tags, *vals; /* by slot; tag 0 = empty */
     uint32_t count[SIZE_NR][2]; /* entries by size, and global or not: empty kinds are not probed */
     uint32_t broken;            /* entries that are a piece of a larger page */
+    uint32_t *odd; /* counts entries that are no plain 4 KiB ones (tlb_is_odd): own_odd, or
+                                   one count for all arrays of a core */
+    uint32_t own_odd;
     uint8_t *sign; /* speed only: a byte of hash per slot, 16 compared at once; see tlb_scan */
     uint32_t sign_shift; /* log2 of its bytes from set to set */
     uint32_t *hash;      /* speed only: slot + 1, open addressing; NULL if sets are scanned */
@@ -59,6 +62,12 @@ struct tlb {
     uint32_t *room;   /* sets: no way below this one is empty */
     struct repl repl; /* replacement state */
 };
+
+/* tlb_is_odd says whether an entry is anything but a 4 KiB page of one PCID. */
+static inline bool tlb_is_odd(uint64_t tag, uint64_t val)
+{
+    return ((tag & (TLB_GLOBAL | UINT64_C(3) << TLB_SIZE_SHIFT)) | VAL_PAGE(val)) != 0;
+}
 
 /* tlb_open makes an empty array; 0 entries: an array that takes nothing. ways must divide entries
  * and the number of sets be a power of two. 0, -EINVAL or -ENOMEM. */
@@ -113,20 +122,22 @@ static inline uint32_t tlb_scan(const struct tlb *t, uint32_t set, uint64_t tag)
     return TLB_NONE;
 }
 
+/* tlb_find_tag returns the slot of a tag in the set it belongs to, or TLB_NONE. */
+static inline uint32_t tlb_find_tag(const struct tlb *t, uint32_t set, uint64_t tag)
+{
+    return t->hash != NULL ? tlb_hash_find(t, tag) : tlb_scan(t, set, tag);
+}
+
 /* tlb_find returns the slot of the entry of that size for an address: the PCID's own one, else a
  * global one, else TLB_NONE. Nothing changes. */
 static inline uint32_t tlb_find(const struct tlb *t, uint64_t addr, enum page_size size,
                                 unsigned pcid)
 {
     uint32_t set = tlb_set(t, addr >> page_size_shift(size)), slot = TLB_NONE;
-    if (t->count[size][0] != 0) {
-        uint64_t tag = tlb_tag(addr, size, pcid, false);
-        slot = t->hash != NULL ? tlb_hash_find(t, tag) : tlb_scan(t, set, tag);
-    }
-    if (slot == TLB_NONE && unlikely(t->count[size][1] != 0)) {
-        uint64_t tag = tlb_tag(addr, size, pcid, true);
-        slot = t->hash != NULL ? tlb_hash_find(t, tag) : tlb_scan(t, set, tag);
-    }
+    if (t->count[size][0] != 0)
+        slot = tlb_find_tag(t, set, tlb_tag(addr, size, pcid, false));
+    if (slot == TLB_NONE && unlikely(t->count[size][1] != 0))
+        slot = tlb_find_tag(t, set, tlb_tag(addr, size, pcid, true));
     return slot;
 }
 

@@ -160,8 +160,10 @@ static void attribute(struct sim *s, struct sim_thread *t, vaddr a, unsigned ins
     site->l3_misses += ev->level == MEM_DRAM;
 }
 
-void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigned bytes,
-                     enum access_kind kind, unsigned insn)
+/* An access in full: walks, faults, splits, everything. */
+static __attribute__((noinline)) void access_full(struct sim *s, struct sim_thread *t,
+                                                  uint64_t addr, unsigned bytes,
+                                                  enum access_kind kind, unsigned insn)
 {
     struct mmu_event ev;
     struct arch_fault f;
@@ -174,6 +176,25 @@ void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigne
             return;
         }
         user_fault(s, t, &f, insn, &ev);
+    }
+}
+
+void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigned bytes,
+                     enum access_kind kind, unsigned insn)
+{
+    int quick = -1;
+
+    if (likely((addr & (LINE_SIZE - 1)) + bytes <= LINE_SIZE))
+        quick = mmu_quick(t->core, addr, kind);
+    if (unlikely(quick < 0)) {
+        access_full(s, t, addr, bytes, kind, insn);
+    } else if (unlikely(quick >= MEM_L3)) {
+        struct mmu_event ev = {.tlb = quick & MMU_QUICK_STLB ? TLB_L2_HIT : TLB_L1_HIT,
+                               .level = quick & (MMU_QUICK_STLB - 1),
+                               .lines = 1};
+        s->deep += ev.level >= MEM_L3;
+        if (ev.tlb != TLB_L1_HIT || ev.level == MEM_DRAM)
+            attribute(s, t, va(addr), insn, &ev);
     }
 }
 

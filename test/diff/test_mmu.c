@@ -43,7 +43,7 @@ struct world {
     unsigned places;
     struct rng rng;
     bool stale, fast;
-    uint64_t fast_hits;
+    uint64_t fast_hits, quick_hits;
     uint64_t last; /* address of the access before */
 };
 
@@ -219,6 +219,20 @@ static bool by_fast_path(struct world *w, struct mmu_core *c, uint64_t addr, uns
     return true;
 }
 
+/* by_quick_path says whether mmu_quick served the access, and what it met. */
+static bool by_quick_path(struct world *w, struct mmu_core *c, uint64_t addr, unsigned bytes,
+                          enum access_kind kind, struct mmu_event *ret_event)
+{
+    int quick = (addr & 63) + bytes > 64 ? -1 : mmu_quick(c, addr, kind);
+    if (quick < 0)
+        return false;
+    w->quick_hits++;
+    *ret_event = (struct mmu_event){.tlb = quick & MMU_QUICK_STLB ? TLB_L2_HIT : TLB_L1_HIT,
+                                    .level = quick & (MMU_QUICK_STLB - 1),
+                                    .lines = 1};
+    return true;
+}
+
 static void do_access(struct world *w, unsigned core, unsigned event)
 {
     static const unsigned sizes[] = {1, 2, 4, 8, 8, 8, 16, 32, 64, 512};
@@ -233,7 +247,7 @@ static void do_access(struct world *w, unsigned core, unsigned event)
     if (w->fast && user && by_fast_path(w, &w->core[core], addr, bytes, kind)) {
         w->fast_hits++;
         ev.lines = 1;
-    } else {
+    } else if (!w->fast || !user || !by_quick_path(w, &w->core[core], addr, bytes, kind, &ev)) {
         got = mmu_access(&w->core[core], va(addr), bytes, kind, user, &ev, &fault);
     }
     int want = ref_mmu_access(&w->ref, core, addr, bytes, kind, user, &ev_ref, &fault_ref);
