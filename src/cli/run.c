@@ -13,6 +13,7 @@
 #include "report/report.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,9 @@ static const struct cli_option options[] = {
     {"--quiet", 'q', NULL, "No summary on stderr, no progress."},
     {"--verify", 0, NULL,
      "Let the front end count instructions and accesses plainly too, and compare (slower)."},
+    {"--front-only", 0, NULL,
+     "Model nothing: read the events and discard them, to see what emulation and their transport "
+     "cost. One line instead of the summary."},
     {"--no-progress", 0, NULL, "No progress line, even on a terminal."},
     {"--verbose", 'v', NULL, "Say which machine, files and tools are used."},
 };
@@ -46,6 +50,9 @@ static int find_results(struct results *ret, const struct cli_args *args)
     r.to_stderr = r.summary == NULL && !args_has(args, "--quiet");
     if (r.json != NULL && r.summary != NULL && strcmp(r.json, r.summary) == 0)
         return cli_fail("--json and --output both name %s; take two files", r.json);
+    if (args_has(args, "--front-only") && (r.json != NULL || r.summary != NULL))
+        return cli_fail("--front-only models nothing; it has no result for %s",
+                        r.json != NULL ? "--json" : "--output");
     int status = r.json != NULL ? output_check(r.json) : 0;
     if (status == 0 && r.summary != NULL)
         status = output_check(r.summary);
@@ -206,6 +213,22 @@ static int run_command(const struct config *config, const struct results *result
     return status;
 }
 
+/* run_front_only measures the way from the program to a simulator that is not there. */
+static int run_front_only(const struct results *results, const struct front_options *front)
+{
+    struct front_result result;
+    char err[CLI_LINE] = "";
+    int status = front_run(front, NULL, &result, err, sizeof(err));
+    if (status != 0) {
+        cli_note("%s", err);
+        return status;
+    }
+    if (results->to_stderr)
+        cli_note("%" PRIu64 " events, %" PRIu64 " accesses among them, %.3f s, nothing modelled",
+                 result.words, result.accesses, (double)result.wall_ns / 1e9);
+    return end_like_program(&result);
+}
+
 static int run_program(const struct config *config, const struct results *results,
                        const struct cli_args *args)
 {
@@ -224,7 +247,8 @@ static int run_program(const struct config *config, const struct results *result
     }
     if (args_has(args, "--verbose"))
         explain_run(config, command.found, &front);
-    status = run_command(config, results, &front, &command);
+    status = args_has(args, "--front-only") ? run_front_only(results, &front)
+                                            : run_command(config, results, &front, &command);
     front_command_close(&command);
     return status;
 }

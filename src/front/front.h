@@ -27,7 +27,9 @@ struct front_result {
     int signal;     /* that killed the guest, or 0 */
     int incomplete; /* enum ring_error: why not everything was observed; 0: all was */
     uint64_t wall_ns;
-    char path[4096]; /* the program as found in PATH */
+    uint64_t words;    /* events consumed */
+    uint64_t accesses; /* raw accesses among them, only counted when nothing is modelled */
+    char path[4096];   /* the program as found in PATH */
 };
 
 /* front_find resolves a program as execvp does and looks at it: on failure returns 126 (found, not
@@ -46,8 +48,9 @@ struct front_command {
 int front_command_open(struct front_command *c, char *const *argv, char *err, size_t err_size);
 void front_command_close(struct front_command *c);
 
-/* front_run runs the program to its end. `sim` must be open. Returns 0 and the result, or 125, 126
- * or 127 with one line in err when it could not be run. */
+/* front_run runs the program to its end. `sim` must be open; NULL: nothing is modelled, the events are
+ * read and discarded. Returns 0 and the result, or 125, 126 or 127 with one line in err when it could
+ * not be run. */
 int front_run(const struct front_options *o, struct sim *sim, struct front_result *ret, char *err,
               size_t err_size);
 

@@ -5,6 +5,7 @@
  *   region.c   the shared memory
  *   launch.c   the guest's process, signals
  *   reader.c   rings ─► sim, least virtual time first
+ *   discard.c  the words of a run that models nothing
  *   run.c      all of it in order
  */
 #ifndef FRONT_INT_H
@@ -35,13 +36,15 @@ void region_unmap_words(const uint64_t *words);
 struct stream {
     struct ring_slot *slot;
     const uint64_t *words;     /* of the slot, mapped twice; NULL: not mapped yet */
-    struct sim_thread *thread; /* NULL: no stream is open in this slot */
+    bool open;                 /* a stream is being read in this slot */
+    struct sim_thread *thread; /* of an open stream; NULL when nothing is modelled */
+    uint64_t skip;             /* payload words still to come of a record half discarded */
     uint64_t stuck_at;         /* head at which an incomplete record was all that was left, or 0 */
     bool wants_order;          /* the next word ends an address-space call */
 };
 
 struct reader {
-    struct sim *sim;
+    struct sim *sim; /* NULL: words are counted and discarded */
     const struct region *region;
     struct stream stream[RING_SLOTS];
     uint16_t live[RING_SLOTS]; /* slots with an open stream, in order of opening */
@@ -51,10 +54,12 @@ struct reader {
     uint64_t table_at;         /* where the next record is */
     uint32_t applied;          /* address-space calls applied, 0 at first */
     uint64_t words;            /* consumed */
+    uint64_t accesses;         /* of them, when discarded */
     bool over;                 /* the producers are dead: what is there is all there will be */
     int error;                 /* -ENOMEM once a stream could not be opened */
 };
 
+/* reader_open begins with no stream; sim NULL: nothing is modelled, and no order kept. */
 void reader_open(struct reader *r, struct sim *sim, const struct region *region);
 void reader_close(struct reader *r);
 /* reader_step feeds one quantum of the stream that is behind the others in virtual time; false when
@@ -67,6 +72,10 @@ bool reader_force(struct reader *r);
 bool reader_idle(const struct reader *r);
 /* reader_sleep waits for words, at most `ns`. */
 void reader_sleep(struct reader *r, uint64_t ns);
+
+/* -- discard.c --------------------------------------------------------------------------------- */
+/* discard_words returns the accesses among n words. *skip, 0 at first, is kept between calls. */
+uint64_t discard_words(const uint64_t *words, size_t n, uint64_t *skip);
 
 /* -- launch.c: the guest's process ------------------------------------------------------------- */
 struct guest {

@@ -45,11 +45,12 @@ static bool open_stream(struct reader *r, unsigned i)
 
     if (!s->words)
         s->words = region_words(r->region, i);
-    s->thread = s->words ? sim_thread_open(r->sim) : NULL;
-    if (!s->thread)
+    s->thread = s->words && r->sim ? sim_thread_open(r->sim) : NULL;
+    if (!s->words || (r->sim && !s->thread))
         return false;
+    s->open = true;
     s->wants_order = false;
-    s->stuck_at = 0;
+    s->stuck_at = s->skip = 0;
     r->live[r->lives++] = (uint16_t)i;
     return true;
 }
@@ -61,7 +62,7 @@ static void open_streams(struct reader *r)
     if (threads == r->threads)
         return;
     for (unsigned i = 0; i < RING_SLOTS; i++)
-        if (!r->stream[i].thread && atomic_load(&r->stream[i].slot->state) != RING_FREE &&
+        if (!r->stream[i].open && atomic_load(&r->stream[i].slot->state) != RING_FREE &&
             !open_stream(r, i))
             r->error = -ENOMEM;
     r->threads = threads;
@@ -71,8 +72,10 @@ static void close_stream(struct reader *r, unsigned nth)
 {
     struct stream *s = &r->stream[r->live[nth]];
 
-    sim_thread_close(r->sim, s->thread);
+    if (s->thread)
+        sim_thread_close(r->sim, s->thread);
     s->thread = NULL;
+    s->open = false;
     atomic_store(&s->slot->state, RING_FREE);
     memmove(&r->live[nth], &r->live[nth + 1], (--r->lives - nth) * sizeof r->live[0]);
 }
@@ -157,7 +160,7 @@ static uint64_t feedable(const struct reader *r, const struct stream *s)
         return 0;
     if (n > READER_QUANTUM)
         n = READER_QUANTUM;
-    return r->lives == 1 ? n : before_epoch(next_word(s), n, r->applied); /* I3 */
+    return r->lives == 1 || !r->sim ? n : before_epoch(next_word(s), n, r->applied); /* I3 */
 }
 
 /* -- feeding -------------------------------------------------------------------------------------- */
@@ -170,7 +173,7 @@ static void announce_blocks(struct reader *r)
         const char *at = (const char *)ring + ring->table_offset + r->table_at;
         const struct ring_block *b = (const struct ring_block *)(const void *)at;
 
-        if (sim_add_block(r->sim, b) != 0)
+        if (r->sim && sim_add_block(r->sim, b) != 0)
             r->error = -ENOMEM;
         r->table_at += b->bytes;
         r->blocks++;
@@ -182,6 +185,21 @@ static void wake_producer(struct stream *s)
     if (atomic_load(&s->slot->producer_waiting) && available(s) <= RING_WORDS / 2 &&
         atomic_exchange(&s->slot->producer_waiting, 0))
         syscall(SYS_futex, &s->slot->producer_waiting, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* advance gives words back to the producer. */
+static void advance(struct reader *r, struct stream *s, uint64_t words)
+{
+    r->words += words;
+    atomic_store(&s->slot->tail, tail_of(s) + words);
+    wake_producer(s);
+}
+
+static void discard(struct reader *r, struct stream *s, uint64_t n)
+{
+    announce_blocks(r);
+    r->accesses += discard_words(next_word(s), n, &s->skip);
+    advance(r, s, n);
 }
 
 static void feed(struct reader *r, struct stream *s, uint64_t n)
@@ -197,9 +215,7 @@ static void feed(struct reader *r, struct stream *s, uint64_t n)
         r->applied = call;
     s->wants_order = stop == SIM_ORDER;
     s->stuck_at = done == 0 && !s->wants_order && n < READER_QUANTUM ? tail + n : 0;
-    r->words += done;
-    atomic_store(&s->slot->tail, tail + done);
-    wake_producer(s);
+    advance(r, s, done);
 }
 
 /* behind returns the index in live of the stream least in virtual time that may be fed, or -1. */
@@ -210,7 +226,7 @@ static int behind(const struct reader *r, uint64_t *ret_n)
 
     for (unsigned i = 0; i < r->lives; i++) {
         const struct stream *s = &r->stream[r->live[i]];
-        uint64_t time = sim_thread_time(s->thread), n;
+        uint64_t time = s->thread ? sim_thread_time(s->thread) : tail_of(s), n;
 
         if (best >= 0 && time >= least)
             continue;
@@ -249,7 +265,10 @@ bool reader_step(struct reader *r)
     i = behind(r, &n);
     if (i < 0)
         return close_ended(r);
-    feed(r, &r->stream[r->live[i]], n);
+    if (r->sim)
+        feed(r, &r->stream[r->live[i]], n);
+    else
+        discard(r, &r->stream[r->live[i]], n);
     if (available(&r->stream[r->live[i]]) == 0)
         close_ended(r);
     return true;
@@ -296,7 +315,7 @@ static bool force_epoch(struct reader *r)
 
 bool reader_force(struct reader *r)
 {
-    return force_call(r) || force_epoch(r);
+    return r->sim && (force_call(r) || force_epoch(r));
 }
 
 bool reader_idle(const struct reader *r)

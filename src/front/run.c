@@ -134,6 +134,8 @@ static int verdict(const struct reader *r, const struct guest *g, struct front_r
     }
     ret->exit_code = WIFEXITED(g->status) ? WEXITSTATUS(g->status) : 0;
     ret->signal = WIFSIGNALED(g->status) ? WTERMSIG(g->status) : 0;
+    ret->words = r->words;
+    ret->accesses = r->accesses;
     ret->incomplete = (int)atomic_load(&r->region->ring->error);
     return 0;
 }

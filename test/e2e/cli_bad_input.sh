@@ -54,6 +54,9 @@ refuse "man with an operand" 125 "one word too many" man run
 refuse "doctor with an operand" 125 "one word too many" doctor now
 refuse "line breaks and escapes of the user stay in one harmless line" 125 'unknown verb `a?b?\[31m`' "$(printf 'a\nb\033[31m')"
 
+refuse "--front-only has no result for --json" 125 "--front-only models nothing.*--json" run --front-only --json keep.json -- touch ran
+refuse "nor for --output" 125 "--front-only models nothing.*--output" run --front-only -o keep.txt -- touch ran
+
 # -- machines -------------------------------------------------------------------------------------
 printf 'machine.name = mine\n# a comment\ntlb.l2.entrys = 1024\n' > bad_key.ini
 printf 'machine.name = mine\n\n\nphys.size = much\n' > bad_value.ini

@@ -79,6 +79,13 @@ yes "a reader that leaves is an error, not a death" [ "$1" -eq 125 -a "$(wc -l <
 "$pagewalk" run -q --json /dev/full -- true 2> "$work/err"
 yes "a full device is an error" [ $? -eq 125 -a "$(wc -l < "$work/err")" -eq 1 ]
 
+# -- the front end alone ----------------------------------------------------------------------------
+"$pagewalk" run --front-only -- sh -c 'echo out; exit 7' > "$work/out" 2> "$work/err"
+yes "--front-only passes the status through" [ $? -eq 7 ]
+yes "and stdout" [ "$(cat "$work/out")" = out ]
+yes "it prints one line" [ "$(wc -l < "$work/err")$(grep -c '^pagewalk: [0-9]* events, [0-9]* accesses among them, [0-9.]* s, nothing modelled$' "$work/err")" = 11 ]
+yes "and with -q none" bash -c "[ -z \"\$('$pagewalk' run -q --front-only -- true 2>&1)\" ]"
+
 # -- a run that is not observed as a whole -----------------------------------------------------------
 cat > many.py <<'END'
 import threading

@@ -432,6 +432,86 @@ static void the_start_tells_where_the_program_lies(void **state)
     done(r);
 }
 
+/* -- nothing modelled ------------------------------------------------------------------------------ */
+
+/* discard_run runs argv without a simulator, what it writes thrown away. */
+static struct front_result discard_run(char *const *argv)
+{
+    struct front_options o = {.argv = argv, .plugin = plugin};
+    struct front_result result;
+    int null = open("/dev/null", O_WRONLY), saved = dup(STDOUT_FILENO), code;
+    char err[512];
+
+    fflush(stdout);
+    dup2(null, STDOUT_FILENO);
+    code = front_run(&o, NULL, &result, err, sizeof err);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(null);
+    assert_int_equal(code, 0);
+    return result;
+}
+
+/* The words are those of a run that is checked word by word; a program alone runs the same twice. */
+static void discarded_words_are_counted_as_a_simulator_would(void **state)
+{
+    char *argv[] = {"/bin/true", NULL};
+    struct run *r = run_with((struct front_options){.argv = argv}, NULL);
+    struct fake_sums f = fake_sum(r->sim);
+    struct front_result result = discard_run(argv);
+
+    (void)state;
+    assert_int_equal(r->code, 0);
+    assert_int_equal(result.exit_code, 0);
+    assert_true(f.loads + f.stores > 1000);
+    assert_int_equal(result.accesses, f.loads + f.stores);
+    assert_int_equal(result.words, f.words);
+    done(r);
+}
+
+static void payload_is_no_access_wherever_a_quantum_ends(void **state)
+{
+    const uint64_t w[] = {event_block(0),
+                          event_access(0x1000, 0, 3, false),
+                          event_control(EV_SYSCALL, 8),
+                          0,
+                          1,
+                          2,
+                          3,
+                          4,
+                          5,
+                          6,
+                          7,
+                          event_high(UINT64_C(1) << 63),
+                          event_access(0x2000, 0, 3, true),
+                          event_control(EV_EPOCH, 1),
+                          0,
+                          event_access(0x3000, 0, 0, false)};
+    const size_t n = sizeof w / sizeof *w;
+
+    (void)state;
+    for (size_t quantum = 1; quantum <= n; quantum++) {
+        uint64_t skip = 0, accesses = 0;
+
+        for (size_t i = 0; i < n; i += quantum)
+            accesses += discard_words(w + i, quantum < n - i ? quantum : n - i, &skip);
+        assert_int_equal(accesses, 3);
+        assert_int_equal(skip, 0);
+    }
+}
+
+static void many_threads_are_discarded_without_order(void **state)
+{
+    char path[PATH_MAX], *argv[] = {path, "400", "40", NULL};
+    struct front_result result;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/threads", work);
+    result = discard_run(argv);
+    assert_int_equal(result.exit_code, 0);
+    assert_int_equal(result.incomplete, RING_OK);
+}
+
 /* -- what cannot be run --------------------------------------------------------------------------- */
 static void a_qemu_that_fails_gives_125_and_one_line(void **state)
 {
@@ -477,6 +557,9 @@ int main(void)
         cmocka_unit_test(scripts_run_under_their_interpreter),
         cmocka_unit_test(calls_carry_what_their_arguments_point_to),
         cmocka_unit_test(the_start_tells_where_the_program_lies),
+        cmocka_unit_test(discarded_words_are_counted_as_a_simulator_would),
+        cmocka_unit_test(payload_is_no_access_wherever_a_quantum_ends),
+        cmocka_unit_test(many_threads_are_discarded_without_order),
         cmocka_unit_test(a_qemu_that_fails_gives_125_and_one_line),
         cmocka_unit_test(a_program_that_is_not_there_gives_127),
     };
