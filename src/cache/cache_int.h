@@ -69,7 +69,8 @@ FORCE_INLINE void regs_front(uint32_t *t, uint32_t tag, uint32_t p, const unsign
 {
     static const int32_t window[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1,
                                        -1, -1, -1, -1, -1, -1, -1, 0}; /* ones up to the middle */
-    const int32_t *moves = window + 15 - p; /* -1 for positions up to p */
+    const int32_t *moves = window + 15 - (size_t)p; /* -1 for positions up to p */
+    __asm__("" : "+r"(moves));                      /* else gcc 12 makes a pointer per vector */
     __m128 before = _mm_castsi128_ps(_mm_cvtsi32_si128((int)tag));
 #pragma GCC unroll 4
     for (unsigned i = 0; i < n; i++) {

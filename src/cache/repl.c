@@ -5,7 +5,9 @@
  *   LRU, more ways          a ring of ways per set: next[way], prev[way]; node `ways` is the anchor,
  *                           its next is the newest, its prev the oldest.
  *   PLRU                    a binary tree; node n has children 2n, 2n+1 and holds the child to
- *                           replace next (0 left); a touch turns all nodes on its path away.
+ *                           replace next (0 left); a touch turns all nodes on its path away. Up to
+ *                           16 ways node n is bit n of a word (the next tree of MRU3 follows
+ *                           `leaves` bits higher), so a touch is an AND and an OR; else a byte.
  *
  *                                        1            leaves: ways 0..3 are nodes 4..7
  *                                      /   \          6 ways: 8 leaves, the last two missing; a
@@ -13,7 +15,8 @@
  *                                    / \   / \
  *                                   0   1 2   3
  *   MRU3                    ways cut into three groups, each a PLRU tree; the victim is in the group
- *                           after the one touched last (kept in the unused node 0 of the first).
+ *                           after the one touched last (kept in the upper bits of the word, or in
+ *                           the unused node 0 of the first tree).
  *
  * Invariants: I1 the ages of a set (the ring of a set) are a permutation of its ways.
  *             I2 touching the newest way changes nothing.
@@ -71,6 +74,26 @@ static void ring_move(struct repl *r, uint32_t set, uint32_t way, bool newest)
     prev[after] = way;
 }
 
+/* way_word fills in what a touch of a way does to a word. A node without a right half stays 0. */
+static void way_word(struct repl *r, uint32_t way)
+{
+    uint32_t group = way / r->group_ways, first = group * r->group_ways;
+    uint32_t here = r->ways - first < r->group_ways ? r->ways - first : r->group_ways;
+    uint32_t node = r->leaves + way - first, keep = UINT32_MAX, set = 0;
+    for (uint32_t span = 1; node > 1; node >>= 1, span *= 2) {
+        uint32_t bit = UINT32_C(1) << (group * r->leaves + node / 2);
+        keep &= ~bit;
+        if (node % 2 == 0 && (node + 1) * span - r->leaves < here)
+            set |= bit;
+    }
+    if (r->groups > 1) {
+        keep &= (UINT32_C(1) << REPL_GROUP_SHIFT) - 1;
+        set |= group << REPL_GROUP_SHIFT;
+    }
+    r->way[way].keep = keep;
+    r->way[way].set = set;
+}
+
 /* plan fills in the shape of the state for a number of ways. */
 static void plan(struct repl *r)
 {
@@ -82,7 +105,8 @@ static void plan(struct repl *r)
         r->groups = (uint32_t)div_up(r->ways, r->group_ways);
         for (r->leaves = 1; r->leaves < r->group_ways; r->leaves *= 2)
             ;
-        r->stride = r->groups * r->leaves;
+        r->words = r->ways <= REPL_WORD_MAX;
+        r->stride = r->words ? sizeof(uint32_t) : r->groups * r->leaves;
     }
 }
 
@@ -119,6 +143,8 @@ int repl_open(struct repl *r, uint32_t sets, uint32_t ways, enum repl_policy pol
         ages_init(r);
     if (e == 0 && r->link != NULL)
         ring_init(r);
+    for (uint32_t w = 0; r->words != 0 && w < r->ways; w++)
+        way_word(r, w);
     return e;
 }
 

@@ -1,6 +1,7 @@
 /* test_cache.c: one cache, and the three kinds of hierarchy. Expectations are closed forms and rules
  * worked out by hand. */
 #include "cache/cache.h"
+#include "ref/ref_cache.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -182,6 +183,62 @@ static void sets_that_are_no_power_of_two_divide_exactly(void **state)
     }
 }
 
+static void same_as_naive(unsigned sets, unsigned ways, enum conf_cache_policy policy)
+{
+    struct cache c;
+    struct ref_cache ref;
+    struct rng r = {ways * 8u + (unsigned)policy};
+    open_lines(&c, sets, ways, policy);
+    ref_cache_open(&ref, (uint64_t)sets * ways * 64, ways, (int)policy, 1);
+    for (unsigned i = 0; i < 2000; i++) {
+        uint64_t line = rng_below(&r, 2 * sets * ways + 1);
+        bool held = ref_cache_lookup(&ref, line);
+        assert_int_equal(cache_holds(&c, line), held);
+        assert_int_equal(cache_lookup(&c, line), held);
+        if (!held)
+            assert_int_equal(cache_fill(&c, line), ref_cache_fill(&ref, line));
+        assert_true(sets == 3 || cache_hit_mru(&c, line));
+        if (i % 5 == 0) {
+            line = rng_below(&r, 2 * sets * ways + 1);
+            assert_int_equal(cache_drop(&c, line), ref_cache_drop(&ref, line));
+            assert_false(sets != 3 && cache_hit_mru(&c, line));
+        }
+    }
+    assert_int_equal(cache_audit(&c), 0);
+    ref_cache_close(&ref);
+    cache_close(&c);
+}
+
+static void lookups_fills_and_drops_of_every_shape_equal_the_naive_cache(void **state)
+{
+    (void)state;
+    static const unsigned many[] = {20, 31, 32, 33, 48, 63, 64, 65, 80};
+    for (int policy = CACHE_LRU; policy <= CACHE_RANDOM; policy++)
+        for (unsigned sets = 2; sets <= 4; sets++) {
+            for (unsigned ways = 1; ways <= 17; ways++)
+                same_as_naive(sets, ways, (enum conf_cache_policy)policy);
+            for (unsigned i = 0; i < ARRAY_LEN(many); i++)
+                same_as_naive(sets, many[i], (enum conf_cache_policy)policy);
+        }
+}
+
+/* An array of 2 MiB and more lies in huge host pages; it starts empty like any other. */
+static void large_caches_start_empty_and_hold_what_they_are_given(void **state)
+{
+    (void)state;
+    struct cache c;
+    open_lines(&c, 90112, 15, CACHE_LRU);
+    for (uint64_t line = 0; line < 90112 * 15; line++)
+        assert_false(use(&c, line));
+    for (uint64_t line = 0; line < 90112 * 15; line++)
+        assert_true(use(&c, line));
+    assert_false(use(&c, 90112 * 15));
+    assert_false(use(&c, 0)); /* was the oldest of its set */
+    assert_true(use(&c, 1));
+    assert_int_equal(cache_audit(&c), 0);
+    cache_close(&c);
+}
+
 /* -- the hierarchy: L1 of 2 lines, L2 of 4, L3 of 8, all fully associative LRU */
 static struct conf tiny(unsigned kind)
 {
@@ -304,6 +361,8 @@ int main(void)
         cmocka_unit_test(touching_the_newest_line_again_changes_no_later_eviction),
         cmocka_unit_test(most_recent_check_misses_a_dropped_line),
         cmocka_unit_test(sets_that_are_no_power_of_two_divide_exactly),
+        cmocka_unit_test(lookups_fills_and_drops_of_every_shape_equal_the_naive_cache),
+        cmocka_unit_test(large_caches_start_empty_and_hold_what_they_are_given),
         cmocka_unit_test(victim_l3_gets_only_what_l2_evicts),
         cmocka_unit_test(inclusive_l3_takes_evicted_lines_from_every_core),
         cmocka_unit_test(neither_kind_keeps_private_lines_that_l3_evicts),
