@@ -187,6 +187,8 @@ int mmu_quick(struct mmu_core *c, uint64_t addr, enum access_kind kind)
     int stlb = 0;
     if (unlikely(c->odd != 0 || v->only == NULL))
         return -1;
+    if (kind == ACCESS_FETCH)
+        mmu_fetch_changed(c);
     if (v->mru[set].tag == tag) {
         val = v->mru[set].val;
         if (unlikely((val & v->care) != v->need))
@@ -218,6 +220,8 @@ int mmu_access(struct mmu_core *c, vaddr a, unsigned bytes, enum access_kind kin
 {
     ASSERT(bytes > 0 && bytes <= PAGE_SIZE);
     *ret_event = (struct mmu_event){0};
+    if (kind == ACCESS_FETCH)
+        mmu_fetch_changed(c);
     struct access x = {kind, user, ret_event, ret_fault};
     uint64_t here = min_u64(bytes, PAGE_SIZE - (a.v & (PAGE_SIZE - 1)));
     uint64_t first, second = 0;

@@ -128,6 +128,7 @@ int mmu_core_open(struct mmu_core *c, const struct conf *conf, struct phys *phys
         return e;
     }
     wire(c);
+    c->fetch_state = conf->l3_kind == L3_INCLUSIVE ? 0 : ((uint64_t)(c - all) << 56) + 1;
     return 0;
 }
 
@@ -143,6 +144,7 @@ void mmu_core_close(struct mmu_core *c)
 
 void mmu_drop_page(struct mmu_core *c, uint64_t addr, unsigned pcid, bool globals)
 {
+    mmu_fetch_changed(c);
     for (unsigned i = 0; i < ARRAY_LEN(c->all); i++)
         tlb_drop_page(c->all[i], addr, pcid, globals);
 }
@@ -166,6 +168,7 @@ static void flush_walk_caches(struct mmu_core *c, unsigned pcid)
 static void flush(struct mmu_core *c, unsigned pcid, bool globals)
 {
     STAT(c->stats, tlb_flush_full)++;
+    mmu_fetch_changed(c);
     for (unsigned i = 0; i < ARRAY_LEN(c->all); i++)
         tlb_flush(c->all[i], pcid, globals);
     flush_walk_caches(c, pcid);
@@ -174,6 +177,7 @@ static void flush(struct mmu_core *c, unsigned pcid, bool globals)
 void mmu_load_cr3(struct mmu_core *c, pfn root, unsigned pcid, bool no_flush)
 {
     ASSERT(pcid < 4096);
+    mmu_fetch_changed(c);
     set_context(c, root, c->pcid_on ? pcid : 0);
     if (!no_flush || !c->pcid_on)
         flush(c, c->pcid, false);

@@ -47,8 +47,12 @@ struct walk_hint {
 #define WALK_HINTS 1024u
 
 struct mmu_core {
-    struct tlb_view view[3];  /* by enum access_kind */
-    uint64_t context;         /* low bits of a 4 KiB tag under the current PCID */
+    struct tlb_view view[3]; /* by enum access_kind */
+    uint64_t context;        /* low bits of a 4 KiB tag under the current PCID */
+    /* Changes whenever this core's instruction TLBs or L1I may have changed, replacement state
+     * included; no two cores ever have the same. What was fetched from most-recent ways alone needs
+     * no look again while it stands. 0: not usable (an inclusive L3 changes L1I behind our back). */
+    uint64_t fetch_state;
     struct cache_core caches; /* L1I, L1D, L2 of this core, and the shared L3 */
 
     pfn root;                       /* CR3: table of the highest level */
@@ -90,6 +94,11 @@ static inline bool mmu_hit_mru(const struct mmu_core *c, uint64_t addr, enum acc
         return false;
     uint64_t line = (e->val & PTE_ADDR_MASK) >> LINE_SHIFT | (addr & (PAGE_SIZE - 1)) >> LINE_SHIFT;
     return cache_hit_mru(l1, line);
+}
+
+static inline void mmu_fetch_changed(struct mmu_core *c)
+{
+    c->fetch_state += c->fetch_state != 0;
 }
 
 /* mmu_data_hit: true if a user load or store within one line meets only most-recent ways. A page

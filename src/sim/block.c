@@ -98,7 +98,6 @@ int sim_add_block(struct sim *s, const struct ring_block *r)
     b->pc = r->pc;
     b->insns = r->insns;
     b->code_bytes = r->code_bytes;
-    b->first_line = align_down(r->pc, LINE_SIZE);
     b->lines = (uint8_t)((last >> LINE_SHIFT) - (r->pc >> LINE_SHIFT) + 1);
     b->succ[0] = b->succ[1] = BLOCK_NONE;
     set_flags(b);

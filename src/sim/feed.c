@@ -176,18 +176,26 @@ static __attribute__((noinline)) bool block_rep(struct sim_thread *t, const stru
     return true;
 }
 
-static inline void fetch(struct sim *s, struct sim_thread *t, const struct block *b,
-                         struct tally *y)
+static __attribute__((noinline)) void fetch_lines(struct sim *s, struct sim_thread *t,
+                                                  struct block *b, struct tally *y)
 {
-    uint64_t line = b->first_line;
+    uint64_t line = align_down(b->pc, LINE_SIZE), before = t->core->fetch_state;
 
-    y->fetch_lines += b->lines;
     for (unsigned i = b->lines; i > 0; i--, line += LINE_SIZE) {
         if (likely(mmu_fetch_hit(t->core, line)))
             continue;
         y->fetch_slow++;
         sim_access_slow(s, t, line, 1, ACCESS_FETCH, 0);
     }
+    b->fetched = before == t->core->fetch_state ? before : 0;
+}
+
+/* Cost: one compare, as long as no instruction line or page changed places since. */
+static inline void fetch(struct sim *s, struct sim_thread *t, struct block *b, struct tally *y)
+{
+    y->fetch_lines += b->lines;
+    if (unlikely(b->fetched != t->core->fetch_state || b->fetched == 0))
+        fetch_lines(s, t, b, y);
 }
 
 static inline void on_block(struct sim *s, struct sim_thread *t, uint64_t w, struct tally *y)

@@ -31,10 +31,10 @@ struct insn_info {
 
 /* A translated block: 64 bytes, the first four fields are the hot ones. */
 struct block {
-    uint64_t count;      /* executions */
-    uint64_t first_line; /* address of the first 64-byte line of its code */
-    uint32_t succ[2];    /* ids of blocks that may follow it, checked before */
-    uint16_t insns;      /* instructions */
+    uint64_t count;   /* executions */
+    uint64_t fetched; /* the core's fetch_state when all its lines were most recent, 0: never */
+    uint32_t succ[2]; /* ids of blocks that may follow it, checked before */
+    uint16_t insns;   /* instructions */
     uint16_t code_bytes;
     uint8_t lines;     /* 64-byte lines its code touches */
     uint8_t flags;     /* BLOCK_… */

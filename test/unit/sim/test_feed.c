@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "sim/sim.h"
+#include "sim/sim_int.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -441,6 +441,41 @@ static void how_a_stream_is_cut_changes_nothing(void **state)
     teardown(&other_state);
 }
 
+/* 400 blocks over 64 KiB of code, in loops and jumps, mapped and unmapped: remembering that a block's
+ * lines were most recent must give the same counters as looking every time. */
+static void remembered_fetches_count_like_looked_up_ones(void **state)
+{
+    struct stream *x = *state, *y;
+    struct rng rng = {11};
+    void *other;
+
+    setup(&other);
+    y = other;
+    y->t->core->fetch_state = 0; /* look every time */
+    for (struct stream *z = x; z; z = z == x ? y : NULL)
+        for (unsigned i = 0; i < 400; i++) {
+            const uint8_t len = 3;
+            block_at(z, CODE + i * 163, 1, &len, "\x48\x8b\x07");
+        }
+    for (unsigned i = 0, at = 0; i < 2500; i++) {
+        at = rng_below(&rng, 4) ? at : (unsigned)rng_below(&rng, 400);
+        run(x, at + (unsigned)rng_below(&rng, 2) * (at < 399));
+        access_word(x, DATA + rng_below(&rng, 0xf000), 0, 3, false);
+    }
+    uint64_t sys[8] = {SYS_munmap, DATA + 0xf000, 0x1000, 0, 0, 0, 0, 0},
+             ret[3] = {SYS_munmap, 0, 0};
+    put_control(x, EV_SYSCALL, 8, sys);
+    put_control(x, EV_SYSCALL_RET, 3, ret);
+    for (unsigned i = 0; i < 300; i++)
+        run(x, i);
+    memcpy(y->w, x->w, sizeof(y->w));
+    y->n = x->n;
+    struct stat_set whole = *feed(x);
+    assert_memory_equal(&whole, feed(y), sizeof(whole));
+    assert_true(STAT(&whole, itlb_walk) > 10);
+    teardown(&other);
+}
+
 static void the_machine_is_sound_after_a_run(void **state)
 {
     struct stream *x = *state;
@@ -483,6 +518,7 @@ int main(void)
         TEST(a_read_modify_write_faults_once_as_a_write),
         TEST(a_test_of_memory_faults_as_a_read),
         TEST(how_a_stream_is_cut_changes_nothing),
+        TEST(remembered_fetches_count_like_looked_up_ones),
         TEST(the_machine_is_sound_after_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
