@@ -103,26 +103,41 @@ static __attribute__((noinline)) bool access_join(struct sim *s, struct sim_thre
     return true;
 }
 
+/* Whether a rep instruction goes on in a line it used before: cmps reads two streams, so the last two
+ * lines loaded count, and the last one stored. */
+static bool rep_same_line(struct sim_thread *t, uint64_t line, bool store)
+{
+    uint64_t *last = t->rep_line;
+
+    if (store) {
+        bool same = last[2] == line;
+        last[2] = line;
+        return same;
+    }
+    if (last[0] == line || last[1] == line)
+        return true;
+    last[0] = last[1];
+    last[1] = line;
+    return false;
+}
+
 /* The rare cases of an access: high address bits, rep iterations, the first of a signal handler. */
 static __attribute__((noinline)) void access_rare(struct sim *s, struct sim_thread *t, uint64_t w,
                                                   struct tally *y)
 {
     bool store = event_is_store(w);
-    uint64_t addr = event_addr(w), line;
+    uint64_t addr = event_addr(w);
 
     if (t->rare & RARE_HIGH)
         addr = (addr & EV_ADDR_MASK) | t->high << 48;
     if ((t->rare & RARE_SIGNAL) && store)
         control_signal_frame(s, t, addr + (1u << event_log2_size(w)));
     t->rare &= (uint8_t)(store ? ~(RARE_HIGH | RARE_SIGNAL) : ~RARE_HIGH);
-    line = addr >> LINE_SHIFT;
-    if ((t->rare & RARE_REP) && event_insn(w) + 1u == t->block->insns) {
-        if (t->rep_line[store] == line) {
-            y->not_own[store]++;
-            y->not_fast[store]++;
-            return;
-        }
-        t->rep_line[store] = line;
+    if ((t->rare & RARE_REP) && event_insn(w) + 1u == t->block->insns &&
+        rep_same_line(t, addr >> LINE_SHIFT, store)) {
+        y->not_own[store]++;
+        y->not_fast[store]++;
+        return;
     }
     access_do(s, t, w, addr, y);
 }
@@ -168,7 +183,7 @@ static __attribute__((noinline)) bool block_rep(struct sim_thread *t, const stru
                                                 const struct block *to, struct tally *y)
 {
     if (!from || !rep_continues(from, to)) {
-        t->rep_line[0] = t->rep_line[1] = NO_LINE;
+        t->rep_line[0] = t->rep_line[1] = t->rep_line[2] = NO_LINE;
         return false;
     }
     t->rep_extra++;

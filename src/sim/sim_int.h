@@ -80,7 +80,7 @@ struct sim_thread {
     uint64_t join;         /* the access word that would continue the last one, ~0: none */
     uint32_t join_bytes;   /* bytes of the access so far */
     uint64_t high;         /* bits 48..63 of the next address, with RARE_HIGH */
-    uint64_t rep_line[2];  /* last line a rep instruction loaded, stored */
+    uint64_t rep_line[3];  /* lines a rep instruction used last: two loaded, one stored */
     uint8_t rare;          /* RARE_…: the next access needs a closer look */
     vaddr signal_sp[16];   /* frames of handlers running, a ring */
     unsigned signals;      /* depth */

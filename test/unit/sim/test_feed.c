@@ -218,6 +218,21 @@ static void a_rep_string_is_one_instruction_with_line_sized_accesses(void **stat
     assert_int_equal(STAT(s, raw_stores), 200);
 }
 
+static void a_rep_comparison_reads_two_streams_by_lines(void **state)
+{
+    struct stream *x = *state;
+    uint32_t b = one(x, 2, "\xf3\xa6"); /* repe cmpsb */
+
+    for (unsigned i = 0; i < 100; i++) {
+        run(x, b);
+        access_word(x, DATA + i, 0, 0, false);
+        access_word(x, DATA + 0x2000 + i, 0, 0, false);
+    }
+    const struct stat_set *s = feed(x);
+    assert_int_equal(STAT(s, instructions), 1);
+    assert_int_equal(STAT(s, loads), 4); /* two lines of each stream */
+}
+
 static void a_load_across_a_line_is_one_load_and_two_lines(void **state)
 {
     struct stream *x = *state;
@@ -506,6 +521,7 @@ int main(void)
         TEST(an_x87_operand_of_ten_bytes_is_one_load),
         TEST(a_locked_add_loads_and_stores_once),
         TEST(a_rep_string_is_one_instruction_with_line_sized_accesses),
+        TEST(a_rep_comparison_reads_two_streams_by_lines),
         TEST(a_load_across_a_line_is_one_load_and_two_lines),
         TEST(a_block_left_by_a_fault_is_credited_up_to_it),
         TEST(a_signal_between_blocks_leaves_the_block_whole),
