@@ -24,9 +24,7 @@ static const enum repl_policy policies[] = {
 /* set_size returns the bytes of a set in memory: it does not straddle host lines if it fits one. */
 static uint32_t set_size(uint32_t bytes)
 {
-    if (bytes > 32)
-        return (uint32_t)align_up(bytes, LINE_SIZE);
-    return bytes > 16 ? 32 : 16;
+    return bytes > 16 ? (uint32_t)align_up(bytes, LINE_SIZE) : 16;
 }
 
 static void shape(struct cache *c, uint32_t sets, uint32_t ways, enum repl_policy policy)

@@ -96,6 +96,7 @@ struct cache_core {
     struct cache *l3;        /* owned by the machine */
     struct cache_core *next; /* ring of all cores that share the L3 */
     unsigned l3_kind;        /* enum conf_l3_kind */
+    bool wide;               /* serve by AVX-512: see core.c */
 };
 
 /* cache_core_open makes empty L1I, L1D and L2 over an L3. `peer` is an open core that shares it, or

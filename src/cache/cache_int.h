@@ -21,6 +21,14 @@
 #define CACHE_VECTORS 0u
 #endif
 
+/* Where the host has AVX-512 a set of up to 16 ways is one register: see wide_access. */
+#if defined(__x86_64__) && defined(__SSE2__)
+#include <immintrin.h>
+#define CACHE_WIDE
+#define WIDE        __attribute__((target("avx512f")))
+#define WIDE_INLINE static inline __attribute__((always_inline, target("avx512f")))
+#endif
+
 #define FORCE_INLINE static inline __attribute__((always_inline))
 
 static inline uint32_t *tags_at(const struct cache *c, uint32_t set)
@@ -117,6 +125,30 @@ FORCE_INLINE bool regs_access(const struct cache *c, uint32_t *t, uint32_t tag, 
     *ret_out = t[c->ways - 1];
     regs_push(t, tag, n);
     return false;
+}
+#endif
+
+#ifdef CACHE_WIDE
+/* wide_lookup and wide_access do the same with all tags in one register. */
+WIDE_INLINE bool wide_lookup(const struct cache *c, uint32_t *t, uint32_t tag)
+{
+    __m512i old = _mm512_load_si512(t), key = _mm512_set1_epi32((int)tag);
+    unsigned at = _mm512_cmpeq_epi32_mask(old, key) & c->way_mask;
+    if (at == 0)
+        return false;
+    __mmask16 moves = (__mmask16)(at ^ (at - 1)); /* the positions up to the tag */
+    _mm512_mask_store_epi32(t, moves, _mm512_alignr_epi32(old, key, 15));
+    return true;
+}
+
+WIDE_INLINE bool wide_access(const struct cache *c, uint32_t *t, uint32_t tag, uint32_t *ret_out)
+{
+    __m512i old = _mm512_load_si512(t), key = _mm512_set1_epi32((int)tag);
+    __m512i stepped = _mm512_alignr_epi32(old, key, 15);
+    unsigned at = _mm512_cmpeq_epi32_mask(old, key) & c->way_mask;
+    *ret_out = t[c->ways - 1];
+    _mm512_store_si512(t, _mm512_mask_mov_epi32(old, (__mmask16)(at ^ (at - 1)), stepped));
+    return at != 0;
 }
 #endif
 

@@ -334,6 +334,50 @@ static void cores_share_lines_through_l3(void **state)
     two_close(&t);
 }
 
+/* Two cores over one L3, all LRU, as every preset has it; `wide` says whether AVX-512 may serve. */
+static void same_as_naive_hierarchy(const struct conf *f, bool wide)
+{
+    struct cache l3;
+    struct cache_core core[2];
+    struct ref_caches ref;
+    struct rng r = {f->l2_ways * 32 + f->l3_ways};
+    assert_int_equal(cache_open(&l3, f->l3_size, (unsigned)f->l3_ways, CACHE_LRU, 1), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(cache_core_open(&core[i], f, &l3, i == 0 ? NULL : &core[0]), 0);
+        core[i].wide &= wide;
+    }
+    ref_caches_open(&ref, f, 2);
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t line = rng_below(&r, i % 3 == 0 ? 40 : i % 3 == 1 ? 300 : 2000);
+        unsigned who = (unsigned)rng_below(&r, 2);
+        bool fetch = rng_below(&r, 4) == 0;
+        assert_int_equal(fetch ? cache_fetch(&core[who], line) : cache_data(&core[who], line),
+                         ref_caches_access(&ref, who, line, fetch));
+    }
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(cache_core_audit(&core[i]), 0);
+    ref_caches_close(&ref);
+    cache_core_close(&core[0]);
+    cache_core_close(&core[1]);
+    cache_close(&l3);
+}
+
+static void lru_hierarchies_equal_the_naive_one_with_and_without_avx512(void **state)
+{
+    (void)state;
+    for (unsigned ways = 4; ways <= 17; ways++)
+        for (unsigned kind = 0; kind < 6; kind++) {
+            struct conf f = tiny(kind % 3);
+            f.l1i_ways = f.l1d_ways = ways;
+            f.l1i_size = f.l1d_size = 4 * 64 * ways;
+            f.l2_ways = 21 - ways;
+            f.l2_size = 8 * 64 * f.l2_ways;
+            f.l3_ways = ways;
+            f.l3_size = (ways % 2 ? 24 : 32) * 64 * ways;
+            same_as_naive_hierarchy(&f, kind < 3);
+        }
+}
+
 static void shapes_the_fast_path_cannot_index_are_refused(void **state)
 {
     (void)state;
@@ -367,6 +411,7 @@ int main(void)
         cmocka_unit_test(inclusive_l3_takes_evicted_lines_from_every_core),
         cmocka_unit_test(neither_kind_keeps_private_lines_that_l3_evicts),
         cmocka_unit_test(cores_share_lines_through_l3),
+        cmocka_unit_test(lru_hierarchies_equal_the_naive_one_with_and_without_avx512),
         cmocka_unit_test(shapes_the_fast_path_cannot_index_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
