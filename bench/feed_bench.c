@@ -25,15 +25,15 @@ static size_t n_blocks;
 static struct chunk *chunks;
 static size_t n_chunks;
 
-size_t __real_sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n, bool ordered,
-                       enum sim_stop *ret_stop);
+size_t __real_sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n,
+                       bool ordered, enum sim_stop *ret_stop);
 int __real_sim_add_block(struct sim *s, const struct ring_block *b);
-size_t __wrap_sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n, bool ordered,
-                       enum sim_stop *ret_stop);
+size_t __wrap_sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n,
+                       bool ordered, enum sim_stop *ret_stop);
 int __wrap_sim_add_block(struct sim *s, const struct ring_block *b);
 
-size_t __wrap_sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n, bool ordered,
-                       enum sim_stop *ret_stop)
+size_t __wrap_sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n,
+                       bool ordered, enum sim_stop *ret_stop)
 {
     size_t took = __real_sim_feed(s, t, w, n, ordered, ret_stop);
 
@@ -110,7 +110,8 @@ int main(int argc, char **argv)
     }
     o.argv = argv + i;
     o.plugin = getenv("PLUGIN");
-    if (i >= argc || sim_open(&s, &conf, &program) != 0 || front_run(&o, s, &r, err, sizeof(err)) != 0)
+    if (i >= argc || sim_open(&s, &conf, &program) != 0 ||
+        front_run(&o, s, &r, err, sizeof(err)) != 0)
         return fprintf(stderr, "feed_bench: %s\n", i < argc ? err : "give a program"), 1;
     sim_close(s);
     printf("%zu words, %zu blocks\n", n_words, n_blocks);

@@ -19,6 +19,7 @@
 #include "calls.h"
 #include "insn.h"
 #include "qemu_api.h"
+#include "quiet.h"
 #include "start.h"
 #include "writer.h"
 
@@ -394,6 +395,7 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, cha
     if (info_is_known())
         access_cb = on_access;
     dl_iterate_phdr(find_text, NULL);
+    quiet_open();
     pthread_atfork(NULL, NULL, in_child);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
     qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);

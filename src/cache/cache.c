@@ -35,8 +35,10 @@ static void shape(struct cache *c, uint32_t sets, uint32_t ways, enum repl_polic
     uint32_t vectors = (uint32_t)div_up(ways, 4);
     if (policy != REPL_LRU)
         c->tags = (uint32_t)align_up(sizeof(uint32_t) + repl_bytes(ways, policy), 16);
-    else if (vectors <= CACHE_VECTORS)
+    else if (vectors <= CACHE_VECTORS) {
         c->vectors = vectors;
+        c->way_mask = (uint32_t)BIT(ways) - 1;
+    }
     c->set_bytes = set_size(c->tags + 16 * vectors);
     if (is_pow2(sets)) {
         c->set_mask = sets - 1;
@@ -131,7 +133,7 @@ bool cache_lookup(struct cache *c, uint64_t line)
 
 uint64_t cache_fill(struct cache *c, uint64_t line)
 {
-    uint64_t evicted;
+    uint64_t evicted = UINT64_MAX;
     settle(c);
     bool hit = access_line(c, line, &evicted);
     (void)hit;

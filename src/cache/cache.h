@@ -32,6 +32,7 @@ struct cache {
     uint32_t set_shift;  /* log2(sets) when it is a power of two */
     uint32_t sets, ways; /* sets may be no power of two (sliced L3) */
     uint32_t vectors;    /* LRU of up to 16 ways: vectors of 4 tags in a set; else 0 */
+    uint32_t way_mask;   /* if vectors: bit w set for every way w */
     uint32_t tags;       /* bytes from the start of a set to its tags: 0 under LRU */
     uint64_t inverse;    /* ceil(2^64 / sets), to divide by sets when it is no power of two */
     uint32_t late_set;   /* a look-up or fill that is still to be done, before any other: its set */

@@ -84,22 +84,39 @@ FORCE_INLINE void regs_front(uint32_t *t, uint32_t tag, uint32_t p, const unsign
     }
 }
 
-/* regs_access: see access. */
+/* regs_push is regs_front with the last of 4n tags falling out. Ways missing to 4n hold rubbish. */
+FORCE_INLINE void regs_push(uint32_t *t, uint32_t tag, const unsigned n)
+{
+    __m128i v[CACHE_VECTORS], first = _mm_load_si128((const __m128i *)t);
+    first = _mm_shuffle_epi32(first, _MM_SHUFFLE(2, 1, 0, 3));
+    v[0] = _mm_castps_si128(
+        _mm_move_ss(_mm_castsi128_ps(first), _mm_castsi128_ps(_mm_cvtsi32_si128((int)tag))));
+#pragma GCC unroll 4
+    for (unsigned i = 1; i < n; i++)
+        v[i] = _mm_loadu_si128((const __m128i *)(t + 4 * i - 1));
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < n; i++)
+        _mm_store_si128((__m128i *)t + i, v[i]);
+}
+
+/* regs_lookup and regs_access: see tag_lookup and tag_access. */
+FORCE_INLINE bool regs_lookup(const struct cache *c, uint32_t *t, uint32_t tag, const unsigned n)
+{
+    unsigned at = regs_find(t, tag, n) & c->way_mask;
+    if (at == 0)
+        return false;
+    regs_front(t, tag, (uint32_t)__builtin_ctz(at), n);
+    return true;
+}
+
 FORCE_INLINE bool regs_access(const struct cache *c, uint32_t *t, uint32_t tag, uint32_t *ret_out,
                               const unsigned n)
 {
-    unsigned at = regs_find(t, tag, n);
+    if (regs_lookup(c, t, tag, n))
+        return true;
     *ret_out = t[c->ways - 1];
-    regs_front(t, tag, (uint32_t)__builtin_ctz(at | 1u << (c->ways - 1)), n);
-    return at != 0;
-}
-
-FORCE_INLINE bool regs_lookup(uint32_t *t, uint32_t tag, const unsigned n)
-{
-    unsigned at = regs_find(t, tag, n);
-    if (at != 0)
-        regs_front(t, tag, (uint32_t)__builtin_ctz(at), n);
-    return at != 0;
+    regs_push(t, tag, n);
+    return false;
 }
 #endif
 
@@ -128,11 +145,11 @@ FORCE_INLINE bool tag_lookup(struct cache *c, uint32_t set, uint32_t tag)
 #ifdef __SSE2__
     uint32_t *t = cache_at(c, set);
     if (c->vectors == 4)
-        return regs_lookup(t, tag, 4);
+        return regs_lookup(c, t, tag, 4);
     if (c->vectors == 3)
-        return regs_lookup(t, tag, 3);
+        return regs_lookup(c, t, tag, 3);
     if (c->vectors == 2)
-        return regs_lookup(t, tag, 2);
+        return regs_lookup(c, t, tag, 2);
 #endif
     return cache_lookup_slow(c, set, tag);
 }
@@ -144,14 +161,15 @@ FORCE_INLINE bool lookup_line(struct cache *c, uint64_t line)
     return tag_lookup(c, set, tag);
 }
 
-/* access_line is lookup_line, and a fill if the line is not there. *ret_evicted is meant for misses: the line
- * that had to go, or UINT64_MAX. */
+/* access_line is lookup_line, and a fill if the line is not there. After a miss *ret_evicted is the
+ * line that had to go, or UINT64_MAX. */
 FORCE_INLINE bool access_line(struct cache *c, uint64_t line, uint64_t *ret_evicted)
 {
     uint32_t tag, out, set = cache_set(c, line, &tag);
-    bool hit = tag_access(c, set, tag, &out);
+    if (tag_access(c, set, tag, &out))
+        return true;
     *ret_evicted = out != 0 ? (uint64_t)(out - 1) * c->sets + set : UINT64_MAX;
-    return hit;
+    return false;
 }
 
 /* settle does what late put off. Whatever reads or changes a cache that late is used on must settle

@@ -118,11 +118,13 @@ static enum mem_level below_l1(struct cache_core *c, uint64_t line)
         return MEM_L2;
     if (c->l3_kind != L3_VICTIM)
         return access_line(c->l3, line, &evicted) ? MEM_L3 : MEM_DRAM;
-    cache_prefetch(c->l3, line);
-    settle(c->l3);
-    bool in_l3 = lookup_line(c->l3, line);
+    struct cache *l3 = c->l3;
+    uint32_t tag, set = cache_set(l3, line, &tag);
+    __builtin_prefetch(cache_at(l3, set));
+    settle(l3);
+    bool in_l3 = tag_lookup(l3, set, tag);
     if (evicted != UINT64_MAX)
-        late(c->l3, evicted);
+        late(l3, evicted);
     return in_l3 ? MEM_L3 : MEM_DRAM;
 }
 

@@ -303,23 +303,23 @@ static int mremap_args_bad(const struct kern_call *c)
     return new_addr < old + old_len && old < new_addr + new_len ? -EINVAL : 0;
 }
 
-/* shrink_refusal: a move of equal length may take many VMAs; of one that shrinks, what is left to move
- * must lie in the first, and the end is unmapped as munmap would. */
-static int shrink_refusal(const struct kern_call *c, const struct vma *v, uint64_t old_len,
-                          uint64_t new_len)
+/* mremap_late: what Linux sees only when the new place is clear: the old mapping is gone with it, or
+ * the end of an absurdly long old range cannot be unmapped. */
+static int mremap_late(const struct kern_call *c)
 {
-    uint64_t old = c->arg[0], flags = c->arg[3];
-    bool moves = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP);
-    if (new_len == old_len && flags & MREMAP_FIXED)
-        return 0;
-    if (moves && new_len > v->end.v - old)
+    uint64_t old = c->arg[0], old_len = align_up(c->arg[1], PAGE_SIZE), new_addr = c->arg[4];
+    uint64_t new_len = align_up(c->arg[2], PAGE_SIZE);
+    bool fixed = c->arg[3] & MREMAP_FIXED;
+    if (fixed && new_addr <= old && old < new_addr + new_len)
         return -EFAULT;
     return new_len < old_len && old_len > KERN_TASK_SIZE - old ? -EINVAL : 0;
 }
 
-static int mremap_refusal(const struct mm *m, const struct kern_call *c)
+/* mremap_early: what Linux looks at first. A move of equal length may take many VMAs; of one that
+ * shrinks, what is left to move must lie in the first. */
+static int mremap_early(const struct mm *m, const struct kern_call *c)
 {
-    uint64_t old = c->arg[0], old_len = align_up(c->arg[1], PAGE_SIZE);
+    uint64_t old = c->arg[0], old_len = align_up(c->arg[1], PAGE_SIZE), flags = c->arg[3];
     uint64_t new_len = align_up(c->arg[2], PAGE_SIZE);
     const struct vma *v = mm_vma_at(m, va(old));
     int bad = mremap_args_bad(c);
@@ -329,23 +329,22 @@ static int mremap_refusal(const struct mm *m, const struct kern_call *c)
         return -EFAULT;
     if (old_len == 0)
         return v->flags & (VM_SHARED | VM_MAYSHARE) ? 0 : -EINVAL;
+    if (new_len == old_len && flags & MREMAP_FIXED)
+        return 0;
     if (new_len <= old_len)
-        return shrink_refusal(c, v, old_len, new_len);
+        return flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && new_len > v->end.v - old ? -EFAULT : 0;
     if (v->end.v - old < old_len || v->flags & (VM_DONTEXPAND | VM_PFNMAP))
         return -EFAULT;
     bool room = v->end.v - old == old_len && !range_has_vma(m, v->end.v, old + new_len);
-    return room || c->arg[3] & MREMAP_MAYMOVE ? 0 : -ENOMEM;
+    return room || flags & MREMAP_MAYMOVE ? 0 : -ENOMEM;
 }
 
-/* mremap_failed: Linux clears the new place before it finds that the end of an absurdly long old range
- * cannot be unmapped. */
 static int mremap_failed(struct kern *k, struct mm *m, const struct kern_call *c)
 {
-    int refusal = mremap_refusal(m, c);
+    int early = mremap_early(m, c), refusal = early ? early : mremap_late(c);
     if (refusal || c->result != -ENOMEM) /* any growth may be short of memory */
         compare(k, refusal, c->result);
-    if (refusal != -EINVAL || mremap_args_bad(c) || !align_up(c->arg[1], PAGE_SIZE) ||
-        !(c->arg[3] & MREMAP_FIXED))
+    if (early || !refusal || !(c->arg[3] & MREMAP_FIXED))
         return 0;
     mm_munmap(m, va(c->arg[4]), c->arg[2]);
     return 1;

@@ -42,6 +42,14 @@ for end in crash:139 abort:134 kill:137; do
     ok "a guest that ends by ${end%:*} gives $native as natively" test $ours = $native -a $ours = "${end#*:}"
 done
 
+# Remarks of the shell here go nowhere; what is compared is descriptor 2 of the command alone.
+{ "$pagewalk" run -q -- sh -c 'echo "qemu: uncaught target signal 11 of its own" >&2; kill -SEGV $$' 2> "$work/err"; } 2>/dev/null
+ok "stderr of a program that dies of a signal is its own" test "$(cat "$work/err")" = "qemu: uncaught target signal 11 of its own"
+{ "$pagewalk" run -q -- sh -c 'sh -c "kill -ABRT \$\$"; echo "$?" >&2' 2> "$work/err"; } 2>/dev/null
+ok "that of a child too" test "$(grep -c qemu: "$work/err")$(tail -n 1 "$work/err")" = 0134
+QEMU_STRACE=1 "$pagewalk" run -q -- true 2> "$work/err"
+ok "what else QEMU says still comes" grep -q 'exit_group(0)' "$work/err"
+
 for sig in TERM HUP USR1 USR2; do
     rm -f "$work/out"
     "$pagewalk" run -q -- sh -c "trap 'echo got $sig; exit 9' $sig; echo \$\$ > $work/pid; echo up > $work/out
