@@ -82,6 +82,14 @@ static int grow(struct sim *s)
     return 0;
 }
 
+static bool is_marked(const struct sim *s, uint64_t pc)
+{
+    for (uint32_t i = 0; i < s->n_marked; i++)
+        if (s->marked[i] == pc)
+            return true;
+    return false;
+}
+
 int sim_add_block(struct sim *s, const struct ring_block *r)
 {
     if (s->n_blocks == s->n_chunks * CHUNK && grow(s) != 0)
@@ -101,7 +109,7 @@ int sim_add_block(struct sim *s, const struct ring_block *r)
     b->lines = (uint8_t)((last >> LINE_SHIFT) - (r->pc >> LINE_SHIFT) + 1);
     b->succ[0] = b->succ[1] = BLOCK_NONE;
     set_flags(b);
-    if (block_handles(s, b->pc))
+    if (is_marked(s, b->pc) || block_handles(s, b->pc))
         b->flags |= BLOCK_HANDLER;
     return 0;
 }
@@ -285,6 +293,8 @@ static void decode_insn(const cs_insn *i, struct insn_info *info)
     }
     info->memory = has_memory(i);
     info->modifies = modifies_memory(i);
+    info->stack = implicit_bytes(i) != 0;
+    info->call = i->id == X86_INS_CALL;
     info->divides = i->id == X86_INS_DIV || i->id == X86_INS_IDIV;
 }
 
@@ -344,7 +354,7 @@ bool block_decode(struct sim *s, struct block *b)
 
 const struct insn_info *block_insn(struct sim *s, struct block *b, unsigned insn)
 {
-    static const struct insn_info unknown = {BYTES_ANY, false, false, false};
+    static const struct insn_info unknown = {.operand_bytes = BYTES_ANY};
 
     if (insn >= b->insns || !block_decode(s, b))
         return &unknown;
@@ -396,8 +406,13 @@ int block_handles(const struct sim *s, uint64_t pc)
     return 0;
 }
 
+/* A flag is never taken back: block_handles says what is true now. */
 void blocks_mark_handler(struct sim *s, uint64_t pc)
 {
+    if (is_marked(s, pc))
+        return;
+    if (s->n_marked < ARRAY_LEN(s->marked))
+        s->marked[s->n_marked++] = pc;
     for (uint32_t i = 0; i < s->n_blocks; i++)
         if (sim_block(s, i)->pc == pc)
             sim_block(s, i)->flags |= BLOCK_HANDLER;
@@ -448,7 +463,7 @@ void block_edge(struct sim *s, struct sim_thread *t, struct block *from, uint32_
     if (sig != 0 && (!allowed || from->end == END_ANY)) {
         block_cut(s, t, sig == SIGFPE);
         t->rare |= RARE_SIGNAL;
-        STAT(&s->stats, signals)++;
+        t->call_sp = allowed && from->info[from->insns - 1].call ? event_addr(t->join) - 8 : 0;
     } else if (!allowed || from->end == END_ANY) {
         block_cut(s, t, false);
     } else {

@@ -238,11 +238,16 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
 
 /* -- signals ---------------------------------------------------------------------------------------------*/
 
-void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t addr)
+/* A frame lies below the red zone of 128 bytes; a plain call leaves the stack pointer where the return
+ * address was pushed. */
+void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t sp)
 {
-    t->signal_sp[t->signals % ARRAY_LEN(t->signal_sp)] = va(addr);
+    if (t->call_sp != 0 && sp <= t->call_sp && t->call_sp - sp < 128)
+        return;
+    STAT(&s->stats, signals)++;
+    t->signal_sp[t->signals % ARRAY_LEN(t->signal_sp)] = va(sp);
     t->signals++;
-    kern_signal(s->kern, va(addr), &s->copies);
+    kern_signal(s->kern, va(sp), &s->copies);
     sim_copies(s, t);
     STAT(&s->stats, kernel_cycles_signal) += sim_drain(s, t);
 }

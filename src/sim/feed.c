@@ -130,9 +130,11 @@ static __attribute__((noinline)) void access_rare(struct sim *s, struct sim_thre
 
     if (t->rare & RARE_HIGH)
         addr = (addr & EV_ADDR_MASK) | t->high << 48;
-    if ((t->rare & RARE_SIGNAL) && store)
-        control_signal_frame(s, t, addr + (1u << event_log2_size(w)));
-    t->rare &= (uint8_t)(store ? ~(RARE_HIGH | RARE_SIGNAL) : ~RARE_HIGH);
+    if ((t->rare & RARE_SIGNAL) && block_insn(s, t->block, event_insn(w))->stack) {
+        t->rare &= (uint8_t)~RARE_SIGNAL;
+        control_signal_frame(s, t, store ? addr + (1u << event_log2_size(w)) : addr);
+    }
+    t->rare &= (uint8_t)~RARE_HIGH;
     if ((t->rare & RARE_REP) && event_insn(w) + 1u == t->block->insns &&
         rep_same_line(t, addr >> LINE_SHIFT, store)) {
         y->not_own[store]++;

@@ -3,7 +3,8 @@
  *   conf ─► phys ─► caches ─► cores ─► mm_sys ─► kern ─► mm (the program's address space)
  *
  * Opened in this order, closed in the other. Invariants: every part lives as long as the machine;
- * threads are kept after they ended, because reports and checks ask for their counts.
+ * of an ended
+ * thread only what it added to the machine's counters is kept.
  */
 #include "sim/sim_int.h"
 
@@ -93,6 +94,9 @@ int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program
 
 static void thread_free(struct sim_thread *t)
 {
+    *t->link = t->next;
+    if (t->next)
+        t->next->link = t->link;
     free(t->pending.iov);
     free(t->pending.bytes);
     free(t);
@@ -102,11 +106,8 @@ void sim_close(struct sim *s)
 {
     if (!s)
         return;
-    while (s->threads) {
-        struct sim_thread *t = s->threads;
-        s->threads = t->next;
-        thread_free(t);
-    }
+    while (s->threads)
+        thread_free(s->threads);
     blocks_close(s);
     if (s->mm)
         mm_close(s->mm);
@@ -139,6 +140,9 @@ struct sim_thread *sim_thread_open(struct sim *s)
     t->join = NO_JOIN;
     t->insn_ps = s->conf.cpu_cpi * 1000 / s->conf.cpu_mhz;
     t->next = s->threads;
+    t->link = &s->threads;
+    if (t->next)
+        t->next->link = &t->next;
     s->threads = t;
     s->cores_used |= BIT(t->core_id);
     STAT(&s->stats, sim_threads)++;
@@ -154,7 +158,9 @@ void sim_thread_close(struct sim *s, struct sim_thread *t)
     if (c->open && (c->call.nr == 59 || c->call.nr == 322)) /* execve, execveat did not return */
         STAT(&s->stats, sim_exec_lost)++;
     STAT(&s->stats, sim_unique_blocks) = s->n_blocks;
+    s->counts_wrong += t->counts_wrong;
     sim_sync(s);
+    thread_free(t);
 }
 
 uint64_t sim_thread_time(const struct sim_thread *t)
@@ -210,7 +216,7 @@ void sim_process(const struct sim *s, struct sim_process *ret)
 
 unsigned sim_counts_wrong(const struct sim *s)
 {
-    unsigned wrong = 0;
+    unsigned wrong = s->counts_wrong;
 
     for (const struct sim_thread *t = s->threads; t; t = t->next)
         wrong += t->counts_wrong;

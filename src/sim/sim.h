@@ -33,7 +33,8 @@ int sim_add_block(struct sim *s, const struct ring_block *b);
 
 /* sim_thread_open makes the consumer side of one stream. NULL when out of memory. */
 struct sim_thread *sim_thread_open(struct sim *s);
-/* sim_thread_close ends a stream; a block left open is credited as far as it is known to have run. */
+/* sim_thread_close ends a stream and frees t; a block left open is credited as far as it is known to
+ * have run. */
 void sim_thread_close(struct sim *s, struct sim_thread *t);
 
 enum sim_stop {

@@ -26,6 +26,8 @@ struct insn_info {
     uint8_t operand_bytes; /* of one architectural memory access; 255: as many as come */
     bool memory;           /* always makes at least one access */
     bool divides;          /* may raise #DE */
+    bool stack;            /* pushes to or pops from the stack without a memory operand */
+    bool call;             /* a call */
     bool modifies;         /* reads and then writes its memory operand: faults as a write */
 };
 
@@ -68,23 +70,24 @@ struct pending_call {
 /* Why an access is not a plain one. RARE_REP has the value of BLOCK_REP_LAST. */
 #define RARE_REP    BLOCK_REP_LAST
 #define RARE_HIGH   16u /* a HIGH word came before */
-#define RARE_SIGNAL 32u /* a signal handler starts, its frame is not yet placed */
+#define RARE_SIGNAL 32u /* a signal handler starts; its frame is not yet placed */
 #define NO_JOIN     (~UINT64_C(0))
 
 struct sim_thread {
     struct mmu_core *core;
     unsigned core_id;
     uint32_t tid;
-    uint32_t epoch;        /* last epoch passed */
-    struct block *block;   /* running now, NULL before the first */
-    uint64_t join;         /* the access word that would continue the last one, ~0: none */
-    uint32_t join_bytes;   /* bytes of the access so far */
-    uint64_t high;         /* bits 48..63 of the next address, with RARE_HIGH */
-    uint64_t rep_line[3];  /* lines a rep instruction used last: two loaded, one stored */
-    uint8_t rare;          /* RARE_…: the next access needs a closer look */
-    vaddr signal_sp[16];   /* frames of handlers running, a ring */
-    unsigned signals;      /* depth */
-    uint64_t insn_ps;      /* virtual picoseconds of one instruction */
+    uint32_t epoch;       /* last epoch passed */
+    struct block *block;  /* running now, NULL before the first */
+    uint64_t join;        /* the access word that would continue the last one, ~0: none */
+    uint32_t join_bytes;  /* bytes of the access so far */
+    uint64_t high;        /* bits 48..63 of the next address, with RARE_HIGH */
+    uint64_t rep_line[3]; /* lines a rep instruction used last: two loaded, one stored */
+    uint8_t rare;         /* RARE_…: the next access needs a closer look */
+    vaddr signal_sp[16];  /* frames of handlers running, a ring */
+    unsigned signals;     /* depth */
+    uint64_t call_sp; /* where the block before a handler pushed a return address, 0: it did not */
+    uint64_t insn_ps; /* virtual picoseconds of one instruction */
     uint64_t instructions; /* retired by this thread */
     uint64_t raw[2];       /* pieces loaded, stored */
     uint64_t rep_extra;    /* rep iterations not counted as instructions */
@@ -95,7 +98,8 @@ struct sim_thread {
     char path[512];
     bool starting;
     struct pending_call pending;
-    struct sim_thread *next; /* list of all threads ever, owned by sim */
+    struct sim_thread *next,
+        **link; /* list of live threads, owned by sim; what points to this one */
 };
 
 /* Cost of the areas, same index as mm's labels. */
@@ -121,7 +125,10 @@ struct sim {
     struct block **chunks;             /* blocks by id */
     uint32_t n_chunks, n_blocks;
     struct sim_thread *threads;
-    uint32_t n_threads;
+    uint32_t n_threads;    /* ever */
+    uint32_t counts_wrong; /* ended threads whose plain counts differed */
+    uint64_t marked[64];   /* addresses that ever handled a signal: their blocks are flagged */
+    uint32_t n_marked;
     uint64_t handlers[65]; /* handler of each signal, 0 none */
     struct area_cost *areas;
     uint32_t areas_cap;
@@ -167,9 +174,9 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t);
 void sim_sync(struct sim *s);
 /* control_complete returns the words of the record at w if all are there (n available), else 0. */
 size_t control_complete(const uint64_t *w, size_t n);
-/* control_signal_frame performs the kernel's write of a signal frame, seen from the handler's first
- * access to its stack. */
-void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t addr);
+/* control_signal_frame decides, from the stack pointer at a handler's start, whether it was delivered
+ * a signal or just called, and performs the kernel's write of the frame. */
+void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t sp);
 /* control_word handles one complete control record. Returns false if it is an address-space call
  * that may not be applied yet. */
 bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool ordered);

@@ -272,6 +272,31 @@ static void a_block_left_by_a_fault_is_credited_up_to_it(void **state)
     assert_int_equal(STAT(s, div_partial_block), 1);
 }
 
+/* call *%rax to a function that is also a signal handler: its first push lies right below the return
+ * address, where no frame can be. */
+static void calling_a_handler_is_no_signal(void **state)
+{
+    struct stream *x = *state;
+    const uint8_t two = 2, one_byte = 1;
+    uint32_t a = block_at(x, CODE, 1, &two, "\xff\xd0"); /* call *%rax */
+    uint32_t h = block_at(x, CODE + 0x100, 1, &one_byte, "\x55");
+    uint64_t sys[8] = {SYS_rt_sigaction, 10, 0, 0, 8, 0, 0, 0};
+    uint64_t act[3] = {10, CODE + 0x100, 0}, ret[3] = {SYS_rt_sigaction, 0, 0};
+
+    put_control(x, EV_SYSCALL, 8, sys);
+    put_control(x, EV_SIGACTION, 3, act);
+    put_control(x, EV_SYSCALL_RET, 3, ret);
+    run(x, a);
+    access_word(x, DATA + 0x9000, 0, 3, true); /* the return address */
+    run(x, h);
+    access_word(x, DATA + 0x8ff8, 0, 3, true);
+    run(x, a);
+    access_word(x, DATA + 0x9000, 0, 3, true);
+    run(x, h);
+    access_word(x, DATA + 0x8000, 0, 3, true); /* far below: a frame was placed between */
+    assert_int_equal(STAT(feed(x), signals), 1);
+}
+
 /* The same, but both stores were seen: the signal came between blocks, the block is whole. */
 static void a_signal_between_blocks_leaves_the_block_whole(void **state)
 {
@@ -524,6 +549,7 @@ int main(void)
         TEST(a_rep_comparison_reads_two_streams_by_lines),
         TEST(a_load_across_a_line_is_one_load_and_two_lines),
         TEST(a_block_left_by_a_fault_is_credited_up_to_it),
+        TEST(calling_a_handler_is_no_signal),
         TEST(a_signal_between_blocks_leaves_the_block_whole),
         TEST(self_modifying_code_restarts_at_the_store),
         TEST(a_loop_into_the_middle_of_a_block_is_no_restart),
