@@ -77,6 +77,10 @@ static void put_program(struct page *p, const struct report *r)
         snprintf(end, sizeof(end), "exit %d", r->run->exit_code);
     put(p, "program", "%s: %s, %s on this host", shown, end,
         text_time((double)r->run->wall_ns / 1e9).s);
+    const char *slash = strrchr(r->process.path, '/');
+    if (STAT(r->stats, sim_exec_lost) != 0)
+        put(p, "", "all below is %.30s before its exec: what ran then was not observed",
+            slash != NULL ? slash + 1 : r->process.path);
 }
 
 static void put_machine(struct page *p, const struct report *r)
@@ -264,7 +268,6 @@ static void put_notes(struct page *p, const struct report *r)
         const char *what;
     } notes[] = {
         {STAT(s, sim_children), "child processes that ran unobserved"},
-        {STAT(s, sim_exec_lost), "exec calls after which it ran unobserved"},
         {STAT(s, div_syscall_answer), "memory calls answered unlike Linux"},
         {STAT(s, div_no_vma), "accesses the model had no mapping for"},
         {STAT(s, div_order_forced), "memory calls applied out of order"},
