@@ -34,7 +34,7 @@
 #define TLB_PCID_MASK  (UINT64_C(0xfff) << TLB_PCID_SHIFT)
 #define TLB_PAGE_MASK  (~UINT64_C(0xffff))
 #define TLB_NONE       UINT32_MAX
-#define TLB_SCAN_MAX   128u /* arrays with more ways find entries through a hash */
+#define TLB_SCAN_MAX   64u /* arrays with more ways find entries through a hash */
 #define VAL_PAGE_SHIFT 52
 #define VAL_PAGE(v)    ((enum page_size)((v) >> VAL_PAGE_SHIFT & 3))
 
