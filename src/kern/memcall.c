@@ -449,14 +449,6 @@ static void apply_size(struct kern *k, const struct kern_file *f)
     mm_file_put(k->sys, file);
 }
 
-/* apply_unknown: a memory call the emulator does not have, though Linux does. */
-static int apply_missing(struct kern *k, const struct kern_call *c)
-{
-    if (c->result == -ENOSYS)
-        diverged(k);
-    return 0;
-}
-
 int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c,
                   struct kern_copies *copies)
 {
@@ -468,7 +460,7 @@ int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c,
     case SYS_mprotect:
         return apply_mprotect(k, m, c);
     case SYS_pkey_mprotect:
-        return c->result == -ENOSYS ? apply_missing(k, c) : apply_mprotect(k, m, c);
+        return apply_mprotect(k, m, c);
     case SYS_mremap:
         return apply_mremap(k, m, c);
     case SYS_brk:
@@ -482,12 +474,9 @@ int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c,
         return apply_mincore(k, m, c);
     case SYS_mlock:
     case SYS_mlock2:
-        return c->result == -ENOSYS ? apply_missing(k, c) : apply_mlock(k, m, c, copies);
+        return apply_mlock(k, m, c, copies);
     case SYS_mlockall:
         return apply_mlockall(m, c, copies);
-    case SYS_remap_file_pages:
-    case 462: /* mseal */
-        return apply_missing(k, c);
     default:
         if (c->file.present)
             apply_size(k, &c->file);
