@@ -228,24 +228,51 @@ static void mremap_moves_to_where_the_program_got_it(void **state)
     assert_int_equal(divergences(w), 2);
 }
 
-static void mlock_touches_every_page_as_its_rights_say(void **state)
+static uint64_t minor_faults(const struct world *w)
+{
+    struct mm_counters c;
+    mm_counters(w->mm, &c);
+    return c.minflt;
+}
+
+static void mlock_touches_every_page_it_may(void **state)
 {
     struct world *w = *state;
     map_at(w, AT, 8192, PROT_READ | PROT_WRITE);
     map_at(w, AT + 8192, 4096, PROT_READ);
-    map_at(w, AT + 12288, 4096, PROT_NONE);
-    w->copies.n = 0;
     told(w, 0, SYS_mlock, AT + 100, 12000, 0, 0, 0);
-    assert_int_equal(w->copies.n, 3);
-    for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(w->copies.copy[i].addr.v, AT + 4096 * i);
-        assert_int_equal(w->copies.copy[i].store, i < 2);
-    }
-    w->copies.n = 0;
-    told(w, 0, SYS_mlock2, AT, 16384, 1, 0, 0); /* MLOCK_ONFAULT */
-    assert_int_equal(w->copies.n, 0);
-    told(w, 0, SYS_mlockall, MCL_CURRENT, 0, 0, 0, 0);
-    assert_int_equal(w->copies.n, 3);
+    assert_int_equal(minor_faults(w), 3);
+    assert_int_equal(w->copies.n, 0); /* by get_user_pages, not through the user's address */
+    map_at(w, AT + 12288, 4096, PROT_NONE);
+    told(w, -ENOMEM, SYS_mlock, AT, 16384, 0, 0, 0); /* locked, but without pages */
+    assert_true(mm_vma_at(w->mm, va(AT + 12288))->flags & VM_LOCKED);
+    assert_int_equal(divergences(w), 0);
+}
+
+static void a_lock_that_limits_forbid_changes_nothing(void **state)
+{
+    struct world *w = *state;
+    map_at(w, AT, 8192, PROT_READ | PROT_WRITE);
+    told(w, -ENOMEM, SYS_mlock, AT, 8192, 0, 0, 0);
+    told(w, -EPERM, SYS_mlockall, MCL_CURRENT | MCL_FUTURE, 0, 0, 0, 0);
+    assert_false(mm_vma_at(w->mm, va(AT))->flags & VM_LOCKED);
+    assert_int_equal(minor_faults(w), 0);
+    assert_int_equal(divergences(w), 0);
+}
+
+static void what_is_mapped_after_mlockall_future_is_touched_at_once(void **state)
+{
+    struct world *w = *state;
+    told(w, 0, SYS_mlockall, MCL_CURRENT | MCL_FUTURE, 0, 0, 0, 0);
+    map_at(w, AT, MIB(8), PROT_READ | PROT_WRITE);
+    assert_int_equal(minor_faults(w), 2048);
+    told(w, (int64_t)AT + MIB(16), SYS_brk, 0, 0, 0, 0, 0);
+    told(w, (int64_t)AT + MIB(17), SYS_brk, AT + MIB(17), 0, 0, 0, 0);
+    assert_int_equal(minor_faults(w), 2048 + 256);
+    told(w, 0, SYS_munlockall, 0, 0, 0, 0, 0);
+    map_at(w, AT + MIB(32), MIB(8), PROT_READ | PROT_WRITE);
+    assert_int_equal(minor_faults(w), 2048 + 256);
+    assert_int_equal(divergences(w), 0);
 }
 
 static struct kern_call file_call(uint64_t nr, uint64_t size, const char *path, uint32_t mode)
@@ -307,7 +334,9 @@ int main(void)
         T(a_break_refused_for_no_reason_is_counted),
         T(a_break_linux_would_refuse_is_followed),
         T(mremap_moves_to_where_the_program_got_it),
-        T(mlock_touches_every_page_as_its_rights_say),
+        T(mlock_touches_every_page_it_may),
+        T(a_lock_that_limits_forbid_changes_nothing),
+        T(what_is_mapped_after_mlockall_future_is_touched_at_once),
         T(truncation_reaches_the_mapping),
         T(a_mapping_of_dev_zero_is_anonymous),
     };
