@@ -8,6 +8,7 @@
  *  I1  The guest starts with the signal dispositions and the mask that we were started with.
  *  I2  It dies with us: PR_SET_PDEATHSIG, and it looks once at its parent after asking for that.
  *  I3  A signal that was ignored when we started (nohup) stays ignored.
+ *  I4  Once the guest is gone, signals act on us again as before it came.
  */
 #include "front/front_int.h"
 
@@ -179,19 +180,24 @@ int guest_start(struct guest *g, const struct front_command *c, const char *qemu
     return 125;
 }
 
+/* gone: from here on a signal to us means us (I4). */
+static void gone(struct guest *g)
+{
+    forward_to = 0;
+    give_signals_back();
+    g->gone = true;
+}
+
 bool guest_poll(struct guest *g)
 {
-    if (!g->gone && waitpid(g->pid, &g->status, WNOHANG) == g->pid) {
-        forward_to = 0;
-        g->gone = true;
-    }
+    if (!g->gone && waitpid(g->pid, &g->status, WNOHANG) == g->pid)
+        gone(g);
     return g->gone;
 }
 
 void guest_end(struct guest *g)
 {
-    while (!g->gone && (waitpid(g->pid, &g->status, 0) == g->pid || errno != EINTR))
-        g->gone = true;
-    forward_to = 0;
-    give_signals_back();
+    while (!g->gone)
+        if (waitpid(g->pid, &g->status, 0) == g->pid || errno != EINTR)
+            gone(g);
 }

@@ -13,6 +13,10 @@
  *      before an EV_EPOCH at least that, or is empty while its thread is inside a call (then what
  *      follows comes after call k, for in_call is read before head), or is over.
  *  I3  With one stream I1 and I2 hold by themselves, and its words are not scanned.
+ *  I4  The tail of a modelled stream stands before a record, never inside one: sim_feed takes whole
+ *      records. No record is longer than READER_QUANTUM.
+ *  I5  reader_step says true only when a word was taken or a stream's state changed, so a loop over
+ *      it ends with the words.
  *
  * reader_force breaks I1 or I2 when nothing moves: a producer may wait for its ring while another
  * waits for it inside QEMU. The sim counts it.
@@ -103,10 +107,11 @@ static const uint64_t *next_word(const struct stream *s)
     return s->words + (tail_of(s) & (RING_WORDS - 1));
 }
 
-/* before_epoch returns how many of n words come before an EV_EPOCH that must wait (I1). */
+/* before_epoch returns how many of n words come before an EV_EPOCH that must wait (I1). It steps over
+ * payloads: an argument of a call may look like anything (I4). */
 static uint64_t before_epoch(const uint64_t *w, uint64_t n, uint32_t applied)
 {
-    for (uint64_t i = 0; i < n; i++)
+    for (uint64_t i = 0; i < n; i += event_kind(w[i]) == EV_CONTROL ? 1 + event_words(w[i]) : 1)
         if (w[i] == EPOCH_WORD && (i + 1 == n || w[i + 1] / 2 > applied))
             return i;
     return n;
@@ -202,9 +207,10 @@ static void discard(struct reader *r, struct stream *s, uint64_t n)
     advance(r, s, n);
 }
 
-static void feed(struct reader *r, struct stream *s, uint64_t n)
+/* feed gives n words to the sim; false when it took none and asks for no order (I5). */
+static bool feed(struct reader *r, struct stream *s, uint64_t n)
 {
-    uint64_t tail = tail_of(s);
+    uint64_t head = atomic_load_explicit(&s->slot->head, memory_order_acquire);
     uint32_t call = s->wants_order ? call_of(s) : 0;
     enum sim_stop stop;
     size_t done;
@@ -214,8 +220,9 @@ static void feed(struct reader *r, struct stream *s, uint64_t n)
     if (call > r->applied)
         r->applied = call;
     s->wants_order = stop == SIM_ORDER;
-    s->stuck_at = done == 0 && !s->wants_order && n < READER_QUANTUM ? tail + n : 0;
+    s->stuck_at = done == 0 && !s->wants_order && tail_of(s) + n == head ? head : 0;
     advance(r, s, done);
+    return done > 0 || s->wants_order;
 }
 
 /* behind returns the index in live of the stream least in virtual time that may be fed, or -1. */
@@ -258,6 +265,8 @@ static bool close_ended(struct reader *r)
 
 bool reader_step(struct reader *r)
 {
+    struct stream *s;
+    bool moved = true;
     uint64_t n = 0;
     int i;
 
@@ -265,13 +274,14 @@ bool reader_step(struct reader *r)
     i = behind(r, &n);
     if (i < 0)
         return close_ended(r);
+    s = &r->stream[r->live[i]];
     if (r->sim)
-        feed(r, &r->stream[r->live[i]], n);
+        moved = feed(r, s, n);
     else
-        discard(r, &r->stream[r->live[i]], n);
-    if (available(&r->stream[r->live[i]]) == 0)
+        discard(r, s, n);
+    if (available(s) == 0)
         close_ended(r);
-    return true;
+    return moved;
 }
 
 /* -- when nothing moves --------------------------------------------------------------------------- */

@@ -67,7 +67,6 @@ uint64_t mul_sat(uint64_t a, uint64_t b);
 void *kern_grow(void *array, uint32_t n, uint32_t *cap, size_t size);
 
 /* -- memcall.c: memory calls applied to the address space. 1: the space may have changed. */
-int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *call,
-                  struct kern_copies *copies);
+int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *call);
 
 #endif

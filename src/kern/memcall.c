@@ -112,27 +112,6 @@ static void plain_map(struct mm *m, uint64_t addr, uint64_t len, uint32_t prot)
     mm_mmap(m, &map); /* I1; out of memory here is a repair at the first access */
 }
 
-/* -- populate: what mlock and MAP_POPULATE touch, a byte in every page */
-
-static void populate_vma(const struct vma *v, uint64_t start, uint64_t end, struct kern_copies *c)
-{
-    bool store = (v->flags & (VM_WRITE | VM_SHARED)) == VM_WRITE;
-    if (!(v->flags & (VM_READ | VM_WRITE | VM_EXEC)) || v->flags & (VM_IO | VM_PFNMAP))
-        return;
-    start = max_u64(start, v->start.v);
-    end = min_u64(end, v->end.v);
-    for (; start < end; start += PAGE_SIZE)
-        copies_add(c, start, 1, store);
-}
-
-static void populate(const struct mm *m, uint64_t start, uint64_t end, struct kern_copies *c)
-{
-    uint32_t n;
-    const struct vma *const *v = mm_vmas(m, &n);
-    for (uint32_t i = first_at(v, n, start); i < n && v[i]->start.v < end; i++)
-        populate_vma(v[i], start, end, c);
-}
-
 /* -- mmap */
 
 /* mmap_flags_bad: what do_mmap refuses by its arguments alone, in its order. */
@@ -419,24 +398,49 @@ static int apply_mincore(struct kern *k, struct mm *m, const struct kern_call *c
     return 0;
 }
 
-static int apply_mlock(struct kern *k, struct mm *m, const struct kern_call *c,
-                       struct kern_copies *copies)
+/* lock_refusal: what mlock says of a range by its VMAs, limits left out. */
+static int lock_refusal(const struct mm *m, uint64_t start, uint64_t end)
 {
-    uint64_t start = align_down(c->arg[0], PAGE_SIZE);
-    uint64_t end = align_up(c->arg[0] + c->arg[1], PAGE_SIZE);
-    bool on_fault = c->nr == SYS_mlock2 && c->arg[2] & 1;
-    if (start < end && !failed(c->result) && range_refusal(m, start, end, 0))
-        diverged(k);
-    if (c->result == 0 && !on_fault)
-        populate(m, start, end, copies);
-    return 0;
+    uint32_t n;
+    const struct vma *const *v = mm_vmas(m, &n);
+    int hole = range_refusal(m, start, end, 0);
+    for (uint32_t i = first_at(v, n, start); hole == 0 && i < n && v[i]->start.v < end; i++)
+        if (!(v[i]->flags & (VM_READ | VM_WRITE | VM_EXEC)))
+            return -ENOMEM;
+    return hole;
 }
 
-static int apply_mlockall(struct mm *m, const struct kern_call *c, struct kern_copies *copies)
+/* apply_mlock: a refusal by limits leaves all as it was; one by a hole or by memory without rights
+ * comes late, so that what lies before is locked. */
+static int apply_mlock(struct kern *k, struct mm *m, const struct kern_call *c)
 {
-    if (c->result == 0 && c->arg[0] & MCL_CURRENT && !(c->arg[0] & MCL_ONFAULT))
-        populate(m, 0, KERN_TASK_SIZE, copies);
-    return 0;
+    uint64_t start = align_down(c->arg[0], PAGE_SIZE);
+    int flags = c->nr == SYS_mlock2 ? (int)c->arg[2] : 0;
+    if (failed(c->result) &&
+        (c->result != -ENOMEM ||
+         lock_refusal(m, start, align_up(c->arg[0] + c->arg[1], PAGE_SIZE)) == 0))
+        return 0;
+    compare(k, mm_mlock(m, va(c->arg[0]), c->arg[1], flags), c->result);
+    return 1;
+}
+
+/* apply_lock: memory calls that lock and unlock. */
+static int apply_lock(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    switch (c->nr) {
+    case SYS_munlock:
+        compare(k, mm_munlock(m, va(c->arg[0]), c->arg[1]), c->result);
+        return 1;
+    case SYS_mlockall:
+        if (c->result == 0)
+            compare(k, mm_mlockall(m, (int)c->arg[0]), 0);
+        return 1;
+    case SYS_munlockall:
+        mm_munlockall(m);
+        return 1;
+    default:
+        return apply_mlock(k, m, c);
+    }
 }
 
 /* apply_size: calls that may have changed a file's size; EV_FILE tells the new one. */
@@ -449,16 +453,7 @@ static void apply_size(struct kern *k, const struct kern_file *f)
     mm_file_put(k->sys, file);
 }
 
-/* apply_unknown: a memory call the emulator does not have, though Linux does. */
-static int apply_missing(struct kern *k, const struct kern_call *c)
-{
-    if (c->result == -ENOSYS)
-        diverged(k);
-    return 0;
-}
-
-int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c,
-                  struct kern_copies *copies)
+int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c)
 {
     switch (c->nr) {
     case SYS_mmap:
@@ -468,7 +463,7 @@ int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c,
     case SYS_mprotect:
         return apply_mprotect(k, m, c);
     case SYS_pkey_mprotect:
-        return c->result == -ENOSYS ? apply_missing(k, c) : apply_mprotect(k, m, c);
+        return apply_mprotect(k, m, c);
     case SYS_mremap:
         return apply_mremap(k, m, c);
     case SYS_brk:
@@ -482,12 +477,10 @@ int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c,
         return apply_mincore(k, m, c);
     case SYS_mlock:
     case SYS_mlock2:
-        return c->result == -ENOSYS ? apply_missing(k, c) : apply_mlock(k, m, c, copies);
+    case SYS_munlock:
     case SYS_mlockall:
-        return apply_mlockall(m, c, copies);
-    case SYS_remap_file_pages:
-    case 462: /* mseal */
-        return apply_missing(k, c);
+    case SYS_munlockall:
+        return apply_lock(k, m, c);
     default:
         if (c->file.present)
             apply_size(k, &c->file);

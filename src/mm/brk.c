@@ -19,7 +19,7 @@ static void do_brk_flags(struct mm *m, uint64_t start, uint64_t end)
     struct vma_merge g = {.start = start,
                           .end = end,
                           .pgoff = start >> PAGE_SHIFT,
-                          .flags = VM_DATA_FLAGS | VM_ACCOUNT,
+                          .flags = VM_DATA_FLAGS | VM_ACCOUNT | m->def_flags,
                           .just_expand = true};
     uint32_t i = vma_find(m, start);
     bool extends = i > 0 && m->end[i - 1] > m->start_brk; /* not the bss just below start_brk */
@@ -47,6 +47,8 @@ static bool brk_grow(struct mm *m, uint64_t oldbrk, uint64_t newbrk)
         newbrk + PAGE_SIZE > vma_start_gap(m, m->vma[i]))
         return false;
     do_brk_flags(m, oldbrk, newbrk);
+    if (m->def_flags & VM_LOCKED)
+        populate_range(m, oldbrk, newbrk);
     return true;
 }
 

@@ -489,27 +489,42 @@ int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write)
 }
 
 /* populate_vma touches one VMA's part: private writable memory is written (breaking COW now),
- * shared memory is only read. Returns false when the walk must end. */
-static bool populate_vma(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
+ * shared memory is only read. 0, -EFAULT where nothing may be touched, or -ENOMEM. */
+static int populate_vma(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
 {
     bool write = (v->flags & (VM_WRITE | VM_SHARED)) == VM_WRITE;
-    if ((v->flags & (VM_IO | VM_PFNMAP)) || !(v->flags & VM_ACCESS_FLAGS))
-        return true;
+    if (v->flags & (VM_IO | VM_PFNMAP | VM_LOCKONFAULT))
+        return 0;
+    if (!(v->flags & VM_ACCESS_FLAGS))
+        return -EFAULT;
     for (uint64_t a = start; a < end; a += PAGE_SIZE) {
         int err = faultin_page(m, v, va(a), write);
         if (err != 0)
-            return err != -ENOMEM;
+            return err;
     }
-    return true;
+    return 0;
+}
+
+/* mm_populate is __mm_populate: VMA by VMA. */
+static int mm_populate(struct mm *m, uint64_t start, uint64_t end, bool ignore_errors)
+{
+    for (uint32_t i = vma_find(m, start); i < m->vma_nr && m->vma[i]->start.v < end; i++) {
+        struct vma *v = m->vma[i];
+        int err = populate_vma(m, v, max_u64(start, v->start.v), min_u64(end, v->end.v));
+        if (err != 0 && !ignore_errors)
+            return err;
+    }
+    return 0;
 }
 
 void populate_range(struct mm *m, uint64_t start, uint64_t end)
 {
-    for (uint32_t i = vma_find(m, start); i < m->vma_nr && m->vma[i]->start.v < end; i++) {
-        struct vma *v = m->vma[i];
-        if (!populate_vma(m, v, max_u64(start, v->start.v), min_u64(end, v->end.v)))
-            return;
-    }
+    mm_populate(m, start, end, true);
+}
+
+int populate_all(struct mm *m, uint64_t start, uint64_t end)
+{
+    return mm_populate(m, start, end, false) == 0 ? 0 : -ENOMEM; /* __mlock_posix_error_return */
 }
 
 /* -- when the program went on although it could not ------------------------------------------- */

@@ -29,28 +29,29 @@
 #include "stat/stat.h"
 
 /* VMA flags: Linux's bits (include/linux/mm.h). */
-#define VM_READ       0x00000001u
-#define VM_WRITE      0x00000002u
-#define VM_EXEC       0x00000004u
-#define VM_SHARED     0x00000008u
-#define VM_MAYREAD    0x00000010u
-#define VM_MAYWRITE   0x00000020u
-#define VM_MAYEXEC    0x00000040u
-#define VM_MAYSHARE   0x00000080u
-#define VM_GROWSDOWN  0x00000100u
-#define VM_PFNMAP     0x00000400u
-#define VM_LOCKED     0x00002000u
-#define VM_IO         0x00004000u
-#define VM_SEQ_READ   0x00008000u
-#define VM_RAND_READ  0x00010000u
-#define VM_DONTCOPY   0x00020000u
-#define VM_DONTEXPAND 0x00040000u
-#define VM_ACCOUNT    0x00100000u
-#define VM_NORESERVE  0x00200000u
-#define VM_WIPEONFORK 0x02000000u
-#define VM_DONTDUMP   0x04000000u
-#define VM_HUGEPAGE   0x20000000u
-#define VM_NOHUGEPAGE 0x40000000u
+#define VM_READ        0x00000001u
+#define VM_WRITE       0x00000002u
+#define VM_EXEC        0x00000004u
+#define VM_SHARED      0x00000008u
+#define VM_MAYREAD     0x00000010u
+#define VM_MAYWRITE    0x00000020u
+#define VM_MAYEXEC     0x00000040u
+#define VM_MAYSHARE    0x00000080u
+#define VM_GROWSDOWN   0x00000100u
+#define VM_PFNMAP      0x00000400u
+#define VM_LOCKED      0x00002000u
+#define VM_IO          0x00004000u
+#define VM_SEQ_READ    0x00008000u
+#define VM_RAND_READ   0x00010000u
+#define VM_DONTCOPY    0x00020000u
+#define VM_DONTEXPAND  0x00040000u
+#define VM_LOCKONFAULT 0x00080000u
+#define VM_ACCOUNT     0x00100000u
+#define VM_NORESERVE   0x00200000u
+#define VM_WIPEONFORK  0x02000000u
+#define VM_DONTDUMP    0x04000000u
+#define VM_HUGEPAGE    0x20000000u
+#define VM_NOHUGEPAGE  0x40000000u
 
 struct mm_sys;
 struct mm;
@@ -118,6 +119,13 @@ int64_t mm_mremap(struct mm *m, vaddr old, uint64_t old_len, uint64_t new_len, u
 /* mm_brk returns the break after the call, as the system call does. */
 vaddr mm_brk(struct mm *m, vaddr brk);
 int mm_madvise(struct mm *m, vaddr start, uint64_t len, int advice);
+/* mm_mlock: flags are mlock2's (0 or MLOCK_ONFAULT). -ENOMEM at a hole, and at memory without rights,
+ * but what lies before them is locked. */
+int mm_mlock(struct mm *m, vaddr start, uint64_t len, int flags);
+int mm_munlock(struct mm *m, vaddr start, uint64_t len);
+/* mm_mlockall: MCL_FUTURE makes every later mapping locked, and its absence ends that. */
+int mm_mlockall(struct mm *m, int flags);
+void mm_munlockall(struct mm *m);
 int mm_msync(struct mm *m, vaddr start, uint64_t len, int flags);
 /* mm_mincore writes one byte per page to vec (len / 4096 rounded up bytes). */
 int mm_mincore(struct mm *m, vaddr start, uint64_t len, uint8_t *vec);

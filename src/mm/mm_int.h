@@ -4,7 +4,7 @@
  *   vma.c      lookup, split, merge, accounting   filemap.c  files, page cache, readahead
  *   mmap.c     mmap, munmap, address choice       rmap.c     who maps a page of a file
  *   brk.c      brk, stack, special mappings       zap.c      unmapping pages, freeing tables
- *   mprotect.c mremap.c madvise.c msync.c         audit.c    the invariants of mm.h
+ *   mprotect.c mremap.c madvise.c msync.c mlock.c audit.c    the invariants of mm.h
  */
 #ifndef MM_MM_INT_H
 #define MM_MM_INT_H
@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
+#define VM_LOCKED_MASK  (VM_LOCKED | VM_LOCKONFAULT)
 #define VM_SPECIAL      (VM_IO | VM_DONTEXPAND | VM_PFNMAP)
 #define VM_MERGEABLE    0x80000000u /* KSM was asked for by madvise: it only keeps VMAs apart */
 #define VM_DATA_FLAGS   (VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
@@ -88,6 +89,7 @@ struct mm {
     uint64_t start_brk, brk; /* bytes */
     uint64_t mmap_base;      /* top-down search starts here */
     uint64_t stack_rlimit;   /* RLIMIT_STACK, bytes */
+    uint32_t def_flags;      /* flags of VM_LOCKED_MASK every new mapping gets */
     uint64_t task_size;      /* end of user addresses: TASK_SIZE_MAX */
     bool loose;              /* MREMAP_DONTUNMAP happened: I2 does not hold in Linux either */
 };
@@ -244,8 +246,11 @@ void vma_set_flags(struct mm *m, struct vma *v, uint32_t flags);
 /* -- fault.c */
 /* faultin_page touches one page as the kernel's populate does. 0, -EFAULT or -ENOMEM. */
 int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write);
-/* populate_range touches pages of [start, end) as mlock and MAP_POPULATE do; errors end it. */
+/* populate_range touches pages of [start, end) as MAP_POPULATE and mlockall do: what cannot be
+ * touched is left out. */
 void populate_range(struct mm *m, uint64_t start, uint64_t end);
+/* populate_all is populate_range that ends at the first VMA without rights: 0 or -ENOMEM. */
+int populate_all(struct mm *m, uint64_t start, uint64_t end);
 int expand_stack(struct mm *m, struct vma *v, uint64_t a);
 
 /* -- audit.c */

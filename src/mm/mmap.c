@@ -369,6 +369,7 @@ int64_t mm_mmap(struct mm *m, const struct mm_map *asked)
     err = make_flags(&map, len, &g.flags);
     if (err != 0)
         return err;
+    g.flags |= m->def_flags;
     g.start = (uint64_t)addr;
     g.end = g.start + len;
     g.pgoff = map.file ? map.offset >> PAGE_SHIFT : g.flags & VM_SHARED ? 0 : g.start >> PAGE_SHIFT;

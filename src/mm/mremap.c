@@ -148,7 +148,7 @@ static void dontunmap_complete(struct remap *x, const struct vma *new)
     x->m->loose = true;
     if (v == new)
         return;
-    v->flags &= ~VM_LOCKED;
+    v->flags &= ~VM_LOCKED_MASK;
     if (v->start.v == x->addr && v->end.v == x->addr + x->old_len)
         v->anon_vma = 0;
 }

@@ -47,15 +47,16 @@ static void choose_window(uint64_t seed)
     base = UINT64_C(0x200000200000) - 48 * unit * K;
 }
 
-enum kind { MAP, UNMAP, PROTECT, REMAP, ADVISE, SYNC, CORE, READ, WRITE, TRUNCATE, KIND_NR };
+enum kind { MAP, UNMAP, PROTECT, REMAP, ADVISE, SYNC, CORE, READ, WRITE, TRUNCATE, LOCK, KIND_NR };
 enum backing { ANON, FILE0, MEMFD };
+enum lock { MLOCK, MLOCK2, MUNLOCK, MUNLOCKALL, FUTURE, FUTURE_ONFAULT, LOCK_NR };
 
 struct step {
     enum kind kind;
     uint64_t addr, len; /* bytes; addr from base */
     uint64_t addr2, len2;
     uint32_t prot, flags;
-    int arg; /* advice, or enum backing */
+    int arg; /* advice, enum backing, or enum lock */
 };
 
 /* What was seen after a step. */
@@ -168,8 +169,10 @@ static struct step gen_step(struct rng *r)
         s.kind = CORE;
     else if (what < 64)
         s = (struct step){.kind = TRUNCATE, .len2 = pick(r, MEMFD_PAGES + 1) * K};
+    else if (what < 69)
+        s = (struct step){.kind = LOCK, .arg = (int)pick(r, LOCK_NR)};
     else
-        s.kind = what < 80 ? READ : WRITE;
+        s.kind = what < 83 ? READ : WRITE;
     s.addr = pick(r, WINDOW - 8) * K;
     s.len = (1 + pick(r, 24)) * K;
     if (s.kind == READ || s.kind == WRITE)
@@ -214,9 +217,9 @@ static unsigned gen(uint64_t seed, struct step *steps)
 
 static void print_step(const struct step *s)
 {
-    static const char *const names[] = {"mmap",    "munmap",         "mprotect", "mremap",
-                                        "madvise", "msync",          "mincore",  "read",
-                                        "write",   "ftruncate memfd"};
+    static const char *const names[] = {"mmap",    "munmap",          "mprotect", "mremap",
+                                        "madvise", "msync",           "mincore",  "read",
+                                        "write",   "ftruncate memfd", "lock"};
     fprintf(stderr, "  %-8s page %3lld%s len %lld%s", names[s->kind], (long long)(s->addr / K),
             s->addr % K ? "+" : "", (long long)(s->len / K), s->len % K ? "+" : "");
     if (s->kind == MAP)
@@ -229,6 +232,8 @@ static void print_step(const struct step *s)
         fprintf(stderr, " prot %u", s->prot);
     if (s->kind == ADVISE)
         fprintf(stderr, " advice %d", s->arg);
+    if (s->kind == LOCK)
+        fprintf(stderr, " how %d", s->arg);
     if (s->kind == TRUNCATE)
         fprintf(stderr, " to %lld", (long long)(s->len2 / K));
     fputc('\n', stderr);
@@ -262,6 +267,24 @@ struct native {
     int file, memfd, pagemap, maps, status, smaps;
 };
 
+static long native_lock(uint64_t a, const struct step *s)
+{
+    switch ((enum lock)s->arg) {
+    case MLOCK:
+        return syscall(SYS_mlock, a, s->len);
+    case MLOCK2:
+        return syscall(SYS_mlock2, a, s->len, MLOCK_ONFAULT);
+    case MUNLOCK:
+        return syscall(SYS_munlock, a, s->len);
+    case FUTURE:
+        return syscall(SYS_mlockall, MCL_FUTURE);
+    case FUTURE_ONFAULT:
+        return syscall(SYS_mlockall, MCL_FUTURE | MCL_ONFAULT);
+    default:
+        return syscall(SYS_munlockall);
+    }
+}
+
 __attribute__((noinline)) static int64_t native_call(const struct native *k, const struct step *s,
                                                      struct seen *o)
 {
@@ -293,6 +316,9 @@ __attribute__((noinline)) static int64_t native_call(const struct native *k, con
         break;
     case TRUNCATE:
         r = ftruncate(k->memfd, (off_t)s->len2);
+        break;
+    case LOCK:
+        r = native_lock(a, s);
         break;
     default:
         native_touch(a, s->len, s->kind == WRITE);
@@ -518,6 +544,25 @@ static void model_touch(struct model *w, const struct step *s, struct seen *o)
     }
 }
 
+static int64_t model_lock(struct mm *m, vaddr a, const struct step *s)
+{
+    switch ((enum lock)s->arg) {
+    case MLOCK:
+        return mm_mlock(m, a, s->len, 0);
+    case MLOCK2:
+        return mm_mlock(m, a, s->len, MLOCK_ONFAULT);
+    case MUNLOCK:
+        return mm_munlock(m, a, s->len);
+    case FUTURE:
+        return mm_mlockall(m, MCL_FUTURE);
+    case FUTURE_ONFAULT:
+        return mm_mlockall(m, MCL_FUTURE | MCL_ONFAULT);
+    default:
+        mm_munlockall(m);
+        return 0;
+    }
+}
+
 static int64_t model_call(struct model *w, const struct step *s, struct seen *o)
 {
     struct mm *m = w->b.mm;
@@ -542,6 +587,8 @@ static int64_t model_call(struct model *w, const struct step *s, struct seen *o)
     case TRUNCATE:
         mm_file_resize(w->b.sys, w->memfd, s->len2);
         return 0;
+    case LOCK:
+        return model_lock(m, a, s);
     default:
         model_touch(w, s, o);
         return 0;
@@ -566,8 +613,8 @@ static void model_flags(const struct model *w, struct seen *o)
     static const char names[32][3] = {
         [0] = "rd",  [1] = "wr",  [2] = "ex",  [3] = "sh",  [4] = "mr",  [5] = "mw",
         [6] = "me",  [7] = "ms",  [8] = "gd",  [10] = "pf", [13] = "lo", [14] = "io",
-        [15] = "sr", [16] = "rr", [17] = "dc", [18] = "de", [20] = "ac", [21] = "nr",
-        [25] = "wf", [26] = "dd", [29] = "hg", [30] = "nh", [31] = "mg"};
+        [15] = "sr", [16] = "rr", [17] = "dc", [18] = "de", [19] = "lf", [20] = "ac",
+        [21] = "nr", [25] = "wf", [26] = "dd", [29] = "hg", [30] = "nh", [31] = "mg"};
     uint32_t n;
     size_t at = 0;
     const struct vma *const *v = mm_vmas(w->b.mm, &n);

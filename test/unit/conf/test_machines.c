@@ -40,6 +40,21 @@ static void every_preset_loads_and_is_named_as_its_file(void **state)
     machines_free(&m);
 }
 
+/* The range an option documents holds on every machine: 64 sets and a tag of 32 bits reach 16 TiB
+ * less a page, which the memory and the hole of 4 GiB below it must end under. */
+static void the_largest_memory_fits_every_preset(void **state)
+{
+    static const char *const names[] = {"default", "golden-cove", "skylake-sp", "zen4"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        struct conf c = machine(names[i]);
+        if (conf_set(&c, "phys.size", "16379G", err, sizeof(err)) < 0 ||
+            conf_check(&c, err, sizeof(err)) < 0)
+            fail_msg("%s: %s", names[i], err);
+        assert_true(conf_set(&c, "phys.size", "16380G", err, sizeof(err)) < 0);
+    }
+}
+
 /* CPUID leaf 2 bytes 63 03 76 C3 and leaf 4 of a Xeon Gold 6154; TLB;DR for ways and hashes. */
 static void skylake_sp_has_the_published_geometry(void **state)
 {
@@ -237,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_preset_loads_and_is_named_as_its_file),
+        cmocka_unit_test(the_largest_memory_fits_every_preset),
         cmocka_unit_test(skylake_sp_has_the_published_geometry),
         cmocka_unit_test(golden_cove_has_two_halves_and_a_store_tlb),
         cmocka_unit_test(zen4_has_one_full_array_for_all_sizes),

@@ -289,12 +289,79 @@ static void slots_are_used_again_by_later_threads(void **state)
     free(g);
 }
 
+/* -- arguments that look like events -------------------------------------------------------------- */
+#define ODD_CALLS 3000u /* more words than one quantum, so that quanta end inside records too */
+
+static _Atomic bool watcher_may_end;
+
+/* watch is a second stream, without which the reader has no order to keep. */
+static void *watch(void *arg)
+{
+    struct qemu_plugin_tb tb;
+
+    make_block(&tb, 0x9000);
+    tb.exec_cb(0, tb.exec_udata);
+    while (!atomic_load(&watcher_may_end))
+        nanosleep(&(struct timespec){0, 100000}, NULL);
+    end_thread(arg);
+    return NULL;
+}
+
+/* steps_until_idle counts how often the reader says that it did something; it gives up at 10,000. */
+static unsigned steps_until_idle(struct rig *g)
+{
+    unsigned n = 0;
+
+    while (n < 10000 && reader_step(&g->reader))
+        n++;
+    return n;
+}
+
+static void call_with(uint64_t word)
+{
+    const uint64_t args[6] = {word, word, UINT64_MAX, word, word, word};
+
+    calls_enter(SYS_lseek, args);
+    calls_return(SYS_lseek, (int64_t)word);
+}
+
+static void arguments_that_look_like_events_are_only_numbers(void **state)
+{
+    struct rig *g = malloc(sizeof *g);
+    struct qemu_plugin_tb tb;
+
+    (void)state;
+    rig_open(g);
+    atomic_store(&watcher_may_end, false);
+    start(g, watch);
+    while (atomic_load(&g->region.ring->slot[0].head) == 0)
+        nanosleep(&(struct timespec){0, 100000}, NULL);
+    self = (struct writer){0};
+    make_block(&tb, 0x5000);
+    tb.exec_cb(0, tb.exec_udata);
+    for (unsigned i = 0; i < ODD_CALLS; i++)
+        call_with(event_control((enum event_control)(i % 32), 1));
+    assert_true(steps_until_idle(g) < 10000);
+    assert_int_equal(g->sim->call[SYS_lseek].returns, ODD_CALLS);
+    assert_int_equal(g->sim->control[EV_EPOCH], 0);
+    end_thread(g);
+    self = (struct writer){0};
+    atomic_store(&watcher_may_end, true);
+    pthread_join(g->producer[0], NULL);
+    assert_true(steps_until_idle(g) < 10000);
+    assert_int_equal(g->reader.lives, 0);
+    assert_null(g->sim->wrong);
+    rig_close(g);
+    free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_word_is_lost_doubled_or_torn),
         cmocka_unit_test(calls_are_applied_between_what_was_before_and_after),
         cmocka_unit_test(slots_are_used_again_by_later_threads),
+        cmocka_unit_test(arguments_that_look_like_events_are_only_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,103 @@
+/* mlock.c: memory that must stay: VM_LOCKED on VMAs, and on those still to come.
+ *
+ *   mlock, mlock2            VMAs of a range get VM_LOCKED, its pages are touched
+ *   mlockall(MCL_CURRENT)    all VMAs, likewise
+ *   mlockall(MCL_FUTURE)     mm->def_flags: mmap and brk give the flag to what they make, and touch it
+ *   MLOCK_ONFAULT, MCL_ONFAULT   VM_LOCKONFAULT besides: nothing is touched before its time
+ *   munlock, munlockall      take both flags back; pages stay
+ *
+ * A stack that grows by a fault is locked like the VMA it is, but only the page of the fault comes.
+ *
+ * Source: Linux 6.18 mm/mlock.c (apply_vma_lock_flags, apply_mlockall_flags, mlock_fixup), mm/gup.c
+ * (populate_vma_page_range, __mm_populate).
+ */
+#include "mm/mm_int.h"
+
+/* mlock_fixup gives [start, end) inside v the flags of VM_LOCKED_MASK in `lock`. */
+static int mlock_fixup(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint32_t lock)
+{
+    uint32_t flags = (v->flags & ~VM_LOCKED_MASK) | lock;
+    if (flags == v->flags || (v->flags & VM_SPECIAL))
+        return 0;
+    int err = vma_modify(m, v, start, end, flags, &v);
+    if (err == 0)
+        v->flags = flags;
+    return err;
+}
+
+/* apply_flags goes VMA by VMA; what was changed before a hole stays changed. */
+static int apply_flags(struct mm *m, uint64_t start, uint64_t end, uint32_t lock)
+{
+    while (start < end) {
+        struct vma *v = vma_lookup(m, start);
+        if (!v)
+            return -ENOMEM;
+        uint64_t piece = min_u64(end, v->end.v);
+        int err = mlock_fixup(m, v, start, piece, lock);
+        if (err != 0)
+            return err;
+        start = piece;
+    }
+    return 0;
+}
+
+static int lock_range(struct mm *m, vaddr a, uint64_t len, uint32_t lock)
+{
+    uint64_t start = align_down(a.v, PAGE_SIZE);
+    uint64_t end = start + align_up(len + (a.v - start), PAGE_SIZE);
+    if (end < start)
+        return -EINVAL;
+    arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
+    int err = apply_flags(m, start, end, lock);
+    if (err == 0 && lock != 0)
+        err = populate_all(m, start, end);
+    AUDIT(audit_vmas(m));
+    return err;
+}
+
+int mm_mlock(struct mm *m, vaddr start, uint64_t len, int flags)
+{
+    if (flags & ~MLOCK_ONFAULT)
+        return -EINVAL;
+    return lock_range(m, start, len, VM_LOCKED | (flags ? VM_LOCKONFAULT : 0));
+}
+
+int mm_munlock(struct mm *m, vaddr start, uint64_t len)
+{
+    return lock_range(m, start, len, 0);
+}
+
+/* lock_every gives all VMAs the same flags; one that cannot be split off stays as it is. */
+static void lock_every(struct mm *m, uint32_t lock)
+{
+    for (uint64_t a = 0;;) {
+        uint32_t i = vma_find(m, a);
+        if (i == m->vma_nr)
+            return;
+        a = m->end[i];
+        mlock_fixup(m, m->vma[i], m->vma[i]->start.v, a, lock);
+    }
+}
+
+int mm_mlockall(struct mm *m, int flags)
+{
+    uint32_t lock = VM_LOCKED | (flags & MCL_ONFAULT ? VM_LOCKONFAULT : 0);
+    if (flags == 0 || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
+        return -EINVAL;
+    arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
+    m->def_flags = flags & MCL_FUTURE ? lock : 0;
+    if (flags & MCL_CURRENT) {
+        lock_every(m, lock);
+        populate_range(m, 0, m->task_size);
+    }
+    AUDIT(audit_vmas(m));
+    return 0;
+}
+
+void mm_munlockall(struct mm *m)
+{
+    arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
+    m->def_flags = 0;
+    lock_every(m, 0);
+    AUDIT(audit_vmas(m));
+}
