@@ -80,17 +80,17 @@ static int set_up(void **state)
 
 static void record(char *const *argv, unsigned skip)
 {
-    static struct sim fake;
+    struct sim *fake = calloc(1, sizeof *fake);
     struct front_options o = {.argv = argv, .plugin = plugin};
     struct front_result r;
     char err[1024];
 
-    memset(&fake, 0, sizeof fake);
-    fake.on_word = on_word;
+    fake->on_word = on_word;
     n_log = skipped = 0;
     to_skip = skip;
-    if (front_run(&o, &fake, &r, err, sizeof err) != 0)
+    if (front_run(&o, fake, &r, err, sizeof err) != 0)
         fail_msg("%s", err);
+    fake_free(fake);
     assert_int_equal(r.exit_code, 0);
     assert_int_equal(n_log, EVENTS);
 }
