@@ -24,6 +24,14 @@ struct kern_slab {
     uint32_t used; /* bit i: object i is taken */
 };
 
+/* An open descriptor of a memfd, or of another file in memory without a name. */
+struct kern_fd {
+    uint32_t fd;
+    bool mapped;       /* dev and ino are known, from a call that named the file */
+    uint64_t object;   /* the same in every descriptor of one file; counted up from 1 */
+    uint64_t dev, ino; /* what the model knows the file by */
+};
+
 struct kern {
     const struct conf *conf;
     struct phys *phys;
@@ -34,6 +42,9 @@ struct kern {
     uint32_t n_task, cap_task;
     struct kern_slab *slab; /* n_slab records */
     uint32_t n_slab, cap_slab;
+    struct kern_fd *fd; /* n_fd are valid, in no order */
+    uint32_t n_fd, cap_fd;
+    uint64_t last_object; /* number last given out */
 };
 
 /* -- elf.c: the parts of an ELF file exec looks at, checked. */
@@ -65,6 +76,9 @@ void copies_add(struct kern_copies *c, uint64_t addr, uint64_t bytes, bool store
 uint64_t mul_sat(uint64_t a, uint64_t b);
 /* grow makes room for one more element: returns the array, dies when the host has no memory. */
 void *kern_grow(void *array, uint32_t n, uint32_t *cap, size_t size);
+
+/* -- shared.c: System V segments, and how long memory without a name lives. 1: the space changed. */
+int shared_apply(struct kern *k, struct mm *m, const struct kern_call *call);
 
 /* -- memcall.c: memory calls applied to the address space. 1: the space may have changed. */
 int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *call);

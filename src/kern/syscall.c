@@ -383,7 +383,7 @@ int kern_syscall(struct kern *k, struct mm *m, const struct kern_call *call,
         STAT(k->stats, div_syscall_answer) += !harmless(call->nr);
         return 0; /* nothing was read, written or changed */
     }
-    int changed = memcall_apply(k, m, call);
+    int changed = memcall_apply(k, m, call) | shared_apply(k, m, call);
     if (kern_call_name(call->nr))
         add_bufs(call_rows[call->nr].buf, call, copies);
     if (has_cases(call->nr))

@@ -40,6 +40,7 @@ void kern_close(struct kern *k)
         kern_task_exit(k, k->task[k->n_task - 1].tid);
     free(k->task);
     free(k->slab);
+    free(k->fd);
     free(k);
 }
 

@@ -1,6 +1,7 @@
 /* filemap.c: files and their page cache.
  *
- *   (dev, ino) ─► struct mm_file ─► chunks: pgoff / 512 ─► slot[512]
+ *   (dev, ino) ─► struct mm_file ─► head: slot[pages of a small file, or 512]
+ *                               └─► chunks: pgoff / 512 ─► slot[512]
  *                                    slot:  0         never looked at
  *                                           EVICTED   known not to be cached
  *                                           pfn + 1   cached there
@@ -37,10 +38,10 @@ static enum file_kind kind_of_path(const char *path)
 
 struct mm_file *file_new(struct mm_sys *s, enum file_kind kind, const char *path)
 {
-    struct mm_file *f = calloc(1, sizeof(*f));
+    size_t all = strlen(path), len = min_u64(all, FILE_PATH_MAX);
+    struct mm_file *f = calloc(1, sizeof(*f) + len + 1);
     ASSERT(f);
-    size_t len = strlen(path), skip = len >= sizeof(f->path) ? len - sizeof(f->path) + 1 : 0;
-    memcpy(f->path, path + skip, len - skip + 1);
+    memcpy(f->path, path + (all - len), len + 1);
     f->kind = kind;
     f->refs = 1;
     f->next_all = s->all_files;
@@ -53,10 +54,29 @@ void file_get(struct mm_file *f)
     f->refs++;
 }
 
+/* file_unname takes a file out of the table of names. */
+static void file_unname(struct mm_sys *s, const struct mm_file *f)
+{
+    uint64_t key = file_key(f->dev, f->ino), *slot = map_find(&s->files, key);
+    struct mm_file *first = (void *)(uintptr_t)*slot;
+    if (first == f) {
+        *slot = (uintptr_t)f->next_same;
+    } else {
+        while (first->next_same != f)
+            first = first->next_same;
+        first->next_same = f->next_same;
+    }
+    if (*slot == 0)
+        map_del(&s->files, key);
+}
+
 static void file_free(struct mm_sys *s, struct mm_file *f)
 {
     size_t pos = 0;
+    if (f->named)
+        file_unname(s, f);
     filemap_drop(s, f, 0, UINT64_MAX);
+    free(f->head);
     for (const struct map_slot *c; (c = map_next(&f->chunks, &pos)) != NULL;)
         free((void *)(uintptr_t)c->value);
     map_free(&f->chunks);
@@ -70,20 +90,44 @@ static void file_free(struct mm_sys *s, struct mm_file *f)
 void mm_file_put(struct mm_sys *s, struct mm_file *f)
 {
     ASSERT(f->refs > 0);
-    if (--f->refs == 0 && !f->named)
+    if (--f->refs == 0 && (!f->named || f->unlinked))
         file_free(s, f);
+}
+
+void mm_file_unlink(struct mm_file *f)
+{
+    f->unlinked = true;
+}
+
+/* file_lookup finds a named file, or NULL; *ret_first is the first of those that hash alike. */
+static struct mm_file *file_lookup(const struct mm_sys *s, uint64_t dev, uint64_t ino,
+                                   struct mm_file **ret_first)
+{
+    const uint64_t *slot = map_find(&s->files, file_key(dev, ino));
+    struct mm_file *f = slot ? (void *)(uintptr_t)*slot : NULL;
+    *ret_first = f;
+    while (f && (f->dev != dev || f->ino != ino))
+        f = f->next_same;
+    return f;
+}
+
+struct mm_file *mm_file_find(struct mm_sys *s, uint64_t dev, uint64_t ino, uint64_t *ret_size)
+{
+    struct mm_file *first, *f = file_lookup(s, dev, ino, &first);
+    if (!f)
+        return NULL;
+    *ret_size = f->size;
+    file_get(f);
+    return f;
 }
 
 struct mm_file *mm_file(struct mm_sys *s, uint64_t dev, uint64_t ino, uint64_t size,
                         const char *path)
 {
-    uint64_t *slot = map_at(&s->files, file_key(dev, ino), 0);
-    ASSERT(slot);
-    struct mm_file *first = (void *)(uintptr_t)*slot, *f = first;
-    while (f && (f->dev != dev || f->ino != ino))
-        f = f->next_same;
+    struct mm_file *first, *f = file_lookup(s, dev, ino, &first);
     if (f) {
         file_get(f);
+        f->unlinked = false;
         mm_file_resize(s, f, size);
         return f;
     }
@@ -94,7 +138,8 @@ struct mm_file *mm_file(struct mm_sys *s, uint64_t dev, uint64_t ino, uint64_t s
     f->named = true;
     f->first_pages = file_pages(f);
     f->next_same = first;
-    *slot = (uintptr_t)f;
+    int err = map_put(&s->files, file_key(dev, ino), (uintptr_t)f);
+    ASSERT(err == 0);
     return f;
 }
 
@@ -119,12 +164,29 @@ void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size)
 
 static uint64_t *slot_find(const struct mm_file *f, uint64_t pgoff)
 {
+    if (pgoff < CHUNK_PAGES)
+        return pgoff < f->head_n ? &f->head[pgoff] : NULL;
     const uint64_t *chunk = map_find(&f->chunks, pgoff / CHUNK_PAGES);
     return chunk ? &((uint64_t *)(uintptr_t)*chunk)[pgoff % CHUNK_PAGES] : NULL;
 }
 
+/* head_make makes the head long enough for a page, and for the file as it now is. */
+static uint64_t *head_make(struct mm_file *f, uint64_t pgoff)
+{
+    uint64_t n = min_u64(max_u64(file_pages(f), pgoff + 1), CHUNK_PAGES);
+    if (pgoff >= f->head_n) {
+        f->head = realloc(f->head, n * sizeof(*f->head));
+        ASSERT(f->head);
+        memset(f->head + f->head_n, 0, (n - f->head_n) * sizeof(*f->head));
+        f->head_n = (uint32_t)n;
+    }
+    return &f->head[pgoff];
+}
+
 static uint64_t *slot_make(struct mm_file *f, uint64_t pgoff)
 {
+    if (pgoff < CHUNK_PAGES)
+        return head_make(f, pgoff);
     uint64_t *chunk = map_at(&f->chunks, pgoff / CHUNK_PAGES, 0);
     ASSERT(chunk);
     if (*chunk == 0) {
@@ -133,6 +195,30 @@ static uint64_t *slot_make(struct mm_file *f, uint64_t pgoff)
         *chunk = (uintptr_t)slots;
     }
     return &((uint64_t *)(uintptr_t)*chunk)[pgoff % CHUNK_PAGES];
+}
+
+/* Goes over the slots of a file piece by piece; start with all zero. */
+struct chunk_run {
+    bool begun;      /* the head was looked at */
+    size_t pos;      /* in the map of chunks */
+    uint64_t *slots; /* the piece */
+    uint64_t n;      /* its slots */
+    uint64_t first;  /* the page the first of them stands for */
+};
+
+static bool chunk_next(const struct mm_file *f, struct chunk_run *r)
+{
+    if (!r->begun) {
+        *r = (struct chunk_run){.begun = true, .slots = f->head, .n = f->head_n};
+        return true;
+    }
+    const struct map_slot *c = map_next(&f->chunks, &r->pos);
+    if (!c)
+        return false;
+    r->slots = (uint64_t *)(uintptr_t)c->value;
+    r->n = CHUNK_PAGES;
+    r->first = c->key * CHUNK_PAGES;
+    return true;
 }
 
 static bool cached_unseen(const struct mm_sys *s, const struct mm_file *f, uint64_t pgoff)
@@ -195,20 +281,18 @@ int filemap_add(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret)
 
 void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last)
 {
-    size_t pos = 0;
-    for (const struct map_slot *c; (c = map_next(&f->chunks, &pos)) != NULL;) {
-        uint64_t *slots = (uint64_t *)(uintptr_t)c->value;
-        for (uint64_t i = 0; i < CHUNK_PAGES; i++) {
-            uint64_t pgoff = c->key * CHUNK_PAGES + i;
-            if (pgoff < first || pgoff >= last || slots[i] == 0 || slots[i] == EVICTED)
+    struct chunk_run r = {0};
+    while (chunk_next(f, &r))
+        for (uint64_t i = 0; i < r.n; i++) {
+            uint64_t pgoff = r.first + i;
+            if (pgoff < first || pgoff >= last || r.slots[i] == 0 || r.slots[i] == EVICTED)
                 continue;
-            pfn n = {slots[i] - 1};
+            pfn n = {r.slots[i] - 1};
             if (phys_frame(s->phys, n)->mapcount == 0) {
                 phys_free(s->phys, n, 0);
-                slots[i] = 0;
+                r.slots[i] = 0;
             }
         }
-    }
 }
 
 void filemap_punch(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last)
@@ -275,13 +359,11 @@ int filemap_read(struct mm_sys *s, struct mm_file *f, const struct vma *v, uint6
 
 void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last)
 {
-    size_t pos = 0;
-    for (const struct map_slot *c; (c = map_next(&f->chunks, &pos)) != NULL;) {
-        const uint64_t *slots = (const uint64_t *)(uintptr_t)c->value;
-        for (uint64_t i = 0; i < CHUNK_PAGES; i++) {
-            uint64_t pgoff = c->key * CHUNK_PAGES + i;
-            if (pgoff >= first && pgoff < last && slots[i] != 0 && slots[i] != EVICTED)
-                phys_frame(s->phys, (pfn){slots[i] - 1})->flags &= (uint8_t)~FRAME_F_DIRTY;
+    struct chunk_run r = {0};
+    while (chunk_next(f, &r))
+        for (uint64_t i = 0; i < r.n; i++) {
+            uint64_t pgoff = r.first + i;
+            if (pgoff >= first && pgoff < last && r.slots[i] != 0 && r.slots[i] != EVICTED)
+                phys_frame(s->phys, (pfn){r.slots[i] - 1})->flags &= (uint8_t)~FRAME_F_DIRTY;
         }
-    }
 }

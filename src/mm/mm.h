@@ -94,7 +94,13 @@ const struct mm_label *mm_labels(const struct mm_sys *s, uint32_t *ret_n);
 /* -- files: identified by device and inode; size in bytes as last heard */
 struct mm_file *mm_file(struct mm_sys *s, uint64_t dev, uint64_t ino, uint64_t size,
                         const char *path); /* finds or makes; one reference for the caller */
+/* mm_file_find finds a file that was heard of, with a reference for the caller, or NULL. */
+struct mm_file *mm_file_find(struct mm_sys *s, uint64_t dev, uint64_t ino, uint64_t *ret_size);
 void mm_file_put(struct mm_sys *s, struct mm_file *f);
+/* mm_file_unlink: nothing leads to the file any more (a memfd's last descriptor was closed, IPC_RMID):
+ * it goes with its last reference, and its pages with it. mm_file of the same inode undoes this.
+ * pre: the caller holds a reference. */
+void mm_file_unlink(struct mm_file *f);
 /* mm_file_resize: truncation unmaps what lies beyond the new end, private copies included. */
 void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size);
 
@@ -112,6 +118,8 @@ struct mm_map {
 };
 int64_t mm_mmap(struct mm *m, const struct mm_map *map); /* address or -errno */
 int mm_munmap(struct mm *m, vaddr start, uint64_t len);
+/* mm_shmdt unmaps what is left of the shared memory whose first page was mapped at `start`. */
+int mm_shmdt(struct mm *m, vaddr start);
 int mm_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot);
 /* mm_mremap: new_addr is used with MREMAP_FIXED, or when forced (where the program really got it). */
 int64_t mm_mremap(struct mm *m, vaddr old, uint64_t old_len, uint64_t new_len, uint32_t flags,

@@ -28,6 +28,7 @@
 #define STACK_RLIMIT_DEFAULT MIB(8)
 #define LABELS_MAX           512u /* rows of attribution of each sort before they share one */
 #define CHUNK_PAGES          512u /* pages of a file in one piece of its page cache */
+#define FILE_PATH_MAX        127u /* bytes kept of a path, its end */
 #define RA_LOTSAMISS         100u /* MMAP_LOTSAMISS: misses after which read-around stops */
 
 /* What stands behind a struct mm_file. */
@@ -45,10 +46,13 @@ struct mm_file {
     uint64_t refs;             /* VMAs and callers; an unnamed file goes with the last one */
     enum file_kind kind;
     bool named;           /* found again by dev and ino */
+    bool unlinked;        /* no name or descriptor leads to it: goes with the last reference */
     uint32_t mmap_miss;   /* read-around: misses minus hits */
     uint64_t first_pages; /* pages when first heard of: later ones were written by the program */
-    struct map chunks;    /* pgoff / CHUNK_PAGES → uint64_t[CHUNK_PAGES], see filemap.c */
-    char path[128];       /* the end of a longer path */
+    uint64_t *head;       /* slots of the first head_n pages, see filemap.c; NULL if none */
+    uint32_t head_n;      /* at most CHUNK_PAGES; as many as the file had when one was needed */
+    struct map chunks;    /* later pages: pgoff / CHUNK_PAGES → uint64_t[CHUNK_PAGES] */
+    char path[];          /* the end of a longer path */
 };
 
 struct mm_sys {

@@ -221,6 +221,29 @@ int mm_munmap(struct mm *m, vaddr start, uint64_t len)
     return err;
 }
 
+/* ksys_shmdt: the first VMA that lies where the file's page 0 at `start` puts it tells the file; all
+ * VMAs of that file that lie so go. */
+int mm_shmdt(struct mm *m, vaddr start)
+{
+    const struct mm_file *f = NULL;
+    uint64_t end = UINT64_MAX, next = start.v;
+    if (start.v & ~PAGE_MASK)
+        return -EINVAL;
+    arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
+    for (uint32_t i; (i = vma_find(m, next)) < m->vma_nr && m->vma[i]->start.v < end;) {
+        const struct vma *v = m->vma[i];
+        uint64_t from = v->start.v;
+        next = v->end.v;
+        if (v->kind != VMA_SHMEM || (f && v->file != f) || from - start.v != v->pgoff << PAGE_SHIFT)
+            continue;
+        f = v->file;
+        end = start.v + align_up(f->size, PAGE_SIZE);
+        munmap_range(m, from, next);
+    }
+    AUDIT(audit_vmas(m));
+    return f ? 0 : -EINVAL;
+}
+
 /* -- mmap ------------------------------------------------------------------------------------ */
 
 uint32_t vm_prot_flags(uint32_t prot)

@@ -2,6 +2,8 @@
  * Errors and places were observed on Linux 6.18. */
 #include "unit/mm/mm_fixture.h"
 
+#include <malloc.h>
+
 #define AT       UINT64_C(0x10000000)
 #define TOP_BASE UINT64_C(0x7ffff7fff000) /* mmap_base, 8 MiB stack, no randomization */
 #define ANON     (MAP_PRIVATE | MAP_ANONYMOUS)
@@ -415,9 +417,59 @@ static void special_mappings_fault_page_by_page_and_never_merge_or_move_apart(vo
     box_close(&b);
 }
 
+/* A program that maps many small files (a linker, a mail server) must not cost the host a page for
+ * each: 16 slots of 8 bytes, the record and its path are less than 512 bytes. */
+static void a_small_file_costs_the_host_little(void **state)
+{
+    (void)state;
+    enum { FILES = 1000 };
+    struct box b;
+    box_open(&b, MIB(64), false);
+    size_t before = mallinfo2().uordblks;
+    for (uint64_t i = 0; i < FILES; i++) {
+        struct mm_file *f = mm_file(b.sys, 8, 100 + i, 16 * K, "/tmp/dir/small-file");
+        map_full(&b, AT, 16 * K, RW, MAP_SHARED | MAP_FIXED, f, 0);
+        touch(&b, AT, true);
+        mm_file_put(b.sys, f);
+        b.out.n = 0;
+    }
+    assert_in_range(mallinfo2().uordblks - before, 0, 512 * FILES);
+    assert_int_equal(mm_munmap(b.mm, va(AT), 16 * K), 0);
+    box_close(&b);
+}
+
+/* The slots of a file that grows keep what they hold, also over the first 512 pages. */
+static void a_file_that_grows_keeps_its_pages(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 8, 1, 2 * K, "/f");
+    map_full(&b, AT, 1200 * K, RW, MAP_SHARED | MAP_FIXED, f, 0);
+    touch(&b, AT, true);
+    for (uint64_t size = 4; size <= 1200; size *= 3) {
+        mm_file_resize(b.sys, f, size * K);
+        touch(&b, AT + (size - 1) * K, true);
+    }
+    mm_file_resize(b.sys, f, 1200 * K);
+    touch(&b, AT + 1199 * K, true);
+    uint64_t was = phys_owner_frames(b.phys, FRAME_USER_FILE);
+    mm_madvise(b.mm, va(AT), 1200 * K, MADV_DONTNEED);
+    for (uint64_t size = 4; size <= 1200; size *= 3)
+        touch(&b, AT + (size - 1) * K, true);
+    touch(&b, AT, true);
+    touch(&b, AT + 1199 * K, true);
+    assert_int_equal(phys_owner_frames(b.phys, FRAME_USER_FILE), was);
+    assert_int_equal(phys_owner_frames(b.phys, FRAME_PAGE_CACHE), 0);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_file_costs_the_host_little),
+        cmocka_unit_test(a_file_that_grows_keeps_its_pages),
         cmocka_unit_test(maps_stack_up_downwards_from_mmap_base),
         cmocka_unit_test(anonymous_multiples_of_2_mib_are_aligned_and_others_are_not),
         cmocka_unit_test(hints_are_honoured_where_free_and_outside_a_guard_gap),

@@ -1,0 +1,240 @@
+/* shared.c: memory in no file system: System V segments and memfds. It lives as long as an id, a
+ * descriptor or a mapping leads to it; mm counts the mappings, this file the rest.
+ *
+ *   shmget ─► file of the model (its size)      memfd_create ─► descriptor of a new object
+ *   shmat  ─► its mapping, where it really is   dup, fcntl   ─► one descriptor more
+ *   shmdt  ─► unmapped                          mmap         ─► the object's inode, from EV_FILE
+ *   shmctl(IPC_RMID) ─► mm_file_unlink          close        ─► the last one: mm_file_unlink
+ *
+ * Not seen: descriptors sent over sockets, opened again through /proc, or inherited, and segments
+ * other processes made; docs/CAVEATS.md says what becomes of them.
+ *
+ * Invariant:
+ *  I1  No descriptor stands twice in k->fd.
+ *
+ * Source: Linux ipc/shm.c (do_shmat, ksys_shmdt, shm_close), mm/memfd.c, fs/file.c.
+ */
+#include "kern/kern_int.h"
+
+#include "base/bits.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+
+#define SHM_DEVICE (UINT64_MAX - 1) /* no file's device: the inode is the id of a segment */
+
+static bool failed(const struct kern_call *c)
+{
+    return c->result < 0 && c->result > -4096;
+}
+
+/* -- System V segments */
+
+/* on_shmget: the size asked for is the segment's if the call made it, and no more than its else. */
+static void on_shmget(struct kern *k, const struct kern_call *c)
+{
+    uint64_t size = 0;
+    struct mm_file *f = mm_file_find(k->sys, SHM_DEVICE, (uint64_t)c->result, &size);
+    if (c->arg[1] > size) {
+        if (f)
+            mm_file_put(k->sys, f);
+        f = mm_file(k->sys, SHM_DEVICE, (uint64_t)c->result, c->arg[1], "/SYSV (deleted)");
+    }
+    if (f)
+        mm_file_put(k->sys, f);
+}
+
+static int on_shmat(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    uint64_t size;
+    bool read_only = c->arg[2] & SHM_RDONLY;
+    struct mm_file *f = mm_file_find(k->sys, SHM_DEVICE, (uint32_t)c->arg[0], &size);
+    if (!f)
+        return 0; /* another process's: mapped page by page, when it is touched */
+    struct mm_map map = {
+        .addr = va((uint64_t)c->result),
+        .len = size,
+        .prot = PROT_READ | (read_only ? 0 : PROT_WRITE) | (c->arg[2] & SHM_EXEC ? PROT_EXEC : 0),
+        .flags = MAP_SHARED | MAP_FIXED,
+        .file = f,
+        .file_writable = !read_only,
+        .forced = true,
+    };
+    STAT(k->stats, div_syscall_answer) += mm_mmap(m, &map) != c->result;
+    mm_file_put(k->sys, f);
+    return 1;
+}
+
+static void on_shmctl(struct kern *k, const struct kern_call *c)
+{
+    uint64_t size;
+    if ((int)c->arg[1] != IPC_RMID)
+        return;
+    struct mm_file *f = mm_file_find(k->sys, SHM_DEVICE, (uint32_t)c->arg[0], &size);
+    if (!f)
+        return;
+    mm_file_unlink(f);
+    mm_file_put(k->sys, f);
+}
+
+/* -- descriptors of memfds */
+
+static struct kern_fd *fd_find(const struct kern *k, uint64_t fd)
+{
+    for (uint32_t i = 0; i < k->n_fd; i++)
+        if (k->fd[i].fd == (uint32_t)fd)
+            return &k->fd[i];
+    return NULL;
+}
+
+/* fd_of_inode returns a descriptor of an object with that inode, or NULL. */
+static struct kern_fd *fd_of_inode(const struct kern *k, uint64_t dev, uint64_t ino)
+{
+    for (uint32_t i = 0; i < k->n_fd; i++)
+        if (k->fd[i].mapped && k->fd[i].dev == dev && k->fd[i].ino == ino)
+            return &k->fd[i];
+    return NULL;
+}
+
+static bool object_open(const struct kern *k, uint64_t object)
+{
+    for (uint32_t i = 0; i < k->n_fd; i++)
+        if (k->fd[i].object == object)
+            return true;
+    return false;
+}
+
+static void fd_close(struct kern *k, uint64_t fd)
+{
+    uint64_t size;
+    struct kern_fd *at = fd_find(k, fd);
+    if (!at)
+        return;
+    struct kern_fd gone = *at;
+    *at = k->fd[--k->n_fd];
+    if (!gone.mapped || object_open(k, gone.object))
+        return;
+    struct mm_file *f = mm_file_find(k->sys, gone.dev, gone.ino, &size);
+    if (!f)
+        return;
+    mm_file_unlink(f);
+    mm_file_put(k->sys, f);
+}
+
+static void fd_add(struct kern *k, uint64_t fd, struct kern_fd like)
+{
+    fd_close(k, fd); /* I1 */
+    k->fd = kern_grow(k->fd, k->n_fd, &k->cap_fd, sizeof *k->fd);
+    like.fd = (uint32_t)fd;
+    k->fd[k->n_fd++] = like;
+}
+
+static void on_dup(struct kern *k, uint64_t from, uint64_t to)
+{
+    const struct kern_fd *at = fd_find(k, from);
+    if (from == to)
+        return;
+    if (at)
+        fd_add(k, to, *at);
+    else
+        fd_close(k, to);
+}
+
+static void on_close_range(struct kern *k, const struct kern_call *c)
+{
+    if (c->arg[2] & CLOSE_RANGE_CLOEXEC)
+        return;
+    for (uint32_t i = k->n_fd; i-- > 0;)
+        if (k->fd[i].fd >= (uint32_t)c->arg[0] && k->fd[i].fd <= (uint32_t)c->arg[1])
+            fd_close(k, k->fd[i].fd);
+}
+
+/* nameless: a file in memory that no path leads to. */
+static bool nameless(const char *path)
+{
+    static const char gone[] = " (deleted)";
+    size_t len = strlen(path), end = sizeof gone - 1;
+    if (strncmp(path, "/memfd:", 7) == 0)
+        return true;
+    return strncmp(path, "/dev/shm/", 9) == 0 && len > end && !strcmp(path + len - end, gone);
+}
+
+/* fd_object returns the object of a descriptor that stands for an inode; one whose closing was not
+ * seen and that now stands for another is closed first. */
+static uint64_t fd_object(struct kern *k, const struct kern_file *f)
+{
+    uint32_t fd = (uint32_t)f->fd;
+    const struct kern_fd *at = fd_find(k, fd), *same = fd_of_inode(k, f->dev, f->ino);
+    if (at && (!at->mapped || (at->dev == f->dev && at->ino == f->ino)))
+        return at->object;
+    fd_add(k, fd, same ? *same : (struct kern_fd){.object = ++k->last_object});
+    return fd_find(k, fd)->object;
+}
+
+/* on_file: a call told which inode a descriptor stands for; all descriptors of its object learn it. */
+static void on_file(struct kern *k, const struct kern_file *f)
+{
+    if (!f->present || !nameless(f->path))
+        return;
+    uint64_t object = fd_object(k, f);
+    for (uint32_t i = 0; i < k->n_fd; i++)
+        if (k->fd[i].object == object) {
+            k->fd[i].mapped = true;
+            k->fd[i].dev = f->dev;
+            k->fd[i].ino = f->ino;
+        }
+}
+
+static void on_descriptor(struct kern *k, const struct kern_call *c)
+{
+    switch (c->nr) {
+    case SYS_memfd_create:
+        fd_add(k, (uint64_t)c->result, (struct kern_fd){.object = ++k->last_object});
+        break;
+    case SYS_fcntl:
+        if (c->arg[1] == F_DUPFD || c->arg[1] == F_DUPFD_CLOEXEC)
+            on_dup(k, c->arg[0], (uint64_t)c->result);
+        break;
+    case SYS_dup:
+    case SYS_dup2:
+    case SYS_dup3:
+        on_dup(k, c->arg[0], (uint64_t)c->result);
+        break;
+    case SYS_close:
+        fd_close(k, c->arg[0]);
+        break;
+    case SYS_close_range:
+        on_close_range(k, c);
+        break;
+    default:
+        on_file(k, &c->file);
+        break;
+    }
+}
+
+int shared_apply(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    if (failed(c))
+        return 0;
+    switch (c->nr) {
+    case SYS_shmget:
+        on_shmget(k, c);
+        return 0;
+    case SYS_shmat:
+        return on_shmat(k, m, c);
+    case SYS_shmdt:
+        return mm_shmdt(m, va(c->arg[0])) == 0;
+    case SYS_shmctl:
+        on_shmctl(k, c);
+        return 0;
+    default:
+        on_descriptor(k, c);
+        return 0;
+    }
+}
