@@ -87,8 +87,15 @@ static int walk_slow(struct mmu_core *c, const struct access *x, vaddr a, bool d
         c->stats->v[k->walk]++;
         c->stats->v[k->walk_size[w.size]]++;
     }
-    group_fill(&c->second, a.v, w.size, c->pcid, w.val);
-    group_fill(c->first[x->kind], a.v, w.size, c->pcid, w.val);
+    uint64_t tag = tlb_tag(a.v, SIZE_4K, c->pcid, false);
+    if (likely(c->odd == 0 && c->second.smalls != 0 && !tlb_is_odd(0, w.val) && !(w.val & PTE_G) &&
+               c->first[x->kind]->smalls != 0)) {
+        group_fill_plain(&c->second, a.v, tag, w.val);
+        group_fill_plain(c->first[x->kind], a.v, tag, w.val);
+    } else {
+        group_fill(&c->second, a.v, w.size, c->pcid, w.val);
+        group_fill(c->first[x->kind], a.v, w.size, c->pcid, w.val);
+    }
     *ret_paddr = physical(w.val, a.v, w.size);
     return 0;
 }
@@ -158,25 +165,53 @@ static void touch(struct mmu_core *c, const struct access *x, uint64_t start, ui
 
 /* -- the quick path: mmu_access without what a plain 4 KiB hit does not need ------------------- */
 
-/* refill looks a page up in the second level and copies it to the first. Returns its value, or 0 if
- * it is not there or lacks a right. */
+/* A value that no page has: refill found nothing, or an entry that lacks a right. */
+#define REFILL_MISSED 0
+#define REFILL_WEAK   1
+
+/* refill looks a page up in the second level and copies it to the first. Returns its value, or why
+ * not. */
 static uint64_t refill(struct mmu_core *c, const struct tlb_view *v, uint64_t addr, uint64_t tag)
 {
-    for (unsigned i = 0; i < c->second.n; i++) {
-        struct tlb *t = c->second.array[i];
-        uint32_t slot = t->sizes & TLB_SIZES_4K
-                            ? tlb_find_tag(t, tlb_set(t, addr >> PAGE_SHIFT), tag)
-                            : TLB_NONE;
+    for (unsigned i = 0; i < c->second.smalls; i++) {
+        struct tlb *t = c->second.small[i];
+        uint32_t slot = tlb_find_tag(t, tlb_set(t, addr >> PAGE_SHIFT), tag);
         if (slot == TLB_NONE)
             continue;
         uint64_t val = t->vals[slot];
         if (unlikely((val & v->care) != v->need))
-            return 0;
+            return REFILL_WEAK;
         tlb_touch(t, slot);
-        tlb_insert(v->only, addr, SIZE_4K, c->pcid, val);
+        tlb_insert_plain(v->only, addr, tag, val);
         return val;
     }
-    return 0;
+    return REFILL_MISSED;
+}
+
+/* line_of serves a line whose page is known to be good. */
+static inline enum mem_level line_of(struct mmu_core *c, uint64_t val, uint64_t addr,
+                                     enum access_kind kind)
+{
+    uint64_t line = (val & PTE_ADDR_MASK) >> LINE_SHIFT | (addr & (PAGE_SIZE - 1)) >> LINE_SHIFT;
+    enum mem_level level =
+        kind == ACCESS_FETCH ? cache_fetch(&c->caches, line) : cache_data(&c->caches, line);
+    c->stats->v[line_stats[kind][level]]++;
+    return level;
+}
+
+/* quick_refill is mmu_quick behind a first-level miss. */
+static int quick_refill(struct mmu_core *c, const struct tlb_view *v, uint64_t addr, uint64_t tag,
+                        enum access_kind kind)
+{
+    if (unlikely(!vaddr_canonical(va(addr), c->levels)))
+        return -1;
+    uint64_t val = refill(c, v, addr, tag);
+    if (val == REFILL_MISSED)
+        return MMU_QUICK_MISSED;
+    if (unlikely(val == REFILL_WEAK))
+        return -1;
+    c->stats->v[kind_stats[kind].stlb_hit]++;
+    return (int)line_of(c, val, addr, kind) | MMU_QUICK_STLB;
 }
 
 int mmu_quick(struct mmu_core *c, uint64_t addr, enum access_kind kind)
@@ -184,7 +219,6 @@ int mmu_quick(struct mmu_core *c, uint64_t addr, enum access_kind kind)
     const struct tlb_view *v = &c->view[kind];
     uint64_t tag = (addr << 4 & TLB_PAGE_MASK) | c->context, val;
     uint32_t set = (uint32_t)((addr >> PAGE_SHIFT ^ addr >> PAGE_SHIFT >> v->fold) & v->set_mask);
-    int stlb = 0;
     if (unlikely(c->odd != 0 || v->only == NULL))
         return -1;
     if (kind == ACCESS_FETCH)
@@ -193,26 +227,28 @@ int mmu_quick(struct mmu_core *c, uint64_t addr, enum access_kind kind)
         val = v->mru[set].val;
         if (unlikely((val & v->care) != v->need))
             return -1;
-    } else {
-        uint32_t slot = tlb_find_tag(v->only, set, tag);
-        if (slot != TLB_NONE) {
-            val = v->only->vals[slot];
-            if (unlikely((val & v->care) != v->need))
-                return -1;
-            tlb_touch(v->only, slot);
-        } else {
-            val = vaddr_canonical(va(addr), c->levels) ? refill(c, v, addr, tag) : 0;
-            if (val == 0)
-                return -1;
-            c->stats->v[kind_stats[kind].stlb_hit]++;
-            stlb = MMU_QUICK_STLB;
-        }
+        return (int)line_of(c, val, addr, kind);
     }
-    uint64_t line = (val & PTE_ADDR_MASK) >> LINE_SHIFT | (addr & (PAGE_SIZE - 1)) >> LINE_SHIFT;
-    enum mem_level level =
-        kind == ACCESS_FETCH ? cache_fetch(&c->caches, line) : cache_data(&c->caches, line);
-    c->stats->v[line_stats[kind][level]]++;
-    return (int)level | stlb;
+    uint32_t slot = tlb_find_tag(v->only, set, tag);
+    if (slot == TLB_NONE)
+        return quick_refill(c, v, addr, tag, kind);
+    val = v->only->vals[slot];
+    if (unlikely((val & v->care) != v->need))
+        return -1;
+    tlb_touch(v->only, slot);
+    return (int)line_of(c, val, addr, kind);
+}
+
+int mmu_access_missed(struct mmu_core *c, vaddr a, enum access_kind kind,
+                      struct mmu_event *ret_event, struct arch_fault *ret_fault)
+{
+    uint64_t where;
+    *ret_event = (struct mmu_event){0};
+    struct access x = {kind, true, ret_event, ret_fault};
+    if (walk_slow(c, &x, a, false, &where) != 0)
+        return 1;
+    touch(c, &x, where, 1);
+    return 0;
 }
 
 int mmu_access(struct mmu_core *c, vaddr a, unsigned bytes, enum access_kind kind, bool user,

@@ -23,6 +23,9 @@ void group_open(struct tlb_group *g, struct tlb *a, struct tlb *b, struct tlb *c
         for (unsigned i = 0; i < g->n; i++)
             if (g->array[i]->sizes & 1u << size)
                 g->probe[g->probes++] = (struct tlb_probe){g->array[i], size};
+    for (unsigned i = 0; i < g->n; i++)
+        if (g->array[i]->sizes & TLB_SIZES_4K)
+            g->small[g->smalls++] = g->array[i];
 }
 
 /* choose returns the array that a page of that size goes to. */
@@ -41,6 +44,24 @@ static struct tlb *choose(struct tlb_group *g, uint64_t addr, enum page_size siz
         if (tlb_has_room(taker[i], addr, size))
             return taker[i];
     return taker[g->turn++ % n];
+}
+
+void group_fill_plain(struct tlb_group *g, uint64_t addr, uint64_t tag, uint64_t val)
+{
+    struct tlb *t = g->small[0];
+    if (g->smalls > 1) {
+        for (unsigned i = 0; i < g->smalls; i++) {
+            t = g->small[i];
+            if (unlikely(t->room[tlb_set(t, addr >> PAGE_SHIFT)] < t->ways) &&
+                tlb_has_room(t, addr, SIZE_4K)) {
+                tlb_insert_plain(t, addr, tag, val);
+                return;
+            }
+        }
+        t = g->small[g->smalls == 2 ? g->turn & 1 : g->turn % g->smalls];
+        g->turn++;
+    }
+    tlb_insert_plain(t, addr, tag, val);
 }
 
 void group_fill(struct tlb_group *g, uint64_t addr, enum page_size size, unsigned pcid,

@@ -25,8 +25,10 @@ struct tlb_group {
     unsigned n;                /* arrays that exist */
     unsigned probes;           /* look-ups */
     struct tlb_probe probe[9]; /* sizes from small to large, arrays in order */
-    unsigned sizes;            /* page sizes any array takes: mask of 1 << enum page_size */
-    uint32_t turn;             /* counts the fills that found every array full, to alternate */
+    struct tlb *small[3];      /* the arrays that take 4 KiB pages, in order */
+    unsigned smalls;
+    unsigned sizes; /* page sizes any array takes: mask of 1 << enum page_size */
+    uint32_t turn;  /* counts the fills that found every array full, to alternate */
 };
 
 /* What the fast path needs of a first-level array. */
@@ -118,9 +120,14 @@ static inline bool mmu_fetch_hit(const struct mmu_core *c, uint64_t line_addr)
 
 /* mmu_quick does one user access within one line that needs no walk: both TLB levels hold nothing
  * but plain 4 KiB entries, and one of them has the page with the rights. Returns the level that
- * served the line (enum mem_level), plus MMU_QUICK_STLB if the second-level TLB had the page; or -1,
- * nothing having changed: then call mmu_access. Counts what mmu_access would. */
+ * served the line (enum mem_level), plus MMU_QUICK_STLB if the second-level TLB had the page; or less
+ * than 0, nothing having changed: then call mmu_access, or after MMU_QUICK_MISSED, mmu_access_missed.
+ * Counts what mmu_access would. */
 int mmu_quick(struct mmu_core *c, uint64_t addr, enum access_kind kind);
+#define MMU_QUICK_MISSED (-2) /* no TLB has the page */
+/* mmu_access_missed is mmu_access, told by mmu_quick that no TLB has the page. */
+int mmu_access_missed(struct mmu_core *c, vaddr a, enum access_kind kind,
+                      struct mmu_event *ret_event, struct arch_fault *ret_fault);
 #define MMU_QUICK_STLB 4
 
 /* mmu_prefetch asks the host for what a data access later in the batch will read: the tags of its

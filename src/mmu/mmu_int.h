@@ -28,6 +28,9 @@ static inline struct tlb_place group_find(const struct tlb_group *g, uint64_t ad
  * the first array with an empty way, else into the arrays in turn. */
 void group_fill(struct tlb_group *g, uint64_t addr, enum page_size size, unsigned pcid,
                 uint64_t val);
+/* group_fill_plain is group_fill of a plain 4 KiB translation into a group that holds nothing else and
+ * takes that size. */
+void group_fill_plain(struct tlb_group *g, uint64_t addr, uint64_t tag, uint64_t val);
 /* group_erase removes what group_find would find, until it finds nothing. */
 void group_erase(struct tlb_group *g, uint64_t addr, unsigned pcid);
 

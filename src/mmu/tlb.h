@@ -155,6 +155,22 @@ bool tlb_has_room(const struct tlb *t, uint64_t addr, enum page_size size);
 void tlb_insert(struct tlb *t, uint64_t addr, enum page_size size, unsigned pcid, uint64_t val);
 void tlb_erase(struct tlb *t, uint32_t slot);
 
+/* tlb_insert_plain is tlb_insert of a plain 4 KiB entry into an array that holds nothing else. */
+static inline void tlb_insert_plain(struct tlb *t, uint64_t addr, uint64_t tag, uint64_t val)
+{
+    uint32_t set = tlb_set(t, addr >> PAGE_SHIFT);
+    if (unlikely(t->room[set] < t->ways || t->hash != NULL)) {
+        tlb_insert(t, addr, SIZE_4K, (unsigned)(tag >> TLB_PCID_SHIFT & 0xfff), val);
+        return;
+    }
+    uint32_t way = repl_victim(&t->repl, set), slot = (set << t->stride_shift) + way;
+    t->tags[slot] = tag;
+    t->vals[slot] = val;
+    t->sign[((size_t)set << t->sign_shift) + way] = (uint8_t)(tlb_mix(tag) >> 56);
+    repl_touch(&t->repl, set, way);
+    t->mru[set] = (struct tlb_entry){tag, val};
+}
+
 /* tlb_drop_page erases the entries that map an address under a PCID, of every size, and all pieces
  * of a page that was broken up; global ones too if asked. */
 void tlb_drop_page(struct tlb *t, uint64_t addr, unsigned pcid, bool globals);

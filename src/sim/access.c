@@ -163,13 +163,15 @@ static void attribute(struct sim *s, struct sim_thread *t, vaddr a, unsigned ins
 /* An access in full: walks, faults, splits, everything. */
 static __attribute__((noinline)) void access_full(struct sim *s, struct sim_thread *t,
                                                   uint64_t addr, unsigned bytes,
-                                                  enum access_kind kind, unsigned insn)
+                                                  enum access_kind kind, unsigned insn, bool missed)
 {
     struct mmu_event ev;
     struct arch_fault f;
 
     for (unsigned i = 0; i < TRIES; i++) {
-        if (mmu_access(t->core, va(addr), bytes, kind, true, &ev, &f) == 0) {
+        int faulted = missed && i == 0 ? mmu_access_missed(t->core, va(addr), kind, &ev, &f)
+                                       : mmu_access(t->core, va(addr), bytes, kind, true, &ev, &f);
+        if (!faulted) {
             s->deep += ev.level >= MEM_L3 || ev.walks;
             if (unlikely(ev.tlb != TLB_L1_HIT || ev.level == MEM_DRAM))
                 attribute(s, t, va(addr), insn, &ev);
@@ -187,7 +189,7 @@ void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigne
     if (likely((addr & (LINE_SIZE - 1)) + bytes <= LINE_SIZE))
         quick = mmu_quick(t->core, addr, kind);
     if (unlikely(quick < 0)) {
-        access_full(s, t, addr, bytes, kind, insn);
+        access_full(s, t, addr, bytes, kind, insn, quick == MMU_QUICK_MISSED);
     } else if (unlikely(quick >= MEM_L3)) {
         struct mmu_event ev = {.tlb = quick & MMU_QUICK_STLB ? TLB_L2_HIT : TLB_L1_HIT,
                                .level = quick & (MMU_QUICK_STLB - 1),

@@ -219,11 +219,17 @@ static bool by_fast_path(struct world *w, struct mmu_core *c, uint64_t addr, uns
     return true;
 }
 
-/* by_quick_path says whether mmu_quick served the access, and what it met. */
+/* by_quick_path says whether mmu_quick served the access, alone or with mmu_access_missed, and what it
+ * met. */
 static bool by_quick_path(struct world *w, struct mmu_core *c, uint64_t addr, unsigned bytes,
-                          enum access_kind kind, struct mmu_event *ret_event)
+                          enum access_kind kind, struct mmu_event *ret_event,
+                          struct arch_fault *ret_fault, int *ret)
 {
     int quick = (addr & 63) + bytes > 64 ? -1 : mmu_quick(c, addr, kind);
+    if (quick == MMU_QUICK_MISSED) {
+        *ret = mmu_access_missed(c, va(addr), kind, ret_event, ret_fault);
+        return true;
+    }
     if (quick < 0)
         return false;
     w->quick_hits++;
@@ -247,7 +253,8 @@ static void do_access(struct world *w, unsigned core, unsigned event)
     if (w->fast && user && by_fast_path(w, &w->core[core], addr, bytes, kind)) {
         w->fast_hits++;
         ev.lines = 1;
-    } else if (!w->fast || !user || !by_quick_path(w, &w->core[core], addr, bytes, kind, &ev)) {
+    } else if (!w->fast || !user ||
+               !by_quick_path(w, &w->core[core], addr, bytes, kind, &ev, &fault, &got)) {
         got = mmu_access(&w->core[core], va(addr), bytes, kind, user, &ev, &fault);
     }
     int want = ref_mmu_access(&w->ref, core, addr, bytes, kind, user, &ev_ref, &fault_ref);

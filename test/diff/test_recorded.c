@@ -178,10 +178,17 @@ static bool by_fast_path(struct pair *p, const struct event *e)
     p->stats.v[hit[e->kind]] += fast;
     if (fast)
         return true;
-    bool quick = (e->addr & 63) + e->bytes <= 64 &&
-                 mmu_quick(&p->core, e->addr, (enum access_kind)e->kind) >= 0;
-    p->quick += quick;
-    return quick;
+    int quick = (e->addr & 63) + e->bytes > 64
+                    ? -1
+                    : mmu_quick(&p->core, e->addr, (enum access_kind)e->kind);
+    p->quick += quick >= 0;
+    if (quick != MMU_QUICK_MISSED)
+        return quick >= 0;
+    struct mmu_event ev;
+    struct arch_fault fault;
+    assert_int_equal(
+        mmu_access_missed(&p->core, va(e->addr), (enum access_kind)e->kind, &ev, &fault), 0);
+    return true;
 }
 
 static void step(struct pair *p, unsigned i)
