@@ -426,6 +426,22 @@ static void a_stack_grows_to_any_touch_within_its_limit_also_by_the_kernel(void 
     box_close(&b);
 }
 
+/* Checked natively: the writes succeed and the mapping above does not grow. */
+static void an_access_below_a_growing_mapping_may_hit_the_neighbour_there(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    map_anon(&b, AT, 4, RW);
+    map_full(&b, AT + 4 * K, 4 * K, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN,
+             NULL, 0);
+    struct mm_verdict v = touch(&b, AT + 3 * K, true);
+    assert_int_equal(v.signal, 0);
+    assert_false(v.stack_grew);
+    assert_int_equal(mm_vma_at(b.mm, va(AT + 4 * K))->start.v, AT + 4 * K);
+    box_close(&b);
+}
+
 static void stack_growth_keeps_256_pages_from_what_can_be_accessed(void **state)
 {
     (void)state;
@@ -571,6 +587,7 @@ int main(void)
         cmocka_unit_test(write_only_and_exec_only_memory_can_be_read),
         cmocka_unit_test(a_fault_on_a_good_entry_is_spurious_and_minor),
         cmocka_unit_test(a_stack_grows_to_any_touch_within_its_limit_also_by_the_kernel),
+        cmocka_unit_test(an_access_below_a_growing_mapping_may_hit_the_neighbour_there),
         cmocka_unit_test(stack_growth_keeps_256_pages_from_what_can_be_accessed),
         cmocka_unit_test(rights_given_back_to_exclusive_pages_cost_no_fault),
         cmocka_unit_test(taking_rights_away_flushes_and_unchanged_entries_do_not),
