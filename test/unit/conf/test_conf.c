@@ -114,9 +114,9 @@ static void out_of_range_says_range_and_unit(void **state)
     assert_refused("tlb.l2.entries=65537",
                    "tlb.l2.entries: 65537 is out of range; take 0 to 65536 entries");
     assert_refused("cpu.cores=0", "cpu.cores: 0 is out of range; take 1 to 64 cores");
-    assert_refused("phys.size=1M", "phys.size: 1M is out of range; take 16M to 16T");
+    assert_refused("phys.size=1M", "phys.size: 1M is out of range; take 16M to 16379G");
     assert_refused("phys.size=99999999999T",
-                   "phys.size: 99999999999T is out of range; take 16M to 16T");
+                   "phys.size: 99999999999T is out of range; take 16M to 16379G");
     assert_refused("cpu.cores=18446744073709551617",
                    "cpu.cores: 18446744073709551617 is out of range; take 1 to 64 cores");
 }
