@@ -68,8 +68,57 @@ static bool is_elf(const struct head *h)
     return h->n >= SELFMAG && memcmp(h->bytes, ELFMAG, SELFMAG) == 0;
 }
 
+/* check_interpreter: the program loader that PT_INTERP names must be there; 127 without, as a shell
+ * says natively. */
+static int check_interpreter(const char *path, int fd, const Elf64_Phdr *ph, char *err,
+                             size_t err_size)
+{
+    char name[4096], why[4200];
+
+    if (ph->p_filesz < 2 || ph->p_filesz > sizeof name ||
+        pread(fd, name, ph->p_filesz, (off_t)ph->p_offset) != (ssize_t)ph->p_filesz ||
+        name[ph->p_filesz - 1])
+        return refuse(NOT_RUNNABLE, path, "is a broken ELF file: its interpreter has no name", err,
+                      err_size);
+    if (access(name, F_OK) == 0)
+        return 0;
+    snprintf(why, sizeof why, "its interpreter %s is not there", name);
+    return refuse(NOT_FOUND, path, why, err, err_size);
+}
+
+/* check_segments: what QEMU trusts and the kernel checks (load_elf_binary). The segments must lie in
+ * the file too: what lies beyond its end cannot be touched. */
+static int check_segments(const char *path, int fd, const Elf64_Ehdr *eh, char *err,
+                          size_t err_size)
+{
+    unsigned loads = 0;
+    struct stat st;
+    int code = 0;
+
+    if (fstat(fd, &st) != 0 || eh->e_phentsize != sizeof(Elf64_Phdr) || eh->e_phnum == 0)
+        return refuse(NOT_RUNNABLE, path, "is a broken ELF file: no program headers", err,
+                      err_size);
+    for (unsigned i = 0; i < eh->e_phnum && !code; i++) {
+        Elf64_Phdr ph;
+        off_t at = (off_t)(eh->e_phoff + i * sizeof ph);
+
+        if (pread(fd, &ph, sizeof ph, at) != sizeof ph ||
+            ((ph.p_type == PT_LOAD || ph.p_type == PT_INTERP) &&
+             (ph.p_filesz > (uint64_t)st.st_size ||
+              ph.p_offset > (uint64_t)st.st_size - ph.p_filesz)))
+            return refuse(NOT_RUNNABLE, path, "is a truncated ELF file", err, err_size);
+        loads += ph.p_type == PT_LOAD;
+        if (ph.p_type == PT_INTERP)
+            code = check_interpreter(path, fd, &ph, err, err_size);
+    }
+    if (!code && !loads)
+        code = refuse(NOT_RUNNABLE, path, "is an ELF file without code", err, err_size);
+    return code;
+}
+
 static int check_elf(const char *path, const struct head *h, char *err, size_t err_size)
 {
+    int fd, code;
     Elf64_Ehdr eh;
     char why[96];
 
@@ -86,7 +135,12 @@ static int check_elf(const char *path, const struct head *h, char *err, size_t e
     }
     if (eh.e_type != ET_EXEC && eh.e_type != ET_DYN)
         return refuse(NOT_RUNNABLE, path, "is an ELF file but not a program", err, err_size);
-    return 0;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return refuse(NOT_RUNNABLE, path, strerror(errno), err, err_size);
+    code = check_segments(path, fd, &eh, err, err_size);
+    close(fd);
+    return code;
 }
 
 /* -- PATH ----------------------------------------------------------------------------------------- */

@@ -45,13 +45,32 @@ static void put_text(const char *name, const char *text, mode_t mode)
     put(name, text, strlen(text), mode);
 }
 
+/* The least that is a program: a header and a segment that is the whole file; room for a second. */
+struct elf {
+    Elf64_Ehdr eh;
+    Elf64_Phdr ph[2];
+    char interpreter[32];
+};
+
+static struct elf elf_of(uint8_t class, uint16_t machine, uint16_t type)
+{
+    struct elf e = {.eh = {.e_type = type,
+                           .e_machine = machine,
+                           .e_phoff = sizeof e.eh,
+                           .e_phentsize = sizeof e.ph[0],
+                           .e_phnum = 1},
+                    .ph = {{.p_type = PT_LOAD, .p_filesz = sizeof e, .p_memsz = sizeof e}}};
+
+    memcpy(e.eh.e_ident, ELFMAG, SELFMAG);
+    e.eh.e_ident[EI_CLASS] = class;
+    return e;
+}
+
 static void put_elf(const char *name, uint8_t class, uint16_t machine, uint16_t type)
 {
-    Elf64_Ehdr eh = {.e_type = type, .e_machine = machine};
+    struct elf e = elf_of(class, machine, type);
 
-    memcpy(eh.e_ident, ELFMAG, SELFMAG);
-    eh.e_ident[EI_CLASS] = class;
-    put(name, &eh, sizeof eh, 0755);
+    put(name, &e, sizeof e, 0755);
 }
 
 /* find returns front_find's code; the found path, or the line, is in `text`. The line must be one
@@ -185,6 +204,59 @@ static void bad_scripts_are_refused(void **state)
     assert_int_equal(find("./empty"), 126);
 }
 
+static void a_broken_program_is_refused(void **state)
+{
+    const struct elf good = elf_of(ELFCLASS64, EM_X86_64, ET_DYN);
+    struct elf e = good;
+
+    (void)state;
+    for (size_t n = SELFMAG; n < sizeof e; n += 7) {
+        put("cut", &e, n, 0755);
+        assert_int_equal(find("./cut"), 126);
+        assert_non_null(strstr(text, "truncated"));
+    }
+    e.eh.e_phoff = UINT64_C(1) << 40; /* headers beyond the end */
+    put("far", &e, sizeof e, 0755);
+    assert_int_equal(find("./far"), 126);
+    e.eh.e_phoff = UINT64_MAX - 8;
+    put("far", &e, sizeof e, 0755);
+    assert_int_equal(find("./far"), 126);
+    e = good;
+    e.ph[0].p_offset = UINT64_MAX - 16; /* offset + size wraps round */
+    put("wraps", &e, sizeof e, 0755);
+    assert_int_equal(find("./wraps"), 126);
+    e = good;
+    e.eh.e_phnum = 0;
+    put("headless", &e, sizeof e, 0755);
+    assert_int_equal(find("./headless"), 126);
+    e = good;
+    e.ph[0].p_type = PT_NOTE;
+    put("noload", &e, sizeof e, 0755);
+    assert_int_equal(find("./noload"), 126);
+}
+
+/* A shell says 127 for a program whose interpreter is missing. */
+static void a_missing_interpreter_gives_127(void **state)
+{
+    struct elf e = elf_of(ELFCLASS64, EM_X86_64, ET_DYN);
+
+    (void)state;
+    e.eh.e_phnum = 2;
+    e.ph[1] = (Elf64_Phdr){.p_type = PT_INTERP,
+                           .p_offset = offsetof(struct elf, interpreter),
+                           .p_filesz = sizeof e.interpreter};
+    strcpy(e.interpreter, "/no/such/loader");
+    put("lost", &e, sizeof e, 0755);
+    assert_int_equal(find("./lost"), 127);
+    assert_non_null(strstr(text, "/no/such/loader"));
+    strcpy(e.interpreter, "/bin/sh");
+    put("lost", &e, sizeof e, 0755);
+    assert_int_equal(find("./lost"), 0);
+    memset(e.interpreter, 'x', sizeof e.interpreter); /* no zero at its end */
+    put("lost", &e, sizeof e, 0755);
+    assert_int_equal(find("./lost"), 126);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +266,8 @@ int main(void)
         cmocka_unit_test(what_is_no_x86_64_program_is_refused),
         cmocka_unit_test(scripts_become_their_interpreter_as_in_the_kernel),
         cmocka_unit_test(bad_scripts_are_refused),
+        cmocka_unit_test(a_broken_program_is_refused),
+        cmocka_unit_test(a_missing_interpreter_gives_127),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
