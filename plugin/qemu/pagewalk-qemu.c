@@ -271,6 +271,7 @@ static void first_words(void)
     if (started)
         return;
     started = true;
+    start_ignore_signals();
     if (writer_open())
         start_put(stack_size);
 }
@@ -395,6 +396,7 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, cha
     if (info_is_known())
         access_cb = on_access;
     dl_iterate_phdr(find_text, NULL);
+    start_note_signals();
     quiet_open();
     pthread_atfork(NULL, NULL, in_child);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);

@@ -15,6 +15,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,27 @@ static uint64_t load_bias(const char *path)
     if (fd >= 0)
         close(fd);
     return linked == UINT64_MAX ? 0 : qemu_plugin_start_code() - linked;
+}
+
+/* Signals that were ignored when QEMU started, bit N - 1 for signal N. QEMU 7.2 keeps that for the
+ * program, but takes them itself, so that /proc and what a child executes would not show it
+ * (linux-user/signal.c: signal_init; do_sigaction does ignore them). */
+static uint64_t ignored;
+
+void start_note_signals(void)
+{
+    struct sigaction was;
+
+    for (int sig = 1; sig <= 64; sig++)
+        if (sigaction(sig, NULL, &was) == 0 && was.sa_handler == SIG_IGN)
+            ignored |= UINT64_C(1) << (sig - 1);
+}
+
+void start_ignore_signals(void)
+{
+    for (int sig = 1; sig <= 64; sig++)
+        if (ignored >> (sig - 1) & 1 && sig != SIGSEGV && sig != SIGBUS)
+            signal(sig, SIG_IGN);
 }
 
 void start_put(uint64_t stack_size)

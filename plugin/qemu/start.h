@@ -8,4 +8,9 @@
  * told with -s. */
 void start_put(uint64_t stack_size);
 
+/* start_note_signals, when the plugin loads, remembers which signals are ignored; QEMU has not touched
+ * them yet. start_ignore_signals ignores them again before the program's first instruction. */
+void start_note_signals(void);
+void start_ignore_signals(void);
+
 #endif

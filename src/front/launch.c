@@ -29,7 +29,7 @@ static const int FORWARDED[] = {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 #define FORWARDED_NR 4
 #define SIGNALS_NR   (IGNORED_NR + FORWARDED_NR)
 
-static struct sigaction saved[SIGNALS_NR]; /* as we were started */
+static struct sigaction saved[SIGNALS_NR], saved_child; /* as we were started */
 static volatile pid_t forward_to;
 
 static int signal_at(unsigned i)
@@ -48,8 +48,9 @@ static void forward(int sig)
 
 static void take_signals(void)
 {
-    struct sigaction act = {.sa_flags = SA_RESTART};
+    struct sigaction act = {.sa_handler = SIG_DFL, .sa_flags = SA_RESTART};
 
+    sigaction(SIGCHLD, &act, &saved_child); /* with it ignored, nobody could wait for the guest */
     for (unsigned i = 0; i < SIGNALS_NR; i++) {
         sigaction(signal_at(i), NULL, &saved[i]);
         act.sa_handler = i < IGNORED_NR ? SIG_IGN : forward;
@@ -60,6 +61,7 @@ static void take_signals(void)
 
 static void give_signals_back(void)
 {
+    sigaction(SIGCHLD, &saved_child, NULL);
     for (unsigned i = 0; i < SIGNALS_NR; i++)
         sigaction(signal_at(i), &saved[i], NULL);
 }
@@ -125,7 +127,6 @@ static _Noreturn void become_guest(char **argv, int region_fd, int report, pid_t
                                    const sigset_t *mask)
 {
     give_signals_back(); /* I1 */
-    signal(SIGPIPE, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* I2 */
         _exit(125);

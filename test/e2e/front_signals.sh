@@ -12,6 +12,7 @@ ok() { # NAME CONDITION...
     if "$@"; then echo "ok - $name"; else echo "not ok - $name"; status=1; fi
 }
 run() { "$pagewalk" run -q -- "$@"; }
+timed() { timeout -s KILL 10 env --ignore-signal="$sig" "$pagewalk" run -q -- "$@"; } # timeout resets CHLD
 alive() { # a zombie waits for its parent only
     state=$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)
     [ -n "$state" ] && [ "$state" != Z ]
@@ -59,6 +60,19 @@ for sig in TERM HUP USR1 USR2; do
     wait $!
     ok "SIG$sig reaches the guest, which decides" test $? = 9 -a "$(cat "$work/got")" = "got $sig"
 done
+
+# -- the program starts with the ignored signals and the mask that pagewalk was started with
+for sig in PIPE HUP TERM USR1 CHLD INT ALRM WINCH; do
+    ok "an ignored SIG$sig is inherited" test "$(trap '' $sig; timed grep -E 'SigBlk|SigIgn' /proc/self/status)" = \
+        "$(trap '' $sig; grep -E 'SigBlk|SigIgn' /proc/self/status)"
+done
+blocked='import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1, signal.SIGPIPE])
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])'
+ok "blocked signals are inherited" \
+    test "$(python3 -c "$blocked" timeout -s KILL 10 "$pagewalk" run -q -- grep -E 'SigBlk|SigIgn' /proc/self/status)" = \
+    "$(python3 -c "$blocked" grep -E 'SigBlk|SigIgn' /proc/self/status)"
 
 # Ctrl-C: the terminal signals the whole group; pagewalk lives on and tells the guest's status.
 rm -f "$work/out"
