@@ -4,6 +4,7 @@
  *   tools.c    where qemu and the plugin are
  *   region.c   the shared memory
  *   launch.c   the guest's process, signals
+ *   witness.c  a signal to us alone, or to our group
  *   reader.c   rings ─► sim, least virtual time first
  *   discard.c  the words of a run that models nothing
  *   run.c      all of it in order
@@ -14,6 +15,7 @@
 #include "event/ring.h"
 #include "front/front.h"
 
+#include <signal.h>
 #include <sys/types.h>
 
 /* -- region.c: memory shared with the plugin -------------------------------------------------- */
@@ -76,6 +78,20 @@ void reader_sleep(struct reader *r, uint64_t ns);
 /* -- discard.c --------------------------------------------------------------------------------- */
 /* discard_words returns the accesses among n words. *skip, 0 at first, is kept between calls. */
 uint64_t discard_words(const uint64_t *words, size_t n, uint64_t *skip);
+
+/* -- witness.c: whom a signal was sent to ------------------------------------------------------ */
+#define WITNESS_KERNEL_RTMIN 32 /* of the kernel; glibc keeps some for itself */
+
+struct witness {
+    pid_t pid; /* -1: none */
+    int fd;    /* where notes go; -1: none */
+};
+
+/* witness_open starts it, with all signals blocked by the caller; 0 or -1. */
+int witness_open(struct witness *w, pid_t guest);
+/* witness_tell: this signal reached us. If it reached us alone, the guest gets it. Async-signal-safe. */
+void witness_tell(const struct witness *w, int sig, const siginfo_t *info);
+void witness_close(struct witness *w);
 
 /* -- launch.c: the guest's process ------------------------------------------------------------- */
 struct guest {

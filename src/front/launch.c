@@ -1,8 +1,8 @@
 /* launch.c: the guest's process and the signals between it, us and whoever started us.
  *
  *   shell ──► pagewalk ──fork──► qemu-x86_64 = guest      one process group, one terminal
- *             ignores INT, QUIT   has them as we had      Ctrl-C reaches the guest, which decides
- *             forwards TERM, HUP, USR1, USR2 ──►          TSTP and CONT reach both by themselves
+ *             forwards what came  has them as we had      Ctrl-C reaches the guest by itself, which
+ *             to it alone ──►                             decides; see witness.c
  *
  * Invariants:
  *  I1  The guest starts with the signal dispositions and the mask that we were started with.
@@ -23,37 +23,43 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int IGNORED[] = {SIGINT, SIGQUIT};
-static const int FORWARDED[] = {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-#define IGNORED_NR   2
-#define FORWARDED_NR 4
-#define SIGNALS_NR   (IGNORED_NR + FORWARDED_NR)
+/* What ends or tells a program and comes from outside; real-time signals too. */
+static const int FORWARDED[] = {SIGINT,    SIGQUIT, SIGTERM,  SIGHUP,  SIGUSR1, SIGUSR2, SIGALRM,
+                                SIGVTALRM, SIGPROF, SIGWINCH, SIGCONT, SIGURG,  SIGIO,   SIGPWR};
+#define FORWARDED_NR ((int)(sizeof FORWARDED / sizeof *FORWARDED))
+#define SIGNALS_MAX  (FORWARDED_NR + 64)
 
-static struct sigaction saved[SIGNALS_NR], saved_child; /* as we were started */
-static volatile pid_t forward_to;
+static struct sigaction saved[SIGNALS_MAX], saved_child; /* as we were started */
+static struct witness witness = {-1, -1};
 
-static int signal_at(unsigned i)
+/* signals: the last real-time signals cannot be told to QEMU's guest (witness.c, at_guest). */
+static int signals(void)
 {
-    return i < IGNORED_NR ? IGNORED[i] : FORWARDED[i - IGNORED_NR];
+    return FORWARDED_NR + SIGRTMAX - SIGRTMIN + 1 - (SIGRTMIN - WITNESS_KERNEL_RTMIN);
+}
+static int signal_at(int i)
+{
+    return i < FORWARDED_NR ? FORWARDED[i] : SIGRTMIN + i - FORWARDED_NR;
 }
 
-static void forward(int sig)
+static void forward(int sig, siginfo_t *info, void *context)
 {
     int e = errno;
 
-    if (forward_to > 0)
-        kill(forward_to, sig);
+    (void)context;
+    if (witness.fd >= 0)
+        witness_tell(&witness, sig, info);
     errno = e;
 }
 
 static void take_signals(void)
 {
-    struct sigaction act = {.sa_handler = SIG_DFL, .sa_flags = SA_RESTART};
+    struct sigaction act = {.sa_handler = SIG_DFL};
 
     sigaction(SIGCHLD, &act, &saved_child); /* with it ignored, nobody could wait for the guest */
-    for (unsigned i = 0; i < SIGNALS_NR; i++) {
+    act = (struct sigaction){.sa_sigaction = forward, .sa_flags = SA_RESTART | SA_SIGINFO};
+    for (int i = 0; i < signals(); i++) {
         sigaction(signal_at(i), NULL, &saved[i]);
-        act.sa_handler = i < IGNORED_NR ? SIG_IGN : forward;
         if (saved[i].sa_handler != SIG_IGN) /* I3 */
             sigaction(signal_at(i), &act, NULL);
     }
@@ -62,7 +68,7 @@ static void take_signals(void)
 static void give_signals_back(void)
 {
     sigaction(SIGCHLD, &saved_child, NULL);
-    for (unsigned i = 0; i < SIGNALS_NR; i++)
+    for (int i = 0; i < signals(); i++)
         sigaction(signal_at(i), &saved[i], NULL);
 }
 
@@ -152,13 +158,16 @@ static int spawn(struct guest *g, char **argv, int region_fd)
     g->pid = fork();
     if (g->pid == 0)
         become_guest(argv, region_fd, report[1], parent, &mask);
-    forward_to = g->pid;
-    sigprocmask(SIG_SETMASK, &mask, NULL);
-    if (g->pid < 0)
+    if (g->pid < 0 || witness_open(&witness, g->pid) != 0)
         failed = errno;
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     close(report[1]);
     if (g->pid > 0 && read(report[0], &failed, sizeof failed) > 0)
         waitpid(g->pid, NULL, 0);
+    else if (g->pid > 0 && failed) {
+        kill(g->pid, SIGKILL);
+        waitpid(g->pid, NULL, 0);
+    }
     close(report[0]);
     return failed;
 }
@@ -175,8 +184,8 @@ int guest_start(struct guest *g, const struct front_command *c, const char *qemu
     free(argv);
     if (!failed)
         return 0;
-    forward_to = 0;
     give_signals_back();
+    witness_close(&witness);
     snprintf(err, err_size, "cannot start %s: %s", qemu, strerror(failed));
     return 125;
 }
@@ -184,8 +193,8 @@ int guest_start(struct guest *g, const struct front_command *c, const char *qemu
 /* gone: from here on a signal to us means us (I4). */
 static void gone(struct guest *g)
 {
-    forward_to = 0;
     give_signals_back();
+    witness_close(&witness);
     g->gone = true;
 }
 

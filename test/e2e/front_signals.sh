@@ -51,15 +51,44 @@ ok "that of a child too" test "$(grep -c qemu: "$work/err")$(tail -n 1 "$work/er
 QEMU_STRACE=1 "$pagewalk" run -q -- true 2> "$work/err"
 ok "what else QEMU says still comes" grep -q 'exit_group(0)' "$work/err"
 
-for sig in TERM HUP USR1 USR2; do
+for sig in TERM HUP USR1 USR2 INT QUIT ALRM VTALRM PROF WINCH CONT RTMIN 40 62; do
     rm -f "$work/out"
-    "$pagewalk" run -q -- sh -c "trap 'echo got $sig; exit 9' $sig; echo \$\$ > $work/pid; echo up > $work/out
+    env --default-signal "$pagewalk" run -q -- bash -c "trap 'echo got $sig; exit 9' $sig; echo \$\$ > $work/pid; echo up > $work/out
                while :; do sleep 0.05; done" > "$work/got" 2>/dev/null &
     wait_for "$work/out"
-    kill -s $sig $!
+    kill -$sig $!
     wait $!
     ok "SIG$sig reaches the guest, which decides" test $? = 9 -a "$(cat "$work/got")" = "got $sig"
 done
+
+# -- one signal arrives once, whether it was sent to pagewalk alone or to the group that it shares
+cat > "$work/count.c" <<'C'
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+static volatile int n, over;
+static void count(int sig) { (void)sig; n++; }
+static void end(int sig) { (void)sig; over = 1; }
+int main(void)
+{
+    signal(SIGTERM, count), signal(SIGUSR1, count), signal(SIGALRM, end);
+    puts("ready"), fflush(stdout);
+    for (alarm(2); !over;)
+        pause();
+    return n;
+}
+C
+cc -O1 -o "$work/count" "$work/count.c" || exit 1
+for to in '' -; do
+    rm -f "$work/out"
+    setsid "$pagewalk" run -q -- "$work/count" > "$work/out" &
+    wait_for "$work/out"
+    kill -USR1 -- $to$!; sleep 0.3; kill -TERM -- $to$!
+    wait $!
+    ok "two signals to ${to:+the group of }pagewalk arrive as two" test $? = 2
+done
+got=$(timeout -s KILL 9 timeout 0.7 "$pagewalk" run -q -- sh -c 'trap "echo term; exit 3" TERM; while :; do sleep 0.05; done' 2>/dev/null)
+ok "timeout ends the program, which is asked first" test $?/"$got" = 124/term
 
 # -- the program starts with the ignored signals and the mask that pagewalk was started with
 for sig in PIPE HUP TERM USR1 CHLD INT ALRM WINCH; do
