@@ -268,7 +268,7 @@ static void put_notes(struct page *p, const struct report *r)
         const char *what;
     } notes[] = {
         {STAT(s, sim_children), "child processes that ran unobserved"},
-        {STAT(s, div_syscall_answer), "memory calls answered unlike Linux"},
+        {STAT(s, div_syscall_answer), "calls answered unlike Linux"},
         {STAT(s, div_no_vma), "accesses the model had no mapping for"},
         {STAT(s, div_order_forced), "memory calls applied out of order"},
         {STAT(s, div_oom), "allocations the modelled memory had no room for"},
