@@ -368,11 +368,11 @@ static bool lacks(uint64_t nr)
     return kern_call_name(nr) && !call_rows[nr].gone;
 }
 
-/* harmless: every thread of the C library registers these two lists when it starts, in memory it has
- * touched already; a count that is never 0 would warn of nothing. */
+/* harmless: every thread of the C library registers the two lists when it starts, in memory it has
+ * touched already, and tries clone3 before clone; a count that is never 0 would warn of nothing. */
 static bool harmless(uint64_t nr)
 {
-    return nr == SYS_set_robust_list || nr == SYS_rseq;
+    return nr == SYS_set_robust_list || nr == SYS_rseq || nr == SYS_clone3;
 }
 
 int kern_syscall(struct kern *k, struct mm *m, const struct kern_call *call,
