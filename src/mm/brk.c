@@ -108,7 +108,7 @@ int mm_map_stack(struct mm *m, vaddr start, vaddr end, uint64_t limit)
     return place(m, &g, VMA_STACK);
 }
 
-int mm_map_special(struct mm *m, vaddr start, uint64_t len, uint32_t flags, enum vma_kind kind)
+int mm_map_special(struct mm *m, vaddr start, uint64_t len, uint64_t flags, enum vma_kind kind)
 {
     struct vma_merge g = {.start = start.v, .end = start.v + len, .flags = flags, .special = true};
     if (bad_range(m, g.start, g.end) || (kind != VMA_VDSO && kind != VMA_VVAR))

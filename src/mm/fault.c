@@ -51,7 +51,12 @@ static uint64_t maybe_mkwrite(uint64_t bits, const struct vma *v)
 static int alloc_anon(struct vm_fault *vmf, pfn *ret)
 {
     struct mm_sys *s = vmf->m->sys;
-    if (phys_alloc(s->phys, 0, GFP_USER, FRAME_USER_ANON, ret) != 0)
+    struct mm_req req = {.gfp = GFP_USER,
+                         .owner = FRAME_USER_ANON,
+                         .m = vmf->m,
+                         .vma = vmf->vma,
+                         .addr = vmf->address};
+    if (mm_alloc(s, &req, ret) != 0)
         return VM_FAULT_OOM;
     struct frame *f = phys_frame(s->phys, *ret);
     f->flags |= FRAME_F_EXCLUSIVE;
@@ -543,8 +548,8 @@ static void repair_hole(struct mm *m, const struct arch_fault *fault)
 static void repair_rights(struct mm *m, struct vma *v, const struct arch_fault *fault)
 {
     uint64_t a = align_down(fault->cr2.v, PAGE_SIZE);
-    uint32_t add = fault->code & FAULT_W ? VM_WRITE : fault->code & FAULT_I ? VM_EXEC : VM_READ;
-    uint32_t old = v->flags;
+    uint64_t add = fault->code & FAULT_W ? VM_WRITE : fault->code & FAULT_I ? VM_EXEC : VM_READ;
+    uint64_t old = v->flags;
     struct gather g;
     if (vma_modify(m, v, a, a + PAGE_SIZE, old | add, &v) != 0)
         return;
@@ -558,7 +563,7 @@ static void repair_rights(struct mm *m, struct vma *v, const struct arch_fault *
 
 static bool lacks_right(uint32_t code, const struct vma *v)
 {
-    uint32_t need = code & FAULT_W ? VM_WRITE : code & FAULT_I ? VM_EXEC : VM_ACCESS_FLAGS;
+    uint64_t need = code & FAULT_W ? VM_WRITE : code & FAULT_I ? VM_EXEC : VM_ACCESS_FLAGS;
     return !(v->flags & need);
 }
 

@@ -245,7 +245,7 @@ static int slot_fill(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *r
                                               [FILE_SHMEM] = FRAME_SHMEM,
                                               [FILE_SPECIAL] = FRAME_KERNEL_IMAGE};
     pfn n;
-    int err = phys_alloc(s->phys, 0, GFP_USER, owners[f->kind], &n);
+    int err = mm_alloc(s, &(struct mm_req){.gfp = GFP_USER, .owner = owners[f->kind]}, &n);
     if (err != 0)
         return err;
     struct frame *fr = phys_frame(s->phys, n);

@@ -36,7 +36,7 @@ static void copy_end(char *to, size_t size, const char *from)
     memcpy(to, from, min_u64(len, size - 1) + 1);
 }
 
-static uint32_t label_new(struct mm_sys *s, const char *name, uint32_t flags, vaddr start)
+static uint32_t label_new(struct mm_sys *s, const char *name, uint64_t flags, vaddr start)
 {
     struct mm_label *l = vec_room(s->labels, s->labels_nr, &s->labels_cap, sizeof(*l));
     ASSERT(l);
@@ -48,7 +48,7 @@ static uint32_t label_new(struct mm_sys *s, const char *name, uint32_t flags, va
 }
 
 /* find_named looks for a row by name, and by rights unless `flags` is ~0. */
-static bool find_named(const struct mm_sys *s, const char *name, uint32_t flags, uint32_t *ret)
+static bool find_named(const struct mm_sys *s, const char *name, uint64_t flags, uint32_t *ret)
 {
     for (uint32_t i = 0; i < s->labels_nr; i++) {
         const struct mm_label *l = &s->labels[i];
@@ -60,13 +60,13 @@ static bool find_named(const struct mm_sys *s, const char *name, uint32_t flags,
     return false;
 }
 
-static uint32_t label_shared(struct mm_sys *s, const char *name, uint32_t flags)
+static uint32_t label_shared(struct mm_sys *s, const char *name, uint64_t flags)
 {
     uint32_t i;
     return find_named(s, name, ~0u, &i) ? i : label_new(s, name, flags, va(0));
 }
 
-static uint32_t label_file(struct mm_sys *s, const char *path, uint32_t flags, vaddr start)
+static uint32_t label_file(struct mm_sys *s, const char *path, uint64_t flags, vaddr start)
 {
     uint32_t i;
     if (find_named(s, path, flags, &i))
@@ -77,7 +77,7 @@ static uint32_t label_file(struct mm_sys *s, const char *path, uint32_t flags, v
     return label_new(s, path, flags, start);
 }
 
-static uint32_t label_anon(struct mm_sys *s, uint32_t flags, vaddr start)
+static uint32_t label_anon(struct mm_sys *s, uint64_t flags, vaddr start)
 {
     for (uint32_t i = 0; i < s->labels_nr; i++) {
         const struct mm_label *l = &s->labels[i];
@@ -90,7 +90,7 @@ static uint32_t label_anon(struct mm_sys *s, uint32_t flags, vaddr start)
     return label_new(s, "[anon]", flags, start);
 }
 
-uint32_t label_for(struct mm_sys *s, enum vma_kind kind, const struct mm_file *f, uint32_t flags,
+uint32_t label_for(struct mm_sys *s, enum vma_kind kind, const struct mm_file *f, uint64_t flags,
                    vaddr start)
 {
     flags &= VM_ACCESS_FLAGS | VM_SHARED;

@@ -18,7 +18,7 @@
 /* One row per advice that only changes flags. */
 struct flag_advice {
     int advice;          /* MADV_… */
-    uint32_t clear, set; /* flags it takes and gives */
+    uint64_t clear, set; /* flags it takes and gives */
     uint32_t refuse;     /* -EINVAL for a VMA with one of these */
 };
 
@@ -50,8 +50,8 @@ static const struct flag_advice *find_flag_advice(int advice)
 static int change_flags(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
                         const struct flag_advice *row)
 {
-    const uint32_t no_ksm = VM_SPECIAL | VM_SHARED | VM_MAYSHARE;
-    uint32_t flags = (v->flags & ~row->clear) | row->set;
+    const uint64_t no_ksm = VM_SPECIAL | VM_SHARED | VM_MAYSHARE;
+    uint64_t flags = (v->flags & ~row->clear) | row->set;
     if ((v->flags & row->refuse) || (row->advice == MADV_WIPEONFORK && v->file))
         return -EINVAL;
     if (flags == v->flags || (row->advice == MADV_MERGEABLE && (v->flags & no_ksm)))
@@ -73,7 +73,7 @@ static void reclaim_tables(struct gather *g, uint64_t start, uint64_t end)
 
 static int dontneed(struct gather *g, const struct vma *v, uint64_t start, uint64_t end, int advice)
 {
-    uint32_t locked = advice == MADV_DONTNEED ? VM_LOCKED : 0;
+    uint64_t locked = advice == MADV_DONTNEED ? VM_LOCKED : 0;
     if (v->flags & (VM_PFNMAP | locked))
         return -EINVAL;
     zap_range(g, start, end, true);

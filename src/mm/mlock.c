@@ -14,9 +14,9 @@
 #include "mm/mm_int.h"
 
 /* mlock_fixup gives [start, end) inside v the flags of VM_LOCKED_MASK in `lock`. */
-static int mlock_fixup(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint32_t lock)
+static int mlock_fixup(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t lock)
 {
-    uint32_t flags = (v->flags & ~VM_LOCKED_MASK) | lock;
+    uint64_t flags = (v->flags & ~VM_LOCKED_MASK) | lock;
     if (flags == v->flags || (v->flags & VM_SPECIAL))
         return 0;
     int err = vma_modify(m, v, start, end, flags, &v);
@@ -26,7 +26,7 @@ static int mlock_fixup(struct mm *m, struct vma *v, uint64_t start, uint64_t end
 }
 
 /* apply_flags goes VMA by VMA; what was changed before a hole stays changed. */
-static int apply_flags(struct mm *m, uint64_t start, uint64_t end, uint32_t lock)
+static int apply_flags(struct mm *m, uint64_t start, uint64_t end, uint64_t lock)
 {
     while (start < end) {
         struct vma *v = vma_lookup(m, start);
@@ -41,7 +41,7 @@ static int apply_flags(struct mm *m, uint64_t start, uint64_t end, uint32_t lock
     return 0;
 }
 
-static int lock_range(struct mm *m, vaddr a, uint64_t len, uint32_t lock)
+static int lock_range(struct mm *m, vaddr a, uint64_t len, uint64_t lock)
 {
     uint64_t start = align_down(a.v, PAGE_SIZE);
     uint64_t end = start + align_up(len + (a.v - start), PAGE_SIZE);
@@ -68,7 +68,7 @@ int mm_munlock(struct mm *m, vaddr start, uint64_t len)
 }
 
 /* lock_every gives all VMAs the same flags; one that cannot be split off stays as it is. */
-static void lock_every(struct mm *m, uint32_t lock)
+static void lock_every(struct mm *m, uint64_t lock)
 {
     for (uint64_t a = 0;;) {
         uint32_t i = vma_find(m, a);
@@ -81,7 +81,7 @@ static void lock_every(struct mm *m, uint32_t lock)
 
 int mm_mlockall(struct mm *m, int flags)
 {
-    uint32_t lock = VM_LOCKED | (flags & MCL_ONFAULT ? VM_LOCKONFAULT : 0);
+    uint64_t lock = VM_LOCKED | (flags & MCL_ONFAULT ? VM_LOCKONFAULT : 0);
     if (flags == 0 || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
         return -EINVAL;
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);

@@ -29,29 +29,38 @@
 #include "stat/stat.h"
 
 /* VMA flags: Linux's bits (include/linux/mm.h). */
-#define VM_READ        0x00000001u
-#define VM_WRITE       0x00000002u
-#define VM_EXEC        0x00000004u
-#define VM_SHARED      0x00000008u
-#define VM_MAYREAD     0x00000010u
-#define VM_MAYWRITE    0x00000020u
-#define VM_MAYEXEC     0x00000040u
-#define VM_MAYSHARE    0x00000080u
-#define VM_GROWSDOWN   0x00000100u
-#define VM_PFNMAP      0x00000400u
-#define VM_LOCKED      0x00002000u
-#define VM_IO          0x00004000u
-#define VM_SEQ_READ    0x00008000u
-#define VM_RAND_READ   0x00010000u
-#define VM_DONTCOPY    0x00020000u
-#define VM_DONTEXPAND  0x00040000u
-#define VM_LOCKONFAULT 0x00080000u
-#define VM_ACCOUNT     0x00100000u
-#define VM_NORESERVE   0x00200000u
-#define VM_WIPEONFORK  0x02000000u
-#define VM_DONTDUMP    0x04000000u
-#define VM_HUGEPAGE    0x20000000u
-#define VM_NOHUGEPAGE  0x40000000u
+#define VM_READ        0x00000001ull
+#define VM_WRITE       0x00000002ull
+#define VM_EXEC        0x00000004ull
+#define VM_SHARED      0x00000008ull
+#define VM_MAYREAD     0x00000010ull
+#define VM_MAYWRITE    0x00000020ull
+#define VM_MAYEXEC     0x00000040ull
+#define VM_MAYSHARE    0x00000080ull
+#define VM_GROWSDOWN   0x00000100ull
+#define VM_PFNMAP      0x00000400ull
+#define VM_LOCKED      0x00002000ull
+#define VM_IO          0x00004000ull
+#define VM_SEQ_READ    0x00008000ull
+#define VM_RAND_READ   0x00010000ull
+#define VM_DONTCOPY    0x00020000ull
+#define VM_DONTEXPAND  0x00040000ull
+#define VM_LOCKONFAULT 0x00080000ull
+#define VM_ACCOUNT     0x00100000ull
+#define VM_NORESERVE   0x00200000ull
+#define VM_WIPEONFORK  0x02000000ull
+#define VM_DONTDUMP    0x04000000ull
+#define VM_HUGEPAGE    0x20000000ull
+#define VM_NOHUGEPAGE  0x40000000ull
+#define VM_MERGEABLE   0x80000000ull /* KSM was asked for by madvise: it only keeps VMAs apart */
+#define VM_MAYBE_GUARD 0x00000800ull /* a guard region was installed here once */
+#define VM_HUGETLB     0x00400000ull
+#define VM_SYNC        0x00800000ull
+#define VM_MIXEDMAP    0x10000000ull
+#define VM_PKEY_SHIFT  32 /* bits 32 to 35: the protection key */
+#define VM_PKEY_MASK   0xf00000000ull
+#define VM_DROPPABLE   (1ull << 40)
+#define VM_SEALED      (1ull << 42)
 
 struct mm_sys;
 struct mm;
@@ -62,7 +71,7 @@ enum vma_kind { VMA_ANON, VMA_FILE, VMA_SHMEM, VMA_HEAP, VMA_STACK, VMA_VDSO, VM
 
 struct vma {
     vaddr start, end;     /* [start, end), page aligned */
-    uint32_t flags;       /* VM_… */
+    uint64_t flags;       /* VM_… */
     uint8_t kind;         /* enum vma_kind */
     uint64_t pgoff;       /* page offset in the file; start / 4096 at creation for anon */
     struct mm_file *file; /* NULL for anon; a reference is held */
@@ -73,7 +82,7 @@ struct vma {
 /* One row of attribution: stays after the VMA is gone. */
 struct mm_label {
     char name[128];       /* path, "[heap]", "[stack]", "[anon]", "[vdso]"; never empty */
-    uint32_t flags;       /* rights when first made */
+    uint64_t flags;       /* rights when first made */
     uint64_t first_start; /* where its first VMA began */
     uint64_t max_bytes;   /* most bytes mapped under this label at a time */
     uint64_t cur_bytes;
@@ -140,7 +149,7 @@ int mm_mincore(struct mm *m, vaddr start, uint64_t len, uint8_t *vec);
 
 /* -- what exec needs (kern/exec.c) */
 /* mm_map_special maps [vdso] and [vvar] pages. */
-int mm_map_special(struct mm *m, vaddr start, uint64_t len, uint32_t flags, enum vma_kind kind);
+int mm_map_special(struct mm *m, vaddr start, uint64_t len, uint64_t flags, enum vma_kind kind);
 /* mm_map_stack makes the growing stack VMA [start, end) with the limit it may grow to, bytes. */
 int mm_map_stack(struct mm *m, vaddr start, vaddr end, uint64_t limit);
 /* mm_set_brk sets start_brk = brk = a, as the ELF loader does. */

@@ -4,6 +4,7 @@
  *   vma.c      lookup, split, merge, accounting   filemap.c  files, page cache, readahead
  *   mmap.c     mmap, munmap, address choice       rmap.c     who maps a page of a file
  *   brk.c      brk, stack, special mappings       zap.c      unmapping pages, freeing tables
+ *   alloc.c    where frames come from
  *   mprotect.c mremap.c madvise.c msync.c mlock.c audit.c    the invariants of mm.h
  */
 #ifndef MM_MM_INT_H
@@ -22,7 +23,6 @@
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_LOCKED_MASK  (VM_LOCKED | VM_LOCKONFAULT)
 #define VM_SPECIAL      (VM_IO | VM_DONTEXPAND | VM_PFNMAP)
-#define VM_MERGEABLE    0x80000000u /* KSM was asked for by madvise: it only keeps VMAs apart */
 #define VM_DATA_FLAGS   (VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
 
 #define STACK_RLIMIT_DEFAULT MIB(8)
@@ -93,7 +93,7 @@ struct mm {
     uint64_t start_brk, brk; /* bytes */
     uint64_t mmap_base;      /* top-down search starts here */
     uint64_t stack_rlimit;   /* RLIMIT_STACK, bytes */
-    uint32_t def_flags;      /* flags of VM_LOCKED_MASK every new mapping gets */
+    uint64_t def_flags;      /* flags of VM_LOCKED_MASK every new mapping gets */
     uint64_t task_size;      /* end of user addresses: TASK_SIZE_MAX */
     bool loose;              /* MREMAP_DONTUNMAP happened: I2 does not hold in Linux either */
 };
@@ -109,9 +109,22 @@ int mm_tables(struct mm *m, vaddr a, unsigned level, pte **ret);
 /* rss_add counts n pages (negative: fewer) of the kind of frame f. */
 void rss_add(struct mm *m, const struct frame *f, int64_t n);
 
+/* -- alloc.c */
+/* What an allocation is for: decides zone, node and how hard to try. */
+struct mm_req {
+    unsigned order;         /* 2^order frames */
+    enum phys_gfp gfp;      /* highest zone */
+    enum frame_owner owner; /* of every frame of it */
+    struct mm *m;           /* for whom; NULL: for the kernel itself */
+    const struct vma *vma;  /* user page of this VMA, NULL for others */
+    vaddr addr;             /* address the page is for, with vma */
+};
+/* mm_alloc takes a block of frames: 0 and its first frame, or -ENOMEM. */
+int mm_alloc(struct mm_sys *s, const struct mm_req *r, pfn *ret);
+
 /* -- label.c */
 /* label_for finds or makes the row of a new mapping. */
-uint32_t label_for(struct mm_sys *s, enum vma_kind kind, const struct mm_file *f, uint32_t flags,
+uint32_t label_for(struct mm_sys *s, enum vma_kind kind, const struct mm_file *f, uint64_t flags,
                    vaddr start);
 void label_add(struct mm_sys *s, uint32_t label, int64_t bytes);
 
@@ -139,12 +152,12 @@ bool vma_wants_writenotify(const struct vma *v);
 /* vm_page_prot returns the bits of a fresh entry of a VMA (vm_get_page_prot, vma_set_page_prot). */
 uint64_t vm_page_prot(const struct vma *v);
 /* vm_stat_account adds pages to total_vm and to exec_vm, stack_vm or data_vm. */
-void vm_stat_account(struct mm *m, uint32_t flags, int64_t pages);
+void vm_stat_account(struct mm *m, uint64_t flags, int64_t pages);
 
 /* A range that becomes (part of) a VMA: what vma_merge_new_range looks at. */
 struct vma_merge {
     uint64_t start, end, pgoff;
-    uint32_t flags;
+    uint64_t flags;
     struct mm_file *file;
     uint64_t anon_vma;
     bool special;     /* [vdso], [vvar]: never merges */
@@ -158,7 +171,7 @@ struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kin
                            uint32_t label);
 /* vma_modify gives [start, end) inside v other flags: merges with neighbours, or splits. *ret is
  * the VMA that then covers the range. 0, or -ENOMEM at the limit of map_count. */
-int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint32_t flags,
+int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t flags,
                struct vma **ret);
 /* vma_split cuts v at a: v keeps the lower part. Returns the index of the upper. No limit. */
 uint32_t vma_split(struct mm *m, struct vma *v, uint64_t a);
@@ -235,7 +248,7 @@ int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, 
 /* do_munmap is munmap without its cost; munmap_range is do_munmap after its argument checks. */
 int do_munmap(struct mm *m, uint64_t start, uint64_t len);
 int munmap_range(struct mm *m, uint64_t start, uint64_t end);
-uint32_t vm_prot_flags(uint32_t prot);
+uint64_t vm_prot_flags(uint32_t prot);
 
 /* -- brk.c */
 /* mm_set_stack_limit takes RLIMIT_STACK over and places mmap_base below the room it may need. */
@@ -245,7 +258,7 @@ void mm_set_stack_limit(struct mm *m, uint64_t limit);
 /* change_protection gives the entries of [start, end) the rights v now has. */
 void change_protection(struct gather *g, const struct vma *v, uint64_t start, uint64_t end);
 /* vma_set_flags stores new flags and moves the label of a file mapping along. */
-void vma_set_flags(struct mm *m, struct vma *v, uint32_t flags);
+void vma_set_flags(struct mm *m, struct vma *v, uint64_t flags);
 
 /* -- fault.c */
 /* faultin_page touches one page as the kernel's populate does. 0, -EFAULT or -ENOMEM. */

@@ -246,13 +246,13 @@ int mm_shmdt(struct mm *m, vaddr start)
 
 /* -- mmap ------------------------------------------------------------------------------------ */
 
-uint32_t vm_prot_flags(uint32_t prot)
+uint64_t vm_prot_flags(uint32_t prot)
 {
     return (prot & PROT_READ ? VM_READ : 0) | (prot & PROT_WRITE ? VM_WRITE : 0) |
            (prot & PROT_EXEC ? VM_EXEC : 0);
 }
 
-static uint32_t vm_map_flags(uint32_t flags)
+static uint64_t vm_map_flags(uint32_t flags)
 {
     return (flags & MAP_GROWSDOWN ? VM_GROWSDOWN : 0) | (flags & MAP_LOCKED ? VM_LOCKED : 0) |
            (flags & MAP_STACK ? VM_NOHUGEPAGE : 0) | (flags & MAP_NORESERVE ? VM_NORESERVE : 0);
@@ -277,7 +277,7 @@ static int check_size(const struct mm *m, const struct mm_map *map, uint64_t *le
 }
 
 /* flags_of_file: the checks and flags of a mapping's type, for a file. */
-static int flags_of_file(const struct mm_map *map, uint64_t len, uint32_t *vm)
+static int flags_of_file(const struct mm_map *map, uint64_t len, uint64_t *vm)
 {
     uint32_t type = map->flags & MAP_TYPE;
     if (len > INT64_MAX || map->offset > INT64_MAX - len)
@@ -296,7 +296,7 @@ static int flags_of_file(const struct mm_map *map, uint64_t len, uint32_t *vm)
     return *vm & VM_GROWSDOWN ? -EINVAL : 0;
 }
 
-static int flags_of_anon(const struct mm_map *map, uint32_t *vm)
+static int flags_of_anon(const struct mm_map *map, uint64_t *vm)
 {
     switch (map->flags & MAP_TYPE) {
     case MAP_SHARED:
@@ -309,9 +309,9 @@ static int flags_of_anon(const struct mm_map *map, uint32_t *vm)
     }
 }
 
-static int make_flags(const struct mm_map *map, uint64_t len, uint32_t *ret)
+static int make_flags(const struct mm_map *map, uint64_t len, uint64_t *ret)
 {
-    uint32_t vm =
+    uint64_t vm =
         vm_prot_flags(map->prot) | vm_map_flags(map->flags) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
     int err = map->file ? flags_of_file(map, len, &vm) : flags_of_anon(map, &vm);
     if (err != 0)

@@ -16,7 +16,7 @@
 
 #define PROT_SEM_X86 0x8u
 
-void vma_set_flags(struct mm *m, struct vma *v, uint32_t flags)
+void vma_set_flags(struct mm *m, struct vma *v, uint64_t flags)
 {
     v->flags = flags;
     if (!v->file)
@@ -69,9 +69,9 @@ void change_protection(struct gather *g, const struct vma *v, uint64_t start, ui
         arch_step(m->sys->outbox, STEP_PTE, changed);
 }
 
-static uint32_t account_flag(const struct vma *v, uint32_t new)
+static uint64_t account_flag(const struct vma *v, uint64_t new)
 {
-    const uint32_t never = VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE;
+    const uint64_t never = VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE;
     if ((new &VM_WRITE) && !(v->flags & never))
         return new | VM_ACCOUNT;
     if (!(new &VM_WRITE) && (v->flags & VM_ACCOUNT) && vma_is_anonymous(v) && !v->anon_vma)
@@ -80,10 +80,10 @@ static uint32_t account_flag(const struct vma *v, uint32_t new)
 }
 
 static int mprotect_fixup(struct gather *g, struct vma *v, uint64_t start, uint64_t end,
-                          uint32_t new)
+                          uint64_t new)
 {
     struct mm *m = g->m;
-    uint32_t old = v->flags;
+    uint64_t old = v->flags;
     int64_t pages = (int64_t)((end - start) >> PAGE_SHIFT);
     if (new == old)
         return 0;
@@ -108,7 +108,7 @@ static int mprotect_range(struct gather *g, uint64_t start, uint64_t end, uint32
         struct vma *v = vma_lookup(m, start);
         if (!v)
             return -ENOMEM;
-        uint32_t new = vm_prot_flags(prot) | (v->flags & ~VM_ACCESS_FLAGS);
+        uint64_t new = vm_prot_flags(prot) | (v->flags & ~VM_ACCESS_FLAGS);
         if ((new & ~(new >> 4)) & VM_ACCESS_FLAGS)
             return -EACCES;
         uint64_t piece = min_u64(end, v->end.v);

@@ -154,7 +154,7 @@ static void dontunmap_complete(struct remap *x, const struct vma *new)
 }
 
 /* account_move counts the new place without letting the peaks see both places at once. */
-static void account_move(struct remap *x, uint32_t flags)
+static void account_move(struct remap *x, uint64_t flags)
 {
     uint64_t peak = x->m->cnt.total_vm_peak;
     vm_stat_account(x->m, flags, (int64_t)(x->new_len >> PAGE_SHIFT));
@@ -166,7 +166,7 @@ static int64_t move_vma(struct remap *x)
 {
     struct mm *m = x->m;
     struct gather g;
-    uint32_t flags = x->vma->flags;
+    uint64_t flags = x->vma->flags;
     if (m->vma_nr + 3 >= m->sys->conf.kernel_max_map_count)
         return -ENOMEM;
     struct vma *new = copy_vma(x);

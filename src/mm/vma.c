@@ -81,7 +81,7 @@ uint64_t vm_page_prot(const struct vma *v)
     return bits;
 }
 
-void vm_stat_account(struct mm *m, uint32_t flags, int64_t pages)
+void vm_stat_account(struct mm *m, uint64_t flags, int64_t pages)
 {
     struct mm_counters *c = &m->cnt;
     c->total_vm += (uint64_t)pages;
@@ -290,7 +290,7 @@ static int split_checked(struct mm *m, struct vma *v, uint64_t a, struct vma **r
     return 0;
 }
 
-int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint32_t flags,
+int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t flags,
                struct vma **ret)
 {
     struct vma_merge g = {.start = start,

@@ -51,14 +51,18 @@ enum zone_id { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_NR };
 enum phys_gfp { GFP_DMA, GFP_DMA32, GFP_KERNEL, GFP_USER };
 
 struct frame {
-    uint8_t owner;                 /* enum frame_owner */
-    uint8_t order;                 /* of the block this frame heads, free or allocated */
-    uint8_t flags;                 /* FRAME_F_… */
-    uint8_t zone;                  /* enum zone_id */
-    uint32_t refs;                 /* references: mappings + page cache + others; owned by mm */
-    uint32_t mapcount;             /* page-table entries that map it; owned by mm */
+    uint8_t owner;     /* enum frame_owner */
+    uint8_t order;     /* of the block this frame heads, free or allocated */
+    uint8_t zone;      /* enum zone_id */
+    uint8_t nid;       /* NUMA node it lies in */
+    uint32_t flags;    /* FRAME_F_… */
+    uint32_t refs;     /* references: mappings + page cache + others; owned by mm. Of a folio of
+                          several frames: in its head, for all of them */
+    uint32_t mapcount; /* entries of level 0 that map this very frame; owned by mm */
+    uint32_t entire;   /* head of a large folio: entries of level 1 or 2 that map all of it */
+    uint32_t private;  /* mm: what else the head of a folio must remember (its swap slot) */
     uint32_t link_next, link_prev; /* free list links, frame number + 1, 0 = none; mm may use them
-                                      while the frame is allocated */
+                                      while the frame is allocated (LRU list) */
     uint64_t index; /* mm: page offset in its file, or virtual page number of an anon page; pt: for
                        a table, the physical address of the entry that points to it */
     union {
@@ -66,11 +70,29 @@ struct frame {
         void *mapping; /* mm: the file or address space it belongs to */
     };
 };
-#define FRAME_F_HEAD      1u /* heads an allocated block */
-#define FRAME_F_BUDDY     2u /* heads a free block */
-#define FRAME_F_EXCLUSIVE 4u /* anon page of one process only (PG_anon_exclusive) */
-#define FRAME_F_DIRTY     8u /* page cache page written since last writeback */
-#define FRAME_F_ZERO_PAGE 16u
+/* A folio is an allocated block: its head carries refs, flags, index, mapping and list links for all
+ * its frames; each frame has its own mapcount and FRAME_F_EXCLUSIVE. */
+#define FRAME_F_HEAD        0x1u /* heads an allocated block */
+#define FRAME_F_BUDDY       0x2u /* heads a free block */
+#define FRAME_F_EXCLUSIVE   0x4u /* anon page of one process only (PG_anon_exclusive) */
+#define FRAME_F_DIRTY       0x8u /* written since last writeback (PG_dirty) */
+#define FRAME_F_ZERO_PAGE   0x10u
+#define FRAME_F_TAIL        0x20u    /* belongs to the large folio whose head lies before it */
+#define FRAME_F_LRU         0x40u    /* PG_lru: on a list of its node */
+#define FRAME_F_ACTIVE      0x80u    /* PG_active */
+#define FRAME_F_REFERENCED  0x100u   /* PG_referenced */
+#define FRAME_F_UNEVICTABLE 0x200u   /* PG_unevictable */
+#define FRAME_F_MLOCKED     0x400u   /* PG_mlocked */
+#define FRAME_F_SWAPBACKED  0x800u   /* PG_swapbacked: its place on the device is swap */
+#define FRAME_F_SWAPCACHE   0x1000u  /* PG_swapcache: private is its swap slot */
+#define FRAME_F_WRITEBACK   0x2000u  /* PG_writeback */
+#define FRAME_F_WORKINGSET  0x4000u  /* PG_workingset: was active when it was last evicted */
+#define FRAME_F_READAHEAD   0x8000u  /* PG_readahead: a hit starts the next window */
+#define FRAME_F_HUGETLB     0x10000u /* of a hugetlb pool */
+#define FRAME_F_PCP         0x20000u /* free, on a per-CPU list */
+#define FRAME_F_RECLAIM     0x40000u /* PG_reclaim: to be freed when its writeback ends */
+#define FRAME_F_PARTIAL     0x80000u /* large folio, partially mapped: on the deferred split queue */
+#define FRAME_F_ISOLATED    0x100000u /* taken off its list by reclaim, migration or compaction */
 
 struct phys; /* opaque: see phys_int.h */
 

@@ -59,6 +59,30 @@ enum {
 #define PTE_ADDR_MASK UINT64_C(0x000ffffffffff000)
 #define PTE_PROTNONE  PTE_G /* with P clear: PROT_NONE, the page is kept (Linux) */
 
+/* An entry that is neither none, present nor PROT_NONE keeps a swap entry (Linux
+ * arch/x86/include/asm/pgtable_64.h):
+ *
+ *    63      59 58                                    9  8 7 6 5 4 3  2  1 0
+ *   +----------+---------------------------------------+-+-+-------+-+--+-+-+
+ *   |   type   |  ~offset, 50 bits, upside down        |0|0|0 0 0 0|E|WP|S|0|   E exclusive, S soft-dirty
+ *   +----------+---------------------------------------+-+-+-------+-+--+-+-+
+ *
+ * The offset is inverted so that an entry of a real device never names existing memory (L1TF).
+ * Types from SWP_MIGRATION_READ up are no devices: pages under migration, and markers. */
+#define PTE_SWP_EXCLUSIVE BIT(3)
+#define SWP_TYPE_SHIFT    59u
+#define SWP_OFFSET_SHIFT  9u
+#define SWP_OFFSET_BITS   50u
+enum {
+    SWP_HWPOISON = 24, /* MAX_SWAPFILES of the build pagewalk follows: 32 types less 8 */
+    SWP_MIGRATION_READ,
+    SWP_MIGRATION_READ_EXCLUSIVE,
+    SWP_MIGRATION_WRITE,
+    SWP_MARKER = 31,
+};
+#define PTE_MARKER_POISONED 2u /* offsets of SWP_MARKER */
+#define PTE_MARKER_GUARD    4u
+
 #define PT_ENTRIES    512u
 #define PT_LEVELS_MAX 5u
 
@@ -92,6 +116,33 @@ static inline bool pte_present(pte e)
 static inline bool pte_none(pte e)
 {
     return e.v == 0;
+}
+/* pte_protnone: the page is there, its rights are not. */
+static inline bool pte_protnone(pte e)
+{
+    return (e.v & (PTE_P | PTE_PROTNONE)) == PTE_PROTNONE;
+}
+/* pte_is_swap: neither none nor a page: a swap entry, a migration entry or a marker. */
+static inline bool pte_is_swap(pte e)
+{
+    return e.v != 0 && !(e.v & (PTE_P | PTE_PROTNONE));
+}
+static inline pte swp_make(unsigned type, uint64_t offset, uint64_t bits)
+{
+    uint64_t inverted = ~offset & (BIT(SWP_OFFSET_BITS) - 1);
+    return (pte){(uint64_t)type << SWP_TYPE_SHIFT | inverted << SWP_OFFSET_SHIFT | bits};
+}
+static inline unsigned swp_type(pte e)
+{
+    return (unsigned)(e.v >> SWP_TYPE_SHIFT);
+}
+static inline uint64_t swp_offset(pte e)
+{
+    return ~(e.v >> SWP_OFFSET_SHIFT) & (BIT(SWP_OFFSET_BITS) - 1);
+}
+static inline bool pte_is_marker(pte e, uint64_t marker)
+{
+    return pte_is_swap(e) && swp_type(e) == SWP_MARKER && (swp_offset(e) & marker);
 }
 /* pte_is_leaf says whether a present entry of that level maps a page and not a table. */
 static inline bool pte_is_leaf(pte e, unsigned level)

@@ -105,7 +105,7 @@ static struct symbol_map map_of(const struct vma *v, const struct mm_label *cons
         .start = v->start.v,
         .end = v->end.v,
         .offset = v->file != NULL ? v->pgoff * PAGE_SIZE : 0,
-        .flags = v->flags,
+        .flags = (unsigned)(v->flags & (VM_READ | VM_WRITE | VM_EXEC)),
         .is_file = v->file != NULL,
         .path = labels[v->label]->name,
     };

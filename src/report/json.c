@@ -94,7 +94,7 @@ static void put_cycles(struct jsonw *w, const struct cpu_cycles *c)
     jsonw_close(w, '}');
 }
 
-static void put_rights(struct jsonw *w, uint32_t flags)
+static void put_rights(struct jsonw *w, uint64_t flags)
 {
     char rights[5] = {flags & VM_READ ? 'r' : '-', flags & VM_WRITE ? 'w' : '-',
                       flags & VM_EXEC ? 'x' : '-', flags & VM_SHARED ? 's' : 'p', '\0'};
