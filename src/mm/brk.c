@@ -13,6 +13,25 @@ void mm_set_brk(struct mm *m, vaddr a)
     m->start_brk = m->brk = a.v;
 }
 
+void mm_set_data(struct mm *m, uint64_t bytes)
+{
+    m->data_bytes = bytes;
+}
+
+/* check_data_rlimit: the heap and the data segment together. */
+static bool data_rlimit_ok(const struct mm *m, uint64_t brk)
+{
+    uint64_t limit = task_rlimit(m, MM_RLIM_DATA);
+    return limit == MM_RLIM_INFINITY || brk - m->start_brk + m->data_bytes <= limit;
+}
+
+/* check_brk_limits and the limits of do_brk_flags. */
+static bool brk_allowed(const struct mm *m, uint64_t bytes)
+{
+    uint64_t flags = VM_DATA_FLAGS | VM_ACCOUNT | m->def_flags;
+    return mlock_future_ok(m, flags, bytes) && may_expand_vm(m, flags, bytes >> PAGE_SHIFT);
+}
+
 /* do_brk_flags extends the VMA that ends at start, or makes the heap's first. */
 static void do_brk_flags(struct mm *m, uint64_t start, uint64_t end)
 {
@@ -46,6 +65,8 @@ static bool brk_grow(struct mm *m, uint64_t oldbrk, uint64_t newbrk)
     if (i < m->vma_nr && m->vma[i]->start.v < newbrk + PAGE_SIZE + gap &&
         newbrk + PAGE_SIZE > vma_start_gap(m, m->vma[i]))
         return false;
+    if (!brk_allowed(m, newbrk - oldbrk))
+        return false;
     do_brk_flags(m, oldbrk, newbrk);
     if (m->def_flags & VM_LOCKED)
         populate_range(m, oldbrk, newbrk);
@@ -55,7 +76,7 @@ static bool brk_grow(struct mm *m, uint64_t oldbrk, uint64_t newbrk)
 vaddr mm_brk(struct mm *m, vaddr brk)
 {
     uint64_t newbrk = align_up(brk.v, PAGE_SIZE), oldbrk = align_up(m->brk, PAGE_SIZE);
-    if (brk.v < m->start_brk || newbrk < brk.v)
+    if (brk.v < m->start_brk || newbrk < brk.v || !data_rlimit_ok(m, brk.v))
         return va(m->brk);
     if (newbrk == oldbrk) {
         m->brk = brk.v;
@@ -76,7 +97,7 @@ void mm_set_stack_limit(struct mm *m, uint64_t limit)
     uint64_t pad = m->sys->conf.kernel_stack_guard_gap * PAGE_SIZE;
     uint64_t gap = limit + pad >= limit ? limit + pad : limit;
     gap = min_u64(max_u64(gap, MIB(128)), window / 6 * 5);
-    m->stack_rlimit = limit;
+    m->task.rlimit[MM_RLIM_STACK].cur = limit;
     m->mmap_base = align_up(window - gap, PAGE_SIZE);
 }
 

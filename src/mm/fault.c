@@ -402,6 +402,13 @@ static bool gap_too_small(const struct mm *m, const struct vma *prev, uint64_t a
            a - prev->end.v < m->sys->conf.kernel_stack_guard_gap * PAGE_SIZE;
 }
 
+/* acct_stack_growth: the limits on a growing stack. */
+static bool acct_stack_growth(const struct mm *m, const struct vma *v, uint64_t size, uint64_t grow)
+{
+    return may_expand_vm(m, v->flags, grow) && size <= task_rlimit(m, MM_RLIM_STACK) &&
+           mlock_future_ok(m, v->flags, grow << PAGE_SHIFT);
+}
+
 int expand_stack(struct mm *m, struct vma *v, uint64_t a)
 {
     a = align_down(a, PAGE_SIZE);
@@ -412,7 +419,7 @@ int expand_stack(struct mm *m, struct vma *v, uint64_t a)
         return -ENOMEM;
     anon_vma_prepare(m, v);
     uint64_t pages = (v->start.v - a) >> PAGE_SHIFT;
-    if (pages > v->pgoff || v->end.v - a > m->stack_rlimit)
+    if (pages > v->pgoff || !acct_stack_growth(m, v, v->end.v - a, pages))
         return -ENOMEM;
     vma_move_start(m, v, a);
     vm_stat_account(m, v->flags, (int64_t)pages);

@@ -16,13 +16,17 @@
 /* mlock_fixup gives [start, end) inside v the flags of VM_LOCKED_MASK in `lock`. */
 static int mlock_fixup(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t lock)
 {
-    uint64_t flags = (v->flags & ~VM_LOCKED_MASK) | lock;
-    if (flags == v->flags || (v->flags & VM_SPECIAL))
+    uint64_t old = v->flags, flags = (old & ~VM_LOCKED_MASK) | lock;
+    if (flags == v->flags || (v->flags & (VM_SPECIAL | VM_HUGETLB | VM_DROPPABLE)))
         return 0;
     int err = vma_modify(m, v, start, end, flags, &v);
-    if (err == 0)
-        v->flags = flags;
-    return err;
+    if (err != 0)
+        return err;
+    uint64_t pages = (end - start) >> PAGE_SHIFT;
+    m->cnt.locked_vm -= old & VM_LOCKED ? pages : 0;
+    m->cnt.locked_vm += flags & VM_LOCKED ? pages : 0;
+    v->flags = flags;
+    return 0;
 }
 
 /* apply_flags goes VMA by VMA; what was changed before a hole stays changed. */
@@ -41,10 +45,36 @@ static int apply_flags(struct mm *m, uint64_t start, uint64_t end, uint64_t lock
     return 0;
 }
 
-static int lock_range(struct mm *m, vaddr a, uint64_t len, uint64_t lock)
+/* count_mm_mlocked_page_nr: pages of the range that are locked already. */
+static uint64_t locked_pages(const struct mm *m, uint64_t start, uint64_t end)
+{
+    uint64_t pages = 0;
+    for (uint32_t i = vma_find(m, start); i < m->vma_nr && m->vma[i]->start.v < end; i++) {
+        const struct vma *v = m->vma[i];
+        if (v->flags & VM_LOCKED)
+            pages += (min_u64(end, v->end.v) - max_u64(start, v->start.v)) >> PAGE_SHIFT;
+    }
+    return pages;
+}
+
+/* within_limit: RLIMIT_MEMLOCK; what is locked already counts once. */
+static bool within_limit(const struct mm *m, uint64_t start, uint64_t len)
+{
+    uint64_t limit = task_rlimit(m, MM_RLIM_MEMLOCK) >> PAGE_SHIFT;
+    uint64_t locked = (len >> PAGE_SHIFT) + m->cnt.locked_vm;
+    uint64_t end = start + len < start ? UINT64_MAX : start + len;
+    return locked <= limit || task_capable(m, CAP_IPC_LOCK) ||
+           locked - locked_pages(m, start, end) <= limit;
+}
+
+static int lock_range(struct mm *m, vaddr a, uint64_t len_in, uint64_t lock)
 {
     uint64_t start = align_down(a.v, PAGE_SIZE);
-    uint64_t end = start + align_up(len + (a.v - start), PAGE_SIZE);
+    uint64_t len = align_up(len_in + (a.v - start), PAGE_SIZE), end = start + len;
+    if (lock != 0 && !can_do_mlock(m))
+        return -EPERM;
+    if (lock != 0 && !within_limit(m, start, len))
+        return -ENOMEM;
     if (end < start)
         return -EINVAL;
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
@@ -84,6 +114,11 @@ int mm_mlockall(struct mm *m, int flags)
     uint64_t lock = VM_LOCKED | (flags & MCL_ONFAULT ? VM_LOCKONFAULT : 0);
     if (flags == 0 || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) || flags == MCL_ONFAULT)
         return -EINVAL;
+    if (!can_do_mlock(m))
+        return -EPERM;
+    if ((flags & MCL_CURRENT) && !task_capable(m, CAP_IPC_LOCK) &&
+        m->cnt.total_vm > task_rlimit(m, MM_RLIM_MEMLOCK) >> PAGE_SHIFT)
+        return -ENOMEM;
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     m->def_flags = flags & MCL_FUTURE ? lock : 0;
     if (flags & MCL_CURRENT) {

@@ -126,6 +126,7 @@ int mm_open(struct mm **ret, struct mm_sys *s)
     m->next = s->mms;
     s->mms = m;
     m->task_size = BIT(s->conf.mmu_levels == 5 ? 56 : 47) - PAGE_SIZE;
+    task_init(&m->task);
     mm_set_stack_limit(m, STACK_RLIMIT_DEFAULT);
     *ret = m;
     return 0;

@@ -18,7 +18,8 @@
  *  I3  A present user entry lies inside a VMA and gives no right the VMA lacks.
  *  I4  rss[] equals the number of present entries by kind (zero page in none of them).
  *  I5  Every mapped frame's mapcount equals the number of entries that map it.
- *  I6  total_vm, data_vm, stack_vm, exec_vm equal the sums over the VMAs.
+ *  I6  total_vm, data_vm, stack_vm, exec_vm and locked_vm equal the sums over the VMAs (locked_vm keeps
+ *      too much after an MREMAP_DONTUNMAP, as in Linux).
  */
 #ifndef MM_MM_H
 #define MM_MM_H
@@ -66,6 +67,23 @@ struct mm_sys;
 struct mm;
 struct mm_file;
 
+/* Who makes the memory calls of an address space ("current"). */
+enum mm_rlim { MM_RLIM_AS, MM_RLIM_DATA, MM_RLIM_STACK, MM_RLIM_MEMLOCK, MM_RLIM_NR };
+#define MM_RLIM_INFINITY UINT64_MAX
+struct mm_rlimit {
+    uint64_t cur, max; /* soft and hard limit, bytes; MM_RLIM_INFINITY: none */
+};
+struct mm_task {
+    uint32_t pid, tgid;                  /* of the process; what /proc and the OOM killer print */
+    uint32_t uid;                        /* user */
+    uint32_t cpu;                        /* core it runs on now */
+    char comm[16];                       /* name, ends with 0 */
+    uint64_t caps;                       /* bit CAP_… of <linux/capability.h>: it has that one */
+    struct mm_rlimit rlimit[MM_RLIM_NR]; /* resource limits */
+    int16_t oom_score_adj;               /* -1000 to 1000 */
+    int16_t oom_score_adj_min;           /* lower only with CAP_SYS_RESOURCE */
+};
+
 /* What kind of memory a VMA is, and what reports call it. */
 enum vma_kind { VMA_ANON, VMA_FILE, VMA_SHMEM, VMA_HEAP, VMA_STACK, VMA_VDSO, VMA_VVAR };
 
@@ -99,6 +117,13 @@ int mm_open(struct mm **ret, struct mm_sys *s); /* an empty address space with a
 void mm_close(struct mm *m);                    /* unmaps all, frees tables: exit_mmap */
 const struct pt *mm_pt(const struct mm *m);
 const struct mm_label *mm_labels(const struct mm_sys *s, uint32_t *ret_n);
+
+/* -- current: an ordinary user's process until told otherwise: no capability, 8 MiB of stack and of
+ * locked memory, other limits infinite. */
+const struct mm_task *mm_task(const struct mm *m);
+void mm_set_task(struct mm *m, const struct mm_task *t);
+/* mm_set_rlimit is setrlimit. A new RLIMIT_STACK bounds growth from now on; mmap_base stays. */
+void mm_set_rlimit(struct mm *m, enum mm_rlim which, struct mm_rlimit limit);
 
 /* -- files: identified by device and inode; size in bytes as last heard */
 struct mm_file *mm_file(struct mm_sys *s, uint64_t dev, uint64_t ino, uint64_t size,
@@ -154,6 +179,8 @@ int mm_map_special(struct mm *m, vaddr start, uint64_t len, uint64_t flags, enum
 int mm_map_stack(struct mm *m, vaddr start, vaddr end, uint64_t limit);
 /* mm_set_brk sets start_brk = brk = a, as the ELF loader does. */
 void mm_set_brk(struct mm *m, vaddr a);
+/* mm_set_data tells how long the data segment is: RLIMIT_DATA bounds it and the heap together. */
+void mm_set_data(struct mm *m, uint64_t bytes);
 /* mm_vma_at returns the VMA that contains a, or NULL. Valid until the next call that changes m. */
 const struct vma *mm_vma_at(const struct mm *m, vaddr a);
 /* mm_vmas returns the sorted array of VMAs. */
@@ -195,6 +222,7 @@ struct mm_counters {
     uint64_t minflt, majflt;
     uint64_t rss[MM_RSS_NR], rss_peak;                            /* pages */
     uint64_t total_vm, total_vm_peak, data_vm, stack_vm, exec_vm; /* pages */
+    uint64_t locked_vm;                                           /* pages; VmLck */
     uint64_t pte_bytes;                                           /* VmPTE */
     uint32_t map_count;
 };

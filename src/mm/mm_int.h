@@ -4,7 +4,7 @@
  *   vma.c      lookup, split, merge, accounting   filemap.c  files, page cache, readahead
  *   mmap.c     mmap, munmap, address choice       rmap.c     who maps a page of a file
  *   brk.c      brk, stack, special mappings       zap.c      unmapping pages, freeing tables
- *   alloc.c    where frames come from
+ *   alloc.c    where frames come from             limits.c   the caller's limits and rights
  *   mprotect.c mremap.c madvise.c msync.c mlock.c audit.c    the invariants of mm.h
  */
 #ifndef MM_MM_INT_H
@@ -15,6 +15,7 @@
 #include "mm/mm.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +23,11 @@
 
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_LOCKED_MASK  (VM_LOCKED | VM_LOCKONFAULT)
-#define VM_SPECIAL      (VM_IO | VM_DONTEXPAND | VM_PFNMAP)
+#define VM_SPECIAL      (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
 #define VM_DATA_FLAGS   (VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
 
 #define STACK_RLIMIT_DEFAULT MIB(8)
+#define MEMLOCK_DEFAULT      MIB(8)
 #define LABELS_MAX           512u /* rows of attribution of each sort before they share one */
 #define CHUNK_PAGES          512u /* pages of a file in one piece of its page cache */
 #define FILE_PATH_MAX        127u /* bytes kept of a path, its end */
@@ -89,10 +91,11 @@ struct mm {
     uint32_t vma_nr;         /* map_count */
     uint32_t vma_cap;        /* room */
     struct vma_hit *hits;    /* VMA_HITS of them */
+    struct mm_task task;     /* who calls */
     struct mm_counters cnt;  /* pte_bytes and map_count are filled in when asked for */
     uint64_t start_brk, brk; /* bytes */
+    uint64_t data_bytes;     /* of the program's data segment: counts against brk's limit */
     uint64_t mmap_base;      /* top-down search starts here */
-    uint64_t stack_rlimit;   /* RLIMIT_STACK, bytes */
     uint64_t def_flags;      /* flags of VM_LOCKED_MASK every new mapping gets */
     uint64_t task_size;      /* end of user addresses: TASK_SIZE_MAX */
     bool loose;              /* MREMAP_DONTUNMAP happened: I2 does not hold in Linux either */
@@ -121,6 +124,18 @@ struct mm_req {
 };
 /* mm_alloc takes a block of frames: 0 and its first frame, or -ENOMEM. */
 int mm_alloc(struct mm_sys *s, const struct mm_req *r, pfn *ret);
+
+/* -- limits.c */
+void task_init(struct mm_task *t);
+bool task_capable(const struct mm *m, unsigned cap);
+/* task_rlimit returns a soft limit in bytes. */
+uint64_t task_rlimit(const struct mm *m, enum mm_rlim which);
+/* may_expand_vm: RLIMIT_AS and RLIMIT_DATA leave room for so many more pages with these flags. */
+bool may_expand_vm(const struct mm *m, uint64_t flags, uint64_t pages);
+/* can_do_mlock: the caller may lock anything at all. */
+bool can_do_mlock(const struct mm *m);
+/* mlock_future_ok: RLIMIT_MEMLOCK leaves room for so many more bytes, if flags say locked. */
+bool mlock_future_ok(const struct mm *m, uint64_t flags, uint64_t bytes);
 
 /* -- label.c */
 /* label_for finds or makes the row of a new mapping. */
@@ -151,7 +166,7 @@ struct vma *vma_lookup(const struct mm *m, uint64_t a);
 bool vma_wants_writenotify(const struct vma *v);
 /* vm_page_prot returns the bits of a fresh entry of a VMA (vm_get_page_prot, vma_set_page_prot). */
 uint64_t vm_page_prot(const struct vma *v);
-/* vm_stat_account adds pages to total_vm and to exec_vm, stack_vm or data_vm. */
+/* vm_stat_account adds pages to total_vm, to exec_vm, stack_vm or data_vm, and to locked_vm. */
 void vm_stat_account(struct mm *m, uint64_t flags, int64_t pages);
 
 /* A range that becomes (part of) a VMA: what vma_merge_new_range looks at. */

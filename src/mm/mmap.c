@@ -159,7 +159,8 @@ int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, 
         return -ENOMEM;
     if (r & (int64_t)~PAGE_MASK)
         return -EINVAL;
-    return (uint64_t)r < m->sys->conf.kernel_mmap_min_addr ? -EPERM : r;
+    bool low = (uint64_t)r < m->sys->conf.kernel_mmap_min_addr;
+    return low && !task_capable(m, CAP_SYS_RAWIO) ? -EPERM : r; /* cap_mmap_addr */
 }
 
 /* -- munmap ---------------------------------------------------------------------------------- */
@@ -322,11 +323,23 @@ static int make_flags(const struct mm_map *map, uint64_t len, uint64_t *ret)
     return 0;
 }
 
+/* pages_within counts the mapped pages of [start, end): what a fixed mapping replaces. */
+static uint64_t pages_within(const struct mm *m, uint64_t start, uint64_t end)
+{
+    uint64_t pages = 0;
+    for (uint32_t i = vma_find(m, start); i < m->vma_nr && m->vma[i]->start.v < end; i++)
+        pages += (min_u64(end, m->end[i]) - max_u64(start, m->vma[i]->start.v)) >> PAGE_SHIFT;
+    return pages;
+}
+
 /* mmap_region puts the mapping at [addr, addr + len), replacing what is there. */
-static int mmap_region(struct mm *m, struct vma_merge *g)
+static int mmap_region(struct mm *m, struct vma_merge *g, bool forced)
 {
     struct mm_sys *s = m->sys;
     bool unnamed = !g->file && (g->flags & VM_SHARED);
+    uint64_t pages = (g->end - g->start) >> PAGE_SHIFT;
+    if (!forced && !may_expand_vm(m, g->flags, pages - pages_within(m, g->start, g->end)))
+        return -ENOMEM;
     int err = munmap_range(m, g->start, g->end);
     if (err != 0)
         return err;
@@ -369,6 +382,16 @@ static int64_t choose_address(struct mm *m, const struct mm_map *map, uint64_t l
     return r;
 }
 
+/* check_lock: what the caller may not lock, MAP_LOCKED and MCL_FUTURE alike. */
+static int check_lock(const struct mm *m, const struct mm_map *map, uint64_t len)
+{
+    if (map->forced)
+        return 0;
+    if ((map->flags & MAP_LOCKED) && !can_do_mlock(m))
+        return -EPERM;
+    return mlock_future_ok(m, vm_map_flags(map->flags) | m->def_flags, len) ? 0 : -EAGAIN;
+}
+
 /* dev_zero turns a map of /dev/zero into the anonymous one that it is. */
 static struct mm_map dev_zero(const struct mm_map *map)
 {
@@ -389,7 +412,9 @@ int64_t mm_mmap(struct mm *m, const struct mm_map *asked)
     int64_t addr = choose_address(m, &map, len);
     if (addr < 0)
         return addr;
-    err = make_flags(&map, len, &g.flags);
+    err = check_lock(m, &map, len);
+    if (err == 0)
+        err = make_flags(&map, len, &g.flags);
     if (err != 0)
         return err;
     g.flags |= m->def_flags;
@@ -397,7 +422,7 @@ int64_t mm_mmap(struct mm *m, const struct mm_map *asked)
     g.end = g.start + len;
     g.pgoff = map.file ? map.offset >> PAGE_SHIFT : g.flags & VM_SHARED ? 0 : g.start >> PAGE_SHIFT;
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
-    err = mmap_region(m, &g);
+    err = mmap_region(m, &g, map.forced);
     if (err != 0)
         return err;
     if ((g.flags & VM_LOCKED) || (map.flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)

@@ -79,6 +79,12 @@ static uint64_t account_flag(const struct vma *v, uint64_t new)
     return new;
 }
 
+/* data_may_grow: memory that becomes data counts against the limits like new memory. */
+static bool data_may_grow(const struct mm *m, uint64_t old, uint64_t new, uint64_t pages)
+{
+    return may_expand_vm(m, new, pages) || !may_expand_vm(m, old, pages);
+}
+
 static int mprotect_fixup(struct gather *g, struct vma *v, uint64_t start, uint64_t end,
                           uint64_t new)
 {
@@ -87,6 +93,8 @@ static int mprotect_fixup(struct gather *g, struct vma *v, uint64_t start, uint6
     int64_t pages = (int64_t)((end - start) >> PAGE_SHIFT);
     if (new == old)
         return 0;
+    if ((new &VM_WRITE) && !data_may_grow(m, old, new, (uint64_t)pages))
+        return -ENOMEM;
     new = account_flag(v, new);
     int err = vma_modify(m, v, start, end, new, &v);
     if (err != 0)

@@ -20,6 +20,7 @@ struct remap {
     uint64_t addr, old_len;     /* the old place, page aligned */
     uint64_t new_addr, new_len; /* the new one */
     uint32_t flags;             /* MREMAP_… */
+    bool forced;                /* the program has it already: no limit applies */
 };
 
 /* -- moving entries -------------------------------------------------------------------------- */
@@ -218,6 +219,19 @@ static int check_params(const struct remap *x)
     return x->m->vma_nr + 5 >= x->m->sys->conf.kernel_max_map_count ? -ENOMEM : 0;
 }
 
+/* check_limits: growth by RLIMIT_MEMLOCK, AS and DATA; a duplicate or DONTUNMAP adds all of it. */
+static int check_limits(const struct remap *x)
+{
+    uint64_t more = x->new_len > x->old_len ? x->new_len - x->old_len : 0;
+    if (x->forced)
+        return 0;
+    if (x->flags & MREMAP_DONTUNMAP)
+        more = x->new_len;
+    else if (!mlock_future_ok(x->m, x->vma->flags, more))
+        return -EAGAIN;
+    return may_expand_vm(x->m, x->vma->flags, more >> PAGE_SHIFT) ? 0 : -ENOMEM;
+}
+
 static int check_prep_vma(const struct remap *x)
 {
     const struct vma *v = x->vma;
@@ -233,11 +247,11 @@ static int check_prep_vma(const struct remap *x)
     if (min_u64(x->old_len, x->new_len) > v->end.v - x->addr)
         return -EFAULT;
     if (x->new_len <= x->old_len)
-        return 0;
+        return x->flags & MREMAP_DONTUNMAP ? check_limits(x) : 0;
     uint64_t pgoff = vma_pgoff_at(v, va(x->addr));
     if (pgoff + (x->new_len >> PAGE_SHIFT) < pgoff)
         return -EINVAL;
-    return v->flags & (VM_DONTEXPAND | VM_PFNMAP) ? -EFAULT : 0;
+    return v->flags & (VM_DONTEXPAND | VM_PFNMAP) ? -EFAULT : check_limits(x);
 }
 
 static int set_new_addr(struct remap *x)
@@ -405,7 +419,8 @@ int64_t mm_mremap(struct mm *m, vaddr old, uint64_t old_len, uint64_t new_len, u
                       .old_len = align_up(old_len, PAGE_SIZE),
                       .new_addr = new_addr.v,
                       .new_len = align_up(new_len, PAGE_SIZE),
-                      .flags = flags};
+                      .flags = flags,
+                      .forced = forced};
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     int64_t r = do_mremap(&x, forced);
     AUDIT(audit_vmas(m));

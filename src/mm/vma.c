@@ -86,6 +86,8 @@ void vm_stat_account(struct mm *m, uint64_t flags, int64_t pages)
     struct mm_counters *c = &m->cnt;
     c->total_vm += (uint64_t)pages;
     c->total_vm_peak = max_u64(c->total_vm_peak, c->total_vm);
+    if (flags & VM_LOCKED)
+        c->locked_vm += (uint64_t)pages;
     if ((flags & (VM_EXEC | VM_WRITE | VM_GROWSDOWN)) == VM_EXEC)
         c->exec_vm += (uint64_t)pages;
     else if (flags & VM_GROWSDOWN)

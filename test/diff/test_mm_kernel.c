@@ -509,9 +509,35 @@ struct model {
     struct mm_file *file, *memfd;
 };
 
+/* The model's caller may what this process may. */
+static void give_own_rights(struct mm *m)
+{
+    struct mm_task task = *mm_task(m);
+    unsigned long long caps = 0;
+    char line[128];
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "CapEff: %llx", &caps) == 1)
+            break;
+    if (f)
+        fclose(f);
+    task.caps = caps;
+    mm_set_task(m, &task);
+    const int limits[] = {[MM_RLIM_AS] = RLIMIT_AS,
+                          [MM_RLIM_DATA] = RLIMIT_DATA,
+                          [MM_RLIM_STACK] = RLIMIT_STACK,
+                          [MM_RLIM_MEMLOCK] = RLIMIT_MEMLOCK};
+    for (unsigned i = 0; i < MM_RLIM_NR; i++) {
+        struct rlimit r;
+        assert_int_equal(getrlimit(limits[i], &r), 0);
+        mm_set_rlimit(m, i, (struct mm_rlimit){r.rlim_cur, r.rlim_max});
+    }
+}
+
 static void model_open(struct model *w)
 {
     box_open(&w->b, MIB(256), false);
+    give_own_rights(w->b.mm);
     w->file = mm_file(w->b.sys, 8, 100, FILE_BYTES, "/data");
     w->memfd = mm_file(w->b.sys, 1, 200, MEMFD_PAGES * K, "/memfd:pw (deleted)");
 }
