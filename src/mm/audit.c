@@ -66,12 +66,28 @@ static int entries_right(struct mm *m, struct map *seen)
     return memcmp(sum.cnt.rss, m->cnt.rss, sizeof(m->cnt.rss)) == 0 ? 0 : 4;
 }
 
-static bool mapcounts_right(const struct mm_sys *s, const struct map *seen)
+/* rmap_finds: the walk from a frame's folio meets as many entries of that frame as there are. */
+static bool rmap_finds(struct mm_sys *s, pfn n, uint64_t entries)
+{
+    const struct frame *f = phys_frame(s->phys, folio_head(s, n));
+    if (f->owner == FRAME_KERNEL_IMAGE)
+        return true; /* [vdso]: no VMA has it as its file */
+    struct rmap_walk w;
+    for (rmap_start(&w, s, folio_head(s, n)); rmap_next(&w);)
+        entries -= pte_leaf_pfn(*w.e, w.level).v == n.v;
+    return entries == 0;
+}
+
+static bool mapcounts_right(struct mm_sys *s, const struct map *seen)
 {
     size_t pos = 0;
     for (const struct map_slot *x; (x = map_next(seen, &pos)) != NULL;) {
         const struct frame *f = phys_frame(s->phys, (pfn){x->key});
         bool anon = f->owner == FRAME_USER_ANON;
+        if ((f->flags & FRAME_F_EXCLUSIVE) && (!anon || f->mapcount != 1))
+            return false;
+        if (!rmap_finds(s, (pfn){x->key}, x->value))
+            return false;
         if (f->mapcount != x->value || f->refs != f->mapcount + !anon ||
             f->owner == FRAME_PAGE_CACHE || f->owner == FRAME_FREE)
             return false;
@@ -92,6 +108,65 @@ static int audit_entries(struct mm_sys *s)
     return broken;
 }
 
+/* -- anon_vmas ------------------------------------------------------------------------------- */
+
+static bool node_right(const struct vma *v, const struct anon_vma_chain *c)
+{
+    return c->vma == v && c->node.first == v->pgoff &&
+           c->node.last == v->pgoff + vma_pages(v) - 1 && c->anon_vma->refs > 0;
+}
+
+/* chain_right checks I1 and I3 of anon_vma.c for a VMA; counts the users and marks the anon_vmas. */
+static bool chain_right(const struct vma *v, struct map *active, struct map *children)
+{
+    bool own = false;
+    for (const struct anon_vma_chain *c = v->chain; c; c = c->next) {
+        uint64_t *users = map_at(active, (uintptr_t)c->anon_vma, 0);
+        ASSERT(users);
+        *users += c->anon_vma == v->anon_vma;
+        if (!map_find(children, (uintptr_t)c->anon_vma))
+            ASSERT(map_put(children, (uintptr_t)c->anon_vma, 0) == 0);
+        own |= c->anon_vma == v->anon_vma;
+        if (!node_right(v, c))
+            return false;
+    }
+    return own == (v->anon_vma != NULL);
+}
+
+/* degrees_right checks I2 of anon_vma.c. */
+static bool degrees_right(const struct map *active, struct map *children)
+{
+    size_t pos = 0;
+    const struct map_slot *x;
+    while ((x = map_next(active, &pos)) != NULL) {
+        const struct anon_vma *a = (const void *)(uintptr_t)x->key;
+        uint64_t *n = map_find(children, (uintptr_t)a->parent);
+        if (n)
+            ++*n;
+        if (a->num_active_vmas != x->value || itree_audit(&a->vmas) != 0)
+            return false;
+    }
+    for (pos = 0; (x = map_next(children, &pos)) != NULL;)
+        if (((const struct anon_vma *)(uintptr_t)x->key)->num_children != x->value)
+            return false;
+    return true;
+}
+
+static bool anon_vmas_right(const struct mm_sys *s)
+{
+    struct map active, children;
+    bool right = true;
+    map_init(&active);
+    map_init(&children);
+    for (const struct mm *m = s->mms; m && right; m = m->next)
+        for (uint32_t i = 0; i < m->vma_nr && right; i++)
+            right = m->vma[i]->m == m && chain_right(m->vma[i], &active, &children);
+    right = right && degrees_right(&active, &children);
+    map_free(&active);
+    map_free(&children);
+    return right;
+}
+
 int mm_audit(struct mm *m)
 {
     if (!vmas_ordered(m))
@@ -100,6 +175,8 @@ int mm_audit(struct mm *m)
         return 2;
     if (!totals_right(m))
         return 6;
+    if (!anon_vmas_right(m->sys))
+        return 7;
     return audit_entries(m->sys);
 }
 

@@ -58,13 +58,16 @@ static int alloc_anon(struct vm_fault *vmf, pfn *ret)
                          .addr = vmf->address};
     if (mm_alloc(s, &req, ret) != 0)
         return VM_FAULT_OOM;
-    struct frame *f = phys_frame(s->phys, *ret);
-    f->flags |= FRAME_F_EXCLUSIVE;
-    f->index = vmf->pgoff; /* linear: stays when mremap moves the page */
-    f->mapping = vmf->m;
     arch_step(s->outbox, STEP_ALLOC, 1);
     arch_step(s->outbox, STEP_CHARGE, 1);
     return 0;
+}
+
+/* add_new_anon counts the first entry of a new anonymous page. */
+static void add_new_anon(struct vm_fault *vmf, pfn n)
+{
+    folio_add_new_anon_rmap(vmf->m->sys, n, vmf->vma, vmf->address);
+    page_add_rmap(vmf->m, n);
 }
 
 static void zero_frame(struct mm_sys *s, pfn n)
@@ -111,7 +114,7 @@ static int do_anonymous_page(struct vm_fault *vmf)
     if (alloc_anon(vmf, &n) != 0)
         return VM_FAULT_OOM;
     zero_frame(m->sys, n);
-    page_add_rmap(m, n);
+    add_new_anon(vmf, n);
     fault_set_pte(vmf, n, maybe_mkwrite(vm_page_prot(v) | PTE_D, v));
     return 0;
 }
@@ -226,6 +229,8 @@ static int finish_fault(struct vm_fault *vmf, pfn n)
         bits = maybe_mkwrite(bits | PTE_D, vmf->vma);
     if (vmf->vma->kind == VMA_VVAR)
         bits |= PTE_SPECIAL; /* vmf_insert_pfn: no rss, no reverse map */
+    else if (folio_test_anon(vmf->m->sys, n))
+        add_new_anon(vmf, n);
     else
         page_add_rmap(vmf->m, n);
     fault_set_pte(vmf, n, bits);
@@ -330,7 +335,7 @@ static int wp_page_copy(struct vm_fault *vmf, const struct frame *old)
     clear_flush(vmf);
     if (old)
         page_remove_rmap(m, pte_pfn(orig));
-    page_add_rmap(m, n);
+    add_new_anon(vmf, n);
     fault_set_pte(vmf, n, maybe_mkwrite(vm_page_prot(vmf->vma) | PTE_D, vmf->vma));
     return 0;
 }
@@ -341,7 +346,10 @@ static int do_wp_page(struct vm_fault *vmf)
     if (vmf->vma->flags & VM_SHARED)
         return wp_page_shared(vmf);
     if (f && f->owner == FRAME_USER_ANON && ((f->flags & FRAME_F_EXCLUSIVE) || f->refs == 1)) {
-        f->flags |= FRAME_F_EXCLUSIVE;
+        if (!(f->flags & FRAME_F_EXCLUSIVE)) {
+            f->flags |= FRAME_F_EXCLUSIVE;
+            folio_move_anon_rmap(vmf->m->sys, pte_pfn(*vmf->pte), vmf->vma);
+        }
         vmf->kind = FAULT_ANON_COW;
         wp_page_reuse(vmf);
         return 0;

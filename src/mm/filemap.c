@@ -364,6 +364,6 @@ void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, ui
         for (uint64_t i = 0; i < r.n; i++) {
             uint64_t pgoff = r.first + i;
             if (pgoff >= first && pgoff < last && r.slots[i] != 0 && r.slots[i] != EVICTED)
-                phys_frame(s->phys, (pfn){r.slots[i] - 1})->flags &= (uint8_t)~FRAME_F_DIRTY;
+                phys_frame(s->phys, (pfn){r.slots[i] - 1})->flags &= ~FRAME_F_DIRTY;
         }
 }

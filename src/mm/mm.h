@@ -17,13 +17,16 @@
  *      first page, a stack grown down to a neighbour, and anything after an MREMAP_DONTUNMAP.
  *  I3  A present user entry lies inside a VMA and gives no right the VMA lacks.
  *  I4  rss[] equals the number of present entries by kind (zero page in none of them).
- *  I5  Every mapped frame's mapcount equals the number of entries that map it.
+ *  I5  Every mapped frame's mapcount equals the number of entries that map it; a walk from the frame
+ *      (rmap.c) finds them all; an exclusive frame has one.
  *  I6  total_vm, data_vm, stack_vm, exec_vm and locked_vm equal the sums over the VMAs (locked_vm keeps
  *      too much after an MREMAP_DONTUNMAP, as in Linux).
+ *  I7  Those of anon_vma.c.
  */
 #ifndef MM_MM_H
 #define MM_MM_H
 
+#include "base/itree.h"
 #include "conf/conf.h"
 #include "pt/arch.h"
 #include "pt/pt.h"
@@ -66,6 +69,8 @@
 struct mm_sys;
 struct mm;
 struct mm_file;
+struct anon_vma;
+struct anon_vma_chain;
 
 /* Who makes the memory calls of an address space ("current"). */
 enum mm_rlim { MM_RLIM_AS, MM_RLIM_DATA, MM_RLIM_STACK, MM_RLIM_MEMLOCK, MM_RLIM_NR };
@@ -88,13 +93,16 @@ struct mm_task {
 enum vma_kind { VMA_ANON, VMA_FILE, VMA_SHMEM, VMA_HEAP, VMA_STACK, VMA_VDSO, VMA_VVAR };
 
 struct vma {
-    vaddr start, end;     /* [start, end), page aligned */
-    uint64_t flags;       /* VM_… */
-    uint8_t kind;         /* enum vma_kind */
-    uint64_t pgoff;       /* page offset in the file; start / 4096 at creation for anon */
-    struct mm_file *file; /* NULL for anon; a reference is held */
-    uint64_t anon_vma;    /* identity of its anon_vma, 0 = none yet */
-    uint32_t label;       /* for attribution: same value = same row in reports (mm_label) */
+    vaddr start, end;             /* [start, end), page aligned */
+    uint64_t flags;               /* VM_… */
+    uint8_t kind;                 /* enum vma_kind */
+    uint64_t pgoff;               /* page offset in the file; start / 4096 at creation for anon */
+    struct mm_file *file;         /* NULL for anon; a reference is held */
+    uint32_t label;               /* for attribution: same value = same row in reports (mm_label) */
+    struct mm *m;                 /* whose */
+    struct anon_vma *anon_vma;    /* of the anonymous pages it makes; NULL = none yet */
+    struct anon_vma_chain *chain; /* every anon_vma its pages may have, see anon_vma.c */
+    struct itree_node in_file;    /* among the VMAs of its file, by page offset */
 };
 
 /* One row of attribution: stays after the VMA is gone. */
@@ -228,7 +236,7 @@ struct mm_counters {
 };
 void mm_counters(const struct mm *m, struct mm_counters *ret);
 
-/* mm_audit checks I1-I6; 0 or the number of the broken invariant. Slow. */
+/* mm_audit checks I1-I7; 0 or the number of the broken invariant. Slow. */
 int mm_audit(struct mm *m);
 
 #endif

@@ -2,9 +2,10 @@
  *
  *   mm.c       opening, counters, labels          fault.c    handle_mm_fault and what it calls
  *   vma.c      lookup, split, merge, accounting   filemap.c  files, page cache, readahead
- *   mmap.c     mmap, munmap, address choice       rmap.c     who maps a page of a file
+ *   mmap.c     mmap, munmap, address choice       rmap.c     who maps a page
  *   brk.c      brk, stack, special mappings       zap.c      unmapping pages, freeing tables
  *   alloc.c    where frames come from             limits.c   the caller's limits and rights
+ *   anon_vma.c which VMAs may map an anonymous page
  *   mprotect.c mremap.c madvise.c msync.c mlock.c audit.c    the invariants of mm.h
  */
 #ifndef MM_MM_INT_H
@@ -54,6 +55,7 @@ struct mm_file {
     uint64_t *head;       /* slots of the first head_n pages, see filemap.c; NULL if none */
     uint32_t head_n;      /* at most CHUNK_PAGES; as many as the file had when one was needed */
     struct map chunks;    /* later pages: pgoff / CHUNK_PAGES → uint64_t[CHUNK_PAGES] */
+    struct itree mapped;  /* the VMAs that map it (i_mmap): vma.in_file by page offset */
     char path[];          /* the end of a longer path */
 };
 
@@ -66,7 +68,6 @@ struct mm_sys {
     struct mm_file *all_files;   /* every file, named or not */
     struct mm_file *vdso, *vvar; /* frames of the special mappings */
     struct mm *mms;              /* every address space */
-    uint64_t anon_vma_last;      /* last identity given out */
     struct mm_label *labels;     /* rows of attribution */
     size_t labels_cap;           /* room */
     uint32_t labels_nr;          /* rows in use */
@@ -174,9 +175,10 @@ struct vma_merge {
     uint64_t start, end, pgoff;
     uint64_t flags;
     struct mm_file *file;
-    uint64_t anon_vma;
-    bool special;     /* [vdso], [vvar]: never merges */
-    bool just_expand; /* may only extend the VMA before it (brk) */
+    struct anon_vma *anon_vma; /* of the pages that are, or will come, there */
+    struct vma *src;           /* the VMA it is part of, or whose pages will move there; or NULL */
+    bool special;              /* [vdso], [vvar]: never merges */
+    bool just_expand;          /* may only extend the VMA before it (brk) */
 };
 /* vma_merge_new_range joins a range without VMA to its neighbours; NULL when none fits. Accounts
  * the label's bytes, not the mm's pages. */
@@ -194,8 +196,44 @@ uint32_t vma_split(struct mm *m, struct vma *v, uint64_t a);
 void vma_remove(struct mm *m, uint32_t i, uint32_t n);
 /* vma_move_start lets a VMA begin elsewhere; pgoff moves along. */
 void vma_move_start(struct mm *m, struct vma *v, uint64_t start);
-/* anon_vma_prepare gives v an identity, a neighbour's if a later mprotect could merge them. */
+/* find_mergeable_anon_vma returns the anon_vma of a neighbour that a later mprotect could merge with
+ * v; NULL when there is none. */
+struct anon_vma *find_mergeable_anon_vma(const struct mm *m, const struct vma *v);
+
+/* -- anon_vma.c */
+struct anon_vma {
+    struct anon_vma *root;   /* of the first ancestor */
+    struct anon_vma *parent; /* of the process that forked; a root's is itself */
+    struct itree vmas;       /* anon_vma_chain.node of every VMA its pages may be mapped by */
+    uint64_t refs;         /* one while vmas is not empty, one per descendant of a root, callers */
+    uint32_t num_children; /* I2 of anon_vma.c */
+    uint32_t num_active_vmas; /* I2 */
+};
+/* One link between a VMA and an anon_vma. */
+struct anon_vma_chain {
+    struct vma *vma;
+    struct anon_vma *anon_vma;
+    struct anon_vma_chain *next; /* of the same VMA */
+    struct itree_node node;      /* in anon_vma->vmas */
+};
+/* anon_vma_prepare gives v an anon_vma, a neighbour's if a later mprotect could merge them. */
 void anon_vma_prepare(struct mm *m, struct vma *v);
+/* anon_vma_clone links `to` with all that `from` is linked with; where `to` has no anon_vma of its own
+ * it may get one that nobody uses any more. */
+void anon_vma_clone(struct vma *to, const struct vma *from);
+/* anon_vma_dup gives `to`, if it has none, the anon_vma of `from`, whose pages it will take over. */
+void anon_vma_dup(struct vma *to, const struct vma *from);
+/* anon_vma_fork links a child's VMA with what the parent's may hold, and gives it its own. */
+void anon_vma_fork(struct vma *child, const struct vma *parent);
+void unlink_anon_vmas(struct vma *v);
+/* A change of start, end or pgoff stands between these two. */
+void anon_vma_pre_update(struct vma *v);
+void anon_vma_post_update(struct vma *v);
+/* anon_vma_chain_is_singular: v has an anon_vma and never came through a fork. */
+bool anon_vma_chain_is_singular(const struct vma *v);
+/* anon_vma_get and anon_vma_put keep one alive while its page has no entry (migration). */
+void anon_vma_get(struct anon_vma *a);
+void anon_vma_put(struct anon_vma *a);
 
 /* -- zap.c: the mmu_gather of one call */
 struct gather {
@@ -211,10 +249,6 @@ void zap_range(struct gather *g, uint64_t start, uint64_t end, bool even_cows);
 /* free_pgtables frees the tables that the unmapped [start, end) leaves empty between neighbours. */
 void free_pgtables(struct gather *g, uint64_t start, uint64_t end, uint64_t floor,
                    uint64_t ceiling);
-/* page_add_rmap and page_remove_rmap count one entry more or less that maps a frame; the latter
- * frees an anonymous frame nobody maps. */
-void page_add_rmap(struct mm *m, pfn n);
-void page_remove_rmap(struct mm *m, pfn n);
 /* Goes over the entries of [a, end) that are not none; start with e = NULL. */
 struct pt_run {
     vaddr a;            /* address the entry maps */
@@ -249,6 +283,66 @@ void filemap_punch(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t
 void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
 
 /* -- rmap.c */
+/* folio_head returns the first frame of the block that n belongs to. */
+static inline pfn folio_head(const struct mm_sys *s, pfn n)
+{
+    const struct frame *f = phys_frame(s->phys, n);
+    return f->flags & FRAME_F_TAIL ? (pfn){align_down(n.v, BIT(f->order))} : n;
+}
+static inline uint64_t folio_nr_pages(const struct mm_sys *s, pfn head)
+{
+    return BIT(phys_frame(s->phys, head)->order);
+}
+static inline bool folio_test_anon(const struct mm_sys *s, pfn head)
+{
+    return phys_frame(s->phys, head)->owner == FRAME_USER_ANON;
+}
+/* folio_mapcount returns how many entries of any level map the folio or a part of it. */
+uint64_t folio_mapcount(const struct mm_sys *s, pfn head);
+/* folio_put drops a reference; a folio without any goes back to the allocator. */
+void folio_put(struct mm_sys *s, pfn head);
+/* folio_add_new_anon_rmap makes a new folio anonymous memory of v at a, before its first entry:
+ * exclusive, of the VMA's own anon_vma. */
+void folio_add_new_anon_rmap(struct mm_sys *s, pfn head, const struct vma *v, vaddr a);
+/* folio_move_anon_rmap: the folio is v's alone from now on; a walk need not look at its relatives. */
+void folio_move_anon_rmap(struct mm_sys *s, pfn head, const struct vma *v);
+/* page_add_rmap counts one entry of level 0 of m more that maps frame n, and a reference of its
+ * folio; page_remove_rmap one less. An anonymous folio without references is freed. */
+void page_add_rmap(struct mm *m, pfn n);
+void page_remove_rmap(struct mm *m, pfn n);
+/* folio_add_rmap and folio_remove_rmap do so for an entry of level 1 or 2 that maps `head` and what
+ * follows it, all of one folio. */
+void folio_add_rmap(struct mm *m, pfn head, unsigned level);
+void folio_remove_rmap(struct mm *m, pfn head, unsigned level);
+
+/* vma_link_file, vma_unlink_file: v is (no longer) found through its file. */
+void vma_link_file(struct vma *v);
+void vma_unlink_file(struct vma *v);
+/* A change of start, end or pgoff stands between these two. */
+void vma_pre_update(struct vma *v);
+void vma_post_update(struct vma *v);
+
+/* Goes over the entries that map any frame of a folio: present, PROT_NONE, or migration entries of
+ * it. The caller may change the entry and what lies below it between two steps, but no VMA.
+ *     struct rmap_walk w;
+ *     for (rmap_start(&w, s, head); rmap_next(&w);) … w.m, w.vma, w.a, w.e, w.level … */
+struct rmap_walk {
+    struct mm *m;    /* whose entry */
+    struct vma *vma; /* it lies in */
+    vaddr a;        /* address it maps, a multiple of its size; may begin before the folio's part */
+    pte *e;         /* the entry */
+    unsigned level; /* of it: 0, 1 or 2 */
+    /* private: */
+    struct mm_sys *s;
+    pfn head;                /* the folio */
+    uint64_t nr;             /* its frames */
+    uint64_t first;          /* page offset of its head */
+    bool anon;               /* nodes are of anon_vma_chains, not of VMAs */
+    struct itree_node *node; /* the VMA the walk stands in */
+    uint64_t next, end;      /* addresses of this VMA still to look at */
+};
+void rmap_start(struct rmap_walk *w, struct mm_sys *s, pfn head);
+bool rmap_next(struct rmap_walk *w);
 /* unmap_mapping_range zaps pages [first, last) of a file in every address space. */
 void unmap_mapping_range(struct mm_sys *s, const struct mm_file *f, uint64_t first, uint64_t last,
                          bool even_cows);

@@ -133,10 +133,11 @@ static struct vma *copy_vma(struct remap *x)
                           .flags = v->flags,
                           .file = v->file,
                           .anon_vma = v->anon_vma,
+                          .src = x->vma,
                           .special = v->kind == VMA_VDSO || v->kind == VMA_VVAR};
     enum vma_kind kind = v->kind;
     uint32_t label = v->label;
-    if (vma_is_anonymous(v) && v->anon_vma == 0) /* I1 */
+    if (vma_is_anonymous(v) && !v->anon_vma) /* I1 */
         g.pgoff = x->new_addr >> PAGE_SHIFT;
     struct vma *new = vma_merge_new_range(x->m, &g);
     return new ? new : vma_insert_new(x->m, &g, kind, label);
@@ -151,7 +152,7 @@ static void dontunmap_complete(struct remap *x, const struct vma *new)
         return;
     v->flags &= ~VM_LOCKED_MASK;
     if (v->start.v == x->addr && v->end.v == x->addr + x->old_len)
-        v->anon_vma = 0;
+        unlink_anon_vmas(v);
 }
 
 /* account_move counts the new place without letting the peaks see both places at once. */

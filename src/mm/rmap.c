@@ -1,35 +1,260 @@
-/* rmap.c: from a page of a file to the entries that map it.
+/* rmap.c: from a page to the entries that map it.
  *
- * Linux keeps an interval tree of VMAs per file. Here every VMA of every address space is looked
- * at: truncation, hole punching and writeback are rare, faults never come here.
+ *   anonymous   frame.mapping ─► anon_vma ─► tree of chains ─► VMA ┐  address = vma.start +
+ *   of a file   frame.mapping ─► mm_file  ─► tree of VMAs   ─► VMA ┘  (index − vma.pgoff) pages
  *
- * Source: Linux 6.18 mm/memory.c (unmap_mapping_range), mm/rmap.c (folio_mkclean).
+ *   page_add_rmap(n) ──► frame.mapcount, folio refs, rss      an entry of level 0
+ *   folio_add_rmap(h) ─► head.entire, folio refs, rss         an entry of level 1 or 2
+ *
+ * Both trees are by page offset: VMAs of other files, or of other parts of this one, are not looked
+ * at. The walk yields the entries VMA by VMA, in the tree's order, lowest address first.
+ *
+ * I1  refs of a folio = its mapcounts + entire + one for the page cache or swap cache + callers'.
+ * I2  A frame whose file has it in its cache is FRAME_USER_FILE while mapped, FRAME_PAGE_CACHE else.
+ *
+ * Source: Linux 6.18 mm/rmap.c (rmap_walk_anon, rmap_walk_file, __folio_add_rmap,
+ * folio_move_anon_rmap, folio_mkclean), mm/page_vma_mapped.c, mm/memory.c (unmap_mapping_range).
  */
 #include "mm/mm_int.h"
 
-/* span cuts the pages [first, last) of a file out of a VMA that maps it; false if none are there. */
-static bool span(const struct vma *v, const struct mm_file *f, uint64_t first, uint64_t last,
-                 uint64_t *ret_start, uint64_t *ret_end)
+/* -- counting -------------------------------------------------------------------------------- */
+
+uint64_t folio_mapcount(const struct mm_sys *s, pfn head)
 {
-    uint64_t lo = max_u64(first, v->pgoff), hi = min_u64(last, v->pgoff + vma_pages(v));
-    if (v->file != f || lo >= hi)
+    uint64_t n = phys_frame(s->phys, head)->entire, nr = folio_nr_pages(s, head);
+    for (uint64_t i = 0; i < nr; i++)
+        n += phys_frame(s->phys, (pfn){head.v + i})->mapcount;
+    return n;
+}
+
+void folio_put(struct mm_sys *s, pfn head)
+{
+    struct frame *f = phys_frame(s->phys, head);
+    CHECK(f->refs > 0); /* I1 */
+    if (--f->refs == 0)
+        phys_free(s->phys, head, f->order);
+}
+
+static uint64_t linear_page_index(const struct vma *v, vaddr a)
+{
+    return vma_pgoff_at(v, a);
+}
+
+void folio_add_new_anon_rmap(struct mm_sys *s, pfn head, const struct vma *v, vaddr a)
+{
+    struct frame *f = phys_frame(s->phys, head);
+    CHECK(v->anon_vma && f->owner == FRAME_USER_ANON && f->refs == 0);
+    f->mapping = v->anon_vma;
+    f->index = linear_page_index(v, a); /* stays when mremap moves the page */
+    f->flags |= FRAME_F_SWAPBACKED;
+    for (uint64_t i = 0; i < BIT(f->order); i++)
+        f[i].flags |= FRAME_F_EXCLUSIVE;
+}
+
+void folio_move_anon_rmap(struct mm_sys *s, pfn head, const struct vma *v)
+{
+    CHECK(v->anon_vma && folio_test_anon(s, head));
+    phys_frame(s->phys, head)->mapping = v->anon_vma;
+}
+
+void page_add_rmap(struct mm *m, pfn n)
+{
+    struct mm_sys *s = m->sys;
+    struct frame *f = phys_frame(s->phys, n);
+    phys_frame(s->phys, folio_head(s, n))->refs++;
+    if (f->mapcount++ == 0 && f->owner == FRAME_PAGE_CACHE)
+        phys_set_owner(s->phys, n, FRAME_USER_FILE); /* I2 */
+    rss_add(m, f, 1);
+}
+
+void page_remove_rmap(struct mm *m, pfn n)
+{
+    struct mm_sys *s = m->sys;
+    pfn head = folio_head(s, n);
+    struct frame *f = phys_frame(s->phys, n);
+    CHECK(f->mapcount > 0); /* I5 of mm.h */
+    rss_add(m, f, -1);
+    if (--f->mapcount == 0 && f->owner == FRAME_USER_FILE && phys_frame(s->phys, head)->entire == 0)
+        phys_set_owner(s->phys, n, FRAME_PAGE_CACHE);
+    folio_put(s, head);
+}
+
+/* own_all keeps I2 when the first, or last, entry that maps a whole folio comes or goes. */
+static void own_all(struct mm_sys *s, pfn head, uint64_t nr, bool mapped)
+{
+    for (pfn n = head; n.v < head.v + nr; n.v++) {
+        const struct frame *f = phys_frame(s->phys, n);
+        if (mapped && f->owner == FRAME_PAGE_CACHE)
+            phys_set_owner(s->phys, n, FRAME_USER_FILE);
+        if (!mapped && f->mapcount == 0 && f->owner == FRAME_USER_FILE)
+            phys_set_owner(s->phys, n, FRAME_PAGE_CACHE);
+    }
+}
+
+void folio_add_rmap(struct mm *m, pfn head, unsigned level)
+{
+    struct frame *f = phys_frame(m->sys->phys, head);
+    f->refs++;
+    if (f->entire++ == 0)
+        own_all(m->sys, head, BIT(9 * level), true);
+    rss_add(m, f, (int64_t)BIT(9 * level));
+}
+
+void folio_remove_rmap(struct mm *m, pfn head, unsigned level)
+{
+    struct frame *f = phys_frame(m->sys->phys, head);
+    CHECK(f->entire > 0); /* I5 of mm.h */
+    rss_add(m, f, -(int64_t)BIT(9 * level));
+    if (--f->entire == 0)
+        own_all(m->sys, head, BIT(9 * level), false);
+    folio_put(m->sys, head);
+}
+
+/* -- VMAs of a file -------------------------------------------------------------------------- */
+
+void vma_link_file(struct vma *v)
+{
+    if (v->file)
+        itree_insert(&v->file->mapped, &v->in_file, v->pgoff, v->pgoff + vma_pages(v) - 1);
+}
+
+void vma_unlink_file(struct vma *v)
+{
+    if (v->file)
+        itree_remove(&v->file->mapped, &v->in_file);
+}
+
+void vma_pre_update(struct vma *v)
+{
+    vma_unlink_file(v);
+    anon_vma_pre_update(v);
+}
+
+void vma_post_update(struct vma *v)
+{
+    vma_link_file(v);
+    anon_vma_post_update(v);
+}
+
+#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+static struct vma *vma_of_file_node(struct itree_node *n)
+{
+    return CONTAINER(n, struct vma, in_file);
+}
+
+/* A stretch of a file in the VMAs that map it, one after the other; start with node = NULL. */
+struct file_span {
+    const struct mm_file *f; /* the file */
+    uint64_t first, last;    /* its pages [first, last) */
+    struct itree_node *node; /* of vma */
+    struct vma *vma;         /* that maps some of them */
+    uint64_t start, end;     /* where */
+};
+
+static bool span_next(struct file_span *p)
+{
+    if (p->first >= p->last)
         return false;
-    *ret_start = v->start.v + ((lo - v->pgoff) << PAGE_SHIFT);
-    *ret_end = v->start.v + ((hi - v->pgoff) << PAGE_SHIFT);
+    p->node = p->node ? itree_next(p->node, p->first, p->last - 1)
+                      : itree_first(&p->f->mapped, p->first, p->last - 1);
+    if (!p->node)
+        return false;
+    const struct vma *v = p->vma = vma_of_file_node(p->node);
+    uint64_t lo = max_u64(p->first, v->pgoff), hi = min_u64(p->last, v->pgoff + vma_pages(v));
+    p->start = v->start.v + ((lo - v->pgoff) << PAGE_SHIFT);
+    p->end = v->start.v + ((hi - v->pgoff) << PAGE_SHIFT);
     return true;
 }
+
+/* -- the walk -------------------------------------------------------------------------------- */
+
+void rmap_start(struct rmap_walk *w, struct mm_sys *s, pfn head)
+{
+    const struct frame *f = phys_frame(s->phys, head);
+    *w = (struct rmap_walk){.s = s,
+                            .head = head,
+                            .nr = BIT(f->order),
+                            .first = f->index,
+                            .anon = f->owner == FRAME_USER_ANON};
+    CHECK(!(f->flags & FRAME_F_TAIL));
+    if (!f->mapping)
+        return;
+    const struct itree *t = w->anon ? &((const struct anon_vma *)f->mapping)->vmas
+                                    : &((const struct mm_file *)f->mapping)->mapped;
+    w->node = itree_first(t, w->first, w->first + w->nr - 1);
+}
+
+/* enter_vma sets out the addresses where a VMA would map the folio. */
+static void enter_vma(struct rmap_walk *w)
+{
+    struct vma *v =
+        w->anon ? CONTAINER(w->node, struct anon_vma_chain, node)->vma : vma_of_file_node(w->node);
+    uint64_t lo = max_u64(w->first, v->pgoff);
+    uint64_t hi = min_u64(w->first + w->nr, v->pgoff + vma_pages(v));
+    w->vma = v;
+    w->m = v->m;
+    w->next = v->start.v + ((lo - v->pgoff) << PAGE_SHIFT);
+    w->end = v->start.v + ((hi - v->pgoff) << PAGE_SHIFT);
+}
+
+/* maps_folio is check_pte: the entry maps, or is to map again after migration, a frame of it. */
+static bool maps_folio(const struct rmap_walk *w, pte e, unsigned level)
+{
+    uint64_t n;
+    if (pte_present(e) || pte_protnone(e))
+        n = level == 0 ? pte_pfn(e).v : pte_leaf_pfn(e, level).v;
+    else if (pte_is_swap(e) && swp_type(e) >= SWP_MIGRATION_READ &&
+             swp_type(e) <= SWP_MIGRATION_WRITE)
+        n = swp_offset(e);
+    else
+        return false;
+    if (level == 0 && (e.v & PTE_SPECIAL) && pte_present(e))
+        return false; /* the zero page, [vvar] */
+    return n + BIT(9 * level) > w->head.v && n < w->head.v + w->nr;
+}
+
+/* step_in_vma finds the next entry of this VMA (page_vma_mapped_walk). */
+static bool step_in_vma(struct rmap_walk *w)
+{
+    while (w->next < w->end) {
+        w->a = pt_next(&w->m->pt, va(w->next), va(w->end));
+        if (w->a.v >= w->end)
+            break;
+        w->e = pt_leaf(&w->m->pt, w->a, &w->level);
+        uint64_t size = BIT(pt_level_shift(w->level));
+        w->a = va(align_down(w->a.v, size));
+        w->next = w->a.v + size;
+        if (w->e && maps_folio(w, *w->e, w->level))
+            return true;
+    }
+    return false;
+}
+
+bool rmap_next(struct rmap_walk *w)
+{
+    while (w->node) {
+        if (!w->vma)
+            enter_vma(w);
+        if (step_in_vma(w))
+            return true;
+        w->node = itree_next(w->node, w->first, w->first + w->nr - 1);
+        w->vma = NULL;
+    }
+    return false;
+}
+
+/* -- what is done to pages of a file ---------------------------------------------------------- */
 
 void unmap_mapping_range(struct mm_sys *s, const struct mm_file *f, uint64_t first, uint64_t last,
                          bool even_cows)
 {
-    for (struct mm *m = s->mms; m; m = m->next) {
+    struct file_span p = {.f = f, .first = first, .last = last};
+    (void)s;
+    while (span_next(&p)) {
         struct gather g;
-        gather_init(&g, m);
-        for (uint32_t i = 0; i < m->vma_nr; i++) {
-            uint64_t start, end;
-            if (span(m->vma[i], f, first, last, &start, &end))
-                zap_range(&g, start, end, even_cows);
-        }
+        gather_init(&g, p.vma->m);
+        zap_range(&g, p.start, p.end, even_cows);
         gather_finish(&g);
     }
 }
@@ -41,7 +266,7 @@ static void clean_vma(struct mm *m, uint64_t start, uint64_t end)
     struct pt_run r = {.a = va(start), .end = va(end)};
     while (run_next(m, &r)) {
         pte e = *r.e;
-        if ((e.v & PTE_SPECIAL) || !(e.v & (PTE_RW | PTE_D)))
+        if ((e.v & PTE_SPECIAL) || pte_is_swap(e) || !(e.v & (PTE_RW | PTE_D)))
             continue;
         if (!(phys_frame(m->sys->phys, pte_pfn(e))->flags & FRAME_F_DIRTY))
             continue;
@@ -52,11 +277,9 @@ static void clean_vma(struct mm *m, uint64_t start, uint64_t end)
 
 void folio_mkclean(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last)
 {
-    for (struct mm *m = s->mms; m; m = m->next)
-        for (uint32_t i = 0; i < m->vma_nr; i++) {
-            uint64_t start, end;
-            if ((m->vma[i]->flags & VM_SHARED) && span(m->vma[i], f, first, last, &start, &end))
-                clean_vma(m, start, end);
-        }
+    struct file_span p = {.f = f, .first = first, .last = last};
+    while (span_next(&p))
+        if (p.vma->flags & VM_SHARED)
+            clean_vma(p.vma->m, p.start, p.end);
     filemap_clear_dirty(s, f, first, last);
 }

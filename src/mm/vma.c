@@ -5,7 +5,8 @@
  *
  * Merging (mm/vma.c, vma_merge_new_range and vma_merge_existing_range): two adjacent ranges become
  * one VMA when flags, file and linear offset agree, neither is special, and their anon_vmas may be
- * shared: one has none, or both are the same. Two different anon_vmas never merge.
+ * shared: both are the same, or one has none and the other did not come through a fork. Two
+ * different anon_vmas never merge.
  *
  *   new range *:    PPPP****NNNN   both, prev or next takes it
  *   changed  *:     PPPP**MMNNNN   at the left edge of M: prev grows     (M keeps the rest)
@@ -103,13 +104,17 @@ static void forget_hits(struct mm *m)
     memset(m->hits, 0, VMA_HITS * sizeof(*m->hits));
 }
 
+/* vma_resize moves both ends; the page offset goes with the start. */
 static void vma_resize(struct mm *m, uint32_t i, uint64_t start, uint64_t end)
 {
     struct vma *v = m->vma[i];
     CHECK(start < end && (i == 0 || m->end[i - 1] <= start)); /* I1 */
     label_add(m->sys, v->label, (int64_t)(end - start) - (int64_t)(v->end.v - v->start.v));
+    vma_pre_update(v);
+    v->pgoff += (uint64_t)((int64_t)(start - v->start.v) >> PAGE_SHIFT);
     v->start = va(start);
     v->end = va(end);
+    vma_post_update(v);
     m->end[i] = end;
     forget_hits(m);
 }
@@ -129,6 +134,8 @@ static struct vma *insert_at(struct mm *m, uint32_t i, const struct vma *proto)
     struct vma *v = malloc(sizeof(*v));
     ASSERT(v);
     *v = *proto;
+    v->m = m;
+    v->chain = NULL;
     make_room(m);
     memmove(&m->vma[i + 1], &m->vma[i], (m->vma_nr - i) * sizeof(*m->vma));
     memmove(&m->end[i + 1], &m->end[i], (m->vma_nr - i) * sizeof(*m->end));
@@ -137,6 +144,7 @@ static struct vma *insert_at(struct mm *m, uint32_t i, const struct vma *proto)
     m->vma_nr++;
     if (v->file)
         file_get(v->file);
+    vma_link_file(v);
     label_add(m->sys, v->label, (int64_t)(v->end.v - v->start.v));
     forget_hits(m);
     return v;
@@ -147,6 +155,8 @@ void vma_remove(struct mm *m, uint32_t i, uint32_t n)
     for (uint32_t k = i; k < i + n; k++) {
         struct vma *v = m->vma[k];
         label_add(m->sys, v->label, -(int64_t)(v->end.v - v->start.v));
+        unlink_anon_vmas(v);
+        vma_unlink_file(v);
         if (v->file)
             mm_file_put(m->sys, v->file);
         free(v);
@@ -159,7 +169,6 @@ void vma_remove(struct mm *m, uint32_t i, uint32_t n)
 
 void vma_move_start(struct mm *m, struct vma *v, uint64_t start)
 {
-    v->pgoff += (uint64_t)((int64_t)(start - v->start.v) >> PAGE_SHIFT);
     vma_resize(m, vma_find(m, v->start.v), start, v->end.v);
 }
 
@@ -172,9 +181,11 @@ struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kin
                         .kind = (uint8_t)kind,
                         .pgoff = g->pgoff,
                         .file = g->file,
-                        .anon_vma = g->anon_vma,
                         .label = label};
-    return insert_at(m, vma_find(m, g->start), &proto);
+    struct vma *v = insert_at(m, vma_find(m, g->start), &proto);
+    if (g->src)
+        anon_vma_dup(v, g->src);
+    return v;
 }
 
 uint32_t vma_split(struct mm *m, struct vma *v, uint64_t a)
@@ -184,21 +195,31 @@ uint32_t vma_split(struct mm *m, struct vma *v, uint64_t a)
     upper.start = va(a);
     upper.pgoff = vma_pgoff_at(v, va(a));
     vma_resize(m, i, v->start.v, a);
-    insert_at(m, i + 1, &upper);
+    anon_vma_clone(insert_at(m, i + 1, &upper), v);
     return i + 1;
 }
 
 /* -- merging --------------------------------------------------------------------------------- */
 
-static bool anon_vmas_fit(uint64_t a, uint64_t b)
+/* A VMA that came through a fork with pages: merging it would make the trees of its parents grow. */
+static bool vma_is_fork_child(const struct vma *v)
 {
-    return a == 0 || b == 0 || a == b;
+    return v && v->anon_vma && !anon_vma_chain_is_singular(v);
+}
+
+static bool is_mergeable_anon_vma(const struct vma *target, const struct vma_merge *g)
+{
+    if (!target->anon_vma && g->anon_vma)
+        return !vma_is_fork_child(g->src);
+    if (target->anon_vma && !g->anon_vma)
+        return !vma_is_fork_child(target);
+    return target->anon_vma == g->anon_vma;
 }
 
 static bool is_mergeable(const struct vma *v, const struct vma_merge *g)
 {
     return v->flags == g->flags && v->file == g->file && !g->special && v->kind != VMA_VDSO &&
-           v->kind != VMA_VVAR && anon_vmas_fit(v->anon_vma, g->anon_vma);
+           v->kind != VMA_VVAR && is_mergeable_anon_vma(v, g);
 }
 
 static bool can_merge_after(const struct vma *prev, const struct vma_merge *g)
@@ -222,7 +243,8 @@ static void choose(struct vma **prev, struct vma **next, const struct vma_merge 
         *prev = NULL;
     if (!can_merge_before(*next, g))
         *next = NULL;
-    if (*prev && *next && !anon_vmas_fit((*prev)->anon_vma, (*next)->anon_vma))
+    if (*prev && *next && (*prev)->anon_vma && (*next)->anon_vma &&
+        (*prev)->anon_vma != (*next)->anon_vma)
         *next = NULL;
 }
 
@@ -231,14 +253,9 @@ static struct vma *at_or_null(const struct mm *m, uint32_t i)
     return i < m->vma_nr ? m->vma[i] : NULL; /* i - 1 of 0 is out of range, too */
 }
 
-/* grow lets a VMA take [start, end) and the anon_vma of what it swallows, if it has none. */
-static void grow(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t anon_vma)
+static void grow(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
 {
-    uint32_t i = vma_find(m, v->start.v);
-    v->pgoff -= (v->start.v - start) >> PAGE_SHIFT;
-    if (v->anon_vma == 0)
-        v->anon_vma = anon_vma;
-    vma_resize(m, i, start, end);
+    vma_resize(m, vma_find(m, v->start.v), start, end);
 }
 
 struct vma *vma_merge_new_range(struct mm *m, const struct vma_merge *g)
@@ -250,11 +267,14 @@ struct vma *vma_merge_new_range(struct mm *m, const struct vma_merge *g)
     if (!prev && !next)
         return NULL;
     uint64_t start = prev ? prev->start.v : g->start, end = next ? next->end.v : g->end;
-    uint64_t anon_vma = prev && next && next->anon_vma ? next->anon_vma : g->anon_vma;
-    if (prev && next)
-        vma_remove(m, i, 1);
     struct vma *target = prev ? prev : next;
-    grow(m, target, start, end, anon_vma);
+    if (prev && next) {
+        anon_vma_dup(prev, next);
+        vma_remove(m, i, 1);
+    }
+    if (g->src) /* mremap: the pages come from there */
+        anon_vma_dup(target, g->src);
+    grow(m, target, start, end);
     return target;
 }
 
@@ -270,7 +290,7 @@ static struct vma *merge_existing(struct mm *m, struct vma *middle, const struct
         return NULL;
     struct vma *target = prev ? prev : next;
     uint64_t start = prev ? prev->start.v : g->start, end = next ? next->end.v : g->end;
-    uint64_t anon_vma = prev && next && next->anon_vma ? next->anon_vma : middle->anon_vma;
+    anon_vma_dup(target, prev && next && next->anon_vma ? next : middle);
     if (prev && next)
         vma_remove(m, i, 2);
     else if (left_side && right_side)
@@ -279,7 +299,7 @@ static struct vma *merge_existing(struct mm *m, struct vma *middle, const struct
         vma_move_start(m, middle, g->end);
     else
         vma_resize(m, i, middle->start.v, g->start);
-    grow(m, target, start, end, anon_vma);
+    grow(m, target, start, end);
     return target;
 }
 
@@ -301,6 +321,7 @@ int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64
                           .flags = flags,
                           .file = v->file,
                           .anon_vma = v->anon_vma,
+                          .src = v,
                           .special = v->kind == VMA_VDSO || v->kind == VMA_VVAR};
     struct vma *merged = merge_existing(m, v, &g), *upper;
     if (merged) {
@@ -330,18 +351,18 @@ static bool anon_vma_compatible(const struct vma *a, const struct vma *b)
            !((a->flags ^ b->flags) & ~VM_ACCESS_FLAGS) && b->pgoff == a->pgoff + vma_pages(a);
 }
 
-void anon_vma_prepare(struct mm *m, struct vma *v)
+static bool reusable(const struct vma *a, const struct vma *b, const struct vma *old)
 {
-    if (v->anon_vma != 0)
-        return;
+    return old->anon_vma && anon_vma_compatible(a, b) && anon_vma_chain_is_singular(old);
+}
+
+struct anon_vma *find_mergeable_anon_vma(const struct mm *m, const struct vma *v)
+{
     uint32_t i = vma_find(m, v->start.v);
     const struct vma *next = at_or_null(m, i + 1), *prev = at_or_null(m, i - 1);
-    if (next && next->anon_vma && anon_vma_compatible(v, next))
-        v->anon_vma = next->anon_vma;
-    else if (prev && prev->anon_vma && anon_vma_compatible(prev, v))
-        v->anon_vma = prev->anon_vma;
-    else
-        v->anon_vma = ++m->sys->anon_vma_last;
+    if (next && reusable(v, next, next))
+        return next->anon_vma;
+    return prev && reusable(prev, v, prev) ? prev->anon_vma : NULL;
 }
 
 /* -- for the audit --------------------------------------------------------------------------- */
@@ -354,6 +375,7 @@ bool audit_can_merge(const struct mm *m, const struct vma *a, const struct vma *
                           .flags = b->flags,
                           .file = b->file,
                           .anon_vma = b->anon_vma,
+                          .src = (struct vma *)b,
                           .special = b->kind == VMA_VDSO || b->kind == VMA_VVAR};
     /* Neither a stack that grows down to a neighbour nor the first heap page merges with it. */
     return !(b->flags & (VM_SPECIAL | VM_GROWSDOWN)) && b->start.v != m->start_brk &&

@@ -31,29 +31,6 @@ void gather_finish(struct gather *g)
         arch_send(g->m->sys->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT, g->start, g->end);
 }
 
-void page_add_rmap(struct mm *m, pfn n)
-{
-    struct frame *f = phys_frame(m->sys->phys, n);
-    f->refs++;
-    if (f->mapcount++ == 0 && f->owner == FRAME_PAGE_CACHE)
-        phys_set_owner(m->sys->phys, n, FRAME_USER_FILE);
-    rss_add(m, f, 1);
-}
-
-void page_remove_rmap(struct mm *m, pfn n)
-{
-    struct frame *f = phys_frame(m->sys->phys, n);
-    CHECK(f->mapcount > 0 && f->refs > 0); /* I5 of mm.h */
-    rss_add(m, f, -1);
-    f->refs--;
-    if (--f->mapcount > 0)
-        return;
-    if (f->owner == FRAME_USER_FILE)
-        phys_set_owner(m->sys->phys, n, FRAME_PAGE_CACHE);
-    if (f->owner == FRAME_USER_ANON && f->refs == 0)
-        phys_free(m->sys->phys, n, 0);
-}
-
 /* -- runs of entries ------------------------------------------------------------------------- */
 
 bool run_next(const struct mm *m, struct pt_run *r)
