@@ -177,7 +177,8 @@ int mm_audit(struct mm *m)
         return 6;
     if (!anon_vmas_right(m->sys))
         return 7;
-    return audit_entries(m->sys);
+    int broken = audit_entries(m->sys);
+    return broken == 0 && !audit_lru(m->sys) ? 8 : broken;
 }
 
 void audit_vmas(const struct mm *m)

@@ -68,6 +68,14 @@ static void add_new_anon(struct vm_fault *vmf, pfn n)
 {
     folio_add_new_anon_rmap(vmf->m->sys, n, vmf->vma, vmf->address);
     page_add_rmap(vmf->m, n);
+    folio_add_lru_vma(vmf->m->sys, vmf->vma, n);
+}
+
+/* add_file_page counts one entry more that maps a page of a file. */
+static void add_file_page(struct vm_fault *vmf, pfn n)
+{
+    page_add_rmap(vmf->m, n);
+    mlock_vma_folio(vmf->m->sys, vmf->vma, n);
 }
 
 static void zero_frame(struct mm_sys *s, pfn n)
@@ -164,7 +172,7 @@ static bool map_one(struct vm_fault *vmf, vaddr a, uint64_t pgoff)
         return false;
     if (!e && mm_tables(m, a, 0, &e) != 0)
         return false;
-    page_add_rmap(m, n);
+    add_file_page(vmf, n);
     set_pte(m, a, e, pte_make(n, vm_page_prot(vmf->vma)));
     return true;
 }
@@ -232,7 +240,7 @@ static int finish_fault(struct vm_fault *vmf, pfn n)
     else if (folio_test_anon(vmf->m->sys, n))
         add_new_anon(vmf, n);
     else
-        page_add_rmap(vmf->m, n);
+        add_file_page(vmf, n);
     fault_set_pte(vmf, n, bits);
     return 0;
 }
@@ -333,8 +341,10 @@ static int wp_page_copy(struct vm_fault *vmf, const struct frame *old)
     else
         zero_frame(m->sys, n);
     clear_flush(vmf);
-    if (old)
+    if (old) {
+        munlock_vma_folio(m, vmf->address, pte_pfn(orig));
         page_remove_rmap(m, pte_pfn(orig));
+    }
     add_new_anon(vmf, n);
     fault_set_pte(vmf, n, maybe_mkwrite(vm_page_prot(vmf->vma) | PTE_D, vmf->vma));
     return 0;

@@ -239,6 +239,14 @@ bool filemap_cached(const struct mm_sys *s, const struct mm_file *f, uint64_t pg
     return *slot != EVICTED;
 }
 
+/* count_cached: a page came into the cache of a file, or left it. */
+static void count_cached(struct mm_sys *s, const struct frame *f, int64_t n)
+{
+    node_stat_add(s, f, NODE_nr_file_pages, n);
+    if (f->owner == FRAME_SHMEM)
+        node_stat_add(s, f, NODE_nr_shmem, n);
+}
+
 static int slot_fill(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret)
 {
     static const enum frame_owner owners[] = {[FILE_REGULAR] = FRAME_PAGE_CACHE,
@@ -253,6 +261,12 @@ static int slot_fill(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *r
     fr->index = pgoff;
     fr->mapping = f;
     *slot_make(f, pgoff) = n.v + 1;
+    if (f->kind != FILE_SPECIAL) {
+        if (f->kind == FILE_SHMEM)
+            fr->flags |= FRAME_F_SWAPBACKED;
+        count_cached(s, fr, 1);
+        folio_add_lru(s, n);
+    }
     *ret = n;
     return 0;
 }
@@ -289,7 +303,9 @@ void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t 
                 continue;
             pfn n = {r.slots[i] - 1};
             if (phys_frame(s->phys, n)->mapcount == 0) {
-                phys_free(s->phys, n, 0);
+                if (f->kind != FILE_SPECIAL)
+                    count_cached(s, phys_frame(s->phys, n), -1);
+                folio_free(s, n);
                 r.slots[i] = 0;
             }
         }

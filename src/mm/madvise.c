@@ -87,10 +87,14 @@ static void age(struct gather *g, uint64_t start, uint64_t end, uint64_t bits, b
     struct pt_run r = {.a = va(start), .end = va(end)};
     while (run_next(g->m, &r)) {
         pte e = *r.e;
-        if (!pte_present(e) || (e.v & PTE_SPECIAL) || !(e.v & bits))
+        if (!pte_present(e) || (e.v & PTE_SPECIAL))
             continue;
         struct frame *f = phys_frame(g->m->sys->phys, pte_pfn(e));
         if (f->mapcount != 1 || (anon_only && f->owner != FRAME_USER_ANON))
+            continue;
+        if (anon_only)
+            folio_mark_lazyfree(g->m->sys, pte_pfn(e));
+        if (!(e.v & bits))
             continue;
         if ((e.v & bits & PTE_D) && f->owner != FRAME_USER_ANON)
             f->flags |= FRAME_F_DIRTY;
@@ -103,6 +107,7 @@ static int lazyfree(struct gather *g, const struct vma *v, uint64_t start, uint6
 {
     if (!vma_is_anonymous(v) || (v->flags & (VM_LOCKED | VM_PFNMAP)))
         return -EINVAL;
+    lru_add_drain(g->m->sys);
     age(g, start, end, PTE_A | PTE_D, true);
     return 0;
 }

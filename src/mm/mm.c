@@ -90,6 +90,10 @@ int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
     s->phys = phys;
     s->stats = stats;
     s->outbox = outbox;
+    if (lru_open(s) != 0) {
+        free(s);
+        return -ENOMEM;
+    }
     map_init(&s->files);
     s->vdso = file_new(s, FILE_SPECIAL, "[vdso]");
     s->vvar = file_new(s, FILE_SPECIAL, "[vvar]");
@@ -108,6 +112,7 @@ void mm_sys_close(struct mm_sys *s)
     }
     map_free(&s->files);
     free(s->labels);
+    lru_close(s);
     free(s);
 }
 

@@ -22,12 +22,14 @@
  *  I6  total_vm, data_vm, stack_vm, exec_vm and locked_vm equal the sums over the VMAs (locked_vm keeps
  *      too much after an MREMAP_DONTUNMAP, as in Linux).
  *  I7  Those of anon_vma.c.
+ *  I8  Those of lru.c.
  */
 #ifndef MM_MM_H
 #define MM_MM_H
 
 #include "base/itree.h"
 #include "conf/conf.h"
+#include "mm/node.h"
 #include "pt/arch.h"
 #include "pt/pt.h"
 #include "stat/stat.h"
@@ -125,6 +127,10 @@ int mm_open(struct mm **ret, struct mm_sys *s); /* an empty address space with a
 void mm_close(struct mm *m);                    /* unmaps all, frees tables: exit_mmap */
 const struct pt *mm_pt(const struct mm *m);
 const struct mm_label *mm_labels(const struct mm_sys *s, uint32_t *ret_n);
+/* mm_set_cpu says which CPU what follows runs on: below cpu.cores. */
+void mm_set_cpu(struct mm_sys *s, unsigned cpu);
+/* mm_lru_drain empties the batches of all CPUs (lru_add_drain_all). */
+void mm_lru_drain(struct mm_sys *s);
 
 /* -- current: an ordinary user's process until told otherwise: no capability, 8 MiB of stack and of
  * locked memory, other limits infinite. */
@@ -236,7 +242,7 @@ struct mm_counters {
 };
 void mm_counters(const struct mm *m, struct mm_counters *ret);
 
-/* mm_audit checks I1-I7; 0 or the number of the broken invariant. Slow. */
+/* mm_audit checks I1-I8; 0 or the number of the broken invariant. Slow. */
 int mm_audit(struct mm *m);
 
 #endif

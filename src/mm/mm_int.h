@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/map.h"
 #include "mm/mm.h"
+#include "mm/vmscan_int.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -73,6 +74,7 @@ struct mm_sys {
     uint32_t labels_nr;          /* rows in use */
     uint32_t anon_labels;        /* rows of anonymous mappings among them */
     uint32_t file_labels;        /* rows of files among them */
+    struct mm_lru lru;           /* lists of pages, counters of nodes */
 };
 
 /* An answer of mm_vma_at, kept by address bits; behind a pointer so that a question stays const.

@@ -32,7 +32,7 @@ void folio_put(struct mm_sys *s, pfn head)
     struct frame *f = phys_frame(s->phys, head);
     CHECK(f->refs > 0); /* I1 */
     if (--f->refs == 0)
-        phys_free(s->phys, head, f->order);
+        folio_free(s, head);
 }
 
 static uint64_t linear_page_index(const struct vma *v, vaddr a)
@@ -62,8 +62,12 @@ void page_add_rmap(struct mm *m, pfn n)
     struct mm_sys *s = m->sys;
     struct frame *f = phys_frame(s->phys, n);
     phys_frame(s->phys, folio_head(s, n))->refs++;
-    if (f->mapcount++ == 0 && f->owner == FRAME_PAGE_CACHE)
-        phys_set_owner(s->phys, n, FRAME_USER_FILE); /* I2 */
+    if (f->mapcount++ == 0) {
+        if (f->owner == FRAME_PAGE_CACHE)
+            phys_set_owner(s->phys, n, FRAME_USER_FILE); /* I2 */
+        if (phys_frame(s->phys, folio_head(s, n))->entire == 0)
+            folio_account_mapped(s, f, 1);
+    }
     rss_add(m, f, 1);
 }
 
@@ -74,21 +78,27 @@ void page_remove_rmap(struct mm *m, pfn n)
     struct frame *f = phys_frame(s->phys, n);
     CHECK(f->mapcount > 0); /* I5 of mm.h */
     rss_add(m, f, -1);
-    if (--f->mapcount == 0 && f->owner == FRAME_USER_FILE && phys_frame(s->phys, head)->entire == 0)
-        phys_set_owner(s->phys, n, FRAME_PAGE_CACHE);
+    if (--f->mapcount == 0 && phys_frame(s->phys, head)->entire == 0) {
+        if (f->owner == FRAME_USER_FILE)
+            phys_set_owner(s->phys, n, FRAME_PAGE_CACHE);
+        folio_account_mapped(s, f, -1);
+    }
     folio_put(s, head);
 }
 
 /* own_all keeps I2 when the first, or last, entry that maps a whole folio comes or goes. */
 static void own_all(struct mm_sys *s, pfn head, uint64_t nr, bool mapped)
 {
+    int64_t changed = 0;
     for (pfn n = head; n.v < head.v + nr; n.v++) {
         const struct frame *f = phys_frame(s->phys, n);
+        changed += f->mapcount == 0;
         if (mapped && f->owner == FRAME_PAGE_CACHE)
             phys_set_owner(s->phys, n, FRAME_USER_FILE);
         if (!mapped && f->mapcount == 0 && f->owner == FRAME_USER_FILE)
             phys_set_owner(s->phys, n, FRAME_PAGE_CACHE);
     }
+    folio_account_mapped(s, phys_frame(s->phys, head), mapped ? changed : -changed);
 }
 
 void folio_add_rmap(struct mm *m, pfn head, unsigned level)

@@ -74,6 +74,7 @@ void zap_range(struct gather *g, uint64_t start, uint64_t end, bool even_cows)
                 continue;
             if (!anon && (e.v & PTE_D))
                 f->flags |= FRAME_F_DIRTY;
+            munlock_vma_folio(m, r.a, pte_pfn(e));
             page_remove_rmap(m, pte_pfn(e));
         }
         run_set(m, &r, (pte){0});

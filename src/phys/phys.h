@@ -93,6 +93,7 @@ struct frame {
 #define FRAME_F_RECLAIM     0x40000u /* PG_reclaim: to be freed when its writeback ends */
 #define FRAME_F_PARTIAL     0x80000u /* large folio, partially mapped: on the deferred split queue */
 #define FRAME_F_ISOLATED    0x100000u /* taken off its list by reclaim, migration or compaction */
+#define FRAME_F_LOCKED      0x200000u /* PG_locked: reclaim and migration leave it alone */
 
 struct phys; /* opaque: see phys_int.h */
 
