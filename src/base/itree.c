@@ -58,11 +58,8 @@ void itree_insert(struct itree *t, struct itree_node *n, uint64_t first, uint64_
         parent->last_max = max_u64(parent->last_max, last);
         link = first < parent->first ? &parent->left : &parent->right;
     }
-    *n = (struct itree_node){.parent = parent,
-                             .first = first,
-                             .last = last,
-                             .last_max = last,
-                             .prio = mix64(++t->made)};
+    *n = (struct itree_node){
+        .parent = parent, .first = first, .last = last, .last_max = last, .prio = mix64(++t->made)};
     *link = n;
     while (n->parent && n->prio > n->parent->prio)
         turn_up(t, n);

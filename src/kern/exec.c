@@ -199,12 +199,8 @@ static bool stack_valid(const struct kern_exec *e)
 
 static bool range_free(const struct mm *m, uint64_t start, uint64_t end)
 {
-    uint32_t n;
-    const struct vma *const *v = mm_vmas(m, &n);
-    for (uint32_t i = 0; i < n; i++)
-        if (v[i]->start.v < end && start < v[i]->end.v)
-            return false;
-    return true;
+    const struct vma *v = mm_vma_next(m, va(start));
+    return !v || v->start.v >= end;
 }
 
 static int map_vdso(struct loader *l)

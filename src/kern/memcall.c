@@ -52,50 +52,31 @@ static void compare(struct kern *k, int64_t linux_answer, int64_t result)
 
 /* -- questions about the address space */
 
-/* first_at returns the index of the first VMA that ends above a. */
-static uint32_t first_at(const struct vma *const *v, uint32_t n, uint64_t a)
+/* first_within returns the first VMA that has a byte in [start, end), or NULL. */
+static const struct vma *first_within(const struct mm *m, uint64_t start, uint64_t end)
 {
-    uint32_t lo = 0, hi = n;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (v[mid]->end.v > a)
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return lo;
-}
-
-static bool range_has_vma(const struct mm *m, uint64_t start, uint64_t end)
-{
-    uint32_t n;
-    const struct vma *const *v = mm_vmas(m, &n);
-    uint32_t i = first_at(v, n, start);
-    return i < n && v[i]->start.v < end;
+    const struct vma *v = mm_vma_next(m, va(start));
+    return v && v->start.v < end ? v : NULL;
 }
 
 /* range_refusal walks [start, end) as mprotect does: -ENOMEM at a hole, -EACCES at a VMA that may
  * not have the rights, whichever comes first. */
 static int range_refusal(const struct mm *m, uint64_t start, uint64_t end, uint32_t may)
 {
-    uint32_t n;
-    const struct vma *const *v = mm_vmas(m, &n);
-    for (uint32_t i = first_at(v, n, start); start < end; i++) {
-        if (i == n || v[i]->start.v > start)
+    for (const struct vma *v = mm_vma_next(m, va(start)); start < end; v = v->next) {
+        if (!v || v->start.v > start)
             return -ENOMEM;
-        if ((v[i]->flags & may) != may)
+        if ((v->flags & may) != may)
             return -EACCES;
-        start = v[i]->end.v;
+        start = v->end.v;
     }
     return 0;
 }
 
 static bool has_heap(const struct mm *m)
 {
-    uint32_t n;
-    const struct vma *const *v = mm_vmas(m, &n);
-    for (uint32_t i = 0; i < n; i++)
-        if (v[i]->kind == VMA_HEAP)
+    for (const struct vma *v = mm_vma_next(m, va(0)); v; v = v->next)
+        if (v->kind == VMA_HEAP)
             return true;
     return false;
 }
@@ -142,7 +123,7 @@ static int mmap_refusal(const struct mm *m, const struct kern_call *c)
         return -ENOMEM;
     if (fixed && addr % PAGE_SIZE)
         return -EINVAL;
-    if (flags & MAP_FIXED_NOREPLACE && range_has_vma(m, addr, addr + align_up(len, PAGE_SIZE)))
+    if (flags & MAP_FIXED_NOREPLACE && first_within(m, addr, addr + align_up(len, PAGE_SIZE)))
         return -EEXIST;
     return mmap_flags_bad(c);
 }
@@ -227,12 +208,10 @@ static int apply_munmap(struct kern *k, struct mm *m, const struct kern_call *c)
 /* grows_refusal: PROT_GROWSDOWN is for stacks; nothing grows up on x86-64. */
 static int grows_refusal(const struct mm *m, uint64_t start, uint64_t end, uint64_t prot)
 {
-    uint32_t n;
-    const struct vma *const *v = mm_vmas(m, &n);
-    uint32_t i = first_at(v, n, start);
-    if (i == n || v[i]->start.v >= end || (prot & PROT_GROWSUP && v[i]->start.v > start))
+    const struct vma *v = first_within(m, start, end);
+    if (!v || (prot & PROT_GROWSUP && v->start.v > start))
         return -ENOMEM;
-    return prot & PROT_GROWSUP || !(v[i]->flags & VM_GROWSDOWN) ? -EINVAL : 0;
+    return prot & PROT_GROWSUP || !(v->flags & VM_GROWSDOWN) ? -EINVAL : 0;
 }
 
 static int mprotect_refusal(const struct mm *m, uint64_t start, uint64_t len, uint64_t prot)
@@ -315,7 +294,7 @@ static int mremap_early(const struct mm *m, const struct kern_call *c)
         return flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && new_len > v->end.v - old ? -EFAULT : 0;
     if (v->end.v - old < old_len || v->flags & (VM_DONTEXPAND | VM_PFNMAP))
         return -EFAULT;
-    bool room = v->end.v - old == old_len && !range_has_vma(m, v->end.v, old + new_len);
+    bool room = v->end.v - old == old_len && !first_within(m, v->end.v, old + new_len);
     return room || flags & MREMAP_MAYMOVE ? 0 : -ENOMEM;
 }
 
@@ -376,7 +355,7 @@ static int apply_brk(struct kern *k, struct mm *m, const struct kern_call *c)
         return brk_moved(k, m, cur, told);
     uint64_t gap = (k->conf->kernel_stack_guard_gap + 1) * PAGE_SIZE;
     if (asked > cur && asked < KERN_TASK_SIZE - gap &&
-        !range_has_vma(m, align_up(cur, PAGE_SIZE), asked + gap))
+        !first_within(m, align_up(cur, PAGE_SIZE), asked + gap))
         diverged(k); /* refused although nothing was in the way */
     return 0;
 }
@@ -402,11 +381,10 @@ static int apply_mincore(struct kern *k, struct mm *m, const struct kern_call *c
 /* lock_refusal: what mlock says of a range by its VMAs, limits left out. */
 static int lock_refusal(const struct mm *m, uint64_t start, uint64_t end)
 {
-    uint32_t n;
-    const struct vma *const *v = mm_vmas(m, &n);
     int hole = range_refusal(m, start, end, 0);
-    for (uint32_t i = first_at(v, n, start); hole == 0 && i < n && v[i]->start.v < end; i++)
-        if (!(v[i]->flags & (VM_READ | VM_WRITE | VM_EXEC)))
+    const struct vma *v = first_within(m, start, end);
+    for (; hole == 0 && v && v->start.v < end; v = v->next)
+        if (!(v->flags & (VM_READ | VM_WRITE | VM_EXEC)))
             return -ENOMEM;
     return hole;
 }

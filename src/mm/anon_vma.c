@@ -87,9 +87,10 @@ bool anon_vma_chain_is_singular(const struct vma *v)
 
 void anon_vma_prepare(struct mm *m, struct vma *v)
 {
+    CHECK(v->m == m);
     if (likely(v->anon_vma != NULL))
         return;
-    struct anon_vma *a = find_mergeable_anon_vma(m, v);
+    struct anon_vma *a = find_mergeable_anon_vma(v);
     if (!a) {
         a = anon_vma_alloc();
         a->num_children = 1; /* itself */

@@ -4,23 +4,18 @@
 
 static bool vmas_ordered(const struct mm *m)
 {
-    for (uint32_t i = 0; i < m->vma_nr; i++) {
-        const struct vma *v = m->vma[i];
-        if (v->start.v >= v->end.v || ((v->start.v | v->end.v) & ~PAGE_MASK) ||
-            m->end[i] != v->end.v || v->end.v > m->task_size)
+    for (const struct vma *v = m->vmas.first; v; v = v->next)
+        if (((v->start.v | v->end.v) & ~PAGE_MASK) || v->end.v > m->task_size)
             return false;
-        if (i > 0 && m->end[i - 1] > v->start.v)
-            return false;
-    }
-    return true;
+    return vma_tree_valid(&m->vmas);
 }
 
 static bool vmas_merged(const struct mm *m)
 {
     if (m->loose)
         return true;
-    for (uint32_t i = 1; i < m->vma_nr; i++)
-        if (audit_can_merge(m, m->vma[i - 1], m->vma[i]))
+    for (const struct vma *v = m->vmas.first; v; v = v->next)
+        if (v->prev && audit_can_merge(m, v->prev, v))
             return false;
     return true;
 }
@@ -28,8 +23,8 @@ static bool vmas_merged(const struct mm *m)
 static bool totals_right(const struct mm *m)
 {
     struct mm sum = {.sys = m->sys};
-    for (uint32_t i = 0; i < m->vma_nr; i++)
-        vm_stat_account(&sum, m->vma[i]->flags, (int64_t)vma_pages(m->vma[i]));
+    for (const struct vma *v = m->vmas.first; v; v = v->next)
+        vm_stat_account(&sum, v->flags, (int64_t)vma_pages(v));
     return sum.cnt.total_vm == m->cnt.total_vm && sum.cnt.data_vm == m->cnt.data_vm &&
            sum.cnt.stack_vm == m->cnt.stack_vm && sum.cnt.exec_vm == m->cnt.exec_vm &&
            (m->loose || sum.cnt.locked_vm == m->cnt.locked_vm) &&
@@ -159,8 +154,8 @@ static bool anon_vmas_right(const struct mm_sys *s)
     map_init(&active);
     map_init(&children);
     for (const struct mm *m = s->mms; m && right; m = m->next)
-        for (uint32_t i = 0; i < m->vma_nr && right; i++)
-            right = m->vma[i]->m == m && chain_right(m->vma[i], &active, &children);
+        for (const struct vma *v = m->vmas.first; v && right; v = v->next)
+            right = v->m == m && chain_right(v, &active, &children);
     right = right && degrees_right(&active, &children);
     map_free(&active);
     map_free(&children);

@@ -40,8 +40,8 @@ static void do_brk_flags(struct mm *m, uint64_t start, uint64_t end)
                           .pgoff = start >> PAGE_SHIFT,
                           .flags = VM_DATA_FLAGS | VM_ACCOUNT | m->def_flags,
                           .just_expand = true};
-    uint32_t i = vma_find(m, start);
-    bool extends = i > 0 && m->end[i - 1] > m->start_brk; /* not the bss just below start_brk */
+    const struct vma *next = find_vma(m, start), *prev = next ? next->prev : m->vmas.last;
+    bool extends = prev && prev->end.v > m->start_brk; /* not the bss just below start_brk */
     if (!extends || !vma_merge_new_range(m, &g))
         vma_insert_new(m, &g, VMA_HEAP,
                        label_for(m->sys, VMA_HEAP, NULL, g.flags, va(m->start_brk)));
@@ -50,8 +50,7 @@ static void do_brk_flags(struct mm *m, uint64_t start, uint64_t end)
 
 static bool brk_shrink(struct mm *m, uint64_t newbrk, uint64_t oldbrk)
 {
-    uint32_t i = vma_find(m, newbrk);
-    if (i == m->vma_nr || m->vma[i]->start.v >= oldbrk)
+    if (!find_vma_intersection(m, newbrk, oldbrk))
         return false;
     return munmap_range(m, newbrk, oldbrk) == 0;
 }
@@ -59,11 +58,10 @@ static bool brk_shrink(struct mm *m, uint64_t newbrk, uint64_t oldbrk)
 static bool brk_grow(struct mm *m, uint64_t oldbrk, uint64_t newbrk)
 {
     uint64_t gap = m->sys->conf.kernel_stack_guard_gap * PAGE_SIZE;
-    if (newbrk > m->task_size || m->vma_nr > m->sys->conf.kernel_max_map_count)
+    if (newbrk > m->task_size || m->vmas.nr > m->sys->conf.kernel_max_map_count)
         return false;
-    uint32_t i = vma_find(m, oldbrk);
-    if (i < m->vma_nr && m->vma[i]->start.v < newbrk + PAGE_SIZE + gap &&
-        newbrk + PAGE_SIZE > vma_start_gap(m, m->vma[i]))
+    const struct vma *next = find_vma_intersection(m, oldbrk, newbrk + PAGE_SIZE + gap);
+    if (next && newbrk + PAGE_SIZE > vma_start_gap(m, next))
         return false;
     if (!brk_allowed(m, newbrk - oldbrk))
         return false;

@@ -430,10 +430,9 @@ static bool acct_stack_growth(const struct mm *m, const struct vma *v, uint64_t 
 int expand_stack(struct mm *m, struct vma *v, uint64_t a)
 {
     a = align_down(a, PAGE_SIZE);
-    uint32_t i = vma_find(m, v->start.v);
     if (a < m->sys->conf.kernel_mmap_min_addr)
         return -EPERM;
-    if (i > 0 && gap_too_small(m, m->vma[i - 1], a))
+    if (v->prev && gap_too_small(m, v->prev, a))
         return -ENOMEM;
     anon_vma_prepare(m, v);
     uint64_t pages = (v->start.v - a) >> PAGE_SHIFT;
@@ -447,11 +446,8 @@ int expand_stack(struct mm *m, struct vma *v, uint64_t a)
 /* find_vma_grow is lock_mm_and_find_vma: the VMA of an address, or a stack that grows to it. */
 static struct vma *find_vma_grow(struct mm *m, uint64_t a, bool *ret_grew)
 {
-    uint32_t i = vma_find(m, a);
-    if (i == m->vma_nr)
-        return NULL;
-    struct vma *v = m->vma[i];
-    if (v->start.v <= a)
+    struct vma *v = find_vma(m, a);
+    if (!v || v->start.v <= a)
         return v;
     if (!(v->flags & VM_GROWSDOWN) || expand_stack(m, v, a) != 0)
         return NULL;
@@ -538,8 +534,7 @@ static int populate_vma(struct mm *m, struct vma *v, uint64_t start, uint64_t en
 /* mm_populate is __mm_populate: VMA by VMA. */
 static int mm_populate(struct mm *m, uint64_t start, uint64_t end, bool ignore_errors)
 {
-    for (uint32_t i = vma_find(m, start); i < m->vma_nr && m->vma[i]->start.v < end; i++) {
-        struct vma *v = m->vma[i];
+    for (struct vma *v = find_vma(m, start); v && v->start.v < end; v = v->next) {
         int err = populate_vma(m, v, max_u64(start, v->start.v), min_u64(end, v->end.v));
         if (err != 0 && !ignore_errors)
             return err;

@@ -199,12 +199,11 @@ static int walk_vmas(struct mm *m, uint64_t start, uint64_t end, int advice)
     int err = 0, hole = 0;
     gather_init(&g, m);
     while (start < end && err == 0) {
-        uint32_t i = vma_find(m, start);
-        if (i == m->vma_nr || m->vma[i]->start.v >= end) {
+        struct vma *v = find_vma_intersection(m, start, end);
+        if (!v) {
             hole = -ENOMEM;
             break;
         }
-        struct vma *v = m->vma[i];
         if (v->start.v > start)
             hole = -ENOMEM;
         start = max_u64(start, v->start.v);

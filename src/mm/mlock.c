@@ -51,11 +51,9 @@ static int apply_flags(struct mm *m, uint64_t start, uint64_t end, uint64_t lock
 static uint64_t locked_pages(const struct mm *m, uint64_t start, uint64_t end)
 {
     uint64_t pages = 0;
-    for (uint32_t i = vma_find(m, start); i < m->vma_nr && m->vma[i]->start.v < end; i++) {
-        const struct vma *v = m->vma[i];
+    for (const struct vma *v = find_vma(m, start); v && v->start.v < end; v = v->next)
         if (v->flags & VM_LOCKED)
             pages += (min_u64(end, v->end.v) - max_u64(start, v->start.v)) >> PAGE_SHIFT;
-    }
     return pages;
 }
 
@@ -102,12 +100,10 @@ int mm_munlock(struct mm *m, vaddr start, uint64_t len)
 /* lock_every gives all VMAs the same flags; one that cannot be split off stays as it is. */
 static void lock_every(struct mm *m, uint64_t lock)
 {
-    for (uint64_t a = 0;;) {
-        uint32_t i = vma_find(m, a);
-        if (i == m->vma_nr)
-            return;
-        a = m->end[i];
-        mlock_fixup(m, m->vma[i], m->vma[i]->start.v, a, lock);
+    uint64_t a = 0;
+    for (struct vma *v; (v = find_vma(m, a)) != NULL;) {
+        a = v->end.v; /* before it merges */
+        mlock_fixup(m, v, v->start.v, a, lock);
     }
 }
 

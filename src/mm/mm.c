@@ -70,7 +70,7 @@ void mm_counters(const struct mm *m, struct mm_counters *ret)
 {
     *ret = m->cnt;
     ret->pte_bytes = pt_bytes(&m->pt);
-    ret->map_count = m->vma_nr;
+    ret->map_count = m->vmas.nr;
 }
 
 const struct pt *mm_pt(const struct mm *m)
@@ -130,6 +130,7 @@ int mm_open(struct mm **ret, struct mm_sys *s)
     m->hits = hits;
     m->next = s->mms;
     s->mms = m;
+    m->vmas.guard = s->conf.kernel_stack_guard_gap * PAGE_SIZE;
     m->task_size = BIT(s->conf.mmu_levels == 5 ? 56 : 47) - PAGE_SIZE;
     task_init(&m->task);
     mm_set_stack_limit(m, STACK_RLIMIT_DEFAULT);
@@ -139,15 +140,14 @@ int mm_open(struct mm **ret, struct mm_sys *s)
 
 void mm_close(struct mm *m)
 {
-    if (m->vma_nr > 0)
-        munmap_range(m, m->vma[0]->start.v, m->end[m->vma_nr - 1]);
+    if (m->vmas.first)
+        munmap_range(m, m->vmas.first->start.v, m->vmas.last->end.v);
     pt_close(&m->pt);
     struct mm **link = &m->sys->mms;
     while (*link != m)
         link = &(*link)->next;
     *link = m->next;
-    free(m->vma);
-    free(m->end);
+    vma_tree_close(&m->vmas);
     free(m->hits);
     free(m);
 }

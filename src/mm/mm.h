@@ -105,6 +105,7 @@ struct vma {
     struct anon_vma *anon_vma;    /* of the anonymous pages it makes; NULL = none yet */
     struct anon_vma_chain *chain; /* every anon_vma its pages may have, see anon_vma.c */
     struct itree_node in_file;    /* among the VMAs of its file, by page offset */
+    struct vma *prev, *next;      /* by address; NULL at the ends */
 };
 
 /* One row of attribution: stays after the VMA is gone. */
@@ -197,8 +198,9 @@ void mm_set_brk(struct mm *m, vaddr a);
 void mm_set_data(struct mm *m, uint64_t bytes);
 /* mm_vma_at returns the VMA that contains a, or NULL. Valid until the next call that changes m. */
 const struct vma *mm_vma_at(const struct mm *m, vaddr a);
-/* mm_vmas returns the sorted array of VMAs. */
-const struct vma *const *mm_vmas(const struct mm *m, uint32_t *ret_n);
+/* mm_vma_next returns the first VMA that ends above a, or NULL. All VMAs in order:
+ *     for (const struct vma *v = mm_vma_next(m, va(0)); v; v = v->next) */
+const struct vma *mm_vma_next(const struct mm *m, vaddr a);
 
 /* -- faults */
 enum fault_kind {

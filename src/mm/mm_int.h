@@ -4,6 +4,7 @@
  *   vma.c      lookup, split, merge, accounting   filemap.c  files, page cache, readahead
  *   mmap.c     mmap, munmap, address choice       rmap.c     who maps a page
  *   brk.c      brk, stack, special mappings       zap.c      unmapping pages, freeing tables
+ *   vma_tree.c VMAs by address, and the gaps
  *   alloc.c    where frames come from             limits.c   the caller's limits and rights
  *   anon_vma.c which VMAs may map an anonymous page
  *   mprotect.c mremap.c madvise.c msync.c mlock.c audit.c    the invariants of mm.h
@@ -14,6 +15,7 @@
 #include "base/check.h"
 #include "base/map.h"
 #include "mm/mm.h"
+#include "mm/vma_tree.h"
 #include "mm/vmscan_int.h"
 
 #include <errno.h>
@@ -78,21 +80,20 @@ struct mm_sys {
 };
 
 /* An answer of mm_vma_at, kept by address bits; behind a pointer so that a question stays const.
- * Any change of a VMA forgets all. */
+ * Any change of a VMA makes all of them void. */
 #define VMA_HITS 64u
 struct vma_hit {
-    uint64_t start, end; /* empty when unknown */
+    uint64_t start, end; /* what was found; empty when nothing was */
     struct vma *vma;     /* what lies there */
+    uint64_t gen;        /* mm.vma_gen when it was */
 };
 
 struct mm {
     struct mm_sys *sys;
     struct mm *next;         /* sys->mms */
     struct pt pt;            /* its page tables */
-    struct vma **vma;        /* sorted by address (I1) */
-    uint64_t *end;           /* end[i] = vma[i]->end.v: what binary search reads */
-    uint32_t vma_nr;         /* map_count */
-    uint32_t vma_cap;        /* room */
+    struct vma_tree vmas;    /* by address (I1); vmas.nr is map_count */
+    uint64_t vma_gen;        /* counts changes of VMAs: older hits are void */
     struct vma_hit *hits;    /* VMA_HITS of them */
     struct mm_task task;     /* who calls */
     struct mm_counters cnt;  /* pte_bytes and map_count are filled in when asked for */
@@ -161,8 +162,17 @@ static inline uint64_t vma_pgoff_at(const struct vma *v, vaddr a)
 }
 /* vma_start_gap is the lowest address a neighbour may end at: the start, less the guard gap. */
 uint64_t vma_start_gap(const struct mm *m, const struct vma *v);
-/* vma_find returns the index of the first VMA that ends above a; vma_nr if none (find_vma). */
-uint32_t vma_find(const struct mm *m, uint64_t a);
+/* find_vma returns the first VMA that ends above a, or NULL. */
+static inline struct vma *find_vma(const struct mm *m, uint64_t a)
+{
+    return vma_tree_find(&m->vmas, a);
+}
+/* find_vma_intersection returns the first VMA that has a byte in [start, end), or NULL. */
+static inline struct vma *find_vma_intersection(const struct mm *m, uint64_t start, uint64_t end)
+{
+    struct vma *v = find_vma(m, start);
+    return v && v->start.v < end ? v : NULL;
+}
 /* vma_lookup returns the VMA that contains a, or NULL. */
 struct vma *vma_lookup(const struct mm *m, uint64_t a);
 /* vma_wants_writenotify: a shared writable mapping whose file must hear of the first write. */
@@ -192,15 +202,15 @@ struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kin
  * the VMA that then covers the range. 0, or -ENOMEM at the limit of map_count. */
 int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t flags,
                struct vma **ret);
-/* vma_split cuts v at a: v keeps the lower part. Returns the index of the upper. No limit. */
-uint32_t vma_split(struct mm *m, struct vma *v, uint64_t a);
-/* vma_remove takes VMAs [i, i + n) out of the array and drops their files. */
-void vma_remove(struct mm *m, uint32_t i, uint32_t n);
+/* vma_split cuts v at a: v keeps the lower part. Returns the upper. No limit. */
+struct vma *vma_split(struct mm *m, struct vma *v, uint64_t a);
+/* vma_remove takes a VMA out, drops its file and frees it. */
+void vma_remove(struct mm *m, struct vma *v);
 /* vma_move_start lets a VMA begin elsewhere; pgoff moves along. */
 void vma_move_start(struct mm *m, struct vma *v, uint64_t start);
 /* find_mergeable_anon_vma returns the anon_vma of a neighbour that a later mprotect could merge with
  * v; NULL when there is none. */
-struct anon_vma *find_mergeable_anon_vma(const struct mm *m, const struct vma *v);
+struct anon_vma *find_mergeable_anon_vma(const struct vma *v);
 
 /* -- anon_vma.c */
 struct anon_vma {

@@ -26,48 +26,41 @@
 
 /* -- gaps ------------------------------------------------------------------------------------ */
 
-/* gap_before returns the free range between VMA i - 1 and VMA i, guard gap of i left out. */
-static void gap_before(const struct mm *m, uint32_t i, uint64_t *lo, uint64_t *hi)
+/* clip returns how much of the gap before v (NULL: behind all VMAs) lies in [low, high). */
+static bool clip(const struct mm *m, const struct vma *v, uint64_t low, uint64_t high, uint64_t len,
+                 uint64_t *ret_lo, uint64_t *ret_hi)
 {
-    *lo = i > 0 ? m->end[i - 1] : 0;
-    *hi = i < m->vma_nr ? vma_start_gap(m, m->vma[i]) : UINT64_MAX;
+    const struct vma *prev = v ? v->prev : m->vmas.last;
+    *ret_lo = max_u64(prev ? prev->end.v : 0, low);
+    *ret_hi = min_u64(v ? vma_start_gap(m, v) : UINT64_MAX, high);
+    return *ret_hi > *ret_lo && *ret_hi - *ret_lo >= len;
 }
 
 static int64_t unmapped_topdown(const struct mm *m, uint64_t len, uint64_t low, uint64_t high)
 {
-    uint32_t i = vma_find(m, high - 1);
-    for (;; i--) {
-        uint64_t lo, hi;
-        gap_before(m, i, &lo, &hi);
-        lo = max_u64(lo, low);
-        hi = min_u64(hi, high);
-        if (hi > lo && hi - lo >= len)
-            return (int64_t)(hi - len);
-        if (i == 0 || lo <= low)
-            return -ENOMEM;
-    }
+    const struct vma *v = find_vma(m, high - 1);
+    uint64_t lo, hi;
+    if (clip(m, v, low, high, len, &lo, &hi))
+        return (int64_t)(hi - len);
+    v = vma_tree_gap_below(&m->vmas, v, len);
+    return v && clip(m, v, low, high, len, &lo, &hi) ? (int64_t)(hi - len) : -ENOMEM;
 }
 
 static int64_t unmapped_bottomup(const struct mm *m, uint64_t len, uint64_t low, uint64_t high)
 {
-    for (uint32_t i = vma_find(m, low); i <= m->vma_nr; i++) {
-        uint64_t lo, hi;
-        gap_before(m, i, &lo, &hi);
-        lo = max_u64(lo, low);
-        hi = min_u64(hi, high);
-        if (hi > lo && hi - lo >= len)
-            return (int64_t)lo;
-        if (lo >= high)
-            break;
-    }
-    return -ENOMEM;
+    const struct vma *v = find_vma(m, low);
+    uint64_t lo, hi;
+    if (clip(m, v, low, high, len, &lo, &hi))
+        return (int64_t)lo;
+    v = v ? vma_tree_gap_above(&m->vmas, v, len) : NULL;
+    return clip(m, v, low, high, len, &lo, &hi) ? (int64_t)lo : -ENOMEM;
 }
 
 /* free_at says whether a hint is honoured: nothing there, the next VMA's guard gap kept. */
 static bool free_at(const struct mm *m, uint64_t addr, uint64_t len)
 {
-    uint32_t i = vma_find(m, addr);
-    return i == m->vma_nr || addr + len <= vma_start_gap(m, m->vma[i]);
+    const struct vma *v = find_vma(m, addr);
+    return !v || addr + len <= vma_start_gap(m, v);
 }
 
 static int64_t arch_unmapped_bottomup(const struct mm *m, uint64_t addr, uint64_t len,
@@ -165,43 +158,43 @@ int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, 
 
 /* -- munmap ---------------------------------------------------------------------------------- */
 
-/* cut_edges splits the VMAs that [start, end) cuts; stores the index of the first VMA inside. */
-static int cut_edges(struct mm *m, uint64_t start, uint64_t end, uint32_t *ret_first)
+/* cut_edges splits the VMAs that [start, end) cuts; stores the first VMA inside. */
+static int cut_edges(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
+                     struct vma **ret_first)
 {
-    uint32_t i = vma_find(m, start);
-    struct vma *v = m->vma[i];
     if (v->start.v < start) {
-        if (end < v->end.v && m->vma_nr >= m->sys->conf.kernel_max_map_count)
+        if (end < v->end.v && m->vmas.nr >= m->sys->conf.kernel_max_map_count)
             return -ENOMEM;
-        i = vma_split(m, v, start);
+        v = vma_split(m, v, start);
     }
-    uint32_t j = vma_find(m, end);
-    if (j < m->vma_nr && m->vma[j]->start.v < end)
-        vma_split(m, m->vma[j], end);
-    *ret_first = i;
+    struct vma *last = find_vma_intersection(m, end - 1, end);
+    if (last && last->end.v > end)
+        vma_split(m, last, end);
+    *ret_first = v;
     return 0;
 }
 
 int munmap_range(struct mm *m, uint64_t start, uint64_t end)
 {
-    uint32_t first = vma_find(m, start), n = 0;
+    struct vma *first = start < end ? find_vma_intersection(m, start, end) : NULL, *next;
     struct gather g;
-    if (start >= end || first == m->vma_nr || m->vma[first]->start.v >= end)
+    if (!first)
         return 0;
-    int err = cut_edges(m, start, end, &first);
+    int err = cut_edges(m, first, start, end, &first);
     if (err != 0)
         return err;
+    uint64_t floor = first->prev ? first->prev->end.v : 0, from = first->start.v, to = from;
     gather_init(&g, m);
-    for (; first + n < m->vma_nr && m->vma[first + n]->start.v < end; n++) {
-        const struct vma *v = m->vma[first + n];
+    for (const struct vma *v = first; v && v->start.v < end; v = v->next) {
         zap_range(&g, v->start.v, v->end.v, true);
         vm_stat_account(m, v->flags, -(int64_t)vma_pages(v));
+        to = v->end.v;
     }
-    uint64_t floor = first > 0 ? m->end[first - 1] : 0;
-    uint64_t ceiling = first + n < m->vma_nr ? m->vma[first + n]->start.v : 0;
-    uint64_t from = m->vma[first]->start.v, to = m->end[first + n - 1];
-    vma_remove(m, first, n);
-    free_pgtables(&g, from, to, floor, ceiling);
+    for (next = first; next && next->start.v < end; next = first) {
+        first = next->next;
+        vma_remove(m, next);
+    }
+    free_pgtables(&g, from, to, floor, next ? next->start.v : 0);
     gather_finish(&g);
     return 0;
 }
@@ -231,8 +224,7 @@ int mm_shmdt(struct mm *m, vaddr start)
     if (start.v & ~PAGE_MASK)
         return -EINVAL;
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
-    for (uint32_t i; (i = vma_find(m, next)) < m->vma_nr && m->vma[i]->start.v < end;) {
-        const struct vma *v = m->vma[i];
+    for (const struct vma *v; (v = find_vma_intersection(m, next, end)) != NULL;) {
         uint64_t from = v->start.v;
         next = v->end.v;
         if (v->kind != VMA_SHMEM || (f && v->file != f) || from - start.v != v->pgoff << PAGE_SHIFT)
@@ -274,7 +266,7 @@ static int check_size(const struct mm *m, const struct mm_map *map, uint64_t *le
         return -ENOMEM;
     if (pgoff + (*len >> PAGE_SHIFT) < pgoff)
         return -EOVERFLOW;
-    return m->vma_nr > m->sys->conf.kernel_max_map_count && !map->forced ? -ENOMEM : 0;
+    return m->vmas.nr > m->sys->conf.kernel_max_map_count && !map->forced ? -ENOMEM : 0;
 }
 
 /* flags_of_file: the checks and flags of a mapping's type, for a file. */
@@ -327,8 +319,8 @@ static int make_flags(const struct mm_map *map, uint64_t len, uint64_t *ret)
 static uint64_t pages_within(const struct mm *m, uint64_t start, uint64_t end)
 {
     uint64_t pages = 0;
-    for (uint32_t i = vma_find(m, start); i < m->vma_nr && m->vma[i]->start.v < end; i++)
-        pages += (min_u64(end, m->end[i]) - max_u64(start, m->vma[i]->start.v)) >> PAGE_SHIFT;
+    for (const struct vma *v = find_vma(m, start); v && v->start.v < end; v = v->next)
+        pages += (min_u64(end, v->end.v) - max_u64(start, v->start.v)) >> PAGE_SHIFT;
     return pages;
 }
 
@@ -375,9 +367,8 @@ static int64_t choose_address(struct mm *m, const struct mm_map *map, uint64_t l
     uint32_t shared = (flags & MAP_TYPE) == MAP_PRIVATE ? 0 : MAP_SHARED;
     int64_t r = get_unmapped_area(m, map->file, hint, len, map->offset >> PAGE_SHIFT,
                                   (flags & ~(uint32_t)MAP_TYPE) | shared);
-    uint32_t i = r >= 0 ? vma_find(m, (uint64_t)r) : 0;
-    if (r >= 0 && (flags & MAP_FIXED_NOREPLACE) && i < m->vma_nr &&
-        m->vma[i]->start.v < (uint64_t)r + len)
+    if (r >= 0 && (flags & MAP_FIXED_NOREPLACE) &&
+        find_vma_intersection(m, (uint64_t)r, (uint64_t)r + len))
         return -EEXIST;
     return r;
 }

@@ -141,14 +141,14 @@ int mm_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot)
         return -ENOMEM;
     if (prot & ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM_X86))
         return -EINVAL;
-    uint32_t i = vma_find(m, from);
-    if (i == m->vma_nr || m->vma[i]->start.v >= end)
+    const struct vma *v = find_vma_intersection(m, from, end);
+    if (!v)
         return -ENOMEM;
     if (grows == PROT_GROWSDOWN)
-        from = m->vma[i]->start.v;
-    if (m->vma[i]->start.v > from)
+        from = v->start.v;
+    if (v->start.v > from)
         return -ENOMEM;
-    if (grows && !(grows == PROT_GROWSDOWN && (m->vma[i]->flags & VM_GROWSDOWN)))
+    if (grows && !(grows == PROT_GROWSDOWN && (v->flags & VM_GROWSDOWN)))
         return -EINVAL;
     struct gather g;
     gather_init(&g, m);

@@ -96,8 +96,8 @@ static int move_extent(struct gather *g, uint64_t from, uint64_t to, uint64_t en
 
 static bool can_align_down(const struct mm *m, uint64_t a)
 {
-    uint32_t i = vma_find(m, align_down(a, MIB(2)));
-    return m->vma[i]->start.v == a; /* a is where its VMA starts, and nothing lies just below */
+    return find_vma(m, align_down(a, MIB(2)))->start.v ==
+           a; /* a is where its VMA starts, and nothing lies just below */
 }
 
 /* realign_by returns how far both ends may be rounded down, so that the first table moves whole
@@ -169,7 +169,7 @@ static int64_t move_vma(struct remap *x)
     struct mm *m = x->m;
     struct gather g;
     uint64_t flags = x->vma->flags;
-    if (m->vma_nr + 3 >= m->sys->conf.kernel_max_map_count)
+    if (m->vmas.nr + 3 >= m->sys->conf.kernel_max_map_count)
         return -ENOMEM;
     struct vma *new = copy_vma(x);
     gather_init(&g, m);
@@ -217,7 +217,7 @@ static int check_params(const struct remap *x)
         return -EINVAL;
     if (x->addr + x->old_len > x->new_addr && x->new_addr + x->new_len > x->addr)
         return -EINVAL;
-    return x->m->vma_nr + 5 >= x->m->sys->conf.kernel_max_map_count ? -ENOMEM : 0;
+    return x->m->vmas.nr + 5 >= x->m->sys->conf.kernel_max_map_count ? -ENOMEM : 0;
 }
 
 /* check_limits: growth by RLIMIT_MEMLOCK, AS and DATA; a duplicate or DONTUNMAP adds all of it. */
@@ -297,8 +297,7 @@ static bool expandable(const struct remap *x)
     uint64_t end = x->addr + x->old_len, want = x->addr + x->new_len;
     if (x->old_len != x->vma->end.v - x->addr || want < end || want > x->m->task_size)
         return false;
-    uint32_t i = vma_find(x->m, end);
-    return i == x->m->vma_nr || x->m->vma[i]->start.v >= want;
+    return !find_vma_intersection(x->m, end, want);
 }
 
 static int64_t expand_in_place(struct remap *x)
@@ -354,10 +353,9 @@ static int64_t remap_move(struct remap *x)
     uint64_t start = x->addr, end = x->addr + x->old_len, shift = x->new_addr - x->addr;
     int64_t first = -EFAULT;
     for (uint64_t a = start; a < end;) {
-        uint32_t i = vma_find(x->m, a);
-        if (i == x->m->vma_nr || x->m->vma[i]->start.v >= end)
+        x->vma = find_vma_intersection(x->m, a, end);
+        if (!x->vma)
             break;
-        x->vma = x->m->vma[i];
         if (a == start && x->vma->start.v > start)
             return -EFAULT;
         x->addr = max_u64(x->vma->start.v, start);

@@ -18,10 +18,9 @@ static int msync_range(struct mm *m, uint64_t start, uint64_t end, int flags)
 {
     int hole = 0;
     while (start < end) {
-        uint32_t i = vma_find(m, start);
-        if (i == m->vma_nr)
+        const struct vma *v = find_vma(m, start);
+        if (!v)
             return -ENOMEM;
-        const struct vma *v = m->vma[i];
         if (start < v->start.v) {
             if (flags == MS_ASYNC || v->start.v >= end)
                 return -ENOMEM;

@@ -1,7 +1,4 @@
-/* vma.c: the sorted array of VMAs: finding, splitting, merging, accounting.
- *
- *   vma[]   ┌ AAAA ┐┌ BB ┐      ┌ CCCCCC ┐┌ stack ┐
- *   end[]   a.end   b.end       c.end     …          binary search reads only these
+/* vma.c: VMAs: what flags mean, splitting, merging, accounting. They lie in vma_tree.c's tree.
  *
  * Merging (mm/vma.c, vma_merge_new_range and vma_merge_existing_range): two adjacent ranges become
  * one VMA when flags, file and linear offset agree, neither is special, and their anon_vmas may be
@@ -13,8 +10,7 @@
  *                   PPPPMM**NNNN   at the right edge: next grows downward
  *                   PPPP****NNNN   all of M: one VMA
  *
- * Invariants: I1 and I2 of mm.h; end[i] == vma[i]->end.v; a label's cur_bytes is the sum over the
- * VMAs that carry it.
+ * Invariants: I1 and I2 of mm.h; a label's cur_bytes is the sum over the VMAs that carry it.
  *
  * Source: Linux 6.18 mm/vma.c, mm/mmap.c (vm_stat_account), include/linux/mm.h (vm_start_gap).
  */
@@ -22,27 +18,16 @@
 
 /* -- finding --------------------------------------------------------------------------------- */
 
-/* No branch depends on what is found: 7 steps for 100 VMAs, about 10 ns. */
-uint32_t vma_find(const struct mm *m, uint64_t a)
-{
-    uint32_t lo = 0, n = m->vma_nr;
-    for (uint32_t half; n > 1; n -= half) {
-        half = n / 2;
-        lo += half * (m->end[lo + half - 1] <= a);
-    }
-    return lo + (n == 1 && m->end[lo] <= a);
-}
-
 struct vma *vma_lookup(const struct mm *m, uint64_t a)
 {
     struct vma_hit *h = &m->hits[(a >> 16 ^ a >> 22) % VMA_HITS];
-    if (likely(a >= h->start && a < h->end))
+    if (likely(a >= h->start && a < h->end && h->gen == m->vma_gen))
         return h->vma;
-    uint32_t i = vma_find(m, a);
-    if (i == m->vma_nr || m->vma[i]->start.v > a)
+    struct vma *v = find_vma(m, a);
+    if (!v || v->start.v > a)
         return NULL;
-    *h = (struct vma_hit){m->vma[i]->start.v, m->vma[i]->end.v, m->vma[i]};
-    return h->vma;
+    *h = (struct vma_hit){v->start.v, v->end.v, v, m->vma_gen};
+    return v;
 }
 
 const struct vma *mm_vma_at(const struct mm *m, vaddr a)
@@ -50,10 +35,9 @@ const struct vma *mm_vma_at(const struct mm *m, vaddr a)
     return vma_lookup(m, a.v);
 }
 
-const struct vma *const *mm_vmas(const struct mm *m, uint32_t *ret_n)
+const struct vma *mm_vma_next(const struct mm *m, vaddr a)
 {
-    *ret_n = m->vma_nr;
-    return (const struct vma *const *)m->vma;
+    return find_vma(m, a.v);
 }
 
 uint64_t vma_start_gap(const struct mm *m, const struct vma *v)
@@ -97,79 +81,53 @@ void vm_stat_account(struct mm *m, uint64_t flags, int64_t pages)
         c->data_vm += (uint64_t)pages;
 }
 
-/* -- the array ------------------------------------------------------------------------------- */
-
-static void forget_hits(struct mm *m)
-{
-    memset(m->hits, 0, VMA_HITS * sizeof(*m->hits));
-}
+/* -- in and out of the tree ------------------------------------------------------------------ */
 
 /* vma_resize moves both ends; the page offset goes with the start. */
-static void vma_resize(struct mm *m, uint32_t i, uint64_t start, uint64_t end)
+static void vma_resize(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
 {
-    struct vma *v = m->vma[i];
-    CHECK(start < end && (i == 0 || m->end[i - 1] <= start)); /* I1 */
+    CHECK(start < end && (!v->prev || v->prev->end.v <= start)); /* I1 */
     label_add(m->sys, v->label, (int64_t)(end - start) - (int64_t)(v->end.v - v->start.v));
     vma_pre_update(v);
     v->pgoff += (uint64_t)((int64_t)(start - v->start.v) >> PAGE_SHIFT);
     v->start = va(start);
     v->end = va(end);
     vma_post_update(v);
-    m->end[i] = end;
-    forget_hits(m);
+    vma_tree_update(&m->vmas, v);
+    m->vma_gen++;
 }
 
-static void make_room(struct mm *m)
-{
-    if (m->vma_nr < m->vma_cap)
-        return;
-    m->vma_cap = m->vma_cap ? 2 * m->vma_cap : 64;
-    m->vma = realloc(m->vma, m->vma_cap * sizeof(*m->vma));
-    m->end = realloc(m->end, m->vma_cap * sizeof(*m->end));
-    ASSERT(m->vma && m->end);
-}
-
-static struct vma *insert_at(struct mm *m, uint32_t i, const struct vma *proto)
+static struct vma *insert(struct mm *m, const struct vma *proto)
 {
     struct vma *v = malloc(sizeof(*v));
     ASSERT(v);
     *v = *proto;
     v->m = m;
     v->chain = NULL;
-    make_room(m);
-    memmove(&m->vma[i + 1], &m->vma[i], (m->vma_nr - i) * sizeof(*m->vma));
-    memmove(&m->end[i + 1], &m->end[i], (m->vma_nr - i) * sizeof(*m->end));
-    m->vma[i] = v;
-    m->end[i] = v->end.v;
-    m->vma_nr++;
+    vma_tree_insert(&m->vmas, v);
     if (v->file)
         file_get(v->file);
     vma_link_file(v);
     label_add(m->sys, v->label, (int64_t)(v->end.v - v->start.v));
-    forget_hits(m);
+    m->vma_gen++;
     return v;
 }
 
-void vma_remove(struct mm *m, uint32_t i, uint32_t n)
+void vma_remove(struct mm *m, struct vma *v)
 {
-    for (uint32_t k = i; k < i + n; k++) {
-        struct vma *v = m->vma[k];
-        label_add(m->sys, v->label, -(int64_t)(v->end.v - v->start.v));
-        unlink_anon_vmas(v);
-        vma_unlink_file(v);
-        if (v->file)
-            mm_file_put(m->sys, v->file);
-        free(v);
-    }
-    memmove(&m->vma[i], &m->vma[i + n], (m->vma_nr - i - n) * sizeof(*m->vma));
-    memmove(&m->end[i], &m->end[i + n], (m->vma_nr - i - n) * sizeof(*m->end));
-    m->vma_nr -= n;
-    forget_hits(m);
+    label_add(m->sys, v->label, -(int64_t)(v->end.v - v->start.v));
+    unlink_anon_vmas(v);
+    vma_unlink_file(v);
+    if (v->file)
+        mm_file_put(m->sys, v->file);
+    vma_tree_erase(&m->vmas, v);
+    m->vma_gen++;
+    free(v);
 }
 
 void vma_move_start(struct mm *m, struct vma *v, uint64_t start)
 {
-    vma_resize(m, vma_find(m, v->start.v), start, v->end.v);
+    vma_resize(m, v, start, v->end.v);
 }
 
 struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kind kind,
@@ -182,21 +140,21 @@ struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kin
                         .pgoff = g->pgoff,
                         .file = g->file,
                         .label = label};
-    struct vma *v = insert_at(m, vma_find(m, g->start), &proto);
+    struct vma *v = insert(m, &proto);
     if (g->src)
         anon_vma_dup(v, g->src);
     return v;
 }
 
-uint32_t vma_split(struct mm *m, struct vma *v, uint64_t a)
+struct vma *vma_split(struct mm *m, struct vma *v, uint64_t a)
 {
-    uint32_t i = vma_find(m, v->start.v);
-    struct vma upper = *v;
-    upper.start = va(a);
-    upper.pgoff = vma_pgoff_at(v, va(a));
-    vma_resize(m, i, v->start.v, a);
-    anon_vma_clone(insert_at(m, i + 1, &upper), v);
-    return i + 1;
+    struct vma proto = *v, *upper;
+    proto.start = va(a);
+    proto.pgoff = vma_pgoff_at(v, va(a));
+    vma_resize(m, v, v->start.v, a);
+    upper = insert(m, &proto);
+    anon_vma_clone(upper, v);
+    return upper;
 }
 
 /* -- merging --------------------------------------------------------------------------------- */
@@ -248,21 +206,11 @@ static void choose(struct vma **prev, struct vma **next, const struct vma_merge 
         *next = NULL;
 }
 
-static struct vma *at_or_null(const struct mm *m, uint32_t i)
-{
-    return i < m->vma_nr ? m->vma[i] : NULL; /* i - 1 of 0 is out of range, too */
-}
-
-static void grow(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
-{
-    vma_resize(m, vma_find(m, v->start.v), start, end);
-}
-
 struct vma *vma_merge_new_range(struct mm *m, const struct vma_merge *g)
 {
-    uint32_t i = vma_find(m, g->start);
-    struct vma *prev = at_or_null(m, i - 1);
-    struct vma *next = g->just_expand ? NULL : at_or_null(m, i);
+    struct vma *next = find_vma(m, g->start), *prev = next ? next->prev : m->vmas.last;
+    if (g->just_expand)
+        next = NULL;
     choose(&prev, &next, g);
     if (!prev && !next)
         return NULL;
@@ -270,11 +218,11 @@ struct vma *vma_merge_new_range(struct mm *m, const struct vma_merge *g)
     struct vma *target = prev ? prev : next;
     if (prev && next) {
         anon_vma_dup(prev, next);
-        vma_remove(m, i, 1);
+        vma_remove(m, next);
     }
     if (g->src) /* mremap: the pages come from there */
         anon_vma_dup(target, g->src);
-    grow(m, target, start, end);
+    vma_resize(m, target, start, end);
     return target;
 }
 
@@ -282,9 +230,8 @@ struct vma *vma_merge_new_range(struct mm *m, const struct vma_merge *g)
 static struct vma *merge_existing(struct mm *m, struct vma *middle, const struct vma_merge *g)
 {
     bool left_side = g->start == middle->start.v, right_side = g->end == middle->end.v;
-    uint32_t i = vma_find(m, middle->start.v);
-    struct vma *prev = left_side ? at_or_null(m, i - 1) : NULL;
-    struct vma *next = right_side ? at_or_null(m, i + 1) : NULL;
+    struct vma *prev = left_side ? middle->prev : NULL;
+    struct vma *next = right_side ? middle->next : NULL;
     choose(&prev, &next, g);
     if (!prev && !next)
         return NULL;
@@ -292,23 +239,22 @@ static struct vma *merge_existing(struct mm *m, struct vma *middle, const struct
     uint64_t start = prev ? prev->start.v : g->start, end = next ? next->end.v : g->end;
     anon_vma_dup(target, prev && next && next->anon_vma ? next : middle);
     if (prev && next)
-        vma_remove(m, i, 2);
-    else if (left_side && right_side)
-        vma_remove(m, i, 1);
+        vma_remove(m, next);
+    if (left_side && right_side)
+        vma_remove(m, middle);
     else if (prev)
         vma_move_start(m, middle, g->end);
     else
-        vma_resize(m, i, middle->start.v, g->start);
-    grow(m, target, start, end);
+        vma_resize(m, middle, middle->start.v, g->start);
+    vma_resize(m, target, start, end);
     return target;
 }
 
 static int split_checked(struct mm *m, struct vma *v, uint64_t a, struct vma **ret_upper)
 {
-    if (m->vma_nr >= m->sys->conf.kernel_max_map_count)
+    if (m->vmas.nr >= m->sys->conf.kernel_max_map_count)
         return -ENOMEM;
-    uint32_t i = vma_split(m, v, a); /* may move the array */
-    *ret_upper = m->vma[i];
+    *ret_upper = vma_split(m, v, a);
     return 0;
 }
 
@@ -356,10 +302,9 @@ static bool reusable(const struct vma *a, const struct vma *b, const struct vma 
     return old->anon_vma && anon_vma_compatible(a, b) && anon_vma_chain_is_singular(old);
 }
 
-struct anon_vma *find_mergeable_anon_vma(const struct mm *m, const struct vma *v)
+struct anon_vma *find_mergeable_anon_vma(const struct vma *v)
 {
-    uint32_t i = vma_find(m, v->start.v);
-    const struct vma *next = at_or_null(m, i + 1), *prev = at_or_null(m, i - 1);
+    const struct vma *next = v->next, *prev = v->prev;
     if (next && reusable(v, next, next))
         return next->anon_vma;
     return prev && reusable(prev, v, prev) ? prev->anon_vma : NULL;

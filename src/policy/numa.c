@@ -112,7 +112,8 @@ int sanitize_mpol_flags(int arg, int *ret_mode, uint16_t *ret_flags)
 
 int mpol_new_check(int mode, uint16_t flags, const struct nodemask *user)
 {
-    bool empty = nodemask_empty(user), placed = flags & (MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES);
+    bool empty = nodemask_empty(user),
+         placed = flags & (MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES);
     switch (mode) {
     case MPOL_DEFAULT:
         return empty ? 0 : -EINVAL;
@@ -134,12 +135,13 @@ int mpol_make(int mode, uint16_t flags, const struct nodemask *user, uint64_t al
     *ret_default = mode == MPOL_DEFAULT;
     if (*ret_default)
         return 0;
-    struct mempolicy p = {.refs = 1, .mode = (uint8_t)mode, .flags = flags, .home_node = NUMA_NO_NODE};
+    struct mempolicy p = {
+        .refs = 1, .mode = (uint8_t)mode, .flags = flags, .home_node = NUMA_NO_NODE};
     if (mode == MPOL_PREFERRED && nodemask_empty(user))
         p.mode = MPOL_LOCAL;
     if (p.mode != MPOL_LOCAL) {
-        p.nodes = flags & MPOL_F_RELATIVE_NODES ? relative_nodes(user, allowed)
-                                                : user->w[0] & allowed;
+        p.nodes =
+            flags & MPOL_F_RELATIVE_NODES ? relative_nodes(user, allowed) : user->w[0] & allowed;
         if (p.nodes == 0)
             return -EINVAL; /* I1 */
         if (mode == MPOL_PREFERRED)

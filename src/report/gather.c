@@ -116,11 +116,13 @@ static int gather_maps(struct report *r, const struct mm *mm)
     if (mm == NULL)
         return 0;
     uint32_t n = 0;
-    const struct vma *const *vmas = mm_vmas(mm, &n);
+    const struct vma *first = mm_vma_next(mm, va(0));
     const struct mm_label **labels = labels_by_number(r);
+    for (const struct vma *v = first; v != NULL; v = v->next)
+        n++;
     r->maps = calloc(n + 1, sizeof(*r->maps));
-    for (uint32_t i = 0; labels != NULL && r->maps != NULL && i < n; i++)
-        r->maps[r->n_maps++] = map_of(vmas[i], labels, r->n_areas);
+    for (const struct vma *v = first; labels != NULL && r->maps != NULL && v != NULL; v = v->next)
+        r->maps[r->n_maps++] = map_of(v, labels, r->n_areas);
     int err = labels == NULL || r->maps == NULL ? -ENOMEM : 0;
     free(labels);
     return err;

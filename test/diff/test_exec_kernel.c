@@ -356,20 +356,20 @@ static void same_line(const struct line *l, const struct vma *v)
 
 static void same_space(struct world *w, const struct native *x)
 {
-    uint32_t n, j = 0;
-    const struct vma *const *v = mm_vmas(w->mm, &n);
+    const struct vma *v = mm_vma_next(w->mm, va(0));
     for (unsigned i = 0; i < x->n; i++) {
         if (is_kernel_line(&x->line[i]))
             continue;
-        while (j < n && (v[j]->kind == VMA_VDSO || v[j]->kind == VMA_VVAR))
-            j++;
-        assert_true(j < n);
-        same_line(&x->line[i], v[j]);
-        same_pages(w, x, v[j++]);
+        while (v && (v->kind == VMA_VDSO || v->kind == VMA_VVAR))
+            v = v->next;
+        assert_non_null(v);
+        same_line(&x->line[i], v);
+        same_pages(w, x, v);
+        v = v->next;
     }
-    while (j < n && (v[j]->kind == VMA_VDSO || v[j]->kind == VMA_VVAR))
-        j++;
-    assert_int_equal(j, n);
+    while (v && (v->kind == VMA_VDSO || v->kind == VMA_VVAR))
+        v = v->next;
+    assert_null(v);
 }
 
 /* comparable: the rules modelled are those of 6.12 and later, and a container may forbid to switch

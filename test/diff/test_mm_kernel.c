@@ -623,14 +623,11 @@ static int64_t model_call(struct model *w, const struct step *s, struct seen *o)
 
 static void model_vmas(const struct model *w, struct seen *o)
 {
-    uint32_t n;
-    const struct vma *const *v = mm_vmas(w->b.mm, &n);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t f = v[i]->flags;
+    for (const struct vma *v = mm_vma_next(w->b.mm, va(0)); v; v = v->next) {
+        uint64_t f = v->flags;
         char perms[8] = {f & VM_READ ? 'r' : '-', f & VM_WRITE ? 'w' : '-', f & VM_EXEC ? 'x' : '-',
                          f & VM_MAYSHARE ? 's' : 'p', 0};
-        put_vma(o->vmas, sizeof(o->vmas), v[i]->start.v, v[i]->end.v, perms,
-                v[i]->file ? v[i]->pgoff * K : 0);
+        put_vma(o->vmas, sizeof(o->vmas), v->start.v, v->end.v, perms, v->file ? v->pgoff * K : 0);
     }
 }
 
@@ -641,12 +638,10 @@ static void model_flags(const struct model *w, struct seen *o)
         [6] = "me",  [7] = "ms",  [8] = "gd",  [10] = "pf", [13] = "lo", [14] = "io",
         [15] = "sr", [16] = "rr", [17] = "dc", [18] = "de", [19] = "lf", [20] = "ac",
         [21] = "nr", [25] = "wf", [26] = "dd", [29] = "hg", [30] = "nh", [31] = "mg"};
-    uint32_t n;
     size_t at = 0;
-    const struct vma *const *v = mm_vmas(w->b.mm, &n);
-    for (uint32_t i = 0; i < n; i++) {
+    for (const struct vma *v = mm_vma_next(w->b.mm, va(0)); v; v = v->next) {
         for (unsigned bit = 0; bit < 32; bit++)
-            if (v[i]->flags >> bit & 1)
+            if (v->flags >> bit & 1)
                 at += (size_t)snprintf(o->flags + at, sizeof(o->flags) - at, "%s ", names[bit]);
         at += (size_t)snprintf(o->flags + at, sizeof(o->flags) - at, "\n");
     }

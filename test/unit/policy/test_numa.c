@@ -186,11 +186,11 @@ static void policies_print_as_numa_maps_shows_them(void **state)
         const char *text;
     } rows[] = {
         {MPOL_BIND, 1, 1, "bind:0"},
-        {0x2002, 1, 1, "bind=balancing:0"},              /* 6.18 */
-        {0xa002, 1, 1, "bind=static|balancing:0"},       /* 6.18 */
-        {0x2005, 1, 1, "prefer (many)=balancing:0"},     /* 6.18 */
-        {MPOL_LOCAL, 0, 1, "local"},                     /* 6.18 */
-        {6, 1, 1, "weighted interleave:0"},              /* 6.18 */
+        {0x2002, 1, 1, "bind=balancing:0"},          /* 6.18 */
+        {0xa002, 1, 1, "bind=static|balancing:0"},   /* 6.18 */
+        {0x2005, 1, 1, "prefer (many)=balancing:0"}, /* 6.18 */
+        {MPOL_LOCAL, 0, 1, "local"},                 /* 6.18 */
+        {6, 1, 1, "weighted interleave:0"},          /* 6.18 */
         {0x4003, 2, 1, "interleave=relative:0"},
         {0x6002, 1, 1, "bind=relative|balancing:0"},
         {MPOL_PREFERRED, 4, 7, "prefer:2"},
@@ -229,7 +229,8 @@ static void weighted_interleaving_gives_each_node_its_weight_of_a_round(void **s
     const uint8_t weights[NUMA_NODES] = {3, 0, 1, 2};
     const unsigned want[6] = {0, 0, 0, 2, 3, 3};
     for (uint64_t i = 0; i < 18; i++)
-        assert_int_equal(weighted_interleave_nid(BIT(0) | BIT(2) | BIT(3), weights, i), want[i % 6]);
+        assert_int_equal(weighted_interleave_nid(BIT(0) | BIT(2) | BIT(3), weights, i),
+                         want[i % 6]);
 }
 
 static void interleaving_without_an_index_goes_round_and_round(void **state)
