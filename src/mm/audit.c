@@ -42,52 +42,79 @@ static bool entry_allowed(const struct vma *v, pte e)
            ((e.v & PTE_NX) || (v->flags & VM_EXEC)) && (e.v & PTE_US);
 }
 
+/* Keys of the map of what was seen: a frame's entries of level 0, a folio's of level 1 and 2, and all
+ * entries of a folio. */
+enum { SEEN_PAGE, SEEN_ENTIRE, SEEN_FOLIO, SEEN_NR };
+
+static void count_seen(struct map *seen, pfn n, unsigned what)
+{
+    uint64_t *count = map_at(seen, n.v * SEEN_NR + what, 0);
+    ASSERT(count);
+    ++*count;
+}
+
 /* entries_right checks I3 and I4 over all entries and counts each frame's mappings. */
 static int entries_right(struct mm *m, struct map *seen)
 {
     struct mm sum = {.sys = m->sys};
-    struct pt_run r = {.end = va(m->task_size)};
+    struct pt_run r = {.end = va(m->task_size), .huge = RUN_LOOK};
     while (run_next(m, &r)) {
         if (!entry_allowed(vma_lookup(m, r.a.v), *r.e))
             return 3;
         if (r.e->v & PTE_SPECIAL)
             continue;
-        pfn n = pte_pfn(*r.e);
-        rss_add(&sum, phys_frame(m->sys->phys, n), 1);
-        uint64_t *count = map_at(seen, n.v, 0);
-        ASSERT(count);
-        ++*count;
+        pfn n = pte_leaf_pfn(*r.e, r.level);
+        rss_add(&sum, phys_frame(m->sys->phys, n), (int64_t)BIT(9 * r.level));
+        count_seen(seen, n, r.level > 0 ? SEEN_ENTIRE : SEEN_PAGE);
+        count_seen(seen, folio_head(m->sys, n), SEEN_FOLIO);
     }
     return memcmp(sum.cnt.rss, m->cnt.rss, sizeof(m->cnt.rss)) == 0 ? 0 : 4;
 }
 
-/* rmap_finds: the walk from a frame's folio meets as many entries of that frame as there are. */
-static bool rmap_finds(struct mm_sys *s, pfn n, uint64_t entries)
+/* rmap_finds: the walk from a folio meets as many entries as there are. */
+static bool rmap_finds(struct mm_sys *s, pfn head, uint64_t entries)
 {
-    const struct frame *f = phys_frame(s->phys, folio_head(s, n));
+    const struct frame *f = phys_frame(s->phys, head);
     if (f->owner == FRAME_KERNEL_IMAGE)
         return true; /* [vdso]: no VMA has it as its file */
     struct rmap_walk w;
-    for (rmap_start(&w, s, folio_head(s, n)); rmap_next(&w);)
-        entries -= pte_leaf_pfn(*w.e, w.level).v == n.v;
+    for (rmap_start(&w, s, head); rmap_next(&w);)
+        entries--;
     return entries == 0;
+}
+
+static bool folio_right(struct mm_sys *s, pfn head, uint64_t entries)
+{
+    const struct frame *f = phys_frame(s->phys, head);
+    bool anon = f->owner == FRAME_USER_ANON;
+    return f->refs == entries + !anon && rmap_finds(s, head, entries);
+}
+
+static bool page_right(const struct frame *f, uint64_t entries)
+{
+    bool exclusive = f->flags & FRAME_F_EXCLUSIVE;
+    return f->mapcount == entries && f->owner != FRAME_PAGE_CACHE && f->owner != FRAME_FREE &&
+           (!exclusive || (f->owner == FRAME_USER_ANON && entries == 1));
 }
 
 static bool mapcounts_right(struct mm_sys *s, const struct map *seen)
 {
     size_t pos = 0;
+    uint64_t anon = 0;
     for (const struct map_slot *x; (x = map_next(seen, &pos)) != NULL;) {
-        const struct frame *f = phys_frame(s->phys, (pfn){x->key});
-        bool anon = f->owner == FRAME_USER_ANON;
-        if ((f->flags & FRAME_F_EXCLUSIVE) && (!anon || f->mapcount != 1))
+        pfn n = {x->key / SEEN_NR};
+        const struct frame *f = phys_frame(s->phys, n);
+        if (x->key % SEEN_NR == SEEN_PAGE && !page_right(f, x->value))
             return false;
-        if (!rmap_finds(s, (pfn){x->key}, x->value))
+        if (x->key % SEEN_NR == SEEN_ENTIRE && f->entire != x->value)
             return false;
-        if (f->mapcount != x->value || f->refs != f->mapcount + !anon ||
-            f->owner == FRAME_PAGE_CACHE || f->owner == FRAME_FREE)
+        if (x->key % SEEN_NR != SEEN_FOLIO)
+            continue;
+        if (!folio_right(s, n, x->value))
             return false;
+        anon += f->owner == FRAME_USER_ANON ? folio_nr_pages(s, n) : 0;
     }
-    return phys_owner_frames(s->phys, FRAME_USER_ANON) <= seen->used;
+    return phys_owner_frames(s->phys, FRAME_USER_ANON) <= anon;
 }
 
 static int audit_entries(struct mm_sys *s)

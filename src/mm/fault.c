@@ -384,6 +384,18 @@ static int handle_pte_fault(struct vm_fault *vmf)
     return 0;
 }
 
+/* handle_pmd_fault is __handle_mm_fault: an entry of 2 MiB where there may be one, else 4 KiB. */
+static int handle_pmd_fault(struct vm_fault *vmf)
+{
+    pte *pmd;
+    if (mm_tables(vmf->m, vmf->address, 1, &pmd) != 0)
+        return VM_FAULT_OOM;
+    int r = huge_fault(vmf->m, vmf->vma, vmf->address, vmf->write, pmd, &vmf->kind);
+    if (r == HUGE_FALLBACK)
+        return handle_pte_fault(vmf);
+    return r == 0 ? 0 : VM_FAULT_OOM;
+}
+
 static void mm_account_fault(struct mm *m, int result)
 {
     STAT(m->sys->stats, pgfault)++;
@@ -403,8 +415,7 @@ static int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write,
                            .address = va(align_down(a.v, PAGE_SIZE)),
                            .pgoff = vma_pgoff_at(v, a),
                            .write = write};
-    pte *pmd;
-    int result = mm_tables(m, vmf.address, 1, &pmd) == 0 ? handle_pte_fault(&vmf) : VM_FAULT_OOM;
+    int result = handle_pmd_fault(&vmf);
     mm_account_fault(m, result);
     *ret_kind = result & VM_FAULT_ERROR   ? FAULT_BAD
                 : result & VM_FAULT_MAJOR ? FAULT_MAJOR
@@ -504,7 +515,8 @@ void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *r
 
 int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write)
 {
-    const pte *e = pt_lookup(&m->pt, a, 0);
+    unsigned level;
+    const pte *e = pt_leaf(&m->pt, a, &level);
     enum fault_kind kind;
     if (e && pte_present(*e) && (!write || (e->v & PTE_RW)))
         return 0;

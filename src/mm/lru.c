@@ -407,12 +407,12 @@ void munlock_vma_folio(struct mm *m, vaddr a, pfn n)
 
 void mlock_vma_pages_range(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
 {
-    struct pt_run r = {.a = va(start), .end = va(end)};
+    struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
     lru_add_drain(m->sys);
     while (run_next(m, &r)) {
         if (!pte_present(*r.e) || (r.e->v & PTE_SPECIAL))
             continue;
-        pfn n = folio_head(m->sys, pte_pfn(*r.e));
+        pfn n = folio_head(m->sys, pte_leaf_pfn(*r.e, r.level));
         if (v->flags & VM_LOCKED)
             mlock_folio(m->sys, n);
         else
@@ -428,6 +428,8 @@ void folio_free(struct mm_sys *s, pfn n)
     struct frame *f = phys_frame(s->phys, n);
     CHECK(!(f->flags & (FRAME_F_TAIL | FRAME_F_SWAPCACHE)));
     lru_add_drain_all(s); /* I3 */
+    if (f->order > 0)
+        folio_unqueue_deferred(s, n);
     if (f->flags & FRAME_F_LRU)
         lruvec_del(s, n);
     if (f->flags & FRAME_F_MLOCKED) {

@@ -104,6 +104,7 @@ int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
 void mm_sys_close(struct mm_sys *s)
 {
     ASSERT(!s->mms);
+    huge_sys_close(s);
     while (s->all_files) {
         struct mm_file *f = s->all_files;
         f->named = false;
@@ -142,6 +143,7 @@ void mm_close(struct mm *m)
 {
     if (m->vmas.first)
         munmap_range(m, m->vmas.first->start.v, m->vmas.last->end.v);
+    huge_exit(m);
     pt_close(&m->pt);
     struct mm **link = &m->sys->mms;
     while (*link != m)

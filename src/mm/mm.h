@@ -202,6 +202,10 @@ const struct vma *mm_vma_at(const struct mm *m, vaddr a);
  *     for (const struct vma *v = mm_vma_next(m, va(0)); v; v = v->next) */
 const struct vma *mm_vma_next(const struct mm *m, vaddr a);
 
+/* mm_thp_disable is prctl(PR_SET_THP_DISABLE): no huge pages from now on, or only where advised
+ * (PR_THP_DISABLE_EXCEPT_ADVISED); neither: huge pages as the machine's options say. */
+void mm_thp_disable(struct mm *m, bool disabled, bool except_advised);
+
 /* -- faults */
 enum fault_kind {
     FAULT_ANON,

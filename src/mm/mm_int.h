@@ -25,6 +25,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "mm/huge_int.h"
+
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_LOCKED_MASK  (VM_LOCKED | VM_LOCKONFAULT)
 #define VM_SPECIAL      (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
@@ -77,6 +79,7 @@ struct mm_sys {
     uint32_t anon_labels;        /* rows of anonymous mappings among them */
     uint32_t file_labels;        /* rows of files among them */
     struct mm_lru lru;           /* lists of pages, counters of nodes */
+    struct sys_thp thp;          /* see huge_int.h */
 };
 
 /* An answer of mm_vma_at, kept by address bits; behind a pointer so that a question stays const.
@@ -103,6 +106,7 @@ struct mm {
     uint64_t def_flags;      /* flags of VM_LOCKED_MASK every new mapping gets */
     uint64_t task_size;      /* end of user addresses: TASK_SIZE_MAX */
     bool loose;              /* MREMAP_DONTUNMAP happened: I2 does not hold in Linux either */
+    struct mm_thp thp;       /* see huge_int.h */
 };
 
 /* -- mm.c */
@@ -251,6 +255,7 @@ void anon_vma_put(struct anon_vma *a);
 struct gather {
     struct mm *m;
     uint64_t start, end; /* addresses whose translations must go; empty when start >= end */
+    unsigned shift;      /* log2 of the smallest page among them; 0: none yet */
     uint64_t zapped;     /* entries cleared */
 };
 void gather_init(struct gather *g, struct mm *m);
@@ -262,14 +267,21 @@ void zap_range(struct gather *g, uint64_t start, uint64_t end, bool even_cows);
 void free_pgtables(struct gather *g, uint64_t start, uint64_t end, uint64_t floor,
                    uint64_t ceiling);
 /* Goes over the entries of [a, end) that are not none; start with e = NULL. */
+enum run_huge {
+    RUN_SPLIT, /* huge entries are split: the caller sees 512 of level 0 */
+    RUN_WHOLE, /* those that lie wholly in the range come as they are, others are split */
+    RUN_LOOK,  /* nothing is split: the caller only looks */
+};
 struct pt_run {
     vaddr a;            /* address the entry maps */
     vaddr end;          /* of the range */
     pte *e;             /* the entry */
     paddr at;           /* where it lies */
     uint64_t table_end; /* where its table, or the range, ends */
+    unsigned level;     /* of the entry; 0 unless .huge says otherwise */
+    enum run_huge huge; /* what to do with larger pages; set by the caller */
 };
-bool run_next(const struct mm *m, struct pt_run *r);
+bool run_next(struct mm *m, struct pt_run *r);
 void run_set(struct mm *m, const struct pt_run *r, pte value);
 
 /* -- filemap.c */
@@ -322,6 +334,9 @@ void folio_move_anon_rmap(struct mm_sys *s, pfn head, const struct vma *v);
  * folio; page_remove_rmap one less. An anonymous folio without references is freed. */
 void page_add_rmap(struct mm *m, pfn n);
 void page_remove_rmap(struct mm *m, pfn n);
+/* page_remove_rmap_batch is page_remove_rmap for one of several frames of a folio in a row: after
+ * the last, folio_end_batch (folio.c) looks whether a part of it is left. */
+void page_remove_rmap_batch(struct mm *m, pfn n);
 /* folio_add_rmap and folio_remove_rmap do so for an entry of level 1 or 2 that maps `head` and what
  * follows it, all of one folio. */
 void folio_add_rmap(struct mm *m, pfn head, unsigned level);
@@ -378,6 +393,8 @@ void mm_set_stack_limit(struct mm *m, uint64_t limit);
 /* -- mprotect.c */
 /* change_protection gives the entries of [start, end) the rights v now has. */
 void change_protection(struct gather *g, const struct vma *v, uint64_t start, uint64_t end);
+/* pte_needs_flush: the hardware must hear of the change of an entry. */
+bool pte_needs_flush(pte old, pte new);
 /* vma_set_flags stores new flags and moves the label of a file mapping along. */
 void vma_set_flags(struct mm *m, struct vma *v, uint64_t flags);
 

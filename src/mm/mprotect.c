@@ -43,7 +43,7 @@ static bool can_change_pte_writable(const struct mm *m, const struct vma *v, pte
     return f->owner == FRAME_USER_ANON && (f->flags & FRAME_F_EXCLUSIVE);
 }
 
-static bool pte_needs_flush(pte old, pte new)
+bool pte_needs_flush(pte old, pte new)
 {
     const uint64_t on_clear = PTE_P | PTE_A | PTE_D, on_change = PTE_RW | PTE_US | PTE_G | PTE_NX;
     uint64_t diff = old.v ^ new.v;
@@ -55,13 +55,17 @@ void change_protection(struct gather *g, const struct vma *v, uint64_t start, ui
     struct mm *m = g->m;
     const uint64_t keep = PTE_ADDR_MASK | PTE_A | PTE_D | PTE_SPECIAL | PTE_SOFT_DIRTY;
     uint64_t prot = vm_page_prot(v), changed = 0;
-    struct pt_run r = {.a = va(start), .end = va(end)};
+    struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
     while (run_next(m, &r)) {
+        changed++;
+        if (r.level > 0) {
+            change_huge_pmd(g, v, &r);
+            continue;
+        }
         pte old = *r.e, new = {(old.v & keep) | prot};
         if (!(new.v &PTE_RW) && can_change_pte_writable(m, v, new))
             new.v |= PTE_RW;
         run_set(m, &r, new);
-        changed++;
         if (pte_needs_flush(old, new))
             gather_page(g, r.a);
     }

@@ -33,6 +33,10 @@ static bool move_entry(struct gather *g, uint64_t from, uint64_t to, unsigned le
     pte *new, *old = pt_lookup(&m->pt, va(from), level);
     if (mm_tables(m, va(to), level, &new) != 0 || !pte_none(*new))
         return false;
+    if (pte_is_leaf(*old, level)) {
+        move_huge_pmd(g, from, to);
+        return true;
+    }
     *new = *old;
     *old = (pte){0};
     paddr at = pt_entry_paddr(&m->pt, va(to), level);

@@ -49,7 +49,8 @@ int mm_msync(struct mm *m, vaddr start, uint64_t len, int flags)
 
 static bool in_core(const struct mm *m, const struct vma *v, uint64_t a)
 {
-    const pte *e = pt_lookup(&m->pt, va(a), 0);
+    unsigned level;
+    const pte *e = pt_leaf(&m->pt, va(a), &level);
     if (e && !pte_none(*e))
         return true;
     return v->file && filemap_cached(m->sys, v->file, vma_pgoff_at(v, va(a)));

@@ -71,7 +71,7 @@ void page_add_rmap(struct mm *m, pfn n)
     rss_add(m, f, 1);
 }
 
-void page_remove_rmap(struct mm *m, pfn n)
+void page_remove_rmap_batch(struct mm *m, pfn n)
 {
     struct mm_sys *s = m->sys;
     pfn head = folio_head(s, n);
@@ -84,6 +84,13 @@ void page_remove_rmap(struct mm *m, pfn n)
         folio_account_mapped(s, f, -1);
     }
     folio_put(s, head);
+}
+
+void page_remove_rmap(struct mm *m, pfn n)
+{
+    pfn head = folio_head(m->sys, n);
+    page_remove_rmap_batch(m, n);
+    folio_end_batch(m->sys, head);
 }
 
 /* own_all keeps I2 when the first, or last, entry that maps a whole folio comes or goes. */

@@ -151,6 +151,7 @@ struct vma *vma_split(struct mm *m, struct vma *v, uint64_t a)
     struct vma proto = *v, *upper;
     proto.start = va(a);
     proto.pgoff = vma_pgoff_at(v, va(a));
+    vma_adjust_trans_huge(m, a);
     vma_resize(m, v, v->start.v, a);
     upper = insert(m, &proto);
     anon_vma_clone(upper, v);
@@ -238,6 +239,7 @@ static struct vma *merge_existing(struct mm *m, struct vma *middle, const struct
     struct vma *target = prev ? prev : next;
     uint64_t start = prev ? prev->start.v : g->start, end = next ? next->end.v : g->end;
     anon_vma_dup(target, prev && next && next->anon_vma ? next : middle);
+    vma_adjust_trans_huge(m, prev ? g->end : g->start);
     if (prev && next)
         vma_remove(m, next);
     if (left_side && right_side)

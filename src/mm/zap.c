@@ -21,6 +21,7 @@ void gather_page(struct gather *g, vaddr a)
 {
     g->start = min_u64(g->start, a.v);
     g->end = max_u64(g->end, a.v + PAGE_SIZE);
+    g->shift = PAGE_SHIFT;
 }
 
 void gather_finish(struct gather *g)
@@ -28,14 +29,26 @@ void gather_finish(struct gather *g)
     if (g->zapped > 0)
         arch_step(g->m->sys->outbox, STEP_ZAP, g->zapped);
     if (g->start < g->end)
-        arch_send(g->m->sys->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT, g->start, g->end);
+        arch_send(g->m->sys->outbox, ARCH_FLUSH_RANGE, g->shift ? g->shift : PAGE_SHIFT, g->start,
+                  g->end);
 }
 
 /* -- runs of entries ------------------------------------------------------------------------- */
 
-bool run_next(const struct mm *m, struct pt_run *r)
+/* keeps_huge: the caller takes the huge entry at r->a as it is. */
+static bool keeps_huge(const struct pt_run *r)
 {
-    if (r->e) {
+    uint64_t size = BIT(pt_level_shift(r->level));
+    return r->huge == RUN_LOOK ||
+           (r->huge == RUN_WHOLE && r->a.v % size == 0 && r->end.v - r->a.v >= size);
+}
+
+bool run_next(struct mm *m, struct pt_run *r)
+{
+    if (r->e && r->level > 0) {
+        uint64_t size = BIT(pt_level_shift(r->level));
+        r->a.v = align_down(r->a.v, size) + size;
+    } else if (r->e) {
         do {
             r->a.v += PAGE_SIZE;
             r->e++;
@@ -47,8 +60,12 @@ bool run_next(const struct mm *m, struct pt_run *r)
     r->a = pt_next(&m->pt, r->a, r->end);
     if (r->a.v >= r->end.v)
         return false;
-    r->e = pt_lookup(&m->pt, r->a, 0);
-    r->at = pt_entry_paddr(&m->pt, r->a, 0);
+    r->e = pt_leaf(&m->pt, r->a, &r->level);
+    if (r->level > 0 && !keeps_huge(r)) {
+        split_huge_pmd(m, r->a);
+        r->e = pt_leaf(&m->pt, r->a, &r->level);
+    }
+    r->at = pt_entry_paddr(&m->pt, r->a, r->level);
     r->table_end = min_u64(r->end.v, align_down(r->a.v, MIB(2)) + MIB(2));
     return true;
 }
@@ -64,9 +81,14 @@ void run_set(struct mm *m, const struct pt_run *r, pte value)
 void zap_range(struct gather *g, uint64_t start, uint64_t end, bool even_cows)
 {
     struct mm *m = g->m;
-    struct pt_run r = {.a = va(start), .end = va(end)};
+    struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
+    pfn folio = {0}, next; /* of the entries before: frame 0 is nobody's */
     while (run_next(m, &r)) {
         pte e = *r.e;
+        if (r.level > 0) {
+            zap_huge_pmd(g, &r);
+            continue;
+        }
         if (!(e.v & PTE_SPECIAL)) {
             struct frame *f = phys_frame(m->sys->phys, pte_pfn(e));
             bool anon = f->owner == FRAME_USER_ANON;
@@ -75,12 +97,17 @@ void zap_range(struct gather *g, uint64_t start, uint64_t end, bool even_cows)
             if (!anon && (e.v & PTE_D))
                 f->flags |= FRAME_F_DIRTY;
             munlock_vma_folio(m, r.a, pte_pfn(e));
-            page_remove_rmap(m, pte_pfn(e));
+            next = folio_head(m->sys, pte_pfn(e));
+            if (folio.v != next.v)
+                folio_end_batch(m->sys, folio);
+            folio = next;
+            page_remove_rmap_batch(m, pte_pfn(e));
         }
         run_set(m, &r, (pte){0});
         gather_page(g, r.a);
         g->zapped++;
     }
+    folio_end_batch(m->sys, folio);
 }
 
 void free_pgtables(struct gather *g, uint64_t start, uint64_t end, uint64_t floor, uint64_t ceiling)

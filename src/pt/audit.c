@@ -31,9 +31,19 @@ static int audit_entry(const struct pt *t, pte e, uint64_t at, unsigned level, u
     return audit_link(t, e, at);
 }
 
+/* count_deposits returns how many tables are put aside at a table of level 1. */
+static uint64_t count_deposits(const struct pt *t, pfn table)
+{
+    uint64_t n = 0;
+    for (uint32_t at = phys_frame(t->phys, table)->link_next; at != 0 && n <= PT_ENTRIES; n++)
+        at = phys_frame(t->phys, (pfn){at - 1})->link_next;
+    return n;
+}
+
 /* count_tables goes through all entries depth first; counts[l] = tables of level l found. It ends
  * because every table has one parent (I1) and levels only fall. */
-static int count_tables(const struct pt *t, unsigned phys_bits, uint64_t *counts)
+static int count_tables(const struct pt *t, unsigned phys_bits, uint64_t *counts,
+                        uint64_t *deposits)
 {
     struct step stack[PT_LEVELS_MAX];
     unsigned level = t->levels - 1;
@@ -54,6 +64,8 @@ static int count_tables(const struct pt *t, unsigned phys_bits, uint64_t *counts
         if (down) {
             stack[--level] = (struct step){pte_pfn(e), 0};
             counts[level]++;
+            if (level == 1)
+                *deposits += count_deposits(t, pte_pfn(e));
         }
     }
     return 0;
@@ -61,12 +73,12 @@ static int count_tables(const struct pt *t, unsigned phys_bits, uint64_t *counts
 
 int pt_audit(const struct pt *t, unsigned phys_bits)
 {
-    uint64_t counts[PT_LEVELS_MAX] = {0};
+    uint64_t counts[PT_LEVELS_MAX] = {0}, deposits = 0;
     if (phys_owner(t->phys, t->root) != FRAME_PAGE_TABLE)
         return 1;
-    int broken = count_tables(t, phys_bits, counts);
+    int broken = count_tables(t, phys_bits, counts, &deposits);
     for (unsigned l = 0; l < PT_LEVELS_MAX && broken == 0; l++)
         if (counts[l] != t->tables[l])
             broken = 2;
-    return broken;
+    return broken == 0 && deposits != t->deposited ? 2 : broken;
 }

@@ -118,7 +118,7 @@ paddr pt_entry_paddr(const struct pt *t, vaddr a, unsigned level)
 
 uint64_t pt_bytes(const struct pt *t)
 {
-    return (t->tables[0] + t->tables[1] + t->tables[2]) * PAGE_SIZE;
+    return (t->tables[0] + t->deposited + t->tables[1] + t->tables[2]) * PAGE_SIZE;
 }
 
 /* -- going through --------------------------------------------------------------------------- */
@@ -233,6 +233,7 @@ unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr
 void pt_close(struct pt *t)
 {
     uint64_t last = BIT(PAGE_SHIFT + 9 * t->levels) - 1;
+    CHECK(t->deposited == 0); /* no huge page is left */
     for (unsigned level = 0; level + 1 < t->levels; level++) {
         struct place at;
         uint64_t span = BIT(pt_level_shift(level + 1));

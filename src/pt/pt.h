@@ -8,7 +8,8 @@
  * Invariants (pt_audit):
  *  I1  Every present non-leaf entry points to a frame of owner FRAME_PAGE_TABLE that no other entry
  *      points to: the frame's index is the physical address of that entry.
- *  I2  tables[l] = number of tables of level l reachable from the root, root included.
+ *  I2  tables[l] = number of tables of level l reachable from the root, root included; deposited =
+ *      number of PTE tables put aside.
  *  I3  No present entry has a reserved bit set.
  *
  * Source: Intel SDM vol. 3A, 4.5; Linux mm/memory.c (free_pgd_range), arch/x86/include/asm/
@@ -25,6 +26,7 @@ struct pt {
     pfn root;                       /* what CR3 holds */
     unsigned levels;                /* 4 or 5 */
     uint64_t tables[PT_LEVELS_MAX]; /* tables in use by level; level 0 = PTE tables */
+    uint64_t deposited;             /* PTE tables put aside for huge pages */
 };
 
 /* Bits of an entry that points to a table: Linux's _PAGE_TABLE (0x067). The processor ignores D
@@ -56,8 +58,26 @@ vaddr pt_next(const struct pt *t, vaddr a, vaddr end);
  * rounded out to them, as Linux's free_pgd_range does after an unmap. ceiling.v 0 means the top.
  * Entries below must all be none. Returns the number of tables freed. */
 unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr ceiling);
-/* pt_bytes returns VmPTE in bytes: PTE, PMD and PUD tables, not PGD and P4D. */
+/* pt_bytes returns VmPTE in bytes: PTE, PMD and PUD tables, deposited ones too, not PGD and P4D. */
 uint64_t pt_bytes(const struct pt *t);
+
+/* -- deposits: an empty PTE table is put aside for every huge page of level 1, so that splitting it
+ * never fails. They are kept per table of level 1 (Linux's pmd_huge_pte), last in first out.
+ * pre of all: a table of level 1 exists for the address. */
+/* pt_deposit allocates a table and puts it aside for the huge page at a. Returns 0 and stores it, or
+ * -ENOMEM. */
+int pt_deposit(struct pt *t, vaddr a, pfn *ret);
+/* pt_withdraw_free frees one table that was put aside for a. */
+void pt_withdraw_free(struct pt *t, vaddr a);
+/* pt_withdraw takes one table back: all entries none, the caller fills it and links it. */
+pfn pt_withdraw(struct pt *t, vaddr a);
+/* pt_deposit_table puts an empty table aside that pt_withdraw or pt_unlink gave. */
+void pt_deposit_table(struct pt *t, vaddr a, pfn table);
+/* pt_link makes the entry of level 1 for a, which is none or a leaf, point to a table. */
+void pt_link(struct pt *t, vaddr a, pfn table);
+/* pt_unlink takes the PTE table of a, all entries none, out of the tree. */
+pfn pt_unlink(struct pt *t, vaddr a);
+
 /* pt_audit checks I1-I3 by looking at every entry; 0 or the number of the broken invariant. */
 int pt_audit(const struct pt *t, unsigned phys_bits);
 

@@ -537,6 +537,7 @@ static void give_own_rights(struct mm *m)
 static void model_open(struct model *w)
 {
     box_open(&w->b, MIB(256), false);
+    mm_thp_disable(w->b.mm, true, false); /* as the native child says with prctl */
     give_own_rights(w->b.mm);
     w->file = mm_file(w->b.sys, 8, 100, FILE_BYTES, "/data");
     w->memfd = mm_file(w->b.sys, 1, 200, MEMFD_PAGES * K, "/memfd:pw (deleted)");

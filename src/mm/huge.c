@@ -1,0 +1,389 @@
+/* huge.c: entries of level 1 that map 2 MiB of anonymous memory: making, reusing, splitting,
+ * clearing, moving them.
+ *
+ *   huge_fault ── entry none, mapping and address allow 2 MiB ─┬ read ──► the huge zero page
+ *      │                                                       └ write ─► a folio of order 9
+ *      ├─ write, read-only ─► do_huge_pmd_wp_page ─┬ zero page ─► a folio
+ *      │                                           ├ exclusive, or no other reference ─► reuse
+ *      │                                           └ shared ─► split, then 4 KiB copies
+ *      └─ otherwise: accessed and dirty bits, or HUGE_FALLBACK
+ *
+ * I1  Every huge leaf of level 1 has a deposited PTE table, so a split cannot fail.
+ * I2  A split changes no frame: the folio stays whole, its frames are mapped one by one, and the
+ *     references of its one mapping become 512.
+ * I3  FRAME_F_EXCLUSIVE of a PMD-mapped folio is that of its head; a split gives it to every frame.
+ *
+ * Source: Linux 6.18 mm/huge_memory.c (do_huge_pmd_anonymous_page, do_huge_pmd_wp_page,
+ * __split_huge_pmd_locked, zap_huge_pmd, change_huge_pmd, move_huge_pmd, vma_adjust_trans_huge).
+ */
+#include "mm/mm_int.h"
+
+/* -- what is allowed ------------------------------------------------------------------------- */
+
+#define VM_NO_KHUGEPAGED (VM_SPECIAL | VM_HUGETLB)
+#define STACK_SETUP      (VM_RAND_READ | VM_SEQ_READ) /* VM_STACK_INCOMPLETE_SETUP */
+
+static struct thp_knobs knobs_of(const struct conf *c)
+{
+    const uint64_t size[] = {c->thp_size_16k,  c->thp_size_32k,  c->thp_size_64k, c->thp_size_128k,
+                             c->thp_size_256k, c->thp_size_512k, c->thp_size_1m,  c->thp_size_2m};
+    struct thp_knobs k = {.enabled = (enum thp_enabled)c->thp_enabled};
+    for (unsigned i = 0; i < ARRAY_LEN(size); i++) {
+        unsigned bit = 4u << i;
+        k.inherit |= size[i] == THP_SIZE_INHERIT ? bit : 0;
+        k.always |= size[i] == THP_SIZE_ALWAYS ? bit : 0;
+        k.madvise |= size[i] == THP_SIZE_MADVISE ? bit : 0;
+    }
+    return k;
+}
+
+static struct thp_vma thp_vma_of(const struct mm *m, const struct vma *v)
+{
+    bool setup = (v->flags & STACK_SETUP) == STACK_SETUP;
+    return (struct thp_vma){.start = v->start.v,
+                            .end = v->end.v,
+                            .pgoff = v->pgoff,
+                            .anonymous = vma_is_anonymous(v) && !(v->flags & VM_HUGETLB),
+                            .shmem = v->kind == VMA_SHMEM,
+                            .hugepage = v->flags & VM_HUGEPAGE,
+                            .nohugepage = v->flags & VM_NOHUGEPAGE,
+                            .no_khugepaged = v->flags & VM_NO_KHUGEPAGED,
+                            .temporary_stack = setup && (v->flags & VM_GROWSDOWN),
+                            .faulted = v->anon_vma,
+                            .disabled = m->thp.disabled,
+                            .except_advised = m->thp.except_advised};
+}
+
+unsigned thp_orders(const struct mm *m, const struct vma *v, enum tva_type type, unsigned orders)
+{
+    struct thp_knobs k = knobs_of(&m->sys->conf);
+    struct thp_vma t = thp_vma_of(m, v);
+    return thp_allowable_orders(&k, &t, type, orders);
+}
+
+void mm_thp_disable(struct mm *m, bool disabled, bool except_advised)
+{
+    m->thp.disabled = disabled;
+    m->thp.except_advised = except_advised;
+}
+
+static bool pmd_fits(const struct vma *v, uint64_t a)
+{
+    uint64_t at = align_down(a, HPAGE_PMD_SIZE);
+    return at >= v->start.v && at + HPAGE_PMD_SIZE <= v->end.v;
+}
+
+/* -- entries --------------------------------------------------------------------------------- */
+
+static void set_pmd(struct mm *m, vaddr a, pte *e, pte value)
+{
+    *e = value;
+    kernel_write(m->sys, pt_entry_paddr(&m->pt, a, 1), sizeof(pte));
+}
+
+static void flush_pmd(struct mm *m, uint64_t at)
+{
+    arch_send(m->sys->outbox, ARCH_FLUSH_RANGE, HPAGE_PMD_ORDER + PAGE_SHIFT, at,
+              at + HPAGE_PMD_SIZE);
+}
+
+bool is_huge_zero_pmd(const struct mm_sys *s, pte e)
+{
+    return s->thp.zero.v != 0 && pte_leaf_pfn(e, 1).v == s->thp.zero.v;
+}
+
+/* deposit puts an empty table aside for the huge page at a. 0 or -ENOMEM. */
+static int deposit(struct mm *m, vaddr a)
+{
+    pfn table;
+    int err = pt_deposit(&m->pt, a, &table);
+    if (err != 0)
+        return err;
+    arch_step(m->sys->outbox, STEP_TABLE, 1);
+    kernel_write(m->sys, pfn_paddr(table), PAGE_SIZE);
+    return 0;
+}
+
+static uint64_t huge_bits(const struct vma *v, bool write)
+{
+    uint64_t bits = vm_page_prot(v) | PTE_PS;
+    return write ? bits | PTE_D | (v->flags & VM_WRITE ? PTE_RW : 0) : bits;
+}
+
+/* add_pmd_rmap and remove_pmd_rmap count entries of level 1, and NR_ANON_THPS with the first. */
+static void add_pmd_rmap(struct mm *m, pfn head)
+{
+    if (phys_frame(m->sys->phys, head)->entire == 0)
+        node_stat_add(m->sys, phys_frame(m->sys->phys, head), NODE_nr_anon_transparent_hugepages,
+                      HPAGE_PMD_NR);
+    folio_add_rmap(m, head, 1);
+}
+
+static void remove_pmd_rmap(struct mm *m, pfn head)
+{
+    struct mm_sys *s = m->sys;
+    struct frame *f = phys_frame(s->phys, head);
+    if (f->entire == 1)
+        node_stat_add(s, f, NODE_nr_anon_transparent_hugepages, -(int64_t)HPAGE_PMD_NR);
+    folio_remove_rmap(m, head, 1);
+    folio_end_batch(s, head);
+}
+
+/* -- the huge zero page ---------------------------------------------------------------------- */
+
+/* mm_get_huge_zero_folio: one reference per address space, until it ends. */
+static int get_zero(struct mm *m)
+{
+    struct mm_sys *s = m->sys;
+    if (s->thp.zero.v == 0) {
+        struct mm_req req = {
+            .order = HPAGE_PMD_ORDER, .gfp = GFP_USER, .owner = FRAME_KERNEL_IMAGE};
+        if (mm_alloc(s, &req, &s->thp.zero) != 0) {
+            s->thp.zero = (pfn){0};
+            STAT(s->stats, thp_zero_page_alloc_failed)++;
+            return -ENOMEM;
+        }
+        STAT(s->stats, thp_zero_page_alloc)++;
+        folio_prep(s->phys, s->thp.zero, HPAGE_PMD_ORDER);
+        phys_frame(s->phys, s->thp.zero)->flags |= FRAME_F_ZERO_PAGE;
+        kernel_write(s, pfn_paddr(s->thp.zero), HPAGE_PMD_SIZE);
+    }
+    if (!m->thp.zero_ref)
+        s->thp.zero_refs++;
+    m->thp.zero_ref = true;
+    return 0;
+}
+
+void huge_exit(struct mm *m)
+{
+    if (m->thp.zero_ref)
+        m->sys->thp.zero_refs--;
+    m->thp.zero_ref = false;
+}
+
+void huge_sys_close(struct mm_sys *s)
+{
+    CHECK(s->thp.zero_refs == 0);
+    if (s->thp.zero.v != 0)
+        phys_free(s->phys, s->thp.zero, HPAGE_PMD_ORDER);
+    s->thp.zero = (pfn){0};
+}
+
+static int map_huge_zero(struct mm *m, const struct vma *v, vaddr at, pte *pmd)
+{
+    if (deposit(m, at) != 0)
+        return -ENOMEM;
+    if (get_zero(m) != 0) {
+        pt_withdraw_free(&m->pt, at);
+        STAT(m->sys->stats, thp_fault_fallback)++;
+        return HUGE_FALLBACK;
+    }
+    set_pmd(m, at, pmd, pte_make(m->sys->thp.zero, huge_bits(v, false) | PTE_SPECIAL));
+    arch_step(m->sys->outbox, STEP_PTE, 1);
+    return 0;
+}
+
+/* -- folios of order 9 ----------------------------------------------------------------------- */
+
+/* vma_alloc_anon_folio_pmd: a zeroed folio of 2 MiB. */
+static int alloc_pmd_folio(struct mm *m, const struct vma *v, vaddr at, pfn *ret)
+{
+    struct mm_sys *s = m->sys;
+    if (folio_alloc_anon(m, v, at, HPAGE_PMD_ORDER, ret) != 0) {
+        STAT(s->stats, thp_fault_fallback)++;
+        return HUGE_FALLBACK;
+    }
+    kernel_write(s, pfn_paddr(*ret), HPAGE_PMD_SIZE);
+    return 0;
+}
+
+static void map_pmd_folio(struct mm *m, const struct vma *v, vaddr at, pte *pmd, pfn head)
+{
+    add_pmd_rmap(m, head);
+    folio_add_lru_vma(m->sys, v, head);
+    set_pmd(m, at, pmd, pte_make(head, huge_bits(v, true)));
+    arch_step(m->sys->outbox, STEP_PTE, 1);
+    STAT(m->sys->stats, thp_fault_alloc)++;
+}
+
+static int do_huge_pmd_anonymous_page(struct mm *m, struct vma *v, vaddr at, bool write, pte *pmd,
+                                      enum fault_kind *ret_kind)
+{
+    pfn head;
+    anon_vma_prepare(m, v);
+    if (!write && m->sys->conf.thp_use_zero_page) {
+        *ret_kind = FAULT_ZERO_PAGE;
+        return map_huge_zero(m, v, at, pmd);
+    }
+    *ret_kind = FAULT_ANON;
+    int r = alloc_pmd_folio(m, v, at, &head);
+    if (r != 0)
+        return r;
+    if (deposit(m, at) != 0) {
+        phys_free(m->sys->phys, head, HPAGE_PMD_ORDER);
+        return -ENOMEM;
+    }
+    map_pmd_folio(m, v, at, pmd, head);
+    return 0;
+}
+
+/* do_huge_zero_wp_pmd: the deposited table stays where it is. */
+static int wp_huge_zero(struct mm *m, const struct vma *v, vaddr at, pte *pmd)
+{
+    pfn head;
+    int r = alloc_pmd_folio(m, v, at, &head);
+    if (r != 0)
+        return r;
+    set_pmd(m, at, pmd, (pte){0});
+    flush_pmd(m, at.v);
+    map_pmd_folio(m, v, at, pmd, head);
+    return 0;
+}
+
+static int do_huge_pmd_wp_page(struct mm *m, const struct vma *v, vaddr at, pte *pmd)
+{
+    if (is_huge_zero_pmd(m->sys, *pmd)) {
+        int r = wp_huge_zero(m, v, at, pmd);
+        if (r == HUGE_FALLBACK)
+            split_huge_pmd(m, at);
+        return r;
+    }
+    struct frame *f = phys_frame(m->sys->phys, pte_leaf_pfn(*pmd, 1));
+    if (!(f->flags & FRAME_F_EXCLUSIVE) && f->refs != 1) {
+        split_huge_pmd(m, at);
+        return HUGE_FALLBACK;
+    }
+    f->flags |= FRAME_F_EXCLUSIVE;
+    set_pmd(m, at, pmd, (pte){pmd->v | PTE_A | PTE_D | (v->flags & VM_WRITE ? PTE_RW : 0)});
+    arch_step(m->sys->outbox, STEP_PTE, 1);
+    return 0;
+}
+
+int huge_fault(struct mm *m, struct vma *v, vaddr a, bool write, pte *pmd,
+               enum fault_kind *ret_kind)
+{
+    vaddr at = va(align_down(a.v, HPAGE_PMD_SIZE));
+    if (pte_none(*pmd)) {
+        if (!thp_orders(m, v, TVA_PAGEFAULT, 1u << HPAGE_PMD_ORDER) || !pmd_fits(v, a.v))
+            return HUGE_FALLBACK;
+        return do_huge_pmd_anonymous_page(m, v, at, write, pmd, ret_kind);
+    }
+    if (!pte_is_leaf(*pmd, 1))
+        return HUGE_FALLBACK;
+    if (write && !(pmd->v & PTE_RW)) {
+        *ret_kind = is_huge_zero_pmd(m->sys, *pmd) ? FAULT_ANON : FAULT_ANON_COW;
+        return do_huge_pmd_wp_page(m, v, at, pmd);
+    }
+    *ret_kind = FAULT_SPURIOUS; /* huge_pmd_set_accessed */
+    set_pmd(m, at, pmd, (pte){pmd->v | PTE_A | (write ? PTE_D : 0)});
+    return 0;
+}
+
+/* -- splitting an entry ---------------------------------------------------------------------- */
+
+/* piece_of returns the entry of frame i of the folio behind a huge entry. */
+static pte piece_of(struct mm_sys *s, const struct vma *v, pte huge, unsigned i)
+{
+    if (huge.v & PTE_SPECIAL)
+        return pte_make(phys_zero_page(s->phys), vm_page_prot(v) | PTE_SPECIAL);
+    uint64_t bits = (vm_page_prot(v) & ~PTE_A) | (huge.v & (PTE_A | PTE_D | PTE_RW));
+    return pte_make((pfn){pte_leaf_pfn(huge, 1).v + i}, bits);
+}
+
+/* split_rmap turns the one mapping of a folio into 512 (I2, I3). */
+static void split_rmap(struct mm *m, pte huge)
+{
+    struct mm_sys *s = m->sys;
+    pfn head = pte_leaf_pfn(huge, 1);
+    struct frame *f = phys_frame(s->phys, head);
+    uint32_t exclusive = f->flags & FRAME_F_EXCLUSIVE;
+    if (huge.v & PTE_D)
+        f->flags |= FRAME_F_DIRTY;
+    for (unsigned i = 0; i < HPAGE_PMD_NR; i++) {
+        f[i].mapcount++;
+        f[i].flags = (f[i].flags & ~FRAME_F_EXCLUSIVE) | exclusive;
+    }
+    f->refs += HPAGE_PMD_NR;
+    rss_add(m, f, HPAGE_PMD_NR);
+    remove_pmd_rmap(m, head);
+}
+
+void split_huge_pmd(struct mm *m, vaddr a)
+{
+    vaddr at = va(align_down(a.v, HPAGE_PMD_SIZE));
+    pte *pmd = pt_lookup(&m->pt, at, 1);
+    const struct vma *v = vma_lookup(m, a.v);
+    if (!pmd || !pte_is_leaf(*pmd, 1) || pte_none(*pmd))
+        return;
+    CHECK(v);
+    pte old = *pmd;
+    STAT(m->sys->stats, thp_split_pmd)++;
+    pfn table = pt_withdraw(&m->pt, at);
+    for (unsigned i = 0; i < HPAGE_PMD_NR; i++)
+        phys_table(m->sys->phys, table)[i] = piece_of(m->sys, v, old, i);
+    kernel_write(m->sys, pfn_paddr(table), PAGE_SIZE);
+    if (!(old.v & PTE_SPECIAL))
+        split_rmap(m, old);
+    pt_link(&m->pt, at, table);
+    kernel_write(m->sys, pt_entry_paddr(&m->pt, at, 1), sizeof(pte));
+    flush_pmd(m, at.v);
+}
+
+void vma_adjust_trans_huge(struct mm *m, uint64_t a)
+{
+    if (a & (HPAGE_PMD_SIZE - 1))
+        split_huge_pmd(m, va(a));
+}
+
+/* -- clearing, changing, moving -------------------------------------------------------------- */
+
+static void gather_pmd(struct gather *g, uint64_t at)
+{
+    g->start = min_u64(g->start, at);
+    g->end = max_u64(g->end, at + HPAGE_PMD_SIZE);
+    if (g->shift == 0)
+        g->shift = HPAGE_PMD_ORDER + PAGE_SHIFT;
+}
+
+void zap_huge_pmd(struct gather *g, struct pt_run *r)
+{
+    pte old = *r->e;
+    run_set(g->m, r, (pte){0});
+    pt_withdraw_free(&g->m->pt, r->a);
+    if (!(old.v & PTE_SPECIAL)) {
+        munlock_vma_folio(g->m, r->a, pte_leaf_pfn(old, 1));
+        remove_pmd_rmap(g->m, pte_leaf_pfn(old, 1));
+    }
+    gather_pmd(g, r->a.v);
+    g->zapped++;
+}
+
+/* can_change_pmd_writable */
+static bool can_change_writable(const struct mm *m, const struct vma *v, pte e)
+{
+    if (!(v->flags & VM_WRITE) || !pte_present(e) || (e.v & PTE_SPECIAL))
+        return false;
+    return phys_frame(m->sys->phys, pte_leaf_pfn(e, 1))->flags & FRAME_F_EXCLUSIVE;
+}
+
+void change_huge_pmd(struct gather *g, const struct vma *v, struct pt_run *r)
+{
+    const uint64_t keep = PTE_ADDR_MASK | PTE_A | PTE_D | PTE_SPECIAL | PTE_SOFT_DIRTY | PTE_PS;
+    pte old = *r->e, new = {(old.v & keep) | vm_page_prot(v)};
+    if (!(new.v &PTE_RW) && can_change_writable(g->m, v, new))
+        new.v |= PTE_RW;
+    run_set(g->m, r, new);
+    if (pte_needs_flush(old, new))
+        gather_pmd(g, r->a.v);
+}
+
+void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to)
+{
+    struct mm *m = g->m;
+    pte *old = pt_lookup(&m->pt, va(from), 1), *new = pt_lookup(&m->pt, va(to), 1);
+    pte value = *old;
+    pt_deposit_table(&m->pt, va(to), pt_withdraw(&m->pt, va(from)));
+    set_pmd(m, va(from), old, (pte){0});
+    set_pmd(m, va(to), new, value);
+    gather_pmd(g, from);
+}

@@ -1,0 +1,85 @@
+/* huge_int.h: large folios inside mm: transparent huge pages (huge.c, thp_split.c, khugepaged.c).
+ *
+ *   PMD-mapped    entry of level 1 ─► folio of order 9      entire = 1, rss + 512, one table deposited
+ *   PTE-mapped    512 entries ──────► the same folio        mapcount of each frame, refs = their sum
+ *   small folio   entries ──────────► folio of order 2 … 8  never PMD-mapped (mTHP)
+ */
+#ifndef MM_HUGE_INT_H
+#define MM_HUGE_INT_H
+
+#include "policy/thp.h"
+#include "mm/mm.h"
+
+#define HPAGE_PMD_ORDER THP_PMD_ORDER
+#define HPAGE_PMD_NR    512u
+#define HPAGE_PMD_SIZE  MIB(2)
+
+struct gather;
+struct pt_run;
+
+/* What an address space knows of huge pages. */
+struct mm_thp {
+    bool disabled;       /* prctl(PR_SET_THP_DISABLE, 1) */
+    bool except_advised; /* the same with PR_THP_DISABLE_EXCEPT_ADVISED */
+    bool zero_ref;       /* it holds a reference to the huge zero page */
+    bool scanned;        /* khugepaged looks at it (MMF_VM_HUGEPAGE) */
+};
+
+/* What the machine knows of them. */
+struct sys_thp {
+    pfn zero;                               /* the huge zero page; number 0 while there is none */
+    uint64_t zero_refs;                     /* address spaces that use it */
+    uint64_t deferred_nr;                   /* folios on the deferred split queue */
+    uint32_t deferred_first, deferred_last; /* head + 1, 0 = none: linked through the second tail */
+};
+
+/* -- huge.c */
+/* HUGE_FALLBACK: no huge page here; the fault goes on with 4 KiB pages. */
+#define HUGE_FALLBACK 1
+/* huge_fault handles a fault at the level of `pmd`, the entry of level 1 for a, where that is
+ * possible (create_huge_pmd, wp_huge_pmd, huge_pmd_set_accessed). 0, -ENOMEM or HUGE_FALLBACK.
+ */
+int huge_fault(struct mm *m, struct vma *v, vaddr a, bool write, pte *pmd,
+               enum fault_kind *ret_kind);
+/* split_huge_pmd replaces the huge entry at a, if there is one, by a table of 512. */
+void split_huge_pmd(struct mm *m, vaddr a);
+/* vma_adjust_trans_huge: a becomes the border of a VMA; no huge entry may lie across it. */
+void vma_adjust_trans_huge(struct mm *m, uint64_t a);
+/* zap_huge_pmd clears the huge entry a run stands at. */
+void zap_huge_pmd(struct gather *g, struct pt_run *r);
+/* change_huge_pmd gives it the rights of v. */
+void change_huge_pmd(struct gather *g, const struct vma *v, struct pt_run *r);
+/* move_huge_pmd moves the huge entry at `from` to `to`, whose entry of level 1 is none. */
+void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to);
+/* huge_exit forgets what an address space holds. */
+void huge_exit(struct mm *m);
+/* huge_sys_close frees the huge zero page. pre: no address space is left. */
+void huge_sys_close(struct mm_sys *s);
+/* is_huge_zero_pmd: a leaf of level 1 that maps the huge zero page. */
+bool is_huge_zero_pmd(const struct mm_sys *s, pte e);
+/* thp_orders returns the orders a mapping may have (thp_vma_allowable_orders). */
+unsigned thp_orders(const struct mm *m, const struct vma *v, enum tva_type type, unsigned orders);
+
+/* -- folio.c */
+/* folio_prep marks the tails of a new large folio. */
+void folio_prep(struct phys *p, pfn head, unsigned order);
+/* folio_alloc_anon takes a folio of 2^order frames for anonymous memory of v at a, not zeroed, all
+ * exclusive. 0 or -ENOMEM. */
+int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order, pfn *ret);
+/* deferred_split_folio puts a folio on the queue of those to split under pressure; partially_mapped:
+ * because nobody maps a part of it any more. */
+void deferred_split_folio(struct mm_sys *s, pfn head, bool partially_mapped);
+/* folio_partly_mapped: some frames of it are mapped by an entry of their own, others by none. */
+bool folio_partly_mapped(const struct mm_sys *s, pfn head);
+/* folio_end_batch: entries of a folio went; if others are left it is worth splitting. head may be free
+ * by now, or not large at all. */
+void folio_end_batch(struct mm_sys *s, pfn head);
+/* folio_unqueue_deferred takes it off: it is about to be freed or split. */
+void folio_unqueue_deferred(struct mm_sys *s, pfn head);
+/* split_folio makes single frames of a large folio; those nobody maps are freed. 0, or -EAGAIN when
+ * somebody but its mappings holds a reference. */
+int split_folio(struct mm_sys *s, pfn head);
+/* deferred_split_scan splits folios of the queue until `want` frames were freed; returns how many. */
+uint64_t deferred_split_scan(struct mm_sys *s, uint64_t want);
+
+#endif
