@@ -3,7 +3,8 @@
  *   TLB array    ways divide entries; sets are a power of two (the index is bits of the page
  *                number); tree-PLRU needs a power of two of ways, MRU3 three groups of such
  *   cache        ways divide lines; L1 sets are a power of two; tags of memory fit 32 bits
- *   memory       fits the physical address width, and the kernel image fits half of it
+ *   memory       fits the physical address width, and the kernel image fits half of it; every NUMA
+ *                node keeps some for itself
  */
 #include "conf/conf_int.h"
 
@@ -128,6 +129,39 @@ static int check_memory(const struct conf *c, char *err, size_t n)
     return 0;
 }
 
+/* check_nodes: what its memmap and the kernel image leave of a node is memory. */
+static int check_nodes(const struct conf *c, char *err, size_t n)
+{
+    struct conf_numa numa;
+    int r = conf_numa(c, &numa, err, n);
+    for (unsigned i = 0; i < numa.nodes && r == 0; i++) {
+        uint64_t taken = numa.size[i] / 64 + (i == 0 ? MIB(1) + c->phys_kernel_image : 0);
+        if (numa.size[i] < taken + MIB(1))
+            r = conf_refuse(err, n,
+                            "%s: node %u has %llu KiB, and its memmap%s take %llu KiB of them: no "
+                            "memory would be left",
+                            c->numa_sizes[0] ? "numa.sizes" : "numa.nodes", i,
+                            (unsigned long long)numa.size[i] / 1024,
+                            i == 0 ? ", the firmware and the kernel image" : "",
+                            (unsigned long long)taken / 1024);
+    }
+    return r;
+}
+
+static int check_vm(const struct conf *c, char *err, size_t n)
+{
+    uint64_t ratios[5], f = c->vm_percpu_pagelist_high_fraction;
+    if (f > 0 && f < 8)
+        return conf_refuse(err, n,
+                           "vm.percpu_pagelist_high_fraction: %llu is too large a share; take 0, "
+                           "or 8 and more",
+                           (unsigned long long)f);
+    if (c->vm_min_free_kbytes > c->phys_size / 1024 / 2)
+        return conf_refuse(err, n, "vm.min_free_kbytes: %llu KiB are more than half of phys.size",
+                           (unsigned long long)c->vm_min_free_kbytes);
+    return conf_reserve_ratios(c, ratios, err, n);
+}
+
 int conf_check(const struct conf *c, char *err, size_t err_size)
 {
     int r = check_tlbs(c, err, err_size);
@@ -135,5 +169,9 @@ int conf_check(const struct conf *c, char *err, size_t err_size)
         r = check_caches(c, err, err_size);
     if (r == 0)
         r = check_memory(c, err, err_size);
+    if (r == 0)
+        r = check_nodes(c, err, err_size);
+    if (r == 0)
+        r = check_vm(c, err, err_size);
     return r;
 }

@@ -176,8 +176,7 @@ static int parse_suffix(const char *s)
     return -1;
 }
 
-/* parse_number understands the whole of `text` or fails with -EINVAL or -ERANGE. */
-static int parse_number(const char *text, bool size, uint64_t *ret)
+int conf_parse_number(const char *text, bool size, uint64_t *ret)
 {
     uint64_t v;
     int r = parse_digits(&text, &v);
@@ -221,7 +220,7 @@ static int set_number(struct conf *c, const struct conf_option *o, const char *v
     char lo[32], hi[32];
     const char *unit = o->type == CONF_T_SIZE ? "" : o->unit;
     uint64_t v = 0;
-    int r = parse_number(value, o->type == CONF_T_SIZE, &v);
+    int r = conf_parse_number(value, o->type == CONF_T_SIZE, &v);
     if (r == -EINVAL && o->type == CONF_T_SIZE)
         return conf_refuse(err, err_size,
                            "%s: `%s` is not a size; take a number with K, M, G or T behind it",

@@ -104,22 +104,33 @@ static int audit_zone(struct phys *p, const struct zone *z, struct tally *t)
     return broken;
 }
 
-int phys_audit(struct phys *p)
+/* audit_node compares the records of a node with its owner counters. */
+static int audit_node(struct phys *p, const struct node *node)
 {
     struct tally t = {0};
     uint64_t frames = 0;
-    for (unsigned i = 0; i < BOOT_RANGES; i++)
-        t.owned[p->boot[i].owner] += p->boot[i].end - p->boot[i].first;
+    for (unsigned i = 0; i < p->boot_nr; i++)
+        if (p->boot[i].first >= node->first && p->boot[i].first < node->end)
+            t.owned[p->boot[i].owner] += p->boot[i].end - p->boot[i].first;
     for (unsigned i = 0; i < ZONE_NR; i++) {
-        int broken = audit_zone(p, &p->zones[i], &t);
+        int broken = audit_zone(p, &node->zones[i], &t);
         if (broken != 0)
             return broken;
     }
     for (unsigned i = 0; i < FRAME_OWNER_NR; i++)
         frames += t.owned[i];
-    if (frames != p->head.frames_nr || memcmp(t.owned, p->owned, sizeof(t.owned)) != 0)
-        return 1;
-    return p->tables.live == p->owned[FRAME_PAGE_TABLE] ? 0 : 4;
+    bool same = memcmp(t.owned, node->owned, sizeof(t.owned)) == 0;
+    return same && frames == node->end - node->first ? 0 : 1;
+}
+
+int phys_audit(struct phys *p)
+{
+    for (unsigned n = 0; n < p->nodes_nr; n++) {
+        int broken = audit_node(p, &p->nodes[n]);
+        if (broken != 0)
+            return broken;
+    }
+    return p->tables.live == phys_owner_frames(p, FRAME_PAGE_TABLE) ? 0 : 4;
 }
 
 void phys_audit_at_times(struct phys *p)

@@ -33,25 +33,18 @@ static const enum stat_id zone_stat[ZONE_NR] = {
     STAT_pgalloc_normal,
 };
 
-static inline enum zone_id zone_of(const struct phys *p, uint64_t n)
-{
-    return n >= p->zones[ZONE_NORMAL].first  ? ZONE_NORMAL
-           : n >= p->zones[ZONE_DMA32].first ? ZONE_DMA32
-                                             : ZONE_DMA;
-}
-
 /* -- free lists ------------------------------------------------------------------------------ */
 
-static void list_add(struct phys *p, enum zone_id id, uint64_t n, unsigned order, bool to_tail)
+static void list_add(struct phys *p, struct zone *z, uint64_t n, unsigned order, bool to_tail)
 {
-    struct zone *z = &p->zones[id];
     struct free_list *l = &z->lists[order];
     uint32_t me = (uint32_t)(n + 1);
     uint32_t prev = to_tail ? l->tail : 0, next = to_tail ? 0 : l->head;
     p->head.frames[n] = (struct frame){
         .order = (uint8_t)order,
         .flags = FRAME_F_BUDDY,
-        .zone = (uint8_t)id,
+        .zone = z->id,
+        .nid = z->nid,
         .link_next = next,
         .link_prev = prev,
     };
@@ -96,62 +89,60 @@ static uint64_t take_block(struct phys *p, struct zone *z, unsigned order)
 
 /* add_pieces puts [first, end), without a whole largest block inside, on the lists as the largest
  * aligned blocks, from the top down so that the heads have the lowest addresses. */
-static void add_pieces(struct phys *p, enum zone_id id, uint64_t first, uint64_t end)
+static void add_pieces(struct phys *p, struct zone *z, uint64_t first, uint64_t end)
 {
     while (end > first) {
         unsigned order = log2_floor(end - first);
         unsigned aligned = (unsigned)__builtin_ctzll(end);
         order = aligned < order ? aligned : order;
         end -= BIT(order);
-        list_add(p, id, end, order, false);
+        list_add(p, z, end, order, false);
     }
 }
 
-void buddy_add_range(struct phys *p, enum zone_id id)
+void buddy_add_range(struct phys *p, struct zone *z)
 {
-    struct zone *z = &p->zones[id];
     uint64_t lo = align_up(z->usable_first, BLOCK_MAX), hi = align_down(z->usable_end, BLOCK_MAX);
-    z->free_frames = z->usable_end - z->usable_first;
-    p->owned[FRAME_FREE] += z->free_frames;
+    z->free_frames = z->managed;
+    p->nodes[z->nid].owned[FRAME_FREE] += z->free_frames;
     if (lo > hi || z->free_frames == 0) {
         z->virgin = z->virgin_end = z->usable_end;
-        add_pieces(p, id, z->usable_first, z->usable_end);
+        add_pieces(p, z, z->usable_first, z->usable_end);
         return;
     }
     z->virgin = lo;
     z->virgin_end = hi;
     if (lo < hi)
         z->orders |= 1u << ORDER_MAX;
-    add_pieces(p, id, hi, z->usable_end);
-    add_pieces(p, id, z->usable_first, lo);
+    add_pieces(p, z, hi, z->usable_end);
+    add_pieces(p, z, z->usable_first, lo);
 }
 
 /* -- allocation ------------------------------------------------------------------------------ */
 
 /* own makes the frames of a taken block the owner's. */
-static void own(struct phys *p, uint64_t n, unsigned order, enum zone_id id, enum frame_owner owner)
+static void own(struct phys *p, struct zone *z, uint64_t n, unsigned order, enum frame_owner owner)
 {
     for (uint64_t i = 0; i < BIT(order); i++) {
         struct frame *f = &p->head.frames[n + i];
-        *f = (struct frame){.owner = (uint8_t)owner, .zone = (uint8_t)id};
+        *f = (struct frame){.owner = (uint8_t)owner, .zone = z->id, .nid = z->nid};
         if (owner == FRAME_PAGE_TABLE)
             f->bytes = table_slab_get(&p->tables);
     }
     p->head.frames[n].order = (uint8_t)order;
     p->head.frames[n].flags = FRAME_F_HEAD;
-    p->owned[FRAME_FREE] -= BIT(order);
-    p->owned[owner] += BIT(order);
-    p->zones[id].free_frames -= BIT(order);
+    p->nodes[z->nid].owned[FRAME_FREE] -= BIT(order);
+    p->nodes[z->nid].owned[owner] += BIT(order);
+    z->free_frames -= BIT(order);
 }
 
-static uint64_t take(struct phys *p, enum zone_id id, unsigned order)
+static uint64_t take(struct phys *p, struct zone *z, unsigned order)
 {
-    struct zone *z = &p->zones[id];
     unsigned have = order + (unsigned)__builtin_ctz(z->orders >> order);
     uint64_t n = take_block(p, z, have);
     while (have > order) {
         have--;
-        list_add(p, id, n + BIT(have), have, false);
+        list_add(p, z, n + BIT(have), have, false);
     }
     return n;
 }
@@ -161,21 +152,45 @@ static bool fails_now(struct phys *p)
     return p->fail_every != 0 && ++p->fail_count % p->fail_every == 0;
 }
 
+/* find_zone returns the first zone with a block large enough: node 0's from the highest allowed
+ * down, then those of the next node; NULL if there is none. */
+static struct zone *find_zone(const struct phys *p, unsigned order, enum zone_id top)
+{
+    for (unsigned i = 0; i < p->nodes_nr; i++)
+        for (int id = (int)top; id >= 0; id--) {
+            struct zone *z = zone_at(p, p->nodes[0].fallback[i], (enum zone_id)id);
+            if (z->orders >> order != 0)
+                return z;
+        }
+    return NULL;
+}
+
+/* Linux's zone_statistics: by call, not by frame. `first` is the zone it would have liked. */
+static void count_numa(struct phys *p, struct zone *z, struct zone *first)
+{
+    bool hit = z->nid == first->nid, local = z->nid == phys_cpu_node(p, p->cpu);
+    p->stats->v[hit ? STAT_numa_hit : STAT_numa_miss]++;
+    p->stats->v[local ? STAT_numa_local : STAT_numa_other]++;
+    z->numa[hit ? NUMA_HIT : NUMA_MISS]++;
+    z->numa[local ? NUMA_LOCAL : NUMA_OTHER]++;
+    if (hit)
+        return;
+    first->numa[NUMA_FOREIGN]++;
+    STAT(p->stats, numa_foreign)++;
+}
+
 int phys_alloc(struct phys *p, unsigned order, enum phys_gfp gfp, enum frame_owner owner, pfn *ret)
 {
     CHECK(owner != FRAME_FREE);
     if (fails_now(p) || order > ORDER_MAX)
         return -ENOMEM;
-    int id = (int)zone_top[gfp];
-    while (id >= 0 && p->zones[id].orders >> order == 0)
-        id--;
-    if (id < 0)
+    struct zone *z = find_zone(p, order, zone_top[gfp]);
+    if (z == NULL)
         return -ENOMEM;
-    uint64_t n = take(p, (enum zone_id)id, order);
-    own(p, n, order, (enum zone_id)id, owner);
-    p->stats->v[zone_stat[id]] += BIT(order);
-    STAT(p->stats, numa_hit)++;
-    STAT(p->stats, numa_local)++;
+    uint64_t n = take(p, z, order);
+    own(p, z, n, order, owner);
+    p->stats->v[zone_stat[z->id]] += BIT(order);
+    count_numa(p, z, zone_at(p, 0, zone_top[gfp]));
     AUDIT(phys_audit_at_times(p));
     *ret = (pfn){n};
     return 0;
@@ -204,27 +219,28 @@ static void disown(struct phys *p, uint64_t n, unsigned order)
     for (uint64_t i = 0; i < BIT(order); i++) {
         struct frame *f = &p->head.frames[n + i];
         CHECK(f->owner != FRAME_FREE); /* I1: freed twice otherwise */
-        p->owned[f->owner]--;
+        p->nodes[f->nid].owned[f->owner]--;
+        p->nodes[f->nid].owned[FRAME_FREE]++;
         if (f->owner == FRAME_PAGE_TABLE)
             table_slab_put(&p->tables, f->bytes);
         *f = (struct frame){0};
     }
-    p->owned[FRAME_FREE] += BIT(order);
 }
 
 void phys_free(struct phys *p, pfn first, unsigned order)
 {
     uint64_t n = first.v;
-    enum zone_id id = zone_of(p, n);
-    CHECK((phys_frame(p, first)->flags & FRAME_F_HEAD) && phys_frame(p, first)->order == order);
+    const struct frame *f = phys_frame(p, first);
+    CHECK((f->flags & FRAME_F_HEAD) && f->order == order);
+    struct zone *z = zone_at(p, f->nid, (enum zone_id)f->zone);
     disown(p, n, order);
-    p->zones[id].free_frames += BIT(order);
+    z->free_frames += BIT(order);
     STAT(p->stats, pgfree) += BIT(order);
     while (order < ORDER_MAX && is_free_block(p, n ^ BIT(order), order)) {
-        list_remove(p, &p->zones[id], n ^ BIT(order), order);
+        list_remove(p, z, n ^ BIT(order), order);
         n &= ~BIT(order);
         order++;
     }
-    list_add(p, id, n, order, merge_likely(p, n, order));
+    list_add(p, z, n, order, merge_likely(p, n, order));
     AUDIT(phys_audit_at_times(p));
 }

@@ -5,9 +5,10 @@
  *   +--------+----------+--------------+-- … --+--------------+----------+
  *   |firmware| free     | kernel image | free                 | memmap   |
  *   +--------+----------+--------------+-- … --+--------------+----------+
- *   On a machine too small for that the image starts at 1 MiB.
+ *   On a machine too small for that the image starts at 1 MiB. With several nodes each has its own
+ *   memmap at its end.
  *
- * The records are one mapping without reserve: 40 bytes of address space per frame, and host
+ * The records are one mapping without reserve: 48 bytes of address space per frame, and host
  * memory only where records are written.
  *
  * Source: Linux arch/x86/realmode/init.c (reserve_real_mode: the low 1 MiB is reserved),
@@ -36,36 +37,43 @@ const char *phys_owner_name(enum frame_owner owner)
     return names[owner];
 }
 
-/* place_boot decides what lies where; -EINVAL if too little would be left. */
+/* place_boot decides what lies where; -EINVAL if too little would be left of a node. */
 static int place_boot(struct phys *p, const struct conf *conf)
 {
-    uint64_t frames = conf->phys_size >> PAGE_SHIFT;
-    uint64_t image = div_up(conf->phys_kernel_image, PAGE_SIZE);
-    uint64_t memmap = div_up(frames * MEMMAP_BYTES, PAGE_SIZE);
-    if (frames < FIRMWARE_END + image + memmap + FREE_FRAMES_LO)
-        return -EINVAL;
-    uint64_t at = IMAGE_FIRST + image + memmap <= frames ? IMAGE_FIRST : FIRMWARE_END;
-    p->head.frames_nr = frames;
-    p->boot[0] = (struct boot_range){0, FIRMWARE_END, FRAME_RESERVED};
-    p->boot[1] = (struct boot_range){at, at + image, FRAME_KERNEL_IMAGE};
-    p->boot[2] = (struct boot_range){frames - memmap, frames, FRAME_MEMMAP};
+    uint64_t image = div_up(conf->phys_kernel_image, PAGE_SIZE), first = 0;
+    for (unsigned i = 0; i < p->nodes_nr; i++) {
+        uint64_t frames = p->numa.size[i] >> PAGE_SHIFT;
+        uint64_t memmap = div_up(frames * MEMMAP_BYTES, PAGE_SIZE);
+        if (frames < (i == 0 ? FIRMWARE_END + image : 0) + memmap + FREE_FRAMES_LO)
+            return -EINVAL;
+        first += frames;
+        p->boot[p->boot_nr++] = (struct boot_range){first - memmap, first, FRAME_MEMMAP};
+    }
+    uint64_t at = IMAGE_FIRST + image <= p->boot[0].first ? IMAGE_FIRST : FIRMWARE_END;
+    p->boot[p->boot_nr++] = (struct boot_range){0, FIRMWARE_END, FRAME_RESERVED};
+    p->boot[p->boot_nr++] = (struct boot_range){at, at + image, FRAME_KERNEL_IMAGE};
+    p->head.frames_nr = first;
     p->zero_page = (pfn){at + image - 1};
     return 0;
 }
 
 /* Boot ranges stand at the low end of a zone (firmware, image) or at its high end (memmap), so what
- * is left of a zone is one range. */
-static void place_zone(struct phys *p, enum zone_id id, uint64_t first, uint64_t end)
+ * is left of a zone is one range. boot[nid] is the memmap of a node. */
+static void place_zone(struct phys *p, unsigned nid, enum zone_id id, uint64_t first, uint64_t end)
 {
-    struct zone *z = &p->zones[id];
-    z->first = min_u64(first, p->head.frames_nr);
-    z->end = min_u64(end, p->head.frames_nr);
+    struct node *node = &p->nodes[nid];
+    struct zone *z = &node->zones[id];
+    z->nid = (uint8_t)nid;
+    z->id = (uint8_t)id;
+    z->first = min_u64(max_u64(first, node->first), node->end);
+    z->end = max_u64(z->first, min_u64(end, node->end));
     z->usable_first = z->first;
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = p->nodes_nr; i < p->boot_nr; i++)
         if (p->boot[i].first <= z->usable_first)
             z->usable_first = max_u64(z->usable_first, min_u64(p->boot[i].end, z->end));
-    z->usable_end = max_u64(z->usable_first, min_u64(z->end, p->boot[2].first));
-    buddy_add_range(p, id);
+    z->usable_end = max_u64(z->usable_first, min_u64(z->end, p->boot[nid].first));
+    z->managed = z->usable_end - z->usable_first;
+    buddy_add_range(p, z);
 }
 
 static int map_records(struct phys *p)
@@ -82,14 +90,55 @@ static int map_records(struct phys *p)
 
 static void boot(struct phys *p)
 {
-    for (unsigned i = 0; i < BOOT_RANGES; i++)
-        p->owned[p->boot[i].owner] += p->boot[i].end - p->boot[i].first;
-    place_zone(p, ZONE_DMA, 0, DMA_END);
-    place_zone(p, ZONE_DMA32, DMA_END, DMA32_END);
-    place_zone(p, ZONE_NORMAL, DMA32_END, UINT64_MAX);
+    for (unsigned i = 0; i < p->boot_nr; i++)
+        node_of(p, p->boot[i].first)->owned[p->boot[i].owner] += p->boot[i].end - p->boot[i].first;
+    for (unsigned n = 0; n < p->nodes_nr; n++) {
+        place_zone(p, n, ZONE_DMA, 0, DMA_END);
+        place_zone(p, n, ZONE_DMA32, DMA_END, DMA32_END);
+        place_zone(p, n, ZONE_NORMAL, DMA32_END, UINT64_MAX);
+    }
     struct frame *zero = phys_frame(p, p->zero_page);
     zero->owner = FRAME_KERNEL_IMAGE;
     zero->flags = FRAME_F_ZERO_PAGE;
+}
+
+/* read_conf takes the options; -EINVAL when they contradict each other (conf_check says how). */
+static int read_conf(struct phys *p, const struct conf *c)
+{
+    int err = conf_numa(c, &p->numa, NULL, 0);
+    if (err == 0)
+        err = conf_reserve_ratios(c, p->vm.lowmem_reserve_ratio, NULL, 0);
+    p->nodes_nr = p->numa.nodes;
+    p->cpus = (unsigned)c->cpu_cores;
+    p->vm.watermark_scale_factor = c->vm_watermark_scale_factor;
+    p->vm.watermark_boost_factor = c->vm_watermark_boost_factor;
+    p->vm.percpu_pagelist_high_fraction = c->vm_percpu_pagelist_high_fraction;
+    p->vm.extfrag_threshold = c->vm_extfrag_threshold;
+    p->vm.numa_stat = c->vm_numa_stat;
+    p->vm.defrag_mode = c->vm_defrag_mode;
+    p->user_min_free = c->vm_min_free_kbytes != 0 ? (int64_t)c->vm_min_free_kbytes : -1;
+    p->thp = true;
+    return err;
+}
+
+/* build does the work of phys_open; what is made when it fails is phys_close's. */
+static int build(struct phys *p, const struct conf *conf)
+{
+    int err = read_conf(p, conf);
+    if (err != 0)
+        return err;
+    p->nodes = calloc(p->nodes_nr, sizeof(*p->nodes));
+    if (p->nodes == NULL)
+        return -ENOMEM;
+    nodes_open(p);
+    err = place_boot(p, conf);
+    if (err == 0)
+        err = map_records(p);
+    if (err != 0)
+        return err;
+    boot(p);
+    wmarks_init(p);
+    return 0;
 }
 
 int phys_open(struct phys **ret, const struct conf *conf, struct stat_set *stats)
@@ -98,14 +147,11 @@ int phys_open(struct phys **ret, const struct conf *conf, struct stat_set *stats
     if (p == NULL)
         return -ENOMEM;
     p->stats = stats;
-    int err = place_boot(p, conf);
-    if (err == 0)
-        err = map_records(p);
+    int err = build(p, conf);
     if (err != 0) {
-        free(p);
+        phys_close(p);
         return err;
     }
-    boot(p);
     *ret = p;
     return 0;
 }
@@ -115,13 +161,15 @@ void phys_close(struct phys *p)
     if (p == NULL)
         return;
     table_slab_close(&p->tables);
-    munmap(p->head.frames, p->map_bytes);
+    if (p->head.frames != NULL)
+        munmap(p->head.frames, p->map_bytes);
+    free(p->nodes);
     free(p);
 }
 
 enum frame_owner phys_owner(struct phys *p, pfn n)
 {
-    for (unsigned i = 0; i < BOOT_RANGES; i++)
+    for (unsigned i = 0; i < p->boot_nr; i++)
         if (n.v >= p->boot[i].first && n.v < p->boot[i].end)
             return p->boot[i].owner;
     return phys_frame(p, n)->owner;
@@ -132,8 +180,8 @@ void phys_set_owner(struct phys *p, pfn n, enum frame_owner owner)
     struct frame *f = phys_frame(p, n);
     CHECK(f->owner != FRAME_FREE && owner != FRAME_FREE);
     CHECK(f->owner != FRAME_PAGE_TABLE && owner != FRAME_PAGE_TABLE); /* I4 */
-    p->owned[f->owner]--;
-    p->owned[owner]++;
+    p->nodes[f->nid].owned[f->owner]--;
+    p->nodes[f->nid].owned[owner]++;
     f->owner = (uint8_t)owner;
 }
 
@@ -146,26 +194,4 @@ void phys_fail_every(struct phys *p, uint64_t n)
 pfn phys_zero_page(const struct phys *p)
 {
     return p->zero_page;
-}
-
-uint64_t phys_frames(const struct phys *p)
-{
-    return p->head.frames_nr;
-}
-
-uint64_t phys_owner_frames(const struct phys *p, enum frame_owner owner)
-{
-    return p->owned[owner];
-}
-
-uint64_t phys_zone_free(const struct phys *p, enum zone_id zone)
-{
-    return p->zones[zone].free_frames;
-}
-
-uint64_t phys_free_blocks(const struct phys *p, enum zone_id zone, unsigned order)
-{
-    const struct zone *z = &p->zones[zone];
-    uint64_t virgin = order == ORDER_MAX ? (z->virgin_end - z->virgin) >> ORDER_MAX : 0;
-    return z->lists[order].blocks_nr + virgin;
 }

@@ -97,6 +97,71 @@ struct frame {
 
 struct phys; /* opaque: see phys_int.h */
 
+/* What moves with what in memory: each block of 2 MiB (a pageblock) has one type, and free blocks
+ * are kept by the type of their pageblock. Order and values are Linux's. */
+enum migrate_type {
+    MIGRATE_UNMOVABLE,
+    MIGRATE_MOVABLE,
+    MIGRATE_RECLAIMABLE,
+    MIGRATE_HIGHATOMIC,
+    MIGRATE_ISOLATE,
+    MIGRATE_TYPES
+};
+#define MIGRATE_PCPTYPES 3 /* the first three have per-CPU lists */
+#define PAGEBLOCK_ORDER  9
+#define PAGEBLOCK_FRAMES BIT(PAGEBLOCK_ORDER)
+
+enum numa_item {
+    NUMA_HIT,
+    NUMA_MISS,
+    NUMA_FOREIGN,
+    NUMA_INTERLEAVE,
+    NUMA_LOCAL,
+    NUMA_OTHER,
+    NUMA_NR
+};
+#define PHYS_ZONES_NR 5 /* protections have one entry per zone of Linux: Movable and Device too */
+
+/* A zone of a node, as /proc/zoneinfo, buddyinfo and pagetypeinfo show it. Frames unless said. */
+struct phys_zone_info {
+    uint64_t start_pfn;                 /* first frame of its span */
+    uint64_t spanned, present, managed; /* of address space, of memory, of the allocator */
+    uint64_t free;                      /* nr_free_pages: in the buddy lists, not isolated */
+    uint64_t free_blocks;               /* nr_free_pages_blocks: in blocks of order >= 9 */
+    uint64_t free_highatomic, reserved_highatomic; /* of the high-order atomic reserve */
+    uint64_t boost, min, low, high, promo;         /* watermarks; the boost is in all of them */
+    uint64_t protection[PHYS_ZONES_NR];            /* by highest zone a request could use */
+    uint64_t blocks[MIGRATE_TYPES][PHYS_ORDERS];   /* free blocks */
+    uint64_t pageblocks[MIGRATE_TYPES];            /* pageblocks of each type in the span */
+    uint64_t numa[NUMA_NR];                        /* allocation calls */
+    unsigned stat_threshold;                       /* vm stats threshold of a CPU */
+};
+
+/* The list of free frames that a CPU has of a zone. Frames. */
+struct phys_pcp_info {
+    uint64_t count, high, batch, high_min, high_max;
+};
+
+/* A node as a whole. Frames. */
+struct phys_node_info {
+    uint64_t start_pfn, spanned, present, managed; /* of all its zones */
+    uint64_t free;                                 /* Σ of its zones' free */
+    uint64_t totalreserve;                         /* what no user page may count on */
+    uint64_t owned[FRAME_OWNER_NR];                /* frames of each owner */
+    uint64_t cpus;                                 /* bit c: CPU c belongs to it */
+};
+
+/* What can be set while the machine runs, by its name below /proc/sys/vm. */
+struct phys_tunables {
+    uint64_t min_free_kbytes;
+    uint64_t watermark_scale_factor;              /* 1/10000 of a zone */
+    uint64_t watermark_boost_factor;              /* 1/10000 of the high watermark */
+    uint64_t lowmem_reserve_ratio[PHYS_ZONES_NR]; /* 0: none */
+    uint64_t percpu_pagelist_high_fraction;       /* 0: the kernel tunes */
+    uint64_t extfrag_threshold;                   /* 1/1000 */
+    uint64_t numa_stat, defrag_mode;              /* 0 or 1 */
+};
+
 /* What the hot path may look at: the first member of struct phys. */
 struct phys_head {
     struct frame *frames; /* record n describes frame n; lazily backed, all zero until used */
@@ -104,9 +169,9 @@ struct phys_head {
 };
 
 /* phys_open builds the physical memory of conf->phys_size bytes: firmware hole, kernel image and
- * memmap reserved, the rest free. Frame records are lazily backed: unused memory costs nothing.
+ * the memmap of each node reserved, the rest free. Frame records are lazily backed: unused memory costs nothing.
  * Returns 0 and stores a new object, -ENOMEM, or -EINVAL when the kernel image and the memmap
- * would leave less than 1 MiB. */
+ * would leave a node less than 1 MiB. */
 int phys_open(struct phys **ret, const struct conf *conf, struct stat_set *stats);
 void phys_close(struct phys *p);
 
@@ -146,10 +211,38 @@ pfn phys_zero_page(const struct phys *p);
 
 uint64_t phys_frames(const struct phys *p);                               /* all frames */
 uint64_t phys_owner_frames(const struct phys *p, enum frame_owner owner); /* Σ = phys_frames */
-uint64_t phys_zone_free(const struct phys *p, enum zone_id zone);         /* frames */
+uint64_t phys_zone_free(const struct phys *p, enum zone_id zone);         /* frames, of all nodes */
 /* phys_free_blocks returns the number of free blocks of an order in a zone, as buddyinfo shows
  * them (the virgin range counted as the maximal blocks it consists of). */
 uint64_t phys_free_blocks(const struct phys *p, enum zone_id zone, unsigned order);
+
+/* phys_nodes returns how many nodes the machine has; numbers 0 to that, all with memory. */
+unsigned phys_nodes(const struct phys *p);
+unsigned phys_cpus(const struct phys *p);
+unsigned phys_distance(const struct phys *p, unsigned from, unsigned to);
+/* phys_cpu_node returns the node of a CPU below phys_cpus. */
+unsigned phys_cpu_node(const struct phys *p, unsigned cpu);
+/* phys_frame_node returns the node of any frame below phys_frames. Linear in the nodes. */
+unsigned phys_frame_node(const struct phys *p, pfn n);
+/* phys_fallback returns the nodes in the order a request for `nid` tries them, itself first. */
+const uint8_t *phys_fallback(const struct phys *p, unsigned nid);
+/* phys_zone_info, phys_pcp_info and phys_node_info describe a zone, a CPU's lists of it, a node.
+ * A zone that the node has not is all zero but for its protection (spanned says so). */
+void phys_zone_info(const struct phys *p, unsigned nid, enum zone_id zone,
+                    struct phys_zone_info *ret);
+void phys_pcp_info(const struct phys *p, unsigned nid, enum zone_id zone, unsigned cpu,
+                   struct phys_pcp_info *ret);
+void phys_node_info(const struct phys *p, unsigned nid, struct phys_node_info *ret);
+uint64_t phys_totalreserve(const struct phys *p); /* totalreserve_pages, frames */
+uint64_t phys_managed(const struct phys *p);      /* totalram_pages: Σ managed, frames */
+
+void phys_tunables(const struct phys *p, struct phys_tunables *ret);
+/* phys_set_tunables takes all of them and works out watermarks, protections and list lengths anew,
+ * as a write below /proc/sys/vm does. -EINVAL if one is out of Linux's range, nothing changes. */
+int phys_set_tunables(struct phys *p, const struct phys_tunables *t);
+/* phys_set_thp says whether THP may make 2 MiB pages: khugepaged then raises min_free_kbytes. On
+ * when the machine is opened. */
+void phys_set_thp(struct phys *p, bool enabled);
 
 /* phys_audit checks I1-I4 by looking at every record ever used; returns 0 or the number of the
  * broken invariant. */

@@ -1,0 +1,124 @@
+/* numa.c: options that are lists of numbers: the memory and the distances of nodes, and the reserve
+ * ratios of zones.
+ *
+ *   numa.sizes     8G,8G          one per node, together phys.size, whole 4 MiB but for the last
+ *   numa.distance  20             or rows of a matrix:  10 21/21 10
+ *
+ * Source: ACPI 6.5, 5.2.17 (SLIT: 10 is local, others are above it); Linux mm/numa_memblks.c
+ * (numa_set_distance: one byte, 10 exactly on the diagonal).
+ */
+#include "conf/conf_int.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define WORD     24
+#define STEP     MIB(4) /* a block of the largest order lies in one node */
+#define LOCAL    10
+#define DIST_MAX 254 /* 255: unreachable */
+
+const char *conf_list_word(const char *list, char *word, size_t size)
+{
+    list += strspn(list, " ,/");
+    size_t len = strcspn(list, " ,/"), n = len < size ? len : size - 1;
+    if (len == 0)
+        return NULL;
+    memcpy(word, list, n);
+    word[n] = '\0';
+    return list + len;
+}
+
+/* read_list reads at most `max` numbers and stores how many there are; what is no number or comes
+ * after the last is refused. */
+static int read_list(const char *key, const char *list, bool size, uint64_t *v, unsigned max,
+                     unsigned *ret_n, char *err, size_t err_size)
+{
+    char word[WORD];
+    unsigned n = 0;
+    for (; (list = conf_list_word(list, word, sizeof(word))) != NULL; n++)
+        if (n == max || conf_parse_number(word, size, &v[n]) != 0)
+            return conf_refuse(err, err_size, "%s: `%s` %s", key, word,
+                               n == max ? "is one number too many" : "is no number");
+    *ret_n = n;
+    return 0;
+}
+
+static int even_sizes(const struct conf *c, struct conf_numa *numa, char *err, size_t n)
+{
+    uint64_t each = align_down(c->phys_size / numa->nodes, STEP);
+    if (each == 0 && numa->nodes > 1)
+        return conf_refuse(err, n, "numa.nodes: %u nodes are too many for phys.size", numa->nodes);
+    for (unsigned i = 0; i < numa->nodes; i++)
+        numa->size[i] = each;
+    numa->size[numa->nodes - 1] = c->phys_size - each * (numa->nodes - 1);
+    return 0;
+}
+
+static int given_sizes(const struct conf *c, struct conf_numa *numa, char *err, size_t n)
+{
+    unsigned given = 0;
+    int r =
+        read_list("numa.sizes", c->numa_sizes, true, numa->size, numa->nodes, &given, err, n);
+    if (r < 0)
+        return r;
+    if (given != numa->nodes)
+        return conf_refuse(err, n, "numa.sizes: %u sizes for numa.nodes = %u", given, numa->nodes);
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < given; i++) {
+        if (numa->size[i] == 0)
+            return conf_refuse(err, n, "numa.sizes: node %u would have no memory", i);
+        if (i + 1 < given && numa->size[i] % STEP != 0)
+            return conf_refuse(err, n, "numa.sizes: node %u is not a whole number of 4 MiB", i);
+        if (__builtin_add_overflow(sum, numa->size[i], &sum) || sum > c->phys_size)
+            break;
+    }
+    if (sum != c->phys_size)
+        return conf_refuse(err, n, "numa.sizes: the nodes do not add up to phys.size = %llu bytes",
+                           (unsigned long long)c->phys_size);
+    return 0;
+}
+
+static int set_distance(struct conf_numa *numa, unsigned from, unsigned to, uint64_t d, char *err,
+                        size_t n)
+{
+    if (from == to ? d != LOCAL : d <= LOCAL || d > DIST_MAX)
+        return conf_refuse(err, n,
+                           "numa.distance: %llu from node %u to node %u; a node is 10 from itself "
+                           "and 11 to 254 from others",
+                           (unsigned long long)d, from, to);
+    numa->distance[from][to] = (uint8_t)d;
+    return 0;
+}
+
+static int read_distances(const struct conf *c, struct conf_numa *numa, char *err, size_t n)
+{
+    uint64_t v[CONF_TEXT_MAX];
+    unsigned given = 0, nodes = numa->nodes;
+    int r = read_list("numa.distance", c->numa_distance, false, v, ARRAY_LEN(v), &given, err, n);
+    if (r == 0 && given != 1 && given != nodes * nodes)
+        return conf_refuse(err, n, "numa.distance: %u numbers; take one, or %u for %u nodes", given,
+                           nodes * nodes, nodes);
+    for (unsigned i = 0; i < nodes * nodes && r == 0; i++) {
+        unsigned from = i / nodes, to = i % nodes;
+        uint64_t one = from == to ? LOCAL : v[0];
+        r = set_distance(numa, from, to, given == 1 ? one : v[i], err, n);
+    }
+    return r;
+}
+
+int conf_numa(const struct conf *c, struct conf_numa *ret, char *err, size_t err_size)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->nodes = (unsigned)c->numa_nodes;
+    int r = c->numa_sizes[0] ? given_sizes(c, ret, err, err_size)
+                             : even_sizes(c, ret, err, err_size);
+    return r == 0 ? read_distances(c, ret, err, err_size) : r;
+}
+
+int conf_reserve_ratios(const struct conf *c, uint64_t ret[5], char *err, size_t err_size)
+{
+    unsigned given = 0;
+    memset(ret, 0, 5 * sizeof(*ret));
+    return read_list("vm.lowmem_reserve_ratio", c->vm_lowmem_reserve_ratio, false, ret, 5, &given,
+                     err, err_size);
+}
