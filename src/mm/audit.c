@@ -36,6 +36,8 @@ static bool entry_allowed(const struct vma *v, pte e)
 {
     if (!v)
         return false;
+    if (pte_is_swap(e))
+        return true;
     if (!pte_present(e))
         return (e.v & PTE_PROTNONE) && !(v->flags & VM_ACCESS_FLAGS);
     return (v->flags & VM_ACCESS_FLAGS) && (!(e.v & PTE_RW) || (v->flags & VM_WRITE)) &&
@@ -61,7 +63,7 @@ static int entries_right(struct mm *m, struct map *seen)
     while (run_next(m, &r)) {
         if (!entry_allowed(vma_lookup(m, r.a.v), *r.e))
             return 3;
-        if (r.e->v & PTE_SPECIAL)
+        if (pte_is_swap(*r.e) || (r.e->v & PTE_SPECIAL))
             continue;
         pfn n = pte_leaf_pfn(*r.e, r.level);
         rss_add(&sum, phys_frame(m->sys->phys, n), (int64_t)BIT(9 * r.level));

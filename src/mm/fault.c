@@ -11,6 +11,7 @@
  *                  ├ exclusive ─► wp_page_reuse
  *                  └ otherwise ─► wp_page_copy
  *            present and good ─► spurious
+ *            neither ───────────► handle_pte_marker   guard or poison: a signal
  *
  * I1  A fault that ends in a signal counts pgfault only if a VMA handled it (SIGBUS), and never
  *     min_flt or maj_flt.
@@ -21,20 +22,6 @@
  * (expand_downwards), mm/gup.c (populate_vma_page_range).
  */
 #include "mm/mm_int.h"
-
-/* What a handler says: bits, as vm_fault_t. 0 is a minor fault that was resolved. */
-enum { VM_FAULT_OOM = 1, VM_FAULT_SIGBUS = 2, VM_FAULT_MAJOR = 4 };
-#define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS)
-
-struct vm_fault {
-    struct mm *m;         /* whose */
-    struct vma *vma;      /* that contains the address */
-    vaddr address;        /* page aligned */
-    uint64_t pgoff;       /* of the page in the VMA's file */
-    bool write;           /* FAULT_FLAG_WRITE */
-    enum fault_kind kind; /* what it turned out to be */
-    pte *pte;             /* the entry; NULL until the table exists */
-};
 
 /* -- entries and frames ---------------------------------------------------------------------- */
 
@@ -95,8 +82,7 @@ static void fault_set_pte(struct vm_fault *vmf, pfn n, uint64_t bits)
     arch_step(vmf->m->sys->outbox, STEP_PTE, 1);
 }
 
-/* vm_normal_page: the frame record of an entry, NULL for the zero page and [vvar]. */
-static struct frame *vm_normal_page(const struct mm *m, pte e)
+struct frame *vm_normal_page(const struct mm *m, pte e)
 {
     return e.v & PTE_SPECIAL ? NULL : phys_frame(m->sys->phys, pte_pfn(e));
 }
@@ -350,7 +336,7 @@ static int wp_page_copy(struct vm_fault *vmf, const struct frame *old)
     return 0;
 }
 
-static int do_wp_page(struct vm_fault *vmf)
+int do_wp_page(struct vm_fault *vmf)
 {
     struct frame *f = vm_normal_page(vmf->m, *vmf->pte);
     if (vmf->vma->flags & VM_SHARED)
@@ -367,6 +353,16 @@ static int do_wp_page(struct vm_fault *vmf)
     return wp_page_copy(vmf, f);
 }
 
+/* -- neither none nor a page ------------------------------------------------------------------ */
+
+static int handle_pte_marker(pte e)
+{
+    if (pte_is_marker(e, PTE_MARKER_GUARD))
+        return VM_FAULT_SIGSEGV;
+    CHECK(pte_is_marker(e, PTE_MARKER_POISONED));
+    return VM_FAULT_HWPOISON;
+}
+
 /* -- the way to them ------------------------------------------------------------------------- */
 
 static int handle_pte_fault(struct vm_fault *vmf)
@@ -374,6 +370,8 @@ static int handle_pte_fault(struct vm_fault *vmf)
     vmf->pte = pt_lookup(&vmf->m->pt, vmf->address, 0);
     if (!vmf->pte || pte_none(*vmf->pte))
         return vma_is_anonymous(vmf->vma) ? do_anonymous_page(vmf) : do_fault(vmf);
+    if (pte_is_swap(*vmf->pte))
+        return handle_pte_marker(*vmf->pte);
     CHECK(pte_present(*vmf->pte)); /* a PROT_NONE entry lies in a PROT_NONE VMA: access_error */
     if (vmf->write && !(vmf->pte->v & PTE_RW))
         return do_wp_page(vmf);
@@ -495,8 +493,12 @@ static void do_user_addr_fault(struct mm *m, const struct arch_fault *fault, str
     int result = handle_mm_fault(m, v, fault->cr2, fault->code & FAULT_W, &ret->kind);
     ret->oom = result & VM_FAULT_OOM;
     ret->major = result & VM_FAULT_MAJOR;
-    if (result & VM_FAULT_SIGBUS)
+    if (result & VM_FAULT_HWPOISON)
+        bad_area(ret, SIGBUS, BUS_MCEERR_AR);
+    else if (result & VM_FAULT_SIGBUS)
         bad_area(ret, SIGBUS, BUS_ADRERR);
+    else if (result & VM_FAULT_SIGSEGV)
+        bad_area(ret, SIGSEGV, SEGV_MAPERR);
 }
 
 void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *ret)
@@ -523,7 +525,9 @@ int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write)
     int result = handle_mm_fault(m, v, a, write, &kind);
     if (result & VM_FAULT_OOM)
         return -ENOMEM;
-    return result & VM_FAULT_SIGBUS ? -EFAULT : 0;
+    if (result & VM_FAULT_HWPOISON)
+        return -EHWPOISON;
+    return result & VM_FAULT_ERROR ? -EFAULT : 0;
 }
 
 /* populate_vma touches one VMA's part: private writable memory is written (breaking COW now),

@@ -76,7 +76,7 @@ static int dontneed(struct gather *g, const struct vma *v, uint64_t start, uint6
     uint64_t locked = advice == MADV_DONTNEED ? VM_LOCKED : 0;
     if (v->flags & (VM_PFNMAP | locked))
         return -EINVAL;
-    zap_range(g, start, end, true);
+    zap_range(g, start, end, ZAP_EVEN_COWS);
     reclaim_tables(g, start, end);
     return 0;
 }

@@ -14,7 +14,8 @@
  * Invariants (mm_audit):
  *  I1  VMAs are sorted, do not overlap, are page aligned, not empty.
  *  I2  No two neighbours that could merge are separate, but for what Linux leaves so, too: the heap's
- *      first page, a stack grown down to a neighbour, and anything after an MREMAP_DONTUNMAP.
+ *      first page, a stack grown down to a neighbour, and anything after an MREMAP_DONTUNMAP or in a
+ *      child whose parent had locked memory.
  *  I3  A present user entry lies inside a VMA and gives no right the VMA lacks.
  *  I4  rss[] equals the number of present entries by kind (zero page in none of them).
  *  I5  Every mapped frame's mapcount equals the number of entries that map it; a walk from the frame
@@ -126,6 +127,9 @@ int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
 void mm_sys_close(struct mm_sys *s);
 int mm_open(struct mm **ret, struct mm_sys *s); /* an empty address space with a root table */
 void mm_close(struct mm *m);                    /* unmaps all, frees tables: exit_mmap */
+/* mm_fork makes the address space of a child: what Linux's dup_mmap inherits, anonymous pages shared
+ * until one side writes. 0 and the child, or -ENOMEM. The caller names the child with mm_set_task. */
+int mm_fork(struct mm **ret, struct mm *parent);
 const struct pt *mm_pt(const struct mm *m);
 const struct mm_label *mm_labels(const struct mm_sys *s, uint32_t *ret_n);
 /* mm_set_cpu says which CPU what follows runs on: below cpu.cores. */

@@ -6,7 +6,7 @@
  *   brk.c      brk, stack, special mappings       zap.c      unmapping pages, freeing tables
  *   vma_tree.c VMAs by address, and the gaps
  *   alloc.c    where frames come from             limits.c   the caller's limits and rights
- *   anon_vma.c which VMAs may map an anonymous page
+ *   anon_vma.c which VMAs may map an anonymous page         fork.c     a child's address space
  *   mprotect.c mremap.c madvise.c msync.c mlock.c audit.c    the invariants of mm.h
  */
 #ifndef MM_MM_INT_H
@@ -105,8 +105,8 @@ struct mm {
     uint64_t mmap_base;      /* top-down search starts here */
     uint64_t def_flags;      /* flags of VM_LOCKED_MASK every new mapping gets */
     uint64_t task_size;      /* end of user addresses: TASK_SIZE_MAX */
-    bool loose;              /* MREMAP_DONTUNMAP happened: I2 does not hold in Linux either */
-    struct mm_thp thp;       /* see huge_int.h */
+    bool loose; /* I2 does not hold in Linux either: MREMAP_DONTUNMAP, or a fork unlocked VMAs */
+    struct mm_thp thp; /* see huge_int.h */
 };
 
 /* -- mm.c */
@@ -206,6 +206,8 @@ struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kin
  * the VMA that then covers the range. 0, or -ENOMEM at the limit of map_count. */
 int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t flags,
                struct vma **ret);
+/* vma_dup adds a copy of v, of another address space, with these flags and without anon_vma. */
+struct vma *vma_dup(struct mm *m, const struct vma *v, uint64_t flags);
 /* vma_split cuts v at a: v keeps the lower part. Returns the upper. No limit. */
 struct vma *vma_split(struct mm *m, struct vma *v, uint64_t a);
 /* vma_remove takes a VMA out, drops its file and frees it. */
@@ -261,8 +263,13 @@ struct gather {
 void gather_init(struct gather *g, struct mm *m);
 void gather_page(struct gather *g, vaddr a);
 void gather_finish(struct gather *g); /* sends the flush and the steps */
-/* zap_range clears the entries of [start, end); with even_cows clear, private copies stay. */
-void zap_range(struct gather *g, uint64_t start, uint64_t end, bool even_cows);
+/* zap_range clears the entries of [start, end). */
+enum zap_flags {
+    ZAP_EVEN_COWS = 1,   /* private copies of file pages, too (zap_details.even_cows) */
+    ZAP_DROP_MARKER = 2, /* markers, too: the range ends to exist (ZAP_FLAG_DROP_MARKER) */
+    ZAP_UNMAP = ZAP_EVEN_COWS | ZAP_DROP_MARKER,
+};
+void zap_range(struct gather *g, uint64_t start, uint64_t end, unsigned flags);
 /* free_pgtables frees the tables that the unmapped [start, end) leaves empty between neighbours. */
 void free_pgtables(struct gather *g, uint64_t start, uint64_t end, uint64_t floor,
                    uint64_t ceiling);
@@ -399,6 +406,30 @@ bool pte_needs_flush(pte old, pte new);
 void vma_set_flags(struct mm *m, struct vma *v, uint64_t flags);
 
 /* -- fault.c */
+/* What a handler says: bits, as vm_fault_t. 0 is a minor fault that was resolved. */
+enum {
+    VM_FAULT_OOM = 1,
+    VM_FAULT_SIGBUS = 2,
+    VM_FAULT_MAJOR = 4,
+    VM_FAULT_HWPOISON = 8,
+    VM_FAULT_SIGSEGV = 16,
+};
+#define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_HWPOISON | VM_FAULT_SIGSEGV)
+
+/* One fault on its way. */
+struct vm_fault {
+    struct mm *m;         /* whose */
+    struct vma *vma;      /* that contains the address */
+    vaddr address;        /* page aligned */
+    uint64_t pgoff;       /* of the page in the VMA's file */
+    bool write;           /* FAULT_FLAG_WRITE */
+    enum fault_kind kind; /* what it turned out to be */
+    pte *pte;             /* the entry; NULL until the table exists */
+};
+/* vm_normal_page returns the frame record of an entry; NULL for the zero page and [vvar]. */
+struct frame *vm_normal_page(const struct mm *m, pte e);
+/* do_wp_page handles a write to a present, read-only entry: reuses the page or copies it. */
+int do_wp_page(struct vm_fault *vmf);
 /* faultin_page touches one page as the kernel's populate does. 0, -EFAULT or -ENOMEM. */
 int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write);
 /* populate_range touches pages of [start, end) as MAP_POPULATE and mlockall do: what cannot be

@@ -186,7 +186,7 @@ int munmap_range(struct mm *m, uint64_t start, uint64_t end)
     uint64_t floor = first->prev ? first->prev->end.v : 0, from = first->start.v, to = from;
     gather_init(&g, m);
     for (const struct vma *v = first; v && v->start.v < end; v = v->next) {
-        zap_range(&g, v->start.v, v->end.v, true);
+        zap_range(&g, v->start.v, v->end.v, ZAP_UNMAP);
         vm_stat_account(m, v->flags, -(int64_t)vma_pages(v));
         to = v->end.v;
     }

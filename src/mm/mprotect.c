@@ -63,6 +63,8 @@ void change_protection(struct gather *g, const struct vma *v, uint64_t start, ui
             continue;
         }
         pte old = *r.e, new = {(old.v & keep) | prot};
+        if (pte_is_swap(old))
+            continue; /* a marker has no rights to change */
         if (!(new.v &PTE_RW) && can_change_pte_writable(m, v, new))
             new.v |= PTE_RW;
         run_set(m, &r, new);

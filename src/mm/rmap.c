@@ -271,7 +271,7 @@ void unmap_mapping_range(struct mm_sys *s, const struct mm_file *f, uint64_t fir
     while (span_next(&p)) {
         struct gather g;
         gather_init(&g, p.vma->m);
-        zap_range(&g, p.start, p.end, even_cows);
+        zap_range(&g, p.start, p.end, even_cows ? ZAP_EVEN_COWS : 0);
         gather_finish(&g);
     }
 }

@@ -146,6 +146,14 @@ struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kin
     return v;
 }
 
+struct vma *vma_dup(struct mm *m, const struct vma *v, uint64_t flags)
+{
+    struct vma proto = *v;
+    proto.flags = flags;
+    proto.anon_vma = NULL;
+    return insert(m, &proto);
+}
+
 struct vma *vma_split(struct mm *m, struct vma *v, uint64_t a)
 {
     struct vma proto = *v, *upper;

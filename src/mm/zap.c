@@ -78,33 +78,51 @@ void run_set(struct mm *m, const struct pt_run *r, pte value)
 
 /* -- zapping --------------------------------------------------------------------------------- */
 
-void zap_range(struct gather *g, uint64_t start, uint64_t end, bool even_cows)
+/* zap_present says whether the page of a present entry goes, and if so forgets the mapping. *folio is
+ * that of the entries before. */
+static bool zap_present(struct mm *m, const struct pt_run *r, unsigned flags, pfn *folio)
+{
+    pfn n = pte_pfn(*r->e), head;
+    struct frame *f = vm_normal_page(m, *r->e);
+    if (!f)
+        return true;
+    bool anon = f->owner == FRAME_USER_ANON;
+    if (anon && !(flags & ZAP_EVEN_COWS))
+        return false;
+    if (!anon && (r->e->v & PTE_D))
+        f->flags |= FRAME_F_DIRTY;
+    munlock_vma_folio(m, r->a, n);
+    head = folio_head(m->sys, n);
+    if (folio->v != head.v)
+        folio_end_batch(m->sys, *folio);
+    *folio = head;
+    page_remove_rmap_batch(m, n);
+    return true;
+}
+
+/* zap_nonpresent is zap_nonpresent_ptes: true if the entry goes. */
+static bool zap_nonpresent(pte e, unsigned flags)
+{
+    CHECK(swp_type(e) == SWP_MARKER);
+    return flags & ZAP_DROP_MARKER;
+}
+
+void zap_range(struct gather *g, uint64_t start, uint64_t end, unsigned flags)
 {
     struct mm *m = g->m;
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
-    pfn folio = {0}, next; /* of the entries before: frame 0 is nobody's */
+    pfn folio = {0}; /* of the entries before: frame 0 is nobody's */
     while (run_next(m, &r)) {
-        pte e = *r.e;
         if (r.level > 0) {
             zap_huge_pmd(g, &r);
             continue;
         }
-        if (!(e.v & PTE_SPECIAL)) {
-            struct frame *f = phys_frame(m->sys->phys, pte_pfn(e));
-            bool anon = f->owner == FRAME_USER_ANON;
-            if (anon && !even_cows)
-                continue;
-            if (!anon && (e.v & PTE_D))
-                f->flags |= FRAME_F_DIRTY;
-            munlock_vma_folio(m, r.a, pte_pfn(e));
-            next = folio_head(m->sys, pte_pfn(e));
-            if (folio.v != next.v)
-                folio_end_batch(m->sys, folio);
-            folio = next;
-            page_remove_rmap_batch(m, pte_pfn(e));
-        }
+        bool page = !pte_is_swap(*r.e);
+        if (page ? !zap_present(m, &r, flags, &folio) : !zap_nonpresent(*r.e, flags))
+            continue;
         run_set(m, &r, (pte){0});
-        gather_page(g, r.a);
+        if (page)
+            gather_page(g, r.a);
         g->zapped++;
     }
     folio_end_batch(m->sys, folio);

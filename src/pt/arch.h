@@ -49,6 +49,8 @@ enum arch_step {
     STEP_IO,
     STEP_SYSCALL,
     STEP_SIGNAL,
+    STEP_FORK_VMA,
+    STEP_FORK_PTE,
     STEP_NR
 };
 
