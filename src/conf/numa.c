@@ -57,8 +57,7 @@ static int even_sizes(const struct conf *c, struct conf_numa *numa, char *err, s
 static int given_sizes(const struct conf *c, struct conf_numa *numa, char *err, size_t n)
 {
     unsigned given = 0;
-    int r =
-        read_list("numa.sizes", c->numa_sizes, true, numa->size, numa->nodes, &given, err, n);
+    int r = read_list("numa.sizes", c->numa_sizes, true, numa->size, numa->nodes, &given, err, n);
     if (r < 0)
         return r;
     if (given != numa->nodes)
@@ -110,8 +109,8 @@ int conf_numa(const struct conf *c, struct conf_numa *ret, char *err, size_t err
 {
     memset(ret, 0, sizeof(*ret));
     ret->nodes = (unsigned)c->numa_nodes;
-    int r = c->numa_sizes[0] ? given_sizes(c, ret, err, err_size)
-                             : even_sizes(c, ret, err, err_size);
+    int r =
+        c->numa_sizes[0] ? given_sizes(c, ret, err, err_size) : even_sizes(c, ret, err, err_size);
     return r == 0 ? read_distances(c, ret, err, err_size) : r;
 }
 

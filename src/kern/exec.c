@@ -24,6 +24,8 @@
  */
 #include "kern/kern_int.h"
 
+#include "mm/view.h"
+
 #include "base/bits.h"
 #include "base/check.h"
 
@@ -34,8 +36,8 @@
 
 #define STACK_EXTRA    KIB(128)
 #define STACK_DEFAULT  MIB(8)
-#define AUXV_PAIRS     23 /* on x86-64, AT_NULL included: 6.4 and later */
-#define PLATFORM_BYTES 7  /* "x86_64" */
+#define AUXV_BYTES     (23 * 16) /* pairs on x86-64, AT_NULL included: 6.4 and later */
+#define PLATFORM_BYTES 7         /* "x86_64" */
 #define RANDOM_BYTES   16
 #define VVAR_PAGES     4
 #define VCLOCK_PAGES   2
@@ -49,6 +51,7 @@ struct loader {
     struct mm *m;
     const struct kern_exec *e;
     struct kern_copies *copies;
+    uint64_t vvar_vclock; /* where map_vdso put it */
 };
 
 static uint32_t seg_prot(const struct elf_seg *s)
@@ -167,19 +170,57 @@ static int map_stack(struct loader *l, const struct elf *elf)
     return err;
 }
 
+static uint64_t platform_start(const struct kern_exec *e)
+{
+    return align_down(strings_start(e), 16) - PLATFORM_BYTES;
+}
+
+static uint64_t pointers_bytes(const struct kern_exec *e)
+{
+    return 8 * (1 + e->argc + 1 + e->envc + 1);
+}
+
+/* tables_start is the stack pointer the program begins with: argc lies there. */
+static uint64_t tables_start(const struct kern_exec *e)
+{
+    return align_down(platform_start(e) - RANDOM_BYTES - AUXV_BYTES - pointers_bytes(e), 16);
+}
+
+/* put_code: where a segment of the program itself lies, as elf_load remembers it. */
+static void put_code(struct mm_layout *to, const struct elf_seg *s, uint64_t bias)
+{
+    uint64_t start = s->vaddr + bias, end = start + s->filesz;
+    if (s->flags & PF_X) {
+        to->start_code = to->start_code ? min_u64(to->start_code, start) : start;
+        to->end_code = max_u64(to->end_code, end);
+    }
+    to->start_data = max_u64(to->start_data, start);
+    to->end_data = max_u64(to->end_data, end);
+}
+
+static void put_layout(struct loader *l, const struct elf *elf)
+{
+    const struct kern_exec *e = l->e;
+    struct mm_layout at = {.arg_start = strings_start(e), .vvar_vclock = l->vvar_vclock};
+    at.arg_end = at.env_start = at.arg_start + e->arg_bytes;
+    at.env_end = at.env_start + e->env_bytes;
+    at.start_stack = tables_start(e);
+    for (uint32_t i = 0; i < elf->n_seg; i++)
+        put_code(&at, &elf->seg[i], e->load_bias);
+    mm_set_layout(l->m, &at);
+}
+
 /* elf_tables is create_elf_tables. The kernel looks for the end of every string (strnlen_user). */
 static void elf_tables(struct loader *l)
 {
     const struct kern_exec *e = l->e;
-    uint64_t strings = strings_start(e);
-    uint64_t platform = align_down(strings, 16) - PLATFORM_BYTES;
-    uint64_t auxv_bytes = AUXV_PAIRS * 16, pointers = 8 * (1 + e->argc + 1 + e->envc + 1);
-    uint64_t sp = align_down(platform - RANDOM_BYTES - auxv_bytes - pointers, 16);
+    uint64_t strings = strings_start(e), platform = platform_start(e);
+    uint64_t pointers = pointers_bytes(e), sp = tables_start(e);
     copies_add(l->copies, platform, PLATFORM_BYTES, true);
     copies_add(l->copies, platform - RANDOM_BYTES, RANDOM_BYTES, true);
     copies_add(l->copies, sp, pointers, true);
     copies_add(l->copies, strings, e->arg_bytes + e->env_bytes, false);
-    copies_add(l->copies, sp + pointers, auxv_bytes, true);
+    copies_add(l->copies, sp + pointers, AUXV_BYTES, true);
 }
 
 /* stack_valid: everything written by exec fits between the limits of the emulator's stack. */
@@ -210,6 +251,7 @@ static int map_vdso(struct loader *l)
     uint64_t at = KERN_TASK_SIZE - MIB(128) - bytes;
     while (at > bytes && !range_free(l->m, at, at + bytes))
         at -= bytes;
+    l->vvar_vclock = at + vclock;
     int err = mm_map_special(l->m, va(at), vclock, VVAR_FLAGS, VMA_VVAR);
     if (!err)
         err = mm_map_special(l->m, va(at + vclock), vdso - vclock, VVAR_FLAGS, VMA_VVAR);
@@ -243,12 +285,13 @@ static int load_all(struct loader *l, const struct elf *elf)
         return err;
     mm_set_brk(l->m, va(brk_start(elf, l->e->load_bias)));
     elf_tables(l);
+    put_layout(l, elf);
     return 0;
 }
 
 int kern_exec(struct kern *k, struct mm *m, const struct kern_exec *e, struct kern_copies *copies)
 {
-    struct loader l = {k, m, e, copies};
+    struct loader l = {k, m, e, copies, 0};
     struct elf elf;
     uint32_t n = copies->n;
     int err = elf_read(&elf, e->path);

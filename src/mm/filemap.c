@@ -43,6 +43,7 @@ struct mm_file *file_new(struct mm_sys *s, enum file_kind kind, const char *path
     ASSERT(f);
     memcpy(f->path, path + (all - len), len + 1);
     f->kind = kind;
+    f->serial = ++s->files_made;
     f->refs = 1;
     f->next_all = s->all_files;
     s->all_files = f;

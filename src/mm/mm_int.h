@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "mm/mm.h"
 #include "mm/vma_tree.h"
+#include "mm/view.h"
 #include "mm/vmscan_int.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@
 #define MEMLOCK_DEFAULT      MIB(8)
 #define LABELS_MAX           512u /* rows of attribution of each sort before they share one */
 #define CHUNK_PAGES          512u /* pages of a file in one piece of its page cache */
-#define FILE_PATH_MAX        127u /* bytes kept of a path, its end */
+#define FILE_PATH_MAX        511u /* bytes kept of a path, its end */
 #define RA_LOTSAMISS         100u /* MMAP_LOTSAMISS: misses after which read-around stops */
 
 /* What stands behind a struct mm_file. */
@@ -52,6 +53,7 @@ struct mm_file {
     uint64_t dev, ino;         /* identity; both 0 for unnamed files */
     uint64_t size;             /* bytes */
     uint64_t refs;             /* VMAs and callers; an unnamed file goes with the last one */
+    uint64_t serial;           /* files made before it: what stands for the inode of one without */
     enum file_kind kind;
     bool named;           /* found again by dev and ino */
     bool unlinked;        /* no name or descriptor leads to it: goes with the last reference */
@@ -70,6 +72,7 @@ struct mm_sys {
     struct stat_set *stats;      /* pgfault, pgmajfault, pgreuse, pgpgin */
     struct arch_outbox *outbox;  /* what the hardware must hear */
     struct map files;            /* hash of dev and ino → struct mm_file * */
+    uint64_t files_made;         /* so far */
     struct mm_file *all_files;   /* every file, named or not */
     struct mm_file *vdso, *vvar; /* frames of the special mappings */
     struct mm *mms;              /* every address space */
@@ -99,6 +102,7 @@ struct mm {
     uint64_t vma_gen;        /* counts changes of VMAs: older hits are void */
     struct vma_hit *hits;    /* VMA_HITS of them */
     struct mm_task task;     /* who calls */
+    struct mm_layout layout; /* where exec put the program */
     struct mm_counters cnt;  /* pte_bytes and map_count are filled in when asked for */
     uint64_t start_brk, brk; /* bytes */
     uint64_t data_bytes;     /* of the program's data segment: counts against brk's limit */

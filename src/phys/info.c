@@ -39,10 +39,12 @@ static void fill_blocks(const struct zone *z, struct phys_zone_info *ret)
         if (o >= PAGEBLOCK_ORDER)
             ret->free_blocks += ret->blocks[MIGRATE_MOVABLE][o] << o;
     }
-    ret->pageblocks[MIGRATE_MOVABLE] = div_up(z->end, PAGEBLOCK_FRAMES) - z->first / PAGEBLOCK_FRAMES;
+    ret->pageblocks[MIGRATE_MOVABLE] =
+        div_up(z->end, PAGEBLOCK_FRAMES) - z->first / PAGEBLOCK_FRAMES;
 }
 
-void phys_zone_info(const struct phys *p, unsigned nid, enum zone_id zone, struct phys_zone_info *ret)
+void phys_zone_info(const struct phys *p, unsigned nid, enum zone_id zone,
+                    struct phys_zone_info *ret)
 {
     const struct zone *z = zone_at(p, nid, zone);
     *ret = (struct phys_zone_info){.free = z->free_frames, .boost = z->boost};
@@ -64,8 +66,8 @@ void phys_pcp_info(const struct phys *p, unsigned nid, enum zone_id zone, unsign
 {
     const struct zone *z = zone_at(p, nid, zone);
     CHECK(cpu < p->cpus);
-    *ret = (struct phys_pcp_info){
-        .batch = z->batch, .high_min = z->high_min, .high_max = z->high_max};
+    *ret =
+        (struct phys_pcp_info){.batch = z->batch, .high_min = z->high_min, .high_max = z->high_max};
 }
 
 void phys_node_info(const struct phys *p, unsigned nid, struct phys_node_info *ret)

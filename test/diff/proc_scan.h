@@ -16,7 +16,7 @@
 static char scan_unknown[256];
 
 /* read_text reads a whole file; NULL when it cannot be. The caller frees. */
-static char *read_text(const char *path)
+static inline char *read_text(const char *path)
 {
     size_t n = 0, cap = 1 << 20;
     char *text = malloc(cap);
@@ -37,20 +37,20 @@ static char *read_text(const char *path)
     return text;
 }
 
-static bool unknown(const char *line)
+static inline bool unknown(const char *line)
 {
     snprintf(scan_unknown, sizeof scan_unknown, "%.*s", (int)strcspn(line, "\n"), line);
     return false;
 }
 
-static const char *next_line(const char *at)
+static inline const char *next_line(const char *at)
 {
     at += strcspn(at, "\n");
     return *at == '\n' ? at + 1 : at;
 }
 
 /* -- "name value" against a list of names */
-static int name_index(const char *const *names, unsigned n, const char *name)
+static inline int name_index(const char *const *names, unsigned n, const char *name)
 {
     for (unsigned i = 0; i < n; i++)
         if (strcmp(names[i], name) == 0)
@@ -64,7 +64,8 @@ struct scan_list {
     unsigned n;
 };
 
-static bool scan_into(const struct scan_list *lists, unsigned n, const char *name, uint64_t v)
+static inline bool scan_into(const struct scan_list *lists, unsigned n, const char *name,
+                             uint64_t v)
 {
     for (unsigned i = 0; i < n; i++) {
         int at = name_index(lists[i].names, lists[i].n, name);
@@ -97,7 +98,7 @@ static const char *const scan_event_names[] = {
 #include "proc/vmstat.def"
 };
 
-static bool scan_vmstat(const char *text, struct proc_vmstat *v)
+static inline bool scan_vmstat(const char *text, struct proc_vmstat *v)
 {
     uint64_t unstable = 0;
     const char *const last[] = {"nr_unstable"};
@@ -115,7 +116,7 @@ static bool scan_vmstat(const char *text, struct proc_vmstat *v)
     return true;
 }
 
-static bool scan_node_vmstat(const char *text, struct proc_node *node)
+static inline bool scan_node_vmstat(const char *text, struct proc_node *node)
 {
     const struct scan_list lists[] = {
         {scan_zone_names, node->zone[0].item, PROC_ZONE_ITEMS},
@@ -131,7 +132,7 @@ static bool scan_node_vmstat(const char *text, struct proc_node *node)
     return true;
 }
 
-static bool scan_numastat(const char *text, struct proc_node *node)
+static inline bool scan_numastat(const char *text, struct proc_node *node)
 {
     static const char *const names[] = {"numa_hit",       "numa_miss",  "numa_foreign",
                                         "interleave_hit", "local_node", "other_node"};
@@ -155,7 +156,7 @@ static const char *const scan_node_mem_names[] = {
 #include "proc/meminfo.def"
 };
 
-static bool scan_meminfo(const char *text, struct proc_meminfo *m)
+static inline bool scan_meminfo(const char *text, struct proc_meminfo *m)
 {
     const struct scan_list list = {scan_mem_names, m->v, PROC_MEM_NR};
     char name[64];
@@ -167,7 +168,7 @@ static bool scan_meminfo(const char *text, struct proc_meminfo *m)
     return true;
 }
 
-static bool scan_node_meminfo(const char *text, struct proc_node_meminfo *m)
+static inline bool scan_node_meminfo(const char *text, struct proc_node_meminfo *m)
 {
     const struct scan_list list = {scan_node_mem_names, m->v, PROC_NODE_MEM_NR};
     char name[64];
@@ -184,7 +185,7 @@ static bool scan_node_meminfo(const char *text, struct proc_node_meminfo *m)
 static const char *const scan_zone_of[PROC_ZONES] = {"DMA", "DMA32", "Normal", "Movable", "Device"};
 
 /* scan_zone_at finds node and zone of a line that begins "Node n, zone name"; *n grows. */
-static struct proc_zone *scan_zone_at(const char *line, struct proc_node *nodes, unsigned *n)
+static inline struct proc_zone *scan_zone_at(const char *line, struct proc_node *nodes, unsigned *n)
 {
     char name[32];
     unsigned nid;
@@ -208,7 +209,7 @@ static struct proc_zone *scan_zone_at(const char *line, struct proc_node *nodes,
     return NULL;
 }
 
-static bool scan_numbers(const char *at, uint64_t *v, unsigned n)
+static inline bool scan_numbers(const char *at, uint64_t *v, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         char *end;
@@ -221,7 +222,7 @@ static bool scan_numbers(const char *at, uint64_t *v, unsigned n)
     return at[strspn(at, " ")] == '\n';
 }
 
-static bool scan_buddyinfo(const char *text, struct proc_node *nodes, unsigned *n)
+static inline bool scan_buddyinfo(const char *text, struct proc_node *nodes, unsigned *n)
 {
     for (*n = 0; *text != '\0'; text = next_line(text)) {
         struct proc_zone *z = scan_zone_at(text, nodes, n);
@@ -234,7 +235,7 @@ static bool scan_buddyinfo(const char *text, struct proc_node *nodes, unsigned *
     return true;
 }
 
-static bool scan_type_row(const char *line, struct proc_zone *z)
+static inline bool scan_type_row(const char *line, struct proc_zone *z)
 {
     static const char *const types[] = {"Unmovable", "Movable", "Reclaimable", "HighAtomic",
                                         "Isolate"};
@@ -247,7 +248,7 @@ static bool scan_type_row(const char *line, struct proc_zone *z)
            scan_numbers(strstr(at + 5, name) + strlen(name), z->blocks[type], PROC_ORDERS);
 }
 
-static bool scan_pagetypeinfo(const char *text, struct proc_node *nodes, unsigned *n)
+static inline bool scan_pagetypeinfo(const char *text, struct proc_node *nodes, unsigned *n)
 {
     bool blocks = false; /* past "Number of blocks type" */
     for (*n = 0; *text != '\0'; text = next_line(text)) {
@@ -276,7 +277,7 @@ struct scan_zoneinfo {
     bool per_node;
 };
 
-static bool scan_zone_number(struct scan_zoneinfo *s, const char *name, uint64_t v)
+static inline bool scan_zone_number(struct scan_zoneinfo *s, const char *name, uint64_t v)
 {
     struct proc_zone *z = s->z;
     struct proc_pageset *p = z->n_sets > 0 ? s->sets - 1 : NULL;
@@ -312,7 +313,7 @@ static bool scan_zone_number(struct scan_zoneinfo *s, const char *name, uint64_t
     return s->per_node ? scan_into(&node, 1, name, v) : scan_into(zone, 2, name, v);
 }
 
-static bool scan_zoneinfo_line(struct scan_zoneinfo *s, const char *line)
+static inline bool scan_zoneinfo_line(struct scan_zoneinfo *s, const char *line)
 {
     char name[64];
     uint64_t v;
@@ -340,8 +341,8 @@ static bool scan_zoneinfo_line(struct scan_zoneinfo *s, const char *line)
     return sscanf(line, "%63s %" SCNu64, name, &v) == 2 && scan_zone_number(s, name, v);
 }
 
-static bool scan_zoneinfo(const char *text, struct proc_node *nodes, unsigned *n,
-                          struct proc_pageset *sets)
+static inline bool scan_zoneinfo(const char *text, struct proc_node *nodes, unsigned *n,
+                                 struct proc_pageset *sets)
 {
     struct scan_zoneinfo s = {.nodes = nodes, .n = n, .sets = sets};
     for (*n = 0; *text != '\0'; text = next_line(text))
@@ -353,7 +354,7 @@ static bool scan_zoneinfo(const char *text, struct proc_node *nodes, unsigned *n
 /* -- mappings */
 
 /* unescape turns \ooo back into bytes, up to the end of the line or of the word. */
-static char *unescape(const char *at, const char *end)
+static inline char *unescape(const char *at, const char *end)
 {
     char *path = malloc((size_t)(end - at) + 1), *to = path;
     while (at < end) {
@@ -366,7 +367,7 @@ static char *unescape(const char *at, const char *end)
 }
 
 /* scan_map reads one line of maps; path or label are malloc'd. */
-static bool scan_map(const char *line, struct proc_map *m)
+static inline bool scan_map(const char *line, struct proc_map *m)
 {
     char rights[5];
     int used = 0;
@@ -385,7 +386,7 @@ static bool scan_map(const char *line, struct proc_map *m)
     return true;
 }
 
-static void map_close(struct proc_map *m)
+static inline void map_close(struct proc_map *m)
 {
     free((char *)m->path);
     free((char *)m->label);
@@ -396,7 +397,7 @@ static const char scan_flags[] = "rd0 wr1 ex2 sh3 mr4 mw5 me6 ms7 gd8 um9 pf10 g
                                  "sr15 rr16 dc17 de18 lf19 ac20 nr21 ht22 sf23 ar24 wf25 dd26 sd27 "
                                  "mm28 hg29 nh30 mg31 ss37 dp40 ui41 sl42 ";
 
-static bool scan_vm_flags(const char *at, uint64_t *flags)
+static inline bool scan_vm_flags(const char *at, uint64_t *flags)
 {
     for (*flags = 0; *at == ' '; at += 3) {
         if (at[1] == '\n')
@@ -410,7 +411,7 @@ static bool scan_vm_flags(const char *at, uint64_t *flags)
     return false;
 }
 
-static uint64_t *scan_smaps_field(struct proc_smaps *s, const char *name, bool *share)
+static inline uint64_t *scan_smaps_field(struct proc_smaps *s, const char *name, bool *share)
 {
     const struct {
         const char *name;
@@ -452,7 +453,7 @@ static uint64_t *scan_smaps_field(struct proc_smaps *s, const char *name, bool *
 }
 
 /* scan_smaps reads the lines after a maps line up to the next maps line or the end. */
-static const char *scan_smaps(const char *at, struct proc_smaps *s, uint64_t *flags)
+static inline const char *scan_smaps(const char *at, struct proc_smaps *s, uint64_t *flags)
 {
     memset(s, 0, sizeof *s);
     for (; *at >= 'A' && *at <= 'Z'; at = next_line(at)) {
@@ -479,7 +480,7 @@ static const char *scan_smaps(const char *at, struct proc_smaps *s, uint64_t *fl
     return at;
 }
 
-static bool scan_numa_word(struct proc_numa_map *m, const char *word, const char *end)
+static inline bool scan_numa_word(struct proc_numa_map *m, const char *word, const char *end)
 {
     const struct {
         const char *name;
@@ -509,7 +510,7 @@ static bool scan_numa_word(struct proc_numa_map *m, const char *word, const char
 
 /* What a line leaves out follows from its rules: the pages are the sum over the nodes; active ones
  * are left out when all are; a mapcount of 1 is not said. */
-static void complete_numa_map(struct proc_numa_map *m, bool active)
+static inline void complete_numa_map(struct proc_numa_map *m, bool active)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < PROC_NODES; i++)
@@ -521,7 +522,7 @@ static void complete_numa_map(struct proc_numa_map *m, bool active)
         m->mapcount_max = 1;
 }
 
-static bool scan_numa_map(const char *line, struct proc_numa_map *m)
+static inline bool scan_numa_map(const char *line, struct proc_numa_map *m)
 {
     char *end;
     memset(m, 0, sizeof *m);
@@ -540,7 +541,7 @@ static bool scan_numa_map(const char *line, struct proc_numa_map *m)
 }
 
 /* -- one process */
-static uint64_t *scan_status_field(struct proc_status *s, const char *name)
+static inline uint64_t *scan_status_field(struct proc_status *s, const char *name)
 {
     const struct {
         const char *name;
@@ -559,7 +560,7 @@ static uint64_t *scan_status_field(struct proc_status *s, const char *name)
 }
 
 /* The name in status: newline and backslash are escaped as in C. */
-static char *unescape_name(const char *at, const char *end)
+static inline char *unescape_name(const char *at, const char *end)
 {
     char *name = unescape(at, end), *to = name;
     for (const char *from = name; *from != '\0'; from++) {
@@ -572,7 +573,7 @@ static char *unescape_name(const char *at, const char *end)
 }
 
 /* scan_status reads the lines src/proc prints; others are passed over. name is malloc'd. */
-static bool scan_status(const char *text, struct proc_status *s)
+static inline bool scan_status(const char *text, struct proc_status *s)
 {
     memset(s, 0, sizeof *s);
     for (; *text != '\0'; text = next_line(text)) {
@@ -603,7 +604,7 @@ static bool scan_status(const char *text, struct proc_status *s)
 }
 
 /* scan_stat: comm is malloc'd; it may hold anything, so the last ')' ends it. */
-static bool scan_stat(const char *text, struct proc_stat *s)
+static inline bool scan_stat(const char *text, struct proc_stat *s)
 {
     const char *open = strchr(text, '('), *close = strrchr(text, ')');
     if (!open || !close)
@@ -624,7 +625,7 @@ static bool scan_stat(const char *text, struct proc_stat *s)
 }
 
 /* -- swaps: paths are malloc'd; returns how many, or -1 */
-static int scan_swaps(const char *text, struct proc_swap *swaps, int max)
+static inline int scan_swaps(const char *text, struct proc_swap *swaps, int max)
 {
     int n = 0;
     for (text = next_line(text); *text != '\0' && n < max; text = next_line(text), n++) {

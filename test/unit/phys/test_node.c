@@ -121,8 +121,7 @@ static void test_equal_distances_go_round_from_the_next_node(void **state)
 static void test_near_node_comes_before_far_ones(void **state)
 {
     (void)state;
-    struct conf c =
-        machine(GIB(8), 4, "", "10 12 21 21/12 10 21 21/21 21 10 12/21 21 12 10");
+    struct conf c = machine(GIB(8), 4, "", "10 12 21 21/12 10 21 21/21 21 10 12/21 21 12 10");
     c.cpu_cores = 4;
     struct phys *p = open_conf(&c);
     assert_int_equal(phys_distance(p, 1, 0), 12);
@@ -190,8 +189,7 @@ static void test_contradicting_tunables_are_refused_before_the_run(void **state)
     c = machine(GIB(8), 1, "", "20");
     c.vm_min_free_kbytes = GIB(5) / 1024;
     assert_int_equal(conf_check(&c, err, sizeof(err)), -EINVAL);
-    assert_string_equal(err,
-                        "vm.min_free_kbytes: 5242880 KiB are more than half of phys.size");
+    assert_string_equal(err, "vm.min_free_kbytes: 5242880 KiB are more than half of phys.size");
     c = machine(GIB(8), 1, "", "20");
     strcpy(c.vm_lowmem_reserve_ratio, "256 x");
     assert_refused(&c, "vm.lowmem_reserve_ratio: `x` is no number");

@@ -1,0 +1,40 @@
+/* view.h: what /proc shows of address spaces and files, and nobody else needs to ask. Nothing here
+ * changes a machine.
+ */
+#ifndef MM_VIEW_H
+#define MM_VIEW_H
+
+#include "mm/mm.h"
+
+/* Where exec put the program (struct mm_struct's start_code and its neighbours); all 0 without one. */
+struct mm_layout {
+    uint64_t start_code, end_code; /* addresses: of the executable segments */
+    uint64_t start_data, end_data; /* of the last segments, without bss */
+    uint64_t start_stack;          /* the stack pointer it began with */
+    uint64_t arg_start, arg_end;   /* argument strings */
+    uint64_t env_start, env_end;   /* environment strings */
+    uint64_t vvar_vclock;          /* the second of the two [vvar] mappings */
+};
+void mm_set_layout(struct mm *m, const struct mm_layout *layout);
+const struct mm_layout *mm_layout(const struct mm *m);
+/* mm_heap stores the heap's limits: start_brk and brk. */
+void mm_heap(const struct mm *m, uint64_t *ret_start, uint64_t *ret_end);
+
+/* mm_next walks over the address spaces of a machine, in the order they were made; NULL begins and
+ * ends it. */
+struct mm *mm_next(const struct mm_sys *s, const struct mm *m);
+struct mm_sys *mm_sys_of(const struct mm *m);
+
+/* What a file is. */
+struct mm_file_view {
+    const char *path;  /* as it was opened; lives as long as the file */
+    uint64_t dev, ino; /* dev as stat(2) gives it; files without a name have the kernel's */
+    bool shmem;        /* tmpfs and the like */
+};
+void mm_file_view(const struct mm_file *f, struct mm_file_view *ret);
+
+/* -- what smaps and status ask beside the entries */
+bool mm_thp_eligible(const struct mm *m, const struct vma *v); /* smaps' THPeligible */
+bool mm_thp_enabled(const struct mm *m);                       /* status' THP_enabled */
+
+#endif
