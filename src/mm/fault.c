@@ -336,21 +336,47 @@ static int wp_page_copy(struct vm_fault *vmf, const struct frame *old)
     return 0;
 }
 
+/* A large folio may be written in place when all references are entries of this address space, and
+ * there is more than one (of a single page the copy is cheaper than the rest of the folio). */
+static bool wp_can_reuse_large(const struct vm_fault *vmf, pfn head)
+{
+    struct mm_sys *s = vmf->m->sys;
+    uint64_t mapped = folio_mapcount(s, head);
+    if (mapped <= 1 || mapped != phys_frame(s->phys, head)->refs)
+        return false;
+    struct rmap_walk w;
+    for (rmap_start(&w, s, head); rmap_next(&w);)
+        if (w.m != vmf->m)
+            return false;
+    return true;
+}
+
+/* wp_can_reuse_anon_folio: nobody else refers to the page (any more), so it may be written. */
+static bool wp_can_reuse_anon_folio(const struct vm_fault *vmf, pfn n)
+{
+    struct mm_sys *s = vmf->m->sys;
+    pfn head = folio_head(s, n);
+    if (phys_frame(s->phys, head)->order > 0)
+        return wp_can_reuse_large(vmf, head);
+    if (phys_frame(s->phys, n)->refs != 1)
+        return false;
+    folio_move_anon_rmap(s, n, vmf->vma);
+    return true;
+}
+
 int do_wp_page(struct vm_fault *vmf)
 {
     struct frame *f = vm_normal_page(vmf->m, *vmf->pte);
-    if (vmf->vma->flags & VM_SHARED)
+    if (vmf->vma->flags & (VM_SHARED | VM_MAYSHARE))
         return wp_page_shared(vmf);
-    if (f && f->owner == FRAME_USER_ANON && ((f->flags & FRAME_F_EXCLUSIVE) || f->refs == 1)) {
-        if (!(f->flags & FRAME_F_EXCLUSIVE)) {
-            f->flags |= FRAME_F_EXCLUSIVE;
-            folio_move_anon_rmap(vmf->m->sys, pte_pfn(*vmf->pte), vmf->vma);
-        }
-        vmf->kind = FAULT_ANON_COW;
-        wp_page_reuse(vmf);
-        return 0;
-    }
-    return wp_page_copy(vmf, f);
+    bool anon = f && f->owner == FRAME_USER_ANON;
+    if (!anon ||
+        !((f->flags & FRAME_F_EXCLUSIVE) || wp_can_reuse_anon_folio(vmf, pte_pfn(*vmf->pte))))
+        return wp_page_copy(vmf, f);
+    f->flags |= FRAME_F_EXCLUSIVE;
+    vmf->kind = FAULT_ANON_COW;
+    wp_page_reuse(vmf);
+    return 0;
 }
 
 /* -- neither none nor a page ------------------------------------------------------------------ */
@@ -464,11 +490,23 @@ static struct vma *find_vma_grow(struct mm *m, uint64_t a, bool *ret_grew)
     return v;
 }
 
-static bool access_error(uint32_t code, const struct vma *v)
+/* pkey_denies: the rights of the VMA's protection key forbid the access; they never forbid an
+ * instruction fetch (arch_vma_access_permitted). */
+static bool pkey_denies(const struct arch_fault *f, const struct vma *v)
 {
-    if (code & FAULT_W)
+    uint32_t rights = f->pkru >> 2 * ((v->flags & VM_PKEY_MASK) >> VM_PKEY_SHIFT);
+    if (f->code & FAULT_PK)
+        return true;
+    return !(f->code & FAULT_I) && ((rights & 1) || ((f->code & FAULT_W) && (rights & 2)));
+}
+
+static bool access_error(const struct arch_fault *f, const struct vma *v)
+{
+    if (pkey_denies(f, v))
+        return true;
+    if (f->code & FAULT_W)
         return !(v->flags & VM_WRITE);
-    return (code & FAULT_P) || !(v->flags & VM_ACCESS_FLAGS);
+    return (f->code & FAULT_P) || !(v->flags & VM_ACCESS_FLAGS);
 }
 
 static void bad_area(struct mm_verdict *ret, int signal, int si_code)
@@ -481,13 +519,15 @@ static void bad_area(struct mm_verdict *ret, int signal, int si_code)
 static void do_user_addr_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *ret)
 {
     arch_step(m->sys->outbox, STEP_VMA_LOOKUP, 1);
+    if (fault->waiters > 0)
+        arch_step(m->sys->outbox, STEP_CONTENTION, fault->waiters);
     struct vma *v = find_vma_grow(m, fault->cr2.v, &ret->stack_grew);
     if (!v) {
         bad_area(ret, SIGSEGV, SEGV_MAPERR);
         return;
     }
-    if (access_error(fault->code, v)) {
-        bad_area(ret, SIGSEGV, SEGV_ACCERR);
+    if (access_error(fault, v)) {
+        bad_area(ret, SIGSEGV, pkey_denies(fault, v) ? SEGV_PKUERR : SEGV_ACCERR);
         return;
     }
     int result = handle_mm_fault(m, v, fault->cr2, fault->code & FAULT_W, &ret->kind);
@@ -503,14 +543,18 @@ static void do_user_addr_fault(struct mm *m, const struct arch_fault *fault, str
 
 void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *ret)
 {
-    *ret = (struct mm_verdict){.kind = FAULT_BAD};
+    *ret = (struct mm_verdict){.kind = FAULT_BAD, .code = fault->code};
     arch_step(m->sys->outbox, STEP_FAULT_ENTRY, 1);
-    if (fault->noncanonical)
+    if (fault->noncanonical) {
+        ret->code = 0;
         bad_area(ret, SIGSEGV, SI_KERNEL);
-    else if (fault->cr2.v >= m->task_size)
+    } else if (fault->cr2.v >= m->task_size) {
+        if (fault->code & FAULT_U)
+            ret->code |= FAULT_P; /* whether something lies there is nobody's business */
         bad_area(ret, SIGSEGV, SEGV_MAPERR);
-    else
+    } else {
         do_user_addr_fault(m, fault, ret);
+    }
 }
 
 /* -- touching pages for the kernel's own reasons --------------------------------------------- */

@@ -226,8 +226,9 @@ enum fault_kind {
 };
 enum { SEGV_NONE = 0 };
 struct mm_verdict {
-    int signal;  /* 0, SIGSEGV or SIGBUS */
-    int si_code; /* SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR, SI_KERNEL */
+    int signal;    /* 0, SIGSEGV or SIGBUS */
+    int si_code;   /* SEGV_MAPERR, SEGV_ACCERR, SEGV_PKUERR, BUS_ADRERR, BUS_MCEERR_AR, SI_KERNEL */
+    uint32_t code; /* with a signal: the error code its frame shows; 0 for a #GP */
     enum fault_kind kind;
     bool major;
     bool stack_grew;

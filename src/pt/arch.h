@@ -18,11 +18,15 @@
 #define FAULT_U    4u  /* in user mode */
 #define FAULT_RSVD 8u  /* a reserved bit was set */
 #define FAULT_I    16u /* an instruction fetch */
+#define FAULT_PK   32u /* the protection key's rights forbid it */
 
 struct arch_fault {
     vaddr cr2;         /* the address as accessed, all bits */
     uint32_t code;     /* FAULT_… */
     bool noncanonical; /* #GP instead of #PF; cr2 then holds the address for our messages only */
+    uint32_t
+        pkru; /* PKRU at that moment: bit 2k no access, 2k+1 no write by key k; 0 without PKU */
+    uint32_t waiters; /* other tasks inside a fault of the same address space; 0 when not known */
 };
 
 enum arch_kind {
@@ -51,6 +55,7 @@ enum arch_step {
     STEP_SIGNAL,
     STEP_FORK_VMA,
     STEP_FORK_PTE,
+    STEP_CONTENTION,
     STEP_NR
 };
 

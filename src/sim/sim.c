@@ -34,6 +34,7 @@ static void set_costs(struct sim *s)
     s->step_cost[STEP_SIGNAL] = c->cost_signal;
     s->step_cost[STEP_FORK_VMA] = c->cost_fork_vma;
     s->step_cost[STEP_FORK_PTE] = c->cost_fork_pte;
+    s->step_cost[STEP_CONTENTION] = c->cost_contention;
     s->level_cost[MEM_L2] = c->l2_latency - min_u64(c->l1d_latency, c->l2_latency);
     s->level_cost[MEM_L3] = c->l3_latency - min_u64(c->l1d_latency, c->l3_latency);
     s->level_cost[MEM_DRAM] = c->dram_latency - min_u64(c->l1d_latency, c->dram_latency);

@@ -239,7 +239,8 @@ static void touch(struct world *w, uint64_t page, bool store)
     struct mm_verdict verdict = {0};
     const pte *e = pt_leaf(mm_pt(w->mm), va(page), &level);
     bool present = e && e->v & 1;
-    struct arch_fault fault = {va(page), (present ? FAULT_P : 0) | (store ? FAULT_W : 0), false};
+    struct arch_fault fault = {.cr2 = va(page),
+                               .code = (present ? FAULT_P : 0) | (store ? FAULT_W : 0)};
     if (present && (!store || e->v & 2))
         return;
     mm_fault(w->mm, &fault, &verdict);

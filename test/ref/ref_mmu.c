@@ -324,7 +324,7 @@ static int page(struct ref_mmu *m, unsigned core, uint64_t addr, enum access_kin
     struct ref_core *k = &m->core[core];
     struct ref_tlb *t;
     if (!canonical(addr, m->conf->mmu_levels == 5 ? 57 : 48)) {
-        *fault = (struct arch_fault){va(addr), 0, true};
+        *fault = (struct arch_fault){.cr2 = va(addr), .noncanonical = true};
         return 1;
     }
     int near = group_of(k, kind);
@@ -372,7 +372,7 @@ static int page(struct ref_mmu *m, unsigned core, uint64_t addr, enum access_kin
         drop_tables_of(k, addr, k->pcid);
         uint32_t code = (uint32_t)bad + (kind == ACCESS_STORE ? 2 : 0) + (user ? 4 : 0) +
                         (kind == ACCESS_FETCH ? 16 : 0);
-        *fault = (struct arch_fault){va(addr), code, false};
+        *fault = (struct arch_fault){.cr2 = va(addr), .code = code};
         return 1;
     }
     STAT(&m->stats, walk_dirty_assist) += assist;

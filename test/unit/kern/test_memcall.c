@@ -286,7 +286,7 @@ static void truncation_reaches_the_mapping(void **state)
 {
     struct world *w = *state;
     struct mm_verdict v;
-    struct arch_fault f = {va(AT + 4096), FAULT_U, false};
+    struct arch_fault f = {.cr2 = va(AT + 4096), .code = FAULT_U};
     struct kern_call map = file_call(SYS_mmap, 8192, "/tmp/x", S_IFREG | 0600);
     map.arg[1] = 8192;
     map.arg[2] = PROT_READ;

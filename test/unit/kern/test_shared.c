@@ -77,7 +77,7 @@ static int touch_all(struct world *w, uint64_t start, uint64_t pages)
 {
     struct mm_verdict v = {0};
     for (uint64_t i = 0; i < pages && v.signal == 0; i++) {
-        struct arch_fault f = {va(start + i * 4096), FAULT_U | FAULT_W, false};
+        struct arch_fault f = {.cr2 = va(start + i * 4096), .code = FAULT_U | FAULT_W};
         mm_fault(w->mm, &f, &v);
         w->outbox.n = 0;
     }
