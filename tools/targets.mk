@@ -65,8 +65,15 @@ tidy:
 
 bench:
 	@tools/deps $(RUN_DEPS) $(CHECK_DEPS) $(BENCH_DEPS)
-	@$(SUB) -j$(JOBS) MODE=release all
+	@$(SUB) -j$(JOBS) MODE=release all $(BUILD)/release/mm_bench
+	@$(BUILD)/release/mm_bench
 	@PAGEWALK=$(BUILD)/release/pagewalk bench/run
+
+# The memory manager alone: linked like a unit test of mm.
+$(O)/mm_bench: bench/mm_bench.c $(foreach m,$(call closure,test/unit/mm/test_fault.c),$(O)/lib/$(m).a)
+	$(call say,LD)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ \
+	  $(LDLIBS)
 
 # -- installing --------------------------------------------------------------------------------
 install: all
