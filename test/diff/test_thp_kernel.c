@@ -34,14 +34,15 @@
 #else
 #define SEQUENCES 250
 #endif
-#define FAULTS_EXTRA 64 /* spurious faults of a hypervisor that backs a huge entry with small ones */
+#define FAULTS_EXTRA                                                                               \
+    64 /* spurious faults of a hypervisor that backs a huge entry with small ones */
 
-enum kind { MAP, UNMAP, PROTECT, REMAP, ADVISE, READ, WRITE, LOCK, KIND_NR };
+enum kind { MAP, UNMAP, PROTECT, REMAP, ADVISE, READ, WRITE, LOCK, FORK, CHILD, EXIT, KIND_NR };
 struct step {
     enum kind kind;
     uint64_t addr, len, addr2; /* bytes; addresses from BASE */
     uint32_t prot, flags;
-    int arg; /* advice; LOCK: 1 locks, 0 unlocks */
+    int arg; /* advice; LOCK: 1 locks, 0 unlocks; CHILD: 1 the child writes, 0 it reads */
 };
 
 /* What a page is, in the bits of pages[]. */
@@ -108,17 +109,23 @@ static struct step gen_step(struct rng *r)
         s.kind = REMAP;
     else if (what < 62)
         s = (struct step){.kind = ADVISE, .arg = advices[pick(r, ARRAY_LEN(advices))]};
-    else if (what < 65)
+    else if (what < 64)
         s = (struct step){.kind = LOCK, .arg = (int)pick(r, 2)};
+    else if (what < 67)
+        s.kind = FORK;
+    else if (what < 71)
+        s = (struct step){.kind = CHILD, .arg = pick(r, 4) != 0};
+    else if (what < 73)
+        s.kind = EXIT;
     else
-        s.kind = what < 75 ? READ : WRITE;
+        s.kind = what < 80 ? READ : WRITE;
     gen_range(r, &s);
     if (s.kind == REMAP)
         s.addr2 = pick(r, 3) ? align_down(pick(r, WINDOW) * K, HP * K) + s.addr % (HP * K)
                              : pick(r, WINDOW) * K;
     if (s.kind == REMAP && s.addr2 + s.len > WINDOW * K)
         s.addr2 = WINDOW * K - s.len;
-    if (s.kind == READ || s.kind == WRITE)
+    if (s.kind == READ || s.kind == WRITE || s.kind == CHILD)
         s.len = min_u64(s.len, (1 + pick(r, 64)) * K);
     return s;
 }
@@ -138,15 +145,15 @@ static unsigned gen(uint64_t seed, struct step *steps)
 
 static void print_step(const struct step *s)
 {
-    static const char *const names[] = {"mmap",    "munmap", "mprotect", "mremap",
-                                        "madvise", "read",   "write",    "mlock"};
+    static const char *const names[] = {"mmap",  "munmap", "mprotect", "mremap", "madvise", "read",
+                                        "write", "mlock",  "fork",     "child",  "exit"};
     fprintf(stderr, "  %-8s page %4llu len %4llu", names[s->kind],
             (unsigned long long)(s->addr / K), (unsigned long long)(s->len / K));
     if (s->kind == MAP || s->kind == PROTECT)
         fprintf(stderr, " prot %u flags %#x", s->prot, s->flags);
     if (s->kind == REMAP)
         fprintf(stderr, " to %llu", (unsigned long long)(s->addr2 / K));
-    if (s->kind == ADVISE || s->kind == LOCK)
+    if (s->kind == ADVISE || s->kind == LOCK || s->kind == CHILD)
         fprintf(stderr, " arg %d", s->arg);
     fputc('\n', stderr);
 }
@@ -181,6 +188,59 @@ struct native {
     int pagemap, kpageflags, maps, status, smaps;
 };
 
+/* A forked child that touches memory when told to. */
+static struct {
+    pid_t pid;
+    int tell, hear;
+} child;
+
+static void child_loop(int in, int out)
+{
+    struct step s;
+    char done = 0;
+    while (read(in, &s, sizeof(s)) == sizeof(s)) {
+        if (sigsetjmp(jump, 1) == 0)
+            native_touch(BASE + s.addr, s.len, s.arg);
+        if (write(out, &done, 1) != 1)
+            break;
+    }
+    _exit(0);
+}
+
+static void child_fork(void)
+{
+    int to[2], from[2];
+    if (child.pid != 0 || pipe(to) != 0 || pipe(from) != 0)
+        return;
+    child.pid = fork();
+    if (child.pid == 0) {
+        close(to[1]); /* so that it ends with its parent */
+        child_loop(to[0], from[1]);
+    }
+    close(to[0]);
+    close(from[1]);
+    child.tell = to[1];
+    child.hear = from[0];
+}
+
+static void child_touch(const struct step *s)
+{
+    char done;
+    if (child.pid == 0 || write(child.tell, s, sizeof(*s)) != sizeof(*s) ||
+        read(child.hear, &done, 1) != 1)
+        return;
+}
+
+static void child_exit(void)
+{
+    if (child.pid == 0)
+        return;
+    close(child.tell);
+    close(child.hear);
+    waitpid(child.pid, NULL, 0);
+    child.pid = 0;
+}
+
 __attribute__((noinline)) static int64_t native_call(const struct step *s)
 {
     uint64_t a = BASE + s->addr;
@@ -200,6 +260,15 @@ __attribute__((noinline)) static int64_t native_call(const struct step *s)
         break;
     case ADVISE:
         r = syscall(SYS_madvise, a, s->len, s->arg);
+        break;
+    case FORK:
+        child_fork();
+        break;
+    case CHILD:
+        child_touch(s);
+        break;
+    case EXIT:
+        child_exit();
         break;
     case LOCK:
         r = s->arg ? syscall(SYS_mlock, a, s->len) : syscall(SYS_munlock, a, s->len);
@@ -318,17 +387,21 @@ static void native_open(struct native *k)
 
 static void native_child(const struct step *steps, unsigned n, struct seen *out)
 {
-    static struct seen warm;
+    static struct seen warm, warm2;
+    const uint64_t nowhere = 0 - GIB(64);
     struct native k;
-    struct step nothing = {.kind = READ, .len = K};
     native_open(&k);
     memset(out, 0, STEPS_MAX * sizeof(*out));
-    for (int i = 0; i < 3; i++)
-        native_step(&k, &nothing, &warm);
+    for (int i = 0; i < 3 * KIND_NR; i++) /* calls that fail: code and stack are touched then */
+        native_step(&k, &(struct step){.kind = (enum kind)(i % KIND_NR), .addr = 1}, &warm);
+    native_step(&k, &(struct step){.kind = READ, .len = K}, &warm);
     for (unsigned i = 0; i < n; i++) {
         native_step(&k, &steps[i], &out[i]);
         out[i].pte_kb -= warm.pte_kb;
+        for (int w = 0; w < 2 && steps[i].kind == FORK; w++) /* own pages are shared now */
+            native_step(&k, &(struct step){.kind = WRITE, .addr = nowhere, .len = K}, &warm2);
     }
+    child_exit();
     _exit(0);
 }
 
@@ -344,6 +417,33 @@ static bool run_native(const struct step *steps, unsigned n, struct seen *out)
 }
 
 /* -- the model ------------------------------------------------------------------------------- */
+
+static struct mm *model_child;
+
+static void model_touch(struct box *b, const struct step *s, bool write, struct seen *o)
+{
+    uint64_t a = BASE + s->addr;
+    for (uint64_t end = a + s->len; a < end && o->signal == 0; a += K) {
+        struct mm_verdict v = touch(b, a, write);
+        o->signal = v.signal;
+        o->code = v.signal ? v.si_code : 0;
+    }
+}
+
+static void model_family(struct box *b, const struct step *s)
+{
+    struct seen ignored = {0};
+    struct box in_child = *b;
+    in_child.mm = model_child;
+    if (s->kind == FORK && !model_child)
+        assert_int_equal(mm_fork(&model_child, b->mm), 0);
+    else if (s->kind == CHILD && model_child)
+        model_touch(&in_child, s, s->arg, &ignored);
+    else if (s->kind == EXIT && model_child) {
+        mm_close(model_child);
+        model_child = NULL;
+    }
+}
 
 static int64_t model_call(struct box *b, const struct step *s, struct seen *o)
 {
@@ -361,12 +461,13 @@ static int64_t model_call(struct box *b, const struct step *s, struct seen *o)
         return mm_madvise(b->mm, va(a), s->len, s->arg);
     case LOCK:
         return s->arg ? mm_mlock(b->mm, va(a), s->len, 0) : mm_munlock(b->mm, va(a), s->len);
+    case FORK:
+    case CHILD:
+    case EXIT:
+        model_family(b, s);
+        return 0;
     default:
-        for (uint64_t end = a + s->len; a < end && o->signal == 0; a += K) {
-            struct mm_verdict v = touch(b, a, s->kind == WRITE);
-            o->signal = v.signal;
-            o->code = v.signal ? v.si_code : 0;
-        }
+        model_touch(b, s, s->kind == WRITE, o);
         return 0;
     }
 }
@@ -391,9 +492,11 @@ static uint8_t model_page(struct box *b, uint64_t a, pte e, unsigned level)
     p |= head->order > 0 && f == head ? PG_HEAD : 0;
     if (zero)
         return p;
-    p |= f->mapcount + head->entire == 1 ? PG_ALONE : 0;
+    /* Of a huge entry the kernel asks its first page only (pagemap_pmd_range). */
+    p |= (level == 1 ? head : f)->mapcount + head->entire == 1 ? PG_ALONE : 0;
     p |= head->flags & FRAME_F_DIRTY ? PG_DIRTY_F : 0;
-    return p | (head->flags & FRAME_F_EXCLUSIVE ? PG_EXCLUSIVE : 0); /* tails show the head's flags */
+    return p |
+           (head->flags & FRAME_F_EXCLUSIVE ? PG_EXCLUSIVE : 0); /* tails show the head's flags */
 }
 
 static void model_pages(struct box *b, struct seen *o)
@@ -413,6 +516,9 @@ static int run_model(const struct step *steps, unsigned n, struct seen *out)
     int broken = 0;
     memset(out, 0, STEPS_MAX * sizeof(*out));
     box_open(&b, MIB(256), false);
+    struct mm_task task = *mm_task(b.mm);
+    task.rlimit[MM_RLIM_MEMLOCK].cur = MM_RLIM_INFINITY; /* root may lock all of it */
+    mm_set_task(b.mm, &task);
     for (unsigned i = 0; i < n && !broken; i++) {
         struct mm_counters before = counters(&b);
         out[i].result = model_call(&b, &steps[i], &out[i]);
@@ -425,6 +531,7 @@ static int run_model(const struct step *steps, unsigned n, struct seen *out)
             broken = 100;
         b.out.n = 0;
     }
+    model_family(&b, &(struct step){.kind = EXIT});
     if (!broken)
         box_close(&b);
     return broken;
@@ -442,7 +549,8 @@ static const char *differs(const struct step *s, const struct seen *k, const str
         return "result";
     if (k->signal != m->signal || k->code != m->code)
         return "signal";
-    if (k->minflt < m->minflt || k->minflt > m->minflt + (spurious ? FAULTS_EXTRA : 0))
+    if (s->kind != FORK && s->kind != CHILD && s->kind != EXIT &&
+        (k->minflt < m->minflt || k->minflt > m->minflt + (spurious ? FAULTS_EXTRA : 0)))
         return "minor faults";
     if (strcmp(k->vmas, m->vmas) != 0)
         return "VMAs";
