@@ -101,13 +101,15 @@ void lruvec_del(struct mm_sys *s, pfn n)
 
 /* -- what a batch does to each of its folios --------------------------------------------------- */
 
-static void lru_add(struct mm_sys *s, pfn n, struct frame *f)
+/* lru_add puts a new folio on its list; `count` is the mlock_count of a locked one: a mapping that
+ * locked it before it came here counts when its own batch is drained. */
+static void lru_add(struct mm_sys *s, pfn n, struct frame *f, uint32_t count)
 {
     bool was_unevictable = f->flags & FRAME_F_UNEVICTABLE;
     f->flags = (f->flags & ~FRAME_F_UNEVICTABLE) | FRAME_F_LRU;
     if (f->flags & FRAME_F_MLOCKED) {
         f->flags = (f->flags & ~FRAME_F_ACTIVE) | FRAME_F_UNEVICTABLE;
-        f->link_prev = 1; /* mlock_count */
+        f->link_prev = count;
         if (!was_unevictable)
             STAT(s->stats, unevictable_pgs_culled) += nr_pages(f);
     } else if (was_unevictable) {
@@ -222,11 +224,11 @@ static void move_one(struct mm_sys *s, enum lru_batch which, uint64_t entry)
     pfn n = {entry >> 2};
     struct frame *f = phys_frame(s->phys, n);
     if (which == BATCH_ADD)
-        lru_add(s, n, f);
+        lru_add(s, n, f, 0);
     else if (which == BATCH_MLOCK && (entry & ENTRY_MUNLOCK))
         lru_munlock(s, n, f);
     else if (which == BATCH_MLOCK && (entry & ENTRY_NEW))
-        lru_add(s, n, f);
+        lru_add(s, n, f, 1);
     else if (!(f->flags & FRAME_F_LRU))
         return;
     else if (which == BATCH_ACTIVATE)
@@ -398,7 +400,6 @@ void mlock_vma_folio(struct mm_sys *s, const struct vma *v, pfn n)
 void munlock_vma_folio(struct mm *m, vaddr a, pfn n)
 {
     struct mm_sys *s = m->sys;
-    n = folio_head(s, n);
     if (!(phys_frame(s->phys, n)->flags & FRAME_F_MLOCKED))
         return;
     const struct vma *v = vma_lookup(m, a.v);
@@ -411,7 +412,7 @@ void mlock_vma_pages_range(struct mm *m, const struct vma *v, uint64_t start, ui
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
     lru_add_drain(m->sys);
     while (run_next(m, &r)) {
-        if (!pte_present(*r.e) || (r.e->v & PTE_SPECIAL))
+        if ((!pte_present(*r.e) && !pte_protnone(*r.e)) || (r.e->v & PTE_SPECIAL))
             continue;
         pfn n = folio_head(m->sys, pte_leaf_pfn(*r.e, r.level));
         if (v->flags & VM_LOCKED)

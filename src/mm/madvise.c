@@ -87,10 +87,13 @@ static void age(struct gather *g, uint64_t start, uint64_t end, uint64_t bits, b
     struct pt_run r = {.a = va(start), .end = va(end)};
     while (run_next(g->m, &r)) {
         pte e = *r.e;
-        if (!pte_present(e) || (e.v & PTE_SPECIAL))
+        if ((!pte_present(e) && !pte_protnone(e)) || (e.v & PTE_SPECIAL))
             continue;
         struct frame *f = phys_frame(g->m->sys->phys, pte_pfn(e));
-        if (f->mapcount != 1 || (anon_only && f->owner != FRAME_USER_ANON))
+        bool shared = f->mapcount != 1;
+        if (anon_only) /* shared pages lose their dirty bit, too, unless the folio is dirty itself */
+            shared = shared && (f->flags & (FRAME_F_DIRTY | FRAME_F_SWAPCACHE));
+        if (shared || (anon_only && f->owner != FRAME_USER_ANON))
             continue;
         if (anon_only)
             folio_mark_lazyfree(g->m->sys, pte_pfn(e));

@@ -15,7 +15,7 @@
  *  I1  VMAs are sorted, do not overlap, are page aligned, not empty.
  *  I2  No two neighbours that could merge are separate, but for what Linux leaves so, too: the heap's
  *      first page, a stack grown down to a neighbour, and anything after an MREMAP_DONTUNMAP or in a
- *      child whose parent had locked memory.
+ *      child whose parent had locked memory, or after a munmap that was refused half way.
  *  I3  A present user entry lies inside a VMA and gives no right the VMA lacks.
  *  I4  rss[] equals the number of present entries by kind (zero page in none of them).
  *  I5  Every mapped frame's mapcount equals the number of entries that map it; a walk from the frame
@@ -209,9 +209,6 @@ const struct vma *mm_vma_next(const struct mm *m, vaddr a);
 /* mm_thp_disable is prctl(PR_SET_THP_DISABLE): no huge pages from now on, or only where advised
  * (PR_THP_DISABLE_EXCEPT_ADVISED); neither: huge pages as the machine's options say. */
 void mm_thp_disable(struct mm *m, bool disabled, bool except_advised);
-/* mm_shrink_thp splits huge pages of which a part is not mapped any more until `want` frames were
- * freed; returns how many. Reclaim's shrinker. */
-uint64_t mm_shrink_thp(struct mm_sys *s, uint64_t want);
 
 /* -- faults */
 enum fault_kind {

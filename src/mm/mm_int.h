@@ -160,6 +160,11 @@ static inline uint64_t vma_pages(const struct vma *v)
 {
     return (v->end.v - v->start.v) >> PAGE_SHIFT;
 }
+/* vma_may_split: a special mapping stays whole (special_mapping_split). */
+static inline bool vma_may_split(const struct vma *v)
+{
+    return v->kind != VMA_VDSO && v->kind != VMA_VVAR;
+}
 static inline bool vma_is_anonymous(const struct vma *v)
 {
     return v->kind == VMA_ANON || v->kind == VMA_HEAP || v->kind == VMA_STACK;

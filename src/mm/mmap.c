@@ -5,7 +5,7 @@
  *
  * Top-down: the highest gap below mmap_base that is long enough; a growing stack keeps its guard
  * gap free of searches and hints, not of MAP_FIXED. Lengths that are a multiple of 2 MiB (or, for
- * files and shared memory, at least 2 MiB) are placed so that a huge page could map them.
+ * files, at least 2 MiB) are placed so that a huge page could map them.
  *
  * Source: Linux 6.18 mm/mmap.c (do_mmap, __get_unmapped_area), mm/vma.c (mmap_region,
  * do_vmi_align_munmap, unmapped_area_topdown), arch/x86/kernel/sys_x86_64.c, mm/huge_memory.c
@@ -115,23 +115,6 @@ static int64_t thp_unmapped(const struct mm *m, uint64_t addr, uint64_t len, uin
     return sub == 0 ? r + (int64_t)HPAGE : r + (int64_t)sub;
 }
 
-static int64_t shmem_unmapped(const struct mm *m, uint64_t uaddr, uint64_t len, uint64_t pgoff,
-                              uint32_t flags)
-{
-    int64_t r = arch_unmapped(m, uaddr, len, flags);
-    uint64_t addr = (uint64_t)r, off = (pgoff << PAGE_SHIFT) & (HPAGE - 1);
-    if (r < 0 || len < HPAGE || (flags & MAP_FIXED) || uaddr == addr)
-        return r;
-    if ((off != 0 && off + len < 2 * HPAGE) || (addr & (HPAGE - 1)) == off)
-        return r;
-    int64_t wide = arch_unmapped(m, uaddr, len + HPAGE - PAGE_SIZE, flags);
-    if (wide < 0 || (wide & (int64_t)~PAGE_MASK))
-        return r;
-    uint64_t wide_off = (uint64_t)wide & (HPAGE - 1);
-    uint64_t best = (uint64_t)wide + off - wide_off + (wide_off > off ? HPAGE : 0);
-    return best > m->task_size - len ? r : (int64_t)best;
-}
-
 int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, uint64_t len,
                           uint64_t pgoff, uint32_t flags)
 {
@@ -139,7 +122,7 @@ int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, 
     if (len > m->task_size)
         return -ENOMEM;
     if (f ? f->kind == FILE_SHMEM : (flags & MAP_SHARED) != 0)
-        r = shmem_unmapped(m, addr, len, f ? pgoff : 0, flags);
+        r = 0; /* shmem_get_unmapped_area: shmem has no huge pages, shmem_enabled is "never" */
     else if (f)
         r = thp_unmapped(m, addr, len, pgoff << PAGE_SHIFT, flags);
     else if (addr == 0 && (len & (HPAGE - 1)) == 0)
@@ -165,11 +148,18 @@ static int cut_edges(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
     if (v->start.v < start) {
         if (end < v->end.v && m->vmas.nr >= m->sys->conf.kernel_max_map_count)
             return -ENOMEM;
+        if (!vma_may_split(v))
+            return -EINVAL;
         v = vma_split(m, v, start);
     }
     struct vma *last = find_vma_intersection(m, end - 1, end);
-    if (last && last->end.v > end)
+    if (last && last->end.v > end) {
+        if (!vma_may_split(last)) {
+            m->loose = true; /* a split at the start stays */
+            return -EINVAL;
+        }
         vma_split(m, last, end);
+    }
     *ret_first = v;
     return 0;
 }

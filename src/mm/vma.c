@@ -264,6 +264,8 @@ static int split_checked(struct mm *m, struct vma *v, uint64_t a, struct vma **r
 {
     if (m->vmas.nr >= m->sys->conf.kernel_max_map_count)
         return -ENOMEM;
+    if (!vma_may_split(v))
+        return -EINVAL;
     *ret_upper = vma_split(m, v, a);
     return 0;
 }
