@@ -77,5 +77,25 @@ $(TEST_BIN): $(O)/test/%: test/%.c $$(foreach m,$$(call closure,test/$$*.c),$(O)
 .PHONY: tests
 tests: $(TEST_BIN)
 
+# -- test/kernel: the model against the running kernel ------------------------------------------
+# The subject is a program of its own, without C library: it is never sanitized.
+KERNEL_MODS := mm policy pt phys conf stat base
+KERNEL_SRC  := $(filter-out %/subject.c,$(wildcard test/kernel/*.c))
+KERNEL_OBJ  := $(patsubst test/%.c,$(O)/test/%.o,$(KERNEL_SRC))
+$(O)/test/kernel/%.o: test/kernel/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) -Itest $(CFLAGS) -c $< -o $@
+$(O)/test/kernel/subject: test/kernel/subject.c test/kernel/subject.h Makefile
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(CPPFLAGS) -Itest -std=gnu17 -O2 $(WARN) -static -nostdlib -ffreestanding -fno-pie -no-pie \
+	  -fno-stack-protector -fno-asynchronous-unwind-tables -Wl,-z,noexecstack,-z,norelro,--build-id=none $< -o $@
+$(O)/test/kernel/check_kernel: $(KERNEL_OBJ) $(foreach m,$(filter $(KERNEL_MODS),$(MODULES)),$(O)/lib/$(m).a)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(KERNEL_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS) -o $@
+.PHONY: kernel-tests
+kernel-tests: $(O)/test/kernel/check_kernel $(O)/test/kernel/subject
+
 -include tools/targets.mk
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -9,12 +9,13 @@ JOBS       ?= 2
 SUB        := $(MAKE) --no-print-directory BUILD=$(BUILD)
 DESTROOT    = $(DESTDIR)$(PREFIX)
 
-.PHONY: help deps demo check check-faults tidy bench install uninstall clean format docs tsan-tests gendocs
+.PHONY: help deps demo check check-faults check-kernel tidy bench install uninstall clean format docs tsan-tests gendocs
 help:
 	@echo 'make              build $(BUILD)/release/pagewalk (MODE=release|debug|asan|tsan|hostile)'
 	@echo 'make demo         install what is missing, build, run it on a real program'
 	@echo 'make check        install what is missing, build, all tests'
 	@echo 'make check-faults minor faults of 25 programs against the real kernel (6 are in make check)'
+	@echo 'make check-kernel memory calls on the model and the running kernel (SEED=s SEQUENCES=n)'
 	@echo 'make bench        time it against cachegrind'
 	@echo 'make tidy         the longest files and functions; clang-tidy and cppcheck'
 	@echo 'make format       clang-format in place'
@@ -40,6 +41,13 @@ check-faults:
 	@$(SUB) -j$(JOBS) MODE=release all
 	@export PAGEWALK=$(BUILD)/release/pagewalk; status=0; \
 	  test/e2e/real_faults.sh || status=1; test/e2e/real_faults_more.sh || status=1; exit $$status
+
+# Random sequences of memory calls, on the running kernel and on the model. Needs root.
+SEED      ?= 1
+SEQUENCES ?= 1000
+check-kernel:
+	@$(SUB) -j$(JOBS) MODE=$(MODE) kernel-tests
+	@$(O)/test/kernel/check_kernel $(O)/test/kernel/subject --seed $(SEED) --sequences $(SEQUENCES)
 
 # Threads meet in the rings only: those tests run under the thread sanitizer.
 TSAN_BIN := $(foreach t,$(TEST_BIN),$(if $(findstring ring,$(notdir $t))$(findstring thread,$(notdir $t)),$t))

@@ -1,0 +1,413 @@
+/* calls.c: the table of what a sequence is made of: a row a kind, how it is generated and how it is
+ * performed on the model. On the kernel a row's system call is made as it stands.
+ *
+ * Generators aim at edges: rights that do not fit, lengths of zero, ranges that begin or end a page
+ * off, flags that contradict each other, descriptors that do not allow it.
+ */
+#include "kernel/check.h"
+#include "kernel/model.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define RW       (PROT_READ | PROT_WRITE)
+#define HUGE_LEN MIB(64)
+
+#define CALLER(w, c) ((w)->mm[(c)->proc])
+
+/* -- mmap */
+
+static const uint32_t prots[] = {RW,         RW,
+                                 RW,         RW,
+                                 PROT_READ,  PROT_NONE,
+                                 PROT_WRITE, PROT_READ | PROT_EXEC,
+                                 PROT_EXEC,  RW | PROT_EXEC};
+
+static void gen_backing(struct gen *g, struct call *c)
+{
+    uint64_t how = pick(g, 40);
+    if (how < 20) {
+        c->arg[3] |= MAP_ANONYMOUS | (pick(g, 5) ? MAP_PRIVATE : MAP_SHARED);
+        c->arg[4] = (uint64_t)-1;
+        c->arg[5] = pick(g, 60) ? 0 : pick(g, 3) * K + pick(g, 2);
+        return;
+    }
+    c->arg[3] |= pick(g, 2) ? MAP_PRIVATE : MAP_SHARED;
+    c->arg[4] = how < 28 ? FILE_FD : how < 36 ? MEMFD_FD : how < 39 ? FILE_RO_FD : 99;
+    c->arg[5] = (pick(g, 2) ? pick(g, 50) : pick(g, 4) * 8) * K + (pick(g, 60) == 0);
+}
+
+static void gen_mmap(struct gen *g, struct call *c)
+{
+    static const uint32_t extras[] = {0,
+                                      0,
+                                      0,
+                                      0,
+                                      0,
+                                      MAP_NORESERVE,
+                                      MAP_POPULATE,
+                                      MAP_POPULATE | MAP_NONBLOCK,
+                                      MAP_LOCKED,
+                                      MAP_STACK,
+                                      MAP_GROWSDOWN};
+    static const uint32_t odd[] = {MAP_SHARED_VALIDATE, MAP_DENYWRITE, MAP_EXECUTABLE, MAP_32BIT,
+                                   1u << 27};
+    c->arg[2] = PICK(g, prots);
+    c->arg[3] = PICK(g, extras);
+    gen_backing(g, c);
+    if (pick(g, 40) == 0)
+        c->arg[3] |= PICK(g, odd);
+    if (pick(g, 80) == 0)
+        c->arg[3] &= ~(uint64_t)MAP_TYPE;
+    gen_range(g, c, 0);
+    uint64_t place = pick(g, 20);
+    if (place < 13)
+        c->arg[3] |= MAP_FIXED;
+    else if (place < 15)
+        c->arg[3] |= MAP_FIXED_NOREPLACE;
+    else if (place < 18)
+        c->ref[0] = 0, c->arg[0] = 0;
+    gen_mapped(g, c->arg[0] % K == 0 && c->ref[0] == 0 && place < 15 ? c->arg[0] : 0, c->arg[1]);
+}
+
+/* What the descriptor decides before the memory manager is asked (ksys_mmap_pgoff). */
+static int descriptor(const struct model *w, const struct call *c, struct mm_map *map)
+{
+    if (c->arg[5] % K)
+        return -EINVAL;
+    if (c->arg[3] & MAP_ANONYMOUS)
+        return 0;
+    if (c->arg[4] != FILE_FD && c->arg[4] != FILE_RO_FD && c->arg[4] != MEMFD_FD)
+        return -EBADF;
+    map->file = c->arg[4] == MEMFD_FD ? w->memfd : w->file;
+    map->file_writable = c->arg[4] != FILE_RO_FD;
+    return 0;
+}
+
+static int64_t model_mmap(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    struct mm_map map = {.addr = va(c->arg[0]),
+                         .len = c->arg[1],
+                         .prot = (uint32_t)c->arg[2],
+                         .flags = (uint32_t)c->arg[3],
+                         .offset = c->arg[5]};
+    int err = descriptor(w, c, &map);
+    return err ? err : mm_mmap(CALLER(w, c), &map);
+}
+
+/* -- ranges: calls of an address, a length and one more argument */
+
+static void gen_munmap(struct gen *g, struct call *c)
+{
+    gen_range(g, c, 0);
+}
+
+static int64_t model_munmap(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_munmap(CALLER(w, c), va(c->arg[0]), c->arg[1]);
+}
+
+static void gen_mprotect(struct gen *g, struct call *c)
+{
+    gen_range(g, c, 0);
+    c->arg[2] = PICK(g, prots);
+    if (pick(g, 30) == 0)
+        c->arg[2] |= pick(g, 2) ? PROT_GROWSDOWN : 8u << pick(g, 3);
+}
+
+static int64_t model_mprotect(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_mprotect(CALLER(w, c), va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2]);
+}
+
+static void gen_madvise(struct gen *g, struct call *c)
+{
+    static const int often[] = {MADV_DONTNEED,      MADV_DONTNEED,       MADV_FREE,
+                                MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_WILLNEED,
+                                MADV_DONTFORK,      MADV_WIPEONFORK};
+    static const int all[] = {MADV_NORMAL,
+                              MADV_RANDOM,
+                              MADV_SEQUENTIAL,
+                              MADV_DONTFORK,
+                              MADV_DOFORK,
+                              MADV_WIPEONFORK,
+                              MADV_KEEPONFORK,
+                              MADV_DONTDUMP,
+                              MADV_DODUMP,
+                              MADV_HUGEPAGE,
+                              MADV_NOHUGEPAGE,
+                              MADV_COLD,
+                              MADV_MERGEABLE,
+                              MADV_UNMERGEABLE,
+                              24,
+                              99,
+                              MADV_POPULATE_READ,
+                              MADV_POPULATE_WRITE};
+    gen_range(g, c, 0);
+    c->arg[2] = (uint64_t)(pick(g, 2) ? PICK(g, often) : PICK(g, all));
+}
+
+static int64_t model_madvise(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_madvise(CALLER(w, c), va(c->arg[0]), c->arg[1], (int)c->arg[2]);
+}
+
+static void gen_msync(struct gen *g, struct call *c)
+{
+    static const int flags[] = {MS_SYNC, MS_SYNC, MS_ASYNC, MS_INVALIDATE, MS_ASYNC | MS_SYNC,
+                                8,       0};
+    gen_range(g, c, 0);
+    c->arg[2] = (uint64_t)PICK(g, flags);
+}
+
+static int64_t model_msync(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_msync(CALLER(w, c), va(c->arg[0]), c->arg[1], (int)c->arg[2]);
+}
+
+static void gen_mincore(struct gen *g, struct call *c)
+{
+    gen_range(g, c, 0);
+    if (c->arg[1] < UINT64_C(1) << 40)
+        c->arg[1] = min_u64(c->arg[1], OUT_SEEN * K);
+    c->arg[2] = PTR_OUT;
+}
+
+static int64_t model_mincore(struct model *w, const struct call *c, struct answer *a)
+{
+    return mm_mincore(CALLER(w, c), va(c->arg[0]), c->arg[1], a->out);
+}
+
+/* -- mremap */
+
+static void gen_mremap(struct gen *g, struct call *c)
+{
+    static const uint32_t flags[] = {0,
+                                     MREMAP_MAYMOVE,
+                                     MREMAP_MAYMOVE,
+                                     MREMAP_MAYMOVE | MREMAP_FIXED,
+                                     MREMAP_MAYMOVE | MREMAP_FIXED,
+                                     MREMAP_FIXED,
+                                     MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+                                     MREMAP_MAYMOVE | MREMAP_DONTUNMAP,
+                                     MREMAP_DONTUNMAP,
+                                     8};
+    gen_range(g, c, 0);
+    c->arg[2] = pick(g, 3) ? c->arg[1] : gen_len(g);
+    c->arg[3] = pick(g, 12) ? flags[pick(g, 8)] : PICK(g, flags);
+    if (pick(g, 12) == 0)
+        c->arg[1] = 0;
+    if (c->arg[3] & MREMAP_FIXED || pick(g, 20) == 0) {
+        c->arg[4] = gen_addr(g);
+        if (pick(g, 3) == 0) /* as far apart as whole page tables: these may move at once */
+            c->arg[4] = c->arg[0] % MIB(2) + align_down(c->arg[4], MIB(2));
+        gen_mapped(g, c->arg[4], c->arg[2]);
+    } else if (c->arg[3] & MREMAP_MAYMOVE) {
+        gen_mapped(g, 0, c->arg[2]);
+    }
+}
+
+static int64_t model_mremap(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_mremap(CALLER(w, c), va(c->arg[0]), c->arg[1], c->arg[2], (uint32_t)c->arg[3],
+                     va(c->arg[4]), false);
+}
+
+/* -- brk */
+
+static void gen_brk(struct gen *g, struct call *c)
+{
+    c->ref[0] = REF_BRK;
+    c->arg[0] = pick(g, 20) * K * g->q->unit + (pick(g, 3) ? 0 : pick(g, K));
+    if (pick(g, 12) == 0)
+        c->arg[0] = pick(g, 2) ? (uint64_t)-K : UINT64_C(0x700000000000);
+    gen_mapped(g, 0, 0);
+}
+
+static int64_t model_brk(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return (int64_t)mm_brk(CALLER(w, c), va(c->arg[0])).v;
+}
+
+/* -- locking */
+
+static void gen_mlock(struct gen *g, struct call *c)
+{
+    gen_range(g, c, 0);
+}
+
+static int64_t model_mlock(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_mlock(CALLER(w, c), va(c->arg[0]), c->arg[1], 0);
+}
+
+static void gen_mlock2(struct gen *g, struct call *c)
+{
+    gen_range(g, c, 0);
+    c->arg[2] = pick(g, 20) ? MLOCK_ONFAULT : pick(g, 3);
+}
+
+static int64_t model_mlock2(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_mlock(CALLER(w, c), va(c->arg[0]), c->arg[1], (int)c->arg[2]);
+}
+
+static int64_t model_munlock(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_munlock(CALLER(w, c), va(c->arg[0]), c->arg[1]);
+}
+
+static void gen_mlockall(struct gen *g, struct call *c)
+{
+    static const int flags[] = {MCL_FUTURE,
+                                MCL_FUTURE,
+                                MCL_FUTURE | MCL_ONFAULT,
+                                MCL_CURRENT,
+                                MCL_CURRENT | MCL_ONFAULT,
+                                0,
+                                MCL_ONFAULT,
+                                8};
+    c->arg[0] = (uint64_t)PICK(g, flags);
+}
+
+static int64_t model_mlockall(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_mlockall(CALLER(w, c), (int)c->arg[0]);
+}
+
+static void gen_nothing(struct gen *g, struct call *c)
+{
+    (void)g;
+    (void)c;
+}
+
+static int64_t model_munlockall(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    mm_munlockall(CALLER(w, c));
+    return 0;
+}
+
+/* -- files */
+
+static void gen_ftruncate(struct gen *g, struct call *c)
+{
+    c->arg[0] = MEMFD_FD;
+    c->arg[1] = pick(g, MEMFD_PAGES + 4) * K + (pick(g, 4) ? 0 : pick(g, K));
+}
+
+static int64_t model_ftruncate(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    mm_file_resize(w->sys, w->memfd, c->arg[1]);
+    return 0;
+}
+
+/* -- touches */
+
+static void gen_touch(struct gen *g, struct call *c)
+{
+    gen_range(g, c, 0);
+    if (pick(g, 3))
+        c->arg[1] = K;
+    c->arg[1] = min_u64(c->arg[1], 64 * g->q->unit * K);
+    c->arg[0] = align_down(c->arg[0], 8);
+    c->arg[2] = 0x90 + ((g->q->n + 1ull) << 32); /* begins with a harmless instruction */
+}
+
+static int64_t touch_range(struct model *w, const struct call *c, uint32_t code, struct answer *a)
+{
+    int64_t n = 0;
+    for (uint64_t p = c->arg[0]; p < c->arg[0] + c->arg[1]; p += K, n++)
+        if (!model_touch(w, CALLER(w, c), p, code, a))
+            break;
+    return n;
+}
+
+static int64_t model_read(struct model *w, const struct call *c, struct answer *a)
+{
+    return touch_range(w, c, 0, a);
+}
+
+static int64_t model_write(struct model *w, const struct call *c, struct answer *a)
+{
+    return touch_range(w, c, FAULT_W, a);
+}
+
+static void gen_exec(struct gen *g, struct call *c)
+{
+    gen_touch(g, c);
+    c->arg[0] = align_down(c->arg[0], K);
+    c->arg[1] = c->arg[2] = 0;
+}
+
+static int64_t model_exec(struct model *w, const struct call *c, struct answer *a)
+{
+    model_touch(w, CALLER(w, c), c->arg[0], FAULT_I, a);
+    return 0;
+}
+
+/* -- processes */
+
+static void gen_fork(struct gen *g, struct call *c)
+{
+    while (g->live[c->arg[0]])
+        c->arg[0]++;
+    g->live[c->arg[0]] = true;
+}
+
+static int64_t model_fork_call(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return model_fork(w, c->proc, (unsigned)c->arg[0]);
+}
+
+static void gen_exit(struct gen *g, struct call *c)
+{
+    g->live[c->proc] = false;
+}
+
+static int64_t model_exit(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    mm_close(CALLER(w, c));
+    CALLER(w, c) = NULL;
+    return 0;
+}
+
+const struct call_kind call_kinds[] = {
+    {"mmap", 22, SYS_mmap, OP_CALL, "xxxxdx", 0, gen_mmap, model_mmap},
+    {"munmap", 6, SYS_munmap, OP_CALL, "xx", 0, gen_munmap, model_munmap},
+    {"mprotect", 12, SYS_mprotect, OP_CALL, "xxx", 0, gen_mprotect, model_mprotect},
+    {"mremap", 10, SYS_mremap, OP_CALL, "xxxxx", 0, gen_mremap, model_mremap},
+    {"madvise", 14, SYS_madvise, OP_CALL, "xxd", 0, gen_madvise, model_madvise},
+    {"brk", 3, SYS_brk, OP_CALL, "x", 0, gen_brk, model_brk},
+    {"mlock", 3, SYS_mlock, OP_CALL, "xx", 0, gen_mlock, model_mlock},
+    {"mlock2", 2, SYS_mlock2, OP_CALL, "xxd", 0, gen_mlock2, model_mlock2},
+    {"munlock", 2, SYS_munlock, OP_CALL, "xx", 0, gen_mlock, model_munlock},
+    {"mlockall", 1, SYS_mlockall, OP_CALL, "d", 0, gen_mlockall, model_mlockall},
+    {"munlockall", 1, SYS_munlockall, OP_CALL, "", 0, gen_nothing, model_munlockall},
+    {"msync", 3, SYS_msync, OP_CALL, "xxd", 0, gen_msync, model_msync},
+    {"mincore", 3, SYS_mincore, OP_CALL, "xxo", OUT_SEEN, gen_mincore, model_mincore},
+    {"ftruncate", 2, SYS_ftruncate, OP_CALL, "dx", 0, gen_ftruncate, model_ftruncate},
+    {"read", 14, -1, OP_READ, "xx", 0, gen_touch, model_read},
+    {"write", 20, -1, OP_WRITE, "xxx", 0, gen_touch, model_write},
+    {"fork", 3, -1, OP_FORK, "d", 0, gen_fork, model_fork_call},
+    {"exit", 1, -1, OP_EXIT, "", 0, gen_exit, model_exit},
+    {"exec", 2, -1, OP_EXEC, "x", 0, gen_exec, model_exec},
+};
+const unsigned call_kinds_nr = ARRAY_LEN(call_kinds);

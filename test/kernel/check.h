@@ -1,0 +1,248 @@
+/* check.h: the model against the running kernel: what the files of test/kernel share.
+ *
+ *   gen.c      a seed ─► a sequence of calls            calls.c    the table of kinds of calls
+ *   native.c   performs and observes them on the kernel ┐
+ *   model.c    performs and observes them on the model  ┴─► compare.c ─► the first field that differs
+ *   shrink.c   drops calls while it still differs       print.c    writes the C program
+ *   main.c     options, the loop over seeds, the last line
+ *
+ * A moment is what is seen after a call: the answer, and a view of every process: its VMAs as smaps
+ * shows them, its counters as status shows them, its pages as pagemap, kpageflags and kpagecount
+ * show them, and the first bytes of each.
+ */
+#ifndef TEST_KERNEL_CHECK_H
+#define TEST_KERNEL_CHECK_H
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "base/rng.h"
+#include "base/types.h"
+#include "kernel/subject.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#define K          UINT64_C(4096)
+#define CALLS_MAX  80u
+#define VMAS_MAX   192u
+#define PAGES_MAX  768u /* pages looked at one by one, of all VMAs of a process */
+#define VMA_PAGES  64u  /* of one VMA; a longer one is sampled evenly */
+#define SHM_MAX    4u   /* System V segments of a sequence */
+#define WINDOW     96u  /* pages, or units of pages, most addresses lie in */
+#define OUT_SEEN   128u /* bytes of a call's output that are compared */
+#define FILE_PAGES 61u  /* of the test file, and a half: the last page is partial */
+#define FILE_BYTES (FILE_PAGES * K + K / 2)
+
+/* Arguments that stand for an address of the process that makes the call. */
+#define PTR_IN  UINT64_C(0x1111111100000000) /* call.in */
+#define PTR_OUT UINT64_C(0x1111111200000000) /* its output buffer */
+#define REF_BRK 255                          /* in call.ref: the break the process started with */
+
+/* -- sequences */
+struct call {
+    uint8_t kind;   /* row of call_kinds */
+    uint8_t proc;   /* slot of the process that makes it */
+    uint8_t ref[6]; /* 1 + index of an earlier call whose result is added to arg[i]; 0: none */
+    uint64_t arg[6];
+    uint64_t in[4]; /* what PTR_IN points to */
+};
+struct sequence {
+    uint64_t seed;
+    uint64_t base, unit; /* of the window; bytes, pages */
+    bool thp;            /* transparent huge pages are not disabled */
+    unsigned n;
+    struct call call[CALLS_MAX];
+};
+
+/* -- what is seen */
+#define SMAPS_FIELDS(ROW)                                                                          \
+    ROW(RSS, "Rss")                                                                                \
+    ROW(SHARED_CLEAN, "Shared_Clean")                                                              \
+    ROW(SHARED_DIRTY, "Shared_Dirty")                                                              \
+    ROW(PRIVATE_CLEAN, "Private_Clean")                                                            \
+    ROW(PRIVATE_DIRTY, "Private_Dirty")                                                            \
+    ROW(ANONYMOUS, "Anonymous")                                                                    \
+    ROW(ANON_HUGE, "AnonHugePages")                                                                \
+    ROW(SHMEM_HUGE, "ShmemPmdMapped")                                                              \
+    ROW(SWAP, "Swap")                                                                              \
+    ROW(LOCKED, "Locked")
+enum smaps_field {
+#define ROW(id, name) SMAPS_##id,
+    SMAPS_FIELDS(ROW)
+#undef ROW
+        SMAPS_NR
+};
+extern const char *const smaps_names[SMAPS_NR];
+
+#define STATUS_FIELDS(ROW)                                                                         \
+    ROW(SIZE, "VmSize")                                                                            \
+    ROW(LCK, "VmLck")                                                                              \
+    ROW(ANON, "RssAnon")                                                                           \
+    ROW(FILE, "RssFile")                                                                           \
+    ROW(SHMEM, "RssShmem")                                                                         \
+    ROW(DATA, "VmData")                                                                            \
+    ROW(STK, "VmStk")                                                                              \
+    ROW(EXE, "VmExe + VmLib")                                                                      \
+    ROW(PTE, "VmPTE")                                                                              \
+    ROW(SWAP, "VmSwap")
+enum status_field {
+#define ROW(id, name) STATUS_##id,
+    STATUS_FIELDS(ROW)
+#undef ROW
+        STATUS_NR
+};
+extern const char *const status_names[STATUS_NR];
+
+struct vma_view {
+    uint64_t start, end, offset;
+    char perms[5];
+    uint64_t flags; /* VmFlags as Linux's bits */
+    uint32_t kb[SMAPS_NR];
+};
+
+/* A page: bits of pagemap and kpageflags. */
+#define PV_PRESENT    0x1u
+#define PV_SWAP       0x2u
+#define PV_FILE       0x4u
+#define PV_ONLY       0x8u /* mapped by one entry only */
+#define PV_GUARD      0x10u
+#define PV_DIRTY      0x20u /* from here on: kpageflags */
+#define PV_MMAP       0x40u
+#define PV_ANON       0x80u
+#define PV_SWAPBACKED 0x100u
+#define PV_HUGE       0x200u
+#define PV_THP        0x400u
+#define PV_ZERO       0x800u
+#define PV_MLOCKED    0x1000u
+#define PV_SWAPCACHE  0x2000u
+#define PV_EXCLUSIVE  0x4000u
+struct page_view {
+    uint64_t addr;
+    uint32_t bits;     /* PV_… */
+    uint32_t mapcount; /* kpagecount */
+    uint64_t word;     /* the first 8 bytes, of a present page */
+};
+
+struct view {
+    bool live;
+    unsigned n_vma, n_page;
+    uint64_t status[STATUS_NR]; /* kB; RssX without what the subject itself is made of */
+    struct vma_view vma[VMAS_MAX];
+    struct page_view page[PAGES_MAX];
+};
+struct answer {
+    int64_t result;
+    int signal, code;
+    uint64_t minflt, majflt;
+    uint8_t out[OUT_SEEN];
+};
+struct moment {
+    struct answer answer;
+    struct view view[SLOTS];
+};
+
+/* page_step returns the distance, in pages, of the pages looked at in a VMA of so many. */
+static inline uint64_t page_step(uint64_t pages)
+{
+    return pages <= VMA_PAGES ? 1 : (pages + VMA_PAGES - 1) / VMA_PAGES;
+}
+
+/* -- the table of kinds */
+struct gen;
+struct native;
+struct model;
+struct call_kind {
+    const char *name;
+    unsigned weight;
+    long nr; /* system call, or -1: op says what is done */
+    enum subject_op op;
+    const char *args; /* one letter an argument: x hexadecimal, d decimal, i PTR_IN, o PTR_OUT,
+                         s a System V segment by its place in the sequence */
+    unsigned out;     /* bytes of output that are compared */
+    void (*gen)(struct gen *g, struct call *c);
+    int64_t (*model)(struct model *w, const struct call *c, struct answer *a);
+};
+extern const struct call_kind call_kinds[];
+extern const unsigned call_kinds_nr;
+
+/* -- gen.c */
+struct gen {
+    struct rng rng;
+    struct sequence *q;
+    bool live[SLOTS];
+    struct {
+        uint64_t addr, len;
+        uint8_t ref;
+    } recent[8]; /* ranges that were mapped lately */
+    unsigned n_recent, n_shm, forks;
+    bool future_lock; /* mlockall(MCL_FUTURE) was asked for */
+};
+void gen_sequence(struct sequence *q, uint64_t seed);
+static inline uint64_t pick(struct gen *g, uint64_t n)
+{
+    return rng_below(&g->rng, n);
+}
+#define PICK(g, array) ((array)[pick(g, ARRAY_LEN(array))])
+/* gen_range sets arg[i] and arg[i + 1] to an address and a length. */
+void gen_range(struct gen *g, struct call *c, unsigned i);
+uint64_t gen_addr(struct gen *g);
+uint64_t gen_len(struct gen *g);
+/* gen_mapped remembers what a call maps; addr 0: wherever the kernel puts it. */
+void gen_mapped(struct gen *g, uint64_t addr, uint64_t len);
+
+/* -- native.c */
+const char *native_why_not(void); /* why this host cannot be compared with, or NULL */
+void native_open(struct native **ret, const char *subject, int cpu);
+void native_close(struct native *k);
+bool native_begin(struct native *k, const struct sequence *q); /* false: the host failed */
+bool native_call(struct native *k, const struct call *c, struct answer *ret);
+bool native_look(struct native *k, struct view view[SLOTS]);
+void native_end(struct native *k);
+/* native_own returns what a subject itself is made of. */
+struct own {
+    uint64_t start, end, offset;
+    uint64_t flags;
+    char perms[5];
+    char name[64];
+};
+const struct own *native_own(const struct native *k, unsigned *ret_n, uint64_t *ret_brk);
+/* native_present calls see(arg, addr) for each present page of a process's own VMAs. */
+void native_present(const struct native *k, unsigned proc, void (*see)(void *, uint64_t),
+                    void *arg);
+const char *native_cgroup(const struct native *k); /* where its subjects run, or why nowhere */
+
+/* -- model.c */
+struct model *model_begin(const struct native *k, const struct sequence *q);
+void model_call(struct model *w, const struct call *c, struct answer *ret);
+void model_look(struct model *w, struct view view[SLOTS]);
+int model_audit(struct model *w);
+void model_end(struct model *w, bool broken);
+
+/* -- compare.c */
+struct difference {
+    unsigned at;      /* index of the call */
+    int proc;         /* slot, or -1: the answer */
+    char what[64];    /* the field */
+    char detail[256]; /* kernel and model, as text */
+};
+bool differ(const struct moment *k, const struct moment *m, struct difference *ret);
+void tolerances_list(FILE *f);
+/* run_both performs a sequence on both; true when something differs. */
+bool run_both(struct native *k, const struct sequence *q, struct difference *ret,
+              unsigned *ret_calls);
+/* moments returns the last moment of both. */
+const struct moment *last_kernel(void), *last_model(void);
+/* call_resolved replaces references to earlier results. */
+struct call call_resolved(const struct sequence *q, unsigned i, const int64_t *results,
+                          uint64_t brk);
+
+/* -- shrink.c */
+void shrink(struct native *k, struct sequence *q, struct difference *d);
+
+/* -- print.c */
+void print_call(FILE *f, const struct call *c);
+void print_view(FILE *f, const struct view *v);
+void print_program(FILE *f, const struct sequence *q, const struct difference *d);
+
+#endif

@@ -1,0 +1,219 @@
+/* compare.c: performs a sequence on both sides, call by call, and names the first field that differs.
+ *
+ * Everything is compared exactly but for what the table of tolerances names.
+ */
+#include "kernel/check.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* -- tolerances --------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *field, *tolerance, *reason;
+} tolerances[] = {
+    {"any field", "must differ in each of four runs",
+     "writeback and reclaim by the kernel's own threads may come between any two calls"},
+    {"kpageflags", "LRU, ACTIVE, REFERENCED, IDLE, WRITEBACK, PRIVATE are not looked at",
+     "lists are filled in batches per CPU, and scanned by kernel threads"},
+    {"MLOCKED of pages of the test file", "not looked at",
+     "Linux keeps mlock_count only roughly (lru_add sets 0), and the file outlives a sequence"},
+    {"smaps Referenced, LazyFree, Pss", "not looked at",
+     "the accessed bit is cleared by DAMON, LazyFree lags by a batch of 31, Pss rounds per page"},
+};
+
+void tolerances_list(FILE *f)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(tolerances); i++)
+        fprintf(f, "%s\n    tolerance: %s\n    reason:    %s\n", tolerances[i].field,
+                tolerances[i].tolerance, tolerances[i].reason);
+}
+
+/* -- fields ------------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 3, 4))) static bool found(struct difference *d, const char *what,
+                                                        const char *format, ...)
+{
+    va_list args;
+    snprintf(d->what, sizeof(d->what), "%s", what);
+    va_start(args, format);
+    vsnprintf(d->detail, sizeof(d->detail), format, args);
+    va_end(args);
+    return true;
+}
+
+static bool number(struct difference *d, const char *what, uint64_t k, uint64_t m)
+{
+    return k != m && found(d, what, "kernel %lld (%#llx), model %lld (%#llx)", (long long)k,
+                           (unsigned long long)k, (long long)m, (unsigned long long)m);
+}
+
+static bool answers(const struct answer *k, const struct answer *m, struct difference *d)
+{
+    if (number(d, "result", (uint64_t)k->result, (uint64_t)m->result) ||
+        number(d, "signal", (uint64_t)k->signal, (uint64_t)m->signal) ||
+        number(d, "si_code", (uint64_t)k->code, (uint64_t)m->code) ||
+        number(d, "minor faults", k->minflt, m->minflt) ||
+        number(d, "major faults", k->majflt, m->majflt))
+        return true;
+    for (unsigned i = 0; i < OUT_SEEN; i++)
+        if (k->out[i] != m->out[i])
+            return found(d, "output", "byte %u: kernel %u, model %u", i, k->out[i], m->out[i]);
+    return false;
+}
+
+static bool vma(const struct vma_view *k, const struct vma_view *m, struct difference *d)
+{
+    if (k->start != m->start || k->end != m->end || memcmp(k->perms, m->perms, 4) != 0 ||
+        k->offset != m->offset)
+        return found(d, "VMA", "kernel %llx-%llx %s %llx, model %llx-%llx %s %llx",
+                     (unsigned long long)k->start, (unsigned long long)k->end, k->perms,
+                     (unsigned long long)k->offset, (unsigned long long)m->start,
+                     (unsigned long long)m->end, m->perms, (unsigned long long)m->offset);
+    if (k->flags != m->flags)
+        return found(d, "VmFlags", "%llx-%llx: kernel %#llx, model %#llx",
+                     (unsigned long long)k->start, (unsigned long long)k->end,
+                     (unsigned long long)k->flags, (unsigned long long)m->flags);
+    return false;
+}
+
+static bool smaps(const struct vma_view *k, const struct vma_view *m, struct difference *d)
+{
+    for (unsigned i = 0; i < SMAPS_NR; i++)
+        if (k->kb[i] != m->kb[i])
+            return found(d, smaps_names[i], "%llx-%llx: kernel %u kB, model %u kB",
+                         (unsigned long long)k->start, (unsigned long long)k->end, k->kb[i],
+                         m->kb[i]);
+    return false;
+}
+
+static bool page(const struct page_view *k, const struct page_view *m, struct difference *d)
+{
+    unsigned long long a = k->addr;
+    bool of_file = (k->bits & (PV_FILE | PV_SWAPBACKED)) == PV_FILE;
+    if ((k->bits ^ m->bits) & ~(of_file ? PV_MLOCKED : 0))
+        return found(d, "page bits", "%llx: kernel %#x, model %#x, other %#x", a, k->bits, m->bits,
+                     k->bits ^ m->bits);
+    if (k->mapcount != m->mapcount)
+        return found(d, "page mapcount", "%llx: kernel %u, model %u", a, k->mapcount, m->mapcount);
+    return false;
+}
+
+static bool views(const struct view *k, const struct view *m, struct difference *d)
+{
+    if (number(d, "process lives", k->live, m->live))
+        return true;
+    unsigned n = (unsigned)min_u64(k->n_vma, m->n_vma);
+    for (unsigned i = 0; i < n; i++)
+        if (vma(&k->vma[i], &m->vma[i], d))
+            return true;
+    if (number(d, "number of VMAs", k->n_vma, m->n_vma))
+        return true;
+    ASSERT(k->n_page == m->n_page); /* the same VMAs */
+    for (unsigned i = 0; i < k->n_page; i++)
+        if (page(&k->page[i], &m->page[i], d))
+            return true;
+    for (unsigned i = 0; i < n; i++)
+        if (smaps(&k->vma[i], &m->vma[i], d))
+            return true;
+    for (unsigned i = 0; i < STATUS_NR; i++)
+        if (number(d, status_names[i], k->status[i], m->status[i]))
+            return true;
+    return false;
+}
+
+bool differ(const struct moment *k, const struct moment *m, struct difference *ret)
+{
+    ret->proc = -1;
+    if (answers(&k->answer, &m->answer, ret))
+        return true;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        ret->proc = (int)i;
+        if (views(&k->view[i], &m->view[i], ret))
+            return true;
+    }
+    return false;
+}
+
+/* -- running both -------------------------------------------------------------------------------- */
+
+static struct moment kernel, model;
+
+const struct moment *last_kernel(void)
+{
+    return &kernel;
+}
+const struct moment *last_model(void)
+{
+    return &model;
+}
+
+struct call call_resolved(const struct sequence *q, unsigned i, const int64_t *results,
+                          uint64_t brk)
+{
+    struct call c = q->call[i];
+    for (unsigned a = 0; a < ARRAY_LEN(c.ref); a++) {
+        if (c.ref[a] == REF_BRK)
+            c.arg[a] += brk;
+        else if (c.ref[a])
+            c.arg[a] += results[c.ref[a] - 1] > 0 ? (uint64_t)results[c.ref[a] - 1] : q->base;
+    }
+    return c;
+}
+
+static bool step(struct native *k, struct model *w, const struct call *c, struct difference *d)
+{
+    d->proc = -1;
+    if (!native_call(k, c, &kernel.answer))
+        return found(d, "the subject died", "signal or timeout");
+    model_call(w, c, &model.answer);
+    native_look(k, kernel.view);
+    model_look(w, model.view);
+    if (differ(&kernel, &model, d))
+        return true;
+    int broken = model_audit(w);
+    return broken && found(d, "mm_audit", "invariant %d of the model", broken);
+}
+
+static bool run_calls(struct native *k, struct model *w, const struct sequence *q,
+                      struct difference *d, unsigned *ret_calls)
+{
+    int64_t results[CALLS_MAX];
+    unsigned n;
+    uint64_t brk;
+    native_own(k, &n, &brk);
+    native_look(k, kernel.view);
+    model_look(w, model.view);
+    if (differ(&kernel, &model, d))
+        return true;
+    for (unsigned i = 0; i < q->n; i++) {
+        struct call c = call_resolved(q, i, results, brk);
+        d->at = i;
+        ++*ret_calls;
+        if (!kernel.view[c.proc].live) { /* shrinking dropped its fork, or the fork failed */
+            results[i] = 0;
+            continue;
+        }
+        if (step(k, w, &c, d))
+            return true;
+        results[i] = kernel.answer.result;
+    }
+    return false;
+}
+
+bool run_both(struct native *k, const struct sequence *q, struct difference *ret,
+              unsigned *ret_calls)
+{
+    memset(ret, 0, sizeof(*ret));
+    memset(&kernel.answer, 0, sizeof(kernel.answer));
+    memset(&model.answer, 0, sizeof(model.answer));
+    if (!native_begin(k, q)) {
+        native_end(k);
+        return found(ret, "the subject", "could not be started");
+    }
+    struct model *w = model_begin(k, q);
+    bool bad = run_calls(k, w, q, ret, ret_calls);
+    native_end(k);
+    model_end(w, strcmp(ret->what, "mm_audit") == 0);
+    return bad;
+}

@@ -1,0 +1,132 @@
+/* gen.c: sequences of calls from a seed.
+ *
+ * Most addresses lie in a window of 96 units across a 2 MiB boundary, so that calls meet and page
+ * tables come and go. A unit is a page; in every eighth sequence 64 pages, so that whole page
+ * tables are covered. Half of the ranges are those of an earlier mapping, or a page more or less at
+ * either end; a mapping the kernel placed is spoken of by the result of its call.
+ */
+#include "kernel/check.h"
+
+#include <string.h>
+
+static uint64_t jitter(struct gen *g)
+{
+    static const int64_t by[] = {0, 0, 0, 0, 1, -1, 2, -2};
+    return (uint64_t)PICK(g, by) * g->q->unit * K;
+}
+
+uint64_t gen_addr(struct gen *g)
+{
+    uint64_t a = g->q->base + pick(g, WINDOW - 8) * g->q->unit * K;
+    return pick(g, 60) == 0 ? a + 1 + pick(g, K - 1) : a;
+}
+
+uint64_t gen_len(struct gen *g)
+{
+    uint64_t unit = g->q->unit * K, len = (1 + pick(g, 24)) * unit;
+    switch (pick(g, 60)) {
+    case 0:
+        return 0;
+    case 1:
+        return len - pick(g, unit);
+    case 2:
+        return 1;
+    case 3:
+        return pick(g, 2) ? UINT64_MAX - pick(g, 2 * K) : UINT64_C(0x800000000000) - pick(g, 3) * K;
+    default:
+        return len;
+    }
+}
+
+/* part_of_recent takes an earlier mapping, or a part of it. */
+static void part_of_recent(struct gen *g, struct call *c, unsigned i)
+{
+    unsigned which = (unsigned)pick(g, g->n_recent);
+    uint64_t unit = g->q->unit * K, units = max_u64(1, g->recent[which].len / unit);
+    uint64_t from = pick(g, 2) ? 0 : pick(g, units),
+             n = pick(g, 2) ? units - from : 1 + pick(g, units - from);
+    c->ref[i] = g->recent[which].ref;
+    c->arg[i] = g->recent[which].addr + from * unit + (pick(g, 4) ? 0 : jitter(g));
+    c->arg[i + 1] = n * unit + (pick(g, 4) ? 0 : jitter(g));
+    if (pick(g, 40) == 0)
+        c->arg[i] += 1 + pick(g, K - 1);
+    if (pick(g, 40) == 0)
+        c->arg[i + 1] -= 1 + pick(g, K - 1);
+}
+
+void gen_range(struct gen *g, struct call *c, unsigned i)
+{
+    if (g->n_recent > 0 && pick(g, 2)) {
+        part_of_recent(g, c, i);
+        return;
+    }
+    c->arg[i] = gen_addr(g);
+    c->arg[i + 1] = gen_len(g);
+}
+
+void gen_mapped(struct gen *g, uint64_t addr, uint64_t len)
+{
+    if (len == 0 || len > MIB(64) || len % K != 0)
+        return;
+    unsigned at = g->n_recent < ARRAY_LEN(g->recent) ? g->n_recent++ : (unsigned)pick(g, 8);
+    g->recent[at].addr = addr;
+    g->recent[at].len = len;
+    g->recent[at].ref = addr ? 0 : (uint8_t)(g->q->n + 1);
+}
+
+static unsigned kind_by_weight(struct gen *g)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < call_kinds_nr; i++)
+        sum += call_kinds[i].weight;
+    uint64_t at = pick(g, sum);
+    for (unsigned i = 0;; i++) {
+        if (at < call_kinds[i].weight)
+            return i;
+        at -= call_kinds[i].weight;
+    }
+}
+
+static uint8_t live_proc(struct gen *g)
+{
+    uint8_t p;
+    do
+        p = (uint8_t)pick(g, SLOTS);
+    while (!g->live[p]);
+    return p;
+}
+
+/* possible: a fork needs a free slot, and the last process does not exit. */
+static bool possible(const struct gen *g, unsigned kind)
+{
+    unsigned live = 0;
+    for (unsigned i = 0; i < SLOTS; i++)
+        live += g->live[i];
+    return call_kinds[kind].op == OP_FORK   ? live < SLOTS
+           : call_kinds[kind].op == OP_EXIT ? live > 1
+                                            : true;
+}
+
+static void gen_call(struct gen *g)
+{
+    struct call *c = &g->q->call[g->q->n];
+    memset(c, 0, sizeof(*c));
+    do
+        c->kind = (uint8_t)kind_by_weight(g);
+    while (!possible(g, c->kind));
+    c->proc = live_proc(g);
+    call_kinds[c->kind].gen(g, c);
+    g->q->n++;
+}
+
+void gen_sequence(struct sequence *q, uint64_t seed)
+{
+    struct gen g = {.rng = {seed}, .q = q, .live = {true}};
+    memset(q, 0, sizeof(*q));
+    q->seed = seed;
+    q->unit = seed % 8 == 7 ? 64 : 1;
+    q->base = UINT64_C(0x200000200000) - WINDOW / 2 * q->unit * K;
+    unsigned n = 10 + (unsigned)pick(&g, CALLS_MAX - 9);
+    while (q->n < n)
+        gen_call(&g);
+}

@@ -1,0 +1,184 @@
+/* main.c: check-kernel: sequences of memory calls on the running kernel and on the model.
+ *
+ *   check_kernel SUBJECT [--seed S] [--sequences N] [--cpu C] [--max-bad K] [--seconds T]
+ *                [--program SEED] [--list-tolerances]
+ *
+ * Seeds S, S + 1 … are independent of each other: a stopped run goes on at the seed it printed last.
+ * The last line is "N sequences, C calls, M mismatches"; the status is 1 when M > 0, 2 on misuse.
+ */
+#include "kernel/check.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+struct options {
+    uint64_t seed, sequences, max_bad, seconds, program;
+    int cpu;
+    bool verbose;
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void report(struct native *k, struct sequence *q, struct difference *d)
+{
+    shrink(k, q, d);
+    unsigned calls;
+    struct difference again;
+    if (run_both(k, q, &again, &calls))
+        *d = again;
+    printf("mismatch: seed %llu, after %u calls, process %d, %s: %s\n", (unsigned long long)q->seed,
+           d->at + 1, d->proc, d->what, d->detail);
+    for (unsigned i = 0; i < q->n; i++) {
+        printf("  ");
+        print_call(stdout, &q->call[i]);
+        printf("\n");
+    }
+    unsigned p = d->proc < 0 ? q->call[d->at].proc : (unsigned)d->proc;
+    for (int side = 0; side < 2; side++) {
+        const struct moment *m = side ? last_model() : last_kernel();
+        printf("%s: result %lld signal %d code %d minor faults %llu\n", side ? "model" : "kernel",
+               (long long)m->answer.result, m->answer.signal, m->answer.code,
+               (unsigned long long)m->answer.minflt);
+        print_view(stdout, &m->view[p]);
+    }
+    printf("---- program that shows the kernel's answer ----\n");
+    print_program(stdout, q, d);
+    printf("---- end of program ----\n");
+}
+
+/* differs_for_sure: what differs once may be chance (a writeback, a page reclaimed); the kernel's
+ * answer to a sequence is what it says each time. */
+static bool differs_for_sure(struct native *k, const struct sequence *q, struct difference *d,
+                             unsigned *calls)
+{
+    unsigned again;
+    if (!run_both(k, q, d, calls))
+        return false;
+    for (int i = 0; i < 3; i++)
+        if (!run_both(k, q, d, &again))
+            return false;
+    return true;
+}
+
+static void progress(const struct options *o, uint64_t seed, uint64_t n, uint64_t calls,
+                     double start)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\rseed %llu, %llu of %llu sequences, %llu calls, %.0f calls/s ",
+                (unsigned long long)seed, (unsigned long long)n, (unsigned long long)o->sequences,
+                (unsigned long long)calls, (double)calls / (now() - start + 1e-9));
+}
+
+static int campaign(struct native *k, const struct options *o)
+{
+    static struct sequence q;
+    uint64_t n = 0, calls = 0, bad = 0;
+    double start = now();
+    for (; n < o->sequences && bad < o->max_bad; n++) {
+        struct difference d;
+        unsigned made = 0;
+        if (o->seconds && now() - start > (double)o->seconds)
+            break;
+        gen_sequence(&q, o->seed + n);
+        bool differs = differs_for_sure(k, &q, &d, &made);
+        calls += made;
+        if (differs) {
+            bad++;
+            report(k, &q, &d);
+        }
+        if (n % 64 == 0)
+            progress(o, o->seed + n, n, calls, start);
+    }
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\n");
+    printf("seeds %llu to %llu, %.1f s, %.0f calls/s\n", (unsigned long long)o->seed,
+           (unsigned long long)(o->seed + n - 1), now() - start, (double)calls / (now() - start));
+    printf("%llu sequences, %llu calls, %llu mismatches\n", (unsigned long long)n,
+           (unsigned long long)calls, (unsigned long long)bad);
+    return bad > 0;
+}
+
+static int usage(void)
+{
+    fprintf(stderr,
+            "usage: check_kernel SUBJECT [--seed S] [--sequences N] [--cpu C] [--max-bad K] "
+            "[--seconds T] [--program SEED] [--list-tolerances]\n");
+    return 2;
+}
+
+static int parse(int argc, char **argv, struct options *o)
+{
+    static const struct option names[] = {{"seed", 1, 0, 's'},
+                                          {"sequences", 1, 0, 'n'},
+                                          {"cpu", 1, 0, 'c'},
+                                          {"max-bad", 1, 0, 'm'},
+                                          {"seconds", 1, 0, 't'},
+                                          {"program", 1, 0, 'p'},
+                                          {"list-tolerances", 0, 0, 'l'},
+                                          {0}};
+    int c;
+    while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)
+        switch (c) {
+        case 's':
+            o->seed = strtoull(optarg, NULL, 0);
+            break;
+        case 'n':
+            o->sequences = strtoull(optarg, NULL, 0);
+            break;
+        case 'c':
+            o->cpu = atoi(optarg);
+            break;
+        case 'm':
+            o->max_bad = strtoull(optarg, NULL, 0);
+            break;
+        case 't':
+            o->seconds = strtoull(optarg, NULL, 0);
+            break;
+        case 'p':
+            o->program = strtoull(optarg, NULL, 0);
+            break;
+        case 'l':
+            tolerances_list(stdout);
+            exit(0);
+        default:
+            return usage();
+        }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.seed = 1, .sequences = 300, .max_bad = 5};
+    struct native *k;
+    int err = parse(argc, argv, &o);
+    if (err || optind + 1 != argc)
+        return err ? err : usage();
+    if (o.program) {
+        static struct sequence q;
+        gen_sequence(&q, o.program);
+        print_program(stdout, &q,
+                      &(struct difference){.at = q.n - 1, .what = "the whole sequence"});
+        return 0;
+    }
+    const char *why = native_why_not();
+    if (why) {
+        printf("skipped: %s\n", why);
+        return 0;
+    }
+    native_open(&k, argv[optind], o.cpu);
+    struct utsname u;
+    uname(&u);
+    printf("Linux %s, memory cgroup %s\n", u.release, native_cgroup(k));
+    err = campaign(k, &o);
+    native_close(k);
+    return err;
+}

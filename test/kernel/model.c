@@ -1,0 +1,358 @@
+/* model.c: sequences on the model.
+ *
+ * A subject is a program of its own (subject.c): the model's process begins with the same VMAs and
+ * the same pages touched, so that chosen addresses, merging, VmSize and VmPTE are the kernel's.
+ */
+#include "kernel/model.h"
+#include "phys/phys.h"
+
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* -- a program's access ---------------------------------------------------------------------- */
+
+/* faults: what the processor makes of an access, looking at the tables as a walker does. */
+static bool faults(struct mm *m, uint64_t a, uint32_t code, struct arch_fault *f)
+{
+    unsigned level;
+    const pte *e = pt_leaf(mm_pt(m), va(a), &level);
+    *f = (struct arch_fault){.cr2 = va(a), .code = code | FAULT_U};
+    if (!e || !pte_present(*e))
+        return true;
+    f->code |= FAULT_P;
+    return (code & FAULT_W && !(e->v & PTE_RW)) || (code & FAULT_I && e->v & PTE_NX);
+}
+
+bool model_touch(struct model *w, struct mm *m, uint64_t addr, uint32_t code, struct answer *a)
+{
+    struct arch_fault f;
+    unsigned level;
+    while (faults(m, addr, code, &f)) {
+        struct mm_verdict v = {0};
+        mm_fault(m, &f, &v);
+        w->out.n = 0;
+        ASSERT(!v.oom);
+        if (v.signal) {
+            a->signal = v.signal;
+            a->code = v.si_code;
+            return false;
+        }
+    }
+    pt_leaf(mm_pt(m), va(addr), &level)->v |= PTE_A | (code & FAULT_W ? PTE_D : 0);
+    return true;
+}
+
+/* -- the machine ------------------------------------------------------------------------------- */
+
+/* What a subject may do: it is root, but on the reference machine without CAP_SYS_RESOURCE. */
+static void set_task(struct mm *m)
+{
+    struct mm_task t = *mm_task(m);
+    t.caps = BIT(CAP_IPC_LOCK) | BIT(CAP_SYS_RAWIO) | BIT(CAP_SYS_NICE) | BIT(CAP_SYS_ADMIN);
+    mm_set_task(m, &t);
+}
+
+static void machine_open(struct model *w)
+{
+    conf_init(&w->conf);
+    w->conf.phys_size = MIB(512);
+    ASSERT(arch_outbox_open(&w->out) == 0);
+    ASSERT(phys_open(&w->phys, &w->conf, &w->stats) == 0);
+    ASSERT(mm_sys_open(&w->sys, &w->conf, w->phys, &w->stats, &w->out) == 0);
+    ASSERT(mm_open(&w->zygote, w->sys) == 0);
+    set_task(w->zygote);
+    w->file = mm_file(w->sys, 8, 100, FILE_BYTES, "/data");
+    w->memfd = mm_file(w->sys, 1, 200, MEMFD_PAGES * K, "/memfd:pw (deleted)");
+    w->control = mm_file(w->sys, 1, 201, align_up(sizeof(struct control), K), "/memfd:control");
+}
+
+/* import_vma makes one of the VMAs a subject has before its first call. */
+static void import_vma(struct model *w, const struct own *o)
+{
+    struct mm *m = w->zygote;
+    uint64_t len = o->end - o->start;
+    uint32_t prot = (o->perms[0] == 'r' ? PROT_READ : 0u) | (o->perms[1] == 'w' ? PROT_WRITE : 0u) |
+                    (o->perms[2] == 'x' ? PROT_EXEC : 0u);
+    if (strcmp(o->name, "[stack]") == 0) {
+        ASSERT(mm_map_stack(m, va(o->start), va(o->end), MIB(8)) == 0);
+    } else if (strcmp(o->name, "[vdso]") == 0) {
+        ASSERT(mm_map_special(m, va(o->start), len, o->flags, VMA_VDSO) == 0);
+    } else if (strncmp(o->name, "[v", 2) == 0) {
+        ASSERT(mm_map_special(m, va(o->start), len, o->flags, VMA_VVAR) == 0);
+    } else {
+        bool shared = o->perms[3] == 's';
+        struct mm_file *f = shared ? w->control : mm_file(w->sys, 8, 101, MIB(1), "/subject");
+        struct mm_map map = {.addr = va(o->start),
+                             .len = len,
+                             .prot = prot,
+                             .flags = MAP_FIXED | (shared ? MAP_SHARED : MAP_PRIVATE),
+                             .file = f,
+                             .file_writable = true,
+                             .offset = o->offset};
+        ASSERT(mm_mmap(m, &map) == (int64_t)o->start);
+        if (!shared)
+            mm_file_put(w->sys, f);
+    }
+}
+
+struct import {
+    struct model *w;
+    struct mm *m;
+    bool first; /* the zygote: it wrote its stack; its children only have it */
+};
+
+static void import_page(void *arg, uint64_t addr)
+{
+    struct import *i = arg;
+    struct answer a = {0};
+    const struct vma *v = mm_vma_at(i->m, va(addr));
+    model_touch(i->w, i->m, addr, i->first && v->flags & VM_WRITE ? FAULT_W : 0, &a);
+}
+
+static void import_pages(struct model *w, struct mm *m, unsigned proc)
+{
+    native_present(w->native, proc, import_page, &(struct import){w, m, m == w->zygote});
+}
+
+/* fork_from makes the process of slot `child`, as far as the kernel's child came already. */
+static int fork_from(struct model *w, struct mm *parent, unsigned child)
+{
+    int err = mm_fork(&w->mm[child], parent);
+    if (err)
+        return err;
+    mm_set_task(w->mm[child], mm_task(parent));
+    import_pages(w, w->mm[child], child);
+    return 0;
+}
+
+int model_fork(struct model *w, unsigned parent, unsigned child)
+{
+    return fork_from(w, w->mm[parent], child);
+}
+
+struct model *model_begin(const struct native *k, const struct sequence *q)
+{
+    struct model *w = calloc(1, sizeof(*w));
+    unsigned n;
+    uint64_t brk;
+    ASSERT(w);
+    w->native = k;
+    machine_open(w);
+    const struct own *own = native_own(k, &n, &brk);
+    for (unsigned i = 0; i < n; i++)
+        import_vma(w, &own[i]);
+    mm_set_brk(w->zygote, va(brk));
+    import_pages(w, w->zygote, 0);
+    mm_thp_disable(w->zygote, true, false);
+    ASSERT(fork_from(w, w->zygote, 0) == 0);
+    mm_thp_disable(w->mm[0], !q->thp, false);
+    return w;
+}
+
+void model_end(struct model *w, bool broken)
+{
+    for (unsigned i = 0; i < SLOTS && !broken; i++)
+        if (w->mm[i])
+            mm_close(w->mm[i]);
+    if (!broken) { /* else what it holds is lost with the process: its tables cannot be trusted */
+        mm_close(w->zygote);
+        mm_file_put(w->sys, w->file);
+        mm_file_put(w->sys, w->memfd);
+        mm_file_put(w->sys, w->control);
+        mm_sys_close(w->sys);
+        phys_close(w->phys);
+    }
+    arch_outbox_close(&w->out);
+    free(w);
+}
+
+int model_audit(struct model *w)
+{
+    int broken = 0;
+    for (unsigned i = 0; i < SLOTS && !broken; i++)
+        broken = w->mm[i] ? mm_audit(w->mm[i]) : 0;
+    return broken;
+}
+
+void model_call(struct model *w, const struct call *c, struct answer *ret)
+{
+    struct mm_counters before, after;
+    struct mm *m = w->mm[c->proc];
+    memset(ret, 0, sizeof(*ret));
+    mm_counters(m, &before);
+    ret->result = call_kinds[c->kind].model(w, c, ret);
+    w->out.n = 0;
+    if (w->mm[c->proc] != m)
+        return; /* it ended */
+    mm_counters(m, &after);
+    ret->minflt = after.minflt - before.minflt;
+    ret->majflt = after.majflt - before.majflt;
+}
+
+/* -- what is seen ------------------------------------------------------------------------------ */
+
+static bool is_own(const struct model *w, const struct vma *v)
+{
+    unsigned n;
+    uint64_t brk;
+    const struct own *own = native_own(w->native, &n, &brk);
+    for (unsigned i = 0; i < n; i++)
+        if (v->start.v < own[i].end && own[i].start < v->end.v)
+            return true;
+    return false;
+}
+
+/* An entry that maps a page, at any level. */
+struct mapped {
+    const pte *e;
+    unsigned level;
+    const struct frame *page, *head; /* NULL: the zero page, or a frame of the kernel */
+    bool zero;
+};
+
+static bool look_up(const struct model *w, const struct mm *m, uint64_t a, struct mapped *ret)
+{
+    unsigned level;
+    const pte *e = pt_leaf(mm_pt(m), va(a), &level);
+    *ret = (struct mapped){.e = e, .level = level};
+    if (!e || pte_none(*e) || pte_is_swap(*e))
+        return false;
+    pfn n = pte_leaf_pfn(*e, level);
+    n.v += (a % BIT(pt_level_shift(level))) / K;
+    ret->zero = e->v & PTE_SPECIAL;
+    if (ret->zero)
+        return true;
+    ret->page = phys_frame(w->phys, n);
+    n.v &= ~(uint64_t)(ret->page->flags & FRAME_F_TAIL ? BIT(ret->page->order) - 1 : 0);
+    ret->head = phys_frame(w->phys, n);
+    return true;
+}
+
+static uint32_t mapcount_of(const struct mapped *p)
+{
+    return p->page->mapcount + p->head->entire;
+}
+
+static void smaps_page(uint32_t *kb, const struct vma *v, const struct mapped *p)
+{
+    uint32_t count = mapcount_of(p);
+    bool dirty = p->e->v & PTE_D || p->head->flags & FRAME_F_DIRTY;
+    kb[SMAPS_RSS] += 4;
+    kb[SMAPS_ANONYMOUS] += p->head->owner == FRAME_USER_ANON ? 4 : 0;
+    if (count >= 2)
+        kb[dirty ? SMAPS_SHARED_DIRTY : SMAPS_SHARED_CLEAN] += 4;
+    else
+        kb[dirty ? SMAPS_PRIVATE_DIRTY : SMAPS_PRIVATE_CLEAN] += 4;
+    if (v->flags & VM_LOCKED)
+        kb[SMAPS_LOCKED] += (uint32_t)(4096 / count); /* bytes until the VMA is done */
+}
+
+static void smaps_vma(const struct model *w, const struct mm *m, const struct vma *v, uint32_t *kb)
+{
+    struct mapped p;
+    for (uint64_t a = v->start.v; a < v->end.v; a += K) {
+        a = pt_next(mm_pt(m), va(a), v->end).v;
+        if (a >= v->end.v)
+            break;
+        if (look_up(w, m, a, &p) && p.page)
+            smaps_page(kb, v, &p);
+        else if (p.e && pte_is_swap(*p.e) && swp_type(*p.e) < SWP_HWPOISON)
+            kb[SMAPS_SWAP] += 4;
+    }
+    kb[SMAPS_LOCKED] /= 1024;
+}
+
+static uint32_t page_bits(const struct mapped *p)
+{
+    static const struct {
+        uint32_t frame, seen;
+    } flags[] = {{FRAME_F_DIRTY, PV_DIRTY},
+                 {FRAME_F_SWAPBACKED, PV_SWAPBACKED},
+                 {FRAME_F_MLOCKED, PV_MLOCKED},
+                 {FRAME_F_SWAPCACHE, PV_SWAPCACHE}};
+    uint32_t bits = PV_PRESENT;
+    if (p->zero)
+        return bits | PV_ZERO;
+    bool anon = p->head->owner == FRAME_USER_ANON;
+    bits |= PV_MMAP | (anon ? PV_ANON : PV_FILE) | (mapcount_of(p) == 1 ? PV_ONLY : 0);
+    bits |= anon && p->page->flags & FRAME_F_EXCLUSIVE ? PV_EXCLUSIVE : 0;
+    for (unsigned i = 0; i < ARRAY_LEN(flags); i++)
+        bits |= p->head->flags & flags[i].frame ? flags[i].seen : 0;
+    return bits;
+}
+
+static void look_page(const struct model *w, const struct mm *m, struct page_view *s)
+{
+    struct mapped p;
+    s->bits = s->mapcount = 0;
+    s->word = 0;
+    if (look_up(w, m, s->addr, &p)) {
+        s->bits = page_bits(&p);
+        s->mapcount = p.page ? mapcount_of(&p) : 0;
+    } else if (p.e && pte_is_swap(*p.e)) {
+        s->bits = PV_SWAP | (pte_is_marker(*p.e, PTE_MARKER_GUARD) ? PV_GUARD : 0);
+    }
+}
+
+static void look_vma(const struct model *w, const struct mm *m, const struct vma *v, struct view *s)
+{
+    struct vma_view *o = &s->vma[s->n_vma++];
+    *o = (struct vma_view){.start = v->start.v, .end = v->end.v, .flags = v->flags};
+    o->offset = v->file ? v->pgoff * K : 0;
+    snprintf(o->perms, sizeof(o->perms), "%c%c%c%c", v->flags & VM_READ ? 'r' : '-',
+             v->flags & VM_WRITE ? 'w' : '-', v->flags & VM_EXEC ? 'x' : '-',
+             v->flags & VM_MAYSHARE ? 's' : 'p');
+    smaps_vma(w, m, v, o->kb);
+    uint64_t step = page_step((o->end - o->start) / K) * K;
+    for (uint64_t a = o->start; a < o->end && s->n_page < PAGES_MAX; a += step) {
+        s->page[s->n_page].addr = a;
+        look_page(w, m, &s->page[s->n_page++]);
+    }
+}
+
+static void look_status(const struct model *w, const struct mm *m, struct view *s)
+{
+    struct mm_counters c;
+    uint32_t own[SMAPS_NR] = {0};
+    uint64_t own_shmem = 0;
+    mm_counters(m, &c);
+    for (const struct vma *v = mm_vma_next(m, va(0)); v; v = v->next) {
+        uint32_t kb[SMAPS_NR] = {0};
+        if (!is_own(w, v))
+            continue;
+        smaps_vma(w, m, v, kb);
+        own_shmem += v->file == w->control ? kb[SMAPS_RSS] : 0;
+        for (unsigned j = 0; j < SMAPS_NR; j++)
+            own[j] += kb[j];
+    }
+    s->status[STATUS_SIZE] = c.total_vm * 4;
+    s->status[STATUS_LCK] = c.locked_vm * 4;
+    s->status[STATUS_ANON] = c.rss[MM_ANONPAGES] * 4 - own[SMAPS_ANONYMOUS];
+    s->status[STATUS_SHMEM] = c.rss[MM_SHMEMPAGES] * 4 - own_shmem;
+    s->status[STATUS_FILE] =
+        c.rss[MM_FILEPAGES] * 4 - (own[SMAPS_RSS] - own[SMAPS_ANONYMOUS] - own_shmem);
+    s->status[STATUS_DATA] = c.data_vm * 4;
+    s->status[STATUS_STK] = c.stack_vm * 4;
+    s->status[STATUS_EXE] = c.exec_vm * 4;
+    s->status[STATUS_PTE] = c.pte_bytes / 1024;
+}
+
+void model_look(struct model *w, struct view view[SLOTS])
+{
+    mm_lru_drain(w->sys);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct view *s = &view[i];
+        s->live = w->mm[i] != NULL;
+        s->n_vma = s->n_page = 0;
+        memset(s->status, 0, sizeof(s->status));
+        if (!s->live)
+            continue;
+        for (const struct vma *v = mm_vma_next(w->mm[i], va(0)); v; v = v->next)
+            if (!is_own(w, v) && s->n_vma < VMAS_MAX)
+                look_vma(w, w->mm[i], v, s);
+        look_status(w, w->mm[i], s);
+    }
+}

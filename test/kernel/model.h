@@ -1,0 +1,26 @@
+/* model.h: the modelled machine of a sequence, for model.c and the table of calls. */
+#ifndef TEST_KERNEL_MODEL_H
+#define TEST_KERNEL_MODEL_H
+
+#include "kernel/check.h"
+#include "mm/mm.h"
+
+struct model {
+    struct conf conf;
+    struct stat_set stats;
+    struct arch_outbox out;
+    struct phys *phys;
+    struct mm_sys *sys;
+    struct mm *zygote;    /* what slot 0 is forked from */
+    struct mm *mm[SLOTS]; /* NULL: no such process */
+    struct mm_file *file, *memfd;
+    struct mm_file *control;     /* what subjects and observer talk through */
+    const struct native *native; /* tells what subjects are made of */
+};
+/* model_touch accesses one address as a program does: until it succeeds or a signal comes. false:
+ * the signal is in *a. */
+bool model_touch(struct model *w, struct mm *m, uint64_t addr, uint32_t code, struct answer *a);
+/* model_fork makes the process of slot `child`, as far as the kernel's child came already. */
+int model_fork(struct model *w, unsigned parent, unsigned child);
+
+#endif
