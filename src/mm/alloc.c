@@ -8,5 +8,10 @@
 
 int mm_alloc(struct mm_sys *s, const struct mm_req *r, pfn *ret)
 {
-    return phys_alloc(s->phys, r->order, r->gfp, r->owner, ret);
+    struct mpol_pick pick;
+    mpol_pick(s, r, &pick);
+    int err = phys_alloc(s->phys, r->order, r->gfp, r->owner, ret);
+    if (err == 0 && pick.interleaved && phys_frame(s->phys, *ret)->nid == pick.nid)
+        STAT(s->stats, numa_interleave)++;
+    return err;
 }

@@ -439,6 +439,7 @@ static int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write,
                            .address = va(align_down(a.v, PAGE_SIZE)),
                            .pgoff = vma_pgoff_at(v, a),
                            .write = write};
+    m->sys->current = m;
     int result = handle_pmd_fault(&vmf);
     mm_account_fault(m, result);
     *ret_kind = result & VM_FAULT_ERROR   ? FAULT_BAD

@@ -77,6 +77,7 @@ static void file_free(struct mm_sys *s, struct mm_file *f)
     if (f->named)
         file_unname(s, f);
     filemap_drop(s, f, 0, UINT64_MAX);
+    mpol_free_shared_policy(f);
     free(f->head);
     for (const struct map_slot *c; (c = map_next(&f->chunks, &pos)) != NULL;)
         free((void *)(uintptr_t)c->value);
@@ -254,7 +255,8 @@ static int slot_fill(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *r
                                               [FILE_SHMEM] = FRAME_SHMEM,
                                               [FILE_SPECIAL] = FRAME_KERNEL_IMAGE};
     pfn n;
-    int err = mm_alloc(s, &(struct mm_req){.gfp = GFP_USER, .owner = owners[f->kind]}, &n);
+    struct mm_req req = {.gfp = GFP_USER, .owner = owners[f->kind], .file = f, .pgoff = pgoff};
+    int err = mm_alloc(s, &req, &n);
     if (err != 0)
         return err;
     struct frame *fr = phys_frame(s->phys, n);
@@ -310,6 +312,18 @@ void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t 
                 r.slots[i] = 0;
             }
         }
+}
+
+void filemap_migrate(struct mm_sys *s, pfn src, pfn dst)
+{
+    struct frame *from = phys_frame(s->phys, src), *to = phys_frame(s->phys, dst);
+    uint64_t *slot = slot_find(from->mapping, from->index);
+    CHECK(slot && *slot == src.v + 1); /* I1 */
+    *slot = dst.v + 1;
+    count_cached(s, from, -1);
+    count_cached(s, to, 1);
+    from->refs--;
+    to->refs++;
 }
 
 void filemap_punch(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last)

@@ -139,6 +139,8 @@ int mm_fork(struct mm **ret, struct mm *parent)
     if (err != 0)
         return err;
     child->task = parent->task;
+    child->numa = parent->numa;
+    mpol_get(child->numa.policy);
     child->start_brk = parent->start_brk;
     child->brk = parent->brk;
     child->data_bytes = parent->data_bytes;

@@ -95,6 +95,7 @@ int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
         return -ENOMEM;
     }
     map_init(&s->files);
+    memset(s->weights, 1, sizeof(s->weights));
     s->vdso = file_new(s, FILE_SPECIAL, "[vdso]");
     s->vvar = file_new(s, FILE_SPECIAL, "[vvar]");
     *ret = s;
@@ -149,6 +150,9 @@ void mm_close(struct mm *m)
     while (*link != m)
         link = &(*link)->next;
     *link = m->next;
+    if (m->sys->current == m)
+        m->sys->current = NULL;
+    mpol_put(m->numa.policy);
     vma_tree_close(&m->vmas);
     free(m->hits);
     free(m);

@@ -33,6 +33,7 @@
 #include "mm/node.h"
 #include "pt/arch.h"
 #include "pt/pt.h"
+#include "policy/numa.h"
 #include "stat/stat.h"
 
 /* VMA flags: Linux's bits (include/linux/mm.h). */
@@ -107,6 +108,7 @@ struct vma {
     struct anon_vma_chain *chain; /* every anon_vma its pages may have, see anon_vma.c */
     struct itree_node in_file;    /* among the VMAs of its file, by page offset */
     struct vma *prev, *next;      /* by address; NULL at the ends */
+    struct mempolicy *policy;     /* where its pages shall come from; NULL: as the task wants */
 };
 
 /* One row of attribution: stays after the VMA is gone. */
@@ -190,6 +192,41 @@ void mm_munlockall(struct mm *m);
 int mm_msync(struct mm *m, vaddr start, uint64_t len, int flags);
 /* mm_mincore writes one byte per page to vec (len / 4096 rounded up bytes). */
 int mm_mincore(struct mm *m, vaddr start, uint64_t len, uint8_t *vec);
+
+/* -- NUMA policy. What points to memory of the program comes as what the kernel found there. */
+int mm_mbind(struct mm *m, vaddr start, uint64_t len, int mode, const struct nodemask_arg *mask,
+             uint64_t flags);
+int mm_set_mempolicy(struct mm *m, int mode, const struct nodemask_arg *mask);
+int mm_set_mempolicy_home_node(struct mm *m, vaddr start, uint64_t len, uint64_t home,
+                               uint64_t flags);
+struct mm_get_mempolicy {
+    vaddr addr;       /* of a mapping, with MPOL_F_ADDR */
+    uint64_t flags;   /* MPOL_F_… */
+    bool want_nodes;  /* the program passed a mask */
+    uint64_t maxnode; /* its length */
+};
+/* mm_get_mempolicy answers with a mode (and flags) or a node, and a set of nodes. With MPOL_F_NODE
+ * and MPOL_F_ADDR the page is touched. */
+int mm_get_mempolicy(struct mm *m, const struct mm_get_mempolicy *q, int *ret_policy,
+                     uint64_t *ret_nodes);
+/* mm_migrate_pages moves the pages of `target` (NULL: no such process) between nodes for a caller m:
+ * how many could not be moved, or -errno. */
+int64_t mm_migrate_pages(struct mm *m, struct mm *target, const struct nodemask_arg *from,
+                         const struct nodemask_arg *to);
+struct mm_move_pages {
+    uint64_t nr;           /* pages asked for */
+    const uint64_t *pages; /* addresses */
+    uint64_t pages_nr;     /* readable ones */
+    const int32_t *nodes;  /* where to; NULL: only ask where they are */
+    uint64_t nodes_nr;     /* readable ones */
+    int32_t *status;       /* written: a node or -errno */
+    uint64_t status_nr;    /* writable ones */
+    uint64_t flags;        /* MPOL_MF_MOVE, MPOL_MF_MOVE_ALL */
+};
+/* mm_move_pages: 0, how many pages were not moved, or -errno. */
+int64_t mm_move_pages(struct mm *m, struct mm *target, const struct mm_move_pages *q);
+/* mm_numa_policy writes the policy of a VMA's first page as numa_maps shows it (MPOL_STR_LEN). */
+void mm_numa_policy(const struct mm *m, const struct vma *v, char *ret, size_t len);
 
 /* -- what exec needs (kern/exec.c) */
 /* mm_map_special maps [vdso] and [vvar] pages. */

@@ -47,6 +47,12 @@ enum file_kind {
     FILE_SPECIAL, /* frames of the kernel: [vdso], [vvar] */
 };
 
+/* A range of shared memory with a NUMA policy. */
+struct sp_range {
+    uint64_t start, end;      /* pages [start, end) of the object */
+    struct mempolicy *policy; /* a reference is held */
+};
+
 struct mm_file {
     struct mm_file *next_all;  /* list of all files of the machine */
     struct mm_file *next_same; /* files whose dev and ino hash alike */
@@ -62,8 +68,10 @@ struct mm_file {
     uint64_t *head;       /* slots of the first head_n pages, see filemap.c; NULL if none */
     uint32_t head_n;      /* at most CHUNK_PAGES; as many as the file had when one was needed */
     struct map chunks;    /* later pages: pgoff / CHUNK_PAGES → uint64_t[CHUNK_PAGES] */
-    struct itree mapped;  /* the VMAs that map it (i_mmap): vma.in_file by page offset */
-    char path[];          /* the end of a longer path */
+    struct sp_range *policies; /* of a file in memory: NUMA policies mbind gave its pages */
+    uint32_t policies_nr;      /* ranges of them, see mempolicy.c */
+    struct itree mapped;       /* the VMAs that map it (i_mmap): vma.in_file by page offset */
+    char path[];               /* the end of a longer path */
 };
 
 struct mm_sys {
@@ -76,6 +84,8 @@ struct mm_sys {
     struct mm_file *all_files;   /* every file, named or not */
     struct mm_file *vdso, *vvar; /* frames of the special mappings */
     struct mm *mms;              /* every address space */
+    struct mm *current;          /* the one that runs or is served; NULL: none */
+    uint8_t weights[NUMA_NODES]; /* of weighted interleaving, by node */
     struct mm_label *labels;     /* rows of attribution */
     size_t labels_cap;           /* room */
     uint32_t labels_nr;          /* rows in use */
@@ -94,6 +104,12 @@ struct vma_hit {
     uint64_t gen;        /* mm.vma_gen when it was */
 };
 
+/* What a task wants of NUMA. */
+struct mm_numa {
+    struct mempolicy *policy; /* set_mempolicy; NULL: the CPU's node first */
+    struct interleave il;     /* its place in interleaving */
+};
+
 struct mm {
     struct mm_sys *sys;
     struct mm *next;         /* sys->mms */
@@ -103,6 +119,7 @@ struct mm {
     struct vma_hit *hits;    /* VMA_HITS of them */
     struct mm_task task;     /* who calls */
     struct mm_layout layout; /* where exec put the program */
+    struct mm_numa numa;     /* task policy */
     struct mm_counters cnt;  /* pte_bytes and map_count are filled in when asked for */
     uint64_t start_brk, brk; /* bytes */
     uint64_t data_bytes;     /* of the program's data segment: counts against brk's limit */
@@ -127,12 +144,15 @@ void rss_add(struct mm *m, const struct frame *f, int64_t n);
 /* -- alloc.c */
 /* What an allocation is for: decides zone, node and how hard to try. */
 struct mm_req {
-    unsigned order;         /* 2^order frames */
-    enum phys_gfp gfp;      /* highest zone */
-    enum frame_owner owner; /* of every frame of it */
-    struct mm *m;           /* for whom; NULL: for the kernel itself */
-    const struct vma *vma;  /* user page of this VMA, NULL for others */
-    vaddr addr;             /* address the page is for, with vma */
+    unsigned order;               /* 2^order frames */
+    enum phys_gfp gfp;            /* highest zone */
+    enum frame_owner owner;       /* of every frame of it */
+    struct mm *m;                 /* for whom; NULL: for the kernel itself */
+    const struct vma *vma;        /* user page of this VMA, NULL for others */
+    vaddr addr;                   /* address the page is for, with vma */
+    const struct mm_file *file;   /* page of a file in memory, without vma */
+    uint64_t pgoff;               /* which, with file */
+    const struct mpol_pick *pick; /* where to look, whatever the policy says; NULL: by policy */
 };
 /* mm_alloc takes a block of frames: 0 and its first frame, or -ENOMEM. */
 int mm_alloc(struct mm_sys *s, const struct mm_req *r, pfn *ret);
@@ -148,6 +168,29 @@ bool may_expand_vm(const struct mm *m, uint64_t flags, uint64_t pages);
 bool can_do_mlock(const struct mm *m);
 /* mlock_future_ok: RLIMIT_MEMLOCK leaves room for so many more bytes, if flags say locked. */
 bool mlock_future_ok(const struct mm *m, uint64_t flags, uint64_t bytes);
+
+/* -- mempolicy.c */
+/* Where an allocation shall look. */
+struct mpol_pick {
+    unsigned nid;     /* first here, then along its node order */
+    uint64_t nodes;   /* only these; 0: any */
+    bool then_all;    /* the nodes are a wish (MPOL_PREFERRED_MANY): without reclaim, then any */
+    bool interleaved; /* nid is interleaving's choice: counts interleave_hit */
+};
+void mpol_pick(struct mm_sys *s, const struct mm_req *r, struct mpol_pick *ret);
+/* mpol_pick_by is mpol_pick by one policy, for the page of an interleave index. */
+void mpol_pick_by(struct mm_sys *s, struct mm *m, const struct mempolicy *p, uint64_t ilx,
+                  struct mpol_pick *ret);
+/* numa_node_id is the node of the running CPU. */
+unsigned numa_node_id(const struct mm_sys *s);
+/* numa_memory_nodes returns the nodes that have memory: all of the machine. */
+uint64_t numa_memory_nodes(const struct mm_sys *s);
+struct mempolicy *mpol_get(struct mempolicy *p); /* NULL stays NULL */
+void mpol_put(struct mempolicy *p);
+void mpol_free_shared_policy(struct mm_file *f);
+/* vma_policy_at returns the policy of a page of a VMA, NULL if the task's holds, and what its
+ * interleave index is biased by. */
+struct mempolicy *vma_policy_at(const struct vma *v, vaddr a, uint64_t *ret_base);
 
 /* -- label.c */
 /* label_for finds or makes the row of a new mapping. */
@@ -202,6 +245,7 @@ struct vma_merge {
     struct mm_file *file;
     struct anon_vma *anon_vma; /* of the pages that are, or will come, there */
     struct vma *src;           /* the VMA it is part of, or whose pages will move there; or NULL */
+    struct mempolicy *policy;  /* of its pages; no reference */
     bool special;              /* [vdso], [vvar]: never merges */
     bool just_expand;          /* may only extend the VMA before it (brk) */
 };
@@ -215,6 +259,9 @@ struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kin
  * the VMA that then covers the range. 0, or -ENOMEM at the limit of map_count. */
 int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t flags,
                struct vma **ret);
+/* vma_modify_policy is vma_modify for another NUMA policy; the caller stores it in *ret. */
+int vma_modify_policy(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
+                      struct mempolicy *policy, struct vma **ret);
 /* vma_dup adds a copy of v, of another address space, with these flags and without anon_vma. */
 struct vma *vma_dup(struct mm *m, const struct vma *v, uint64_t flags);
 /* vma_split cuts v at a: v keeps the lower part. Returns the upper. No limit. */
@@ -317,6 +364,8 @@ int filemap_read(struct mm_sys *s, struct mm_file *f, const struct vma *v, uint6
 void filemap_readahead(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
 /* filemap_drop removes pages [first, last) that nobody maps any more from the cache. */
 void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
+/* filemap_migrate lets the cache hold dst where it held src; src keeps its other references. */
+void filemap_migrate(struct mm_sys *s, pfn src, pfn dst);
 /* filemap_punch is filemap_drop that leaves a hole: a later touch must ask the device. */
 void filemap_punch(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
 /* filemap_clear_dirty marks the frames of pages [first, last) as written back. */

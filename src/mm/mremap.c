@@ -138,6 +138,7 @@ static struct vma *copy_vma(struct remap *x)
                           .file = v->file,
                           .anon_vma = v->anon_vma,
                           .src = x->vma,
+                          .policy = v->policy,
                           .special = v->kind == VMA_VDSO || v->kind == VMA_VVAR};
     enum vma_kind kind = v->kind;
     uint32_t label = v->label;
@@ -312,7 +313,8 @@ static int64_t expand_in_place(struct remap *x)
                           .pgoff = v->pgoff + vma_pages(v),
                           .flags = v->flags,
                           .file = v->file,
-                          .anon_vma = v->anon_vma};
+                          .anon_vma = v->anon_vma,
+                          .policy = v->policy};
     if (!vma_merge_new_range(x->m, &g))
         return -ENOMEM;
     vm_stat_account(x->m, g.flags, (int64_t)((g.end - g.start) >> PAGE_SHIFT));

@@ -107,6 +107,7 @@ static struct vma *insert(struct mm *m, const struct vma *proto)
     vma_tree_insert(&m->vmas, v);
     if (v->file)
         file_get(v->file);
+    mpol_get(v->policy);
     vma_link_file(v);
     label_add(m->sys, v->label, (int64_t)(v->end.v - v->start.v));
     m->vma_gen++;
@@ -120,6 +121,7 @@ void vma_remove(struct mm *m, struct vma *v)
     vma_unlink_file(v);
     if (v->file)
         mm_file_put(m->sys, v->file);
+    mpol_put(v->policy);
     vma_tree_erase(&m->vmas, v);
     m->vma_gen++;
     free(v);
@@ -139,6 +141,7 @@ struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kin
                         .kind = (uint8_t)kind,
                         .pgoff = g->pgoff,
                         .file = g->file,
+                        .policy = g->policy,
                         .label = label};
     struct vma *v = insert(m, &proto);
     if (g->src)
@@ -186,7 +189,7 @@ static bool is_mergeable_anon_vma(const struct vma *target, const struct vma_mer
 static bool is_mergeable(const struct vma *v, const struct vma_merge *g)
 {
     return v->flags == g->flags && v->file == g->file && !g->special && v->kind != VMA_VDSO &&
-           v->kind != VMA_VVAR && is_mergeable_anon_vma(v, g);
+           v->kind != VMA_VVAR && mpol_equal(v->policy, g->policy) && is_mergeable_anon_vma(v, g);
 }
 
 static bool can_merge_after(const struct vma *prev, const struct vma_merge *g)
@@ -270,23 +273,17 @@ static int split_checked(struct mm *m, struct vma *v, uint64_t a, struct vma **r
     return 0;
 }
 
-int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t flags,
-               struct vma **ret)
+/* modify is vma_modify for a range inside v that shall become what g says. */
+static int modify(struct mm *m, struct vma *v, const struct vma_merge *g, struct vma **ret)
 {
-    struct vma_merge g = {.start = start,
-                          .end = end,
-                          .pgoff = vma_pgoff_at(v, va(start)),
-                          .flags = flags,
-                          .file = v->file,
-                          .anon_vma = v->anon_vma,
-                          .src = v,
-                          .special = v->kind == VMA_VDSO || v->kind == VMA_VVAR};
-    struct vma *merged = merge_existing(m, v, &g), *upper;
+    uint64_t start = g->start, end = g->end;
+    struct vma *merged = merge_existing(m, v, g), *upper;
     if (merged) {
         *ret = merged;
         return 0;
     }
-    if (start > v->start.v) {
+    bool cut = start > v->start.v;
+    if (cut) {
         int err = split_checked(m, v, start, &upper);
         if (err != 0)
             return err;
@@ -294,18 +291,50 @@ int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64
     }
     if (end < v->end.v) {
         int err = split_checked(m, v, end, &upper);
-        if (err != 0)
+        if (err != 0) {
+            m->loose |= cut; /* it stays */
             return err;
+        }
     }
     *ret = v;
     return 0;
+}
+
+/* same_as describes [start, end) of v as it is. */
+static struct vma_merge same_as(struct vma *v, uint64_t start, uint64_t end)
+{
+    return (struct vma_merge){.start = start,
+                              .end = end,
+                              .pgoff = vma_pgoff_at(v, va(start)),
+                              .flags = v->flags,
+                              .file = v->file,
+                              .anon_vma = v->anon_vma,
+                              .policy = v->policy,
+                              .src = v,
+                              .special = v->kind == VMA_VDSO || v->kind == VMA_VVAR};
+}
+
+int vma_modify(struct mm *m, struct vma *v, uint64_t start, uint64_t end, uint64_t flags,
+               struct vma **ret)
+{
+    struct vma_merge g = same_as(v, start, end);
+    g.flags = flags;
+    return modify(m, v, &g, ret);
+}
+
+int vma_modify_policy(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
+                      struct mempolicy *policy, struct vma **ret)
+{
+    struct vma_merge g = same_as(v, start, end);
+    g.policy = policy;
+    return modify(m, v, &g, ret);
 }
 
 /* -- anon_vma -------------------------------------------------------------------------------- */
 
 static bool anon_vma_compatible(const struct vma *a, const struct vma *b)
 {
-    return a->end.v == b->start.v && a->file == b->file &&
+    return a->end.v == b->start.v && a->file == b->file && mpol_equal(a->policy, b->policy) &&
            !((a->flags ^ b->flags) & ~VM_ACCESS_FLAGS) && b->pgoff == a->pgoff + vma_pages(a);
 }
 
@@ -326,14 +355,7 @@ struct anon_vma *find_mergeable_anon_vma(const struct vma *v)
 
 bool audit_can_merge(const struct mm *m, const struct vma *a, const struct vma *b)
 {
-    struct vma_merge g = {.start = b->start.v,
-                          .end = b->end.v,
-                          .pgoff = b->pgoff,
-                          .flags = b->flags,
-                          .file = b->file,
-                          .anon_vma = b->anon_vma,
-                          .src = (struct vma *)b,
-                          .special = b->kind == VMA_VDSO || b->kind == VMA_VVAR};
+    struct vma_merge g = same_as((struct vma *)b, b->start.v, b->end.v);
     /* Neither a stack that grows down to a neighbour nor the first heap page merges with it. */
     return !(b->flags & (VM_SPECIAL | VM_GROWSDOWN)) && b->start.v != m->start_brk &&
            can_merge_after(a, &g);
