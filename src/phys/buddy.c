@@ -1,43 +1,40 @@
-/* buddy.c: the buddy allocator: free blocks of 2^order frames in one list per order and zone.
+/* buddy.c: the buddy allocator: free blocks of 2^order frames in one list per order, migrate type
+ * and zone.
  *
  *   alloc order 1 from a block of order 3:      free a at order 0, its buddy b free too:
  *     [       8       ]                           [a][b][  2  ]   a + b -> order 1
  *     [ 2 | 2 |   4   ]                           [  2 ][  2  ]   their union -> order 2
  *      ^taken  ^lists                             [     4     ]   goes on the list of order 2
  *
- * Memory nobody used yet (virgin) stands for a run of largest blocks at the tail of its zone's list
- * of that order, lowest address first. Taking one means moving the start of the run. Such blocks
- * need no record and no merging: nothing is larger. So the answers are those of an allocator that
- * put every block on its lists at boot, and unused memory costs nothing.
+ * Memory nobody used yet (virgin) stands for a run of largest movable blocks at the tail of its
+ * zone's list of that order, lowest address first. Taking one means moving the start of the run.
+ * Such blocks need no record and no merging: nothing is larger. So the answers are those of an
+ * allocator that put every block on its lists at boot, and unused memory costs nothing.
  *
- * Invariants: I2 and I3 of phys.h; a bit of zone.orders says that list (or the virgin run) has
+ * Invariants: I2, I3 and I5 of phys.h; a bit of zone.orders says that list (or the virgin run) has
  * blocks.
  *
- * Source: Linux mm/page_alloc.c: __rmqueue_smallest (smallest order that fits), expand (lower half
- * kept, upper halves to the head of their lists), __free_one_page (merging; to the tail when
- * buddy_merge_likely, else to the head), get_page_from_freelist (zones from high to low).
+ * Source: Linux 6.18 mm/page_alloc.c: __rmqueue_smallest (smallest order that fits), expand (lower
+ * half kept, upper halves to the head of their lists), __free_one_page (merging; to the tail when
+ * buddy_merge_likely, else to the head), split_large_buddy.
  */
 #include "phys/phys_int.h"
 
-#include <errno.h>
-
-static const enum zone_id zone_top[] = {
-    [GFP_DMA] = ZONE_DMA,
-    [GFP_DMA32] = ZONE_DMA32,
-    [GFP_KERNEL] = ZONE_NORMAL,
-    [GFP_USER] = ZONE_NORMAL,
-};
-static const enum stat_id zone_stat[ZONE_NR] = {
-    STAT_pgalloc_dma,
-    STAT_pgalloc_dma32,
-    STAT_pgalloc_normal,
-};
-
 /* -- free lists ------------------------------------------------------------------------------ */
 
-static void list_add(struct phys *p, struct zone *z, uint64_t n, unsigned order, bool to_tail)
+void buddy_account(struct zone *z, int64_t frames, enum migrate_type type)
 {
-    struct free_list *l = &z->lists[order];
+    if (type == MIGRATE_ISOLATE)
+        return;
+    z->free_frames += (uint64_t)frames;
+    if (type == MIGRATE_HIGHATOMIC)
+        z->free_highatomic += (uint64_t)frames;
+}
+
+void buddy_list_add(struct phys *p, struct zone *z, uint64_t n, unsigned order,
+                    enum migrate_type type, bool to_tail)
+{
+    struct free_list *l = &z->lists[type][order];
     uint32_t me = (uint32_t)(n + 1);
     uint32_t prev = to_tail ? l->tail : 0, next = to_tail ? 0 : l->head;
     p->head.frames[n] = (struct frame){
@@ -51,38 +48,59 @@ static void list_add(struct phys *p, struct zone *z, uint64_t n, unsigned order,
     *(prev != 0 ? &p->head.frames[prev - 1].link_next : &l->head) = me;
     *(next != 0 ? &p->head.frames[next - 1].link_prev : &l->tail) = me;
     l->blocks_nr++;
-    z->orders |= 1u << order;
+    z->orders[type] |= 1u << order;
 }
 
-static void list_remove(struct phys *p, struct zone *z, uint64_t n, unsigned order)
+static bool is_virgin(const struct zone *z, enum migrate_type type, unsigned order)
 {
-    struct free_list *l = &z->lists[order];
+    return type == MIGRATE_MOVABLE && order == ORDER_MAX && z->virgin < z->virgin_end;
+}
+
+void buddy_list_remove(struct phys *p, struct zone *z, uint64_t n, unsigned order,
+                       enum migrate_type type)
+{
+    struct free_list *l = &z->lists[type][order];
     struct frame *f = &p->head.frames[n];
+    CHECK((f->flags & FRAME_F_BUDDY) && f->order == order); /* I2 */
     uint32_t prev = f->link_prev, next = f->link_next;
     *(prev != 0 ? &p->head.frames[prev - 1].link_next : &l->head) = next;
     *(next != 0 ? &p->head.frames[next - 1].link_prev : &l->tail) = prev;
     f->flags = 0;
     f->order = 0;
     f->link_next = f->link_prev = 0;
-    if (--l->blocks_nr == 0 && (order < ORDER_MAX || z->virgin == z->virgin_end))
-        z->orders &= ~(1u << order);
+    if (--l->blocks_nr == 0 && !is_virgin(z, type, order))
+        z->orders[type] &= ~(1u << order);
 }
 
-/* take_block removes the first block of an order; there is one (zone.orders). */
-static uint64_t take_block(struct phys *p, struct zone *z, unsigned order)
+uint64_t buddy_first(const struct zone *z, enum migrate_type type, unsigned order)
 {
-    struct free_list *l = &z->lists[order];
-    if (l->head != 0) {
-        uint64_t n = l->head - 1;
-        list_remove(p, z, n, order);
-        return n;
+    uint32_t head = z->lists[type][order].head;
+    if (head != 0)
+        return head - 1;
+    return is_virgin(z, type, order) ? z->virgin : NO_BLOCK;
+}
+
+/* remove_first takes the block that buddy_first named off its list or out of the virgin run. */
+static void remove_first(struct phys *p, struct zone *z, uint64_t n, unsigned order,
+                         enum migrate_type type)
+{
+    if (z->lists[type][order].head != 0) {
+        buddy_list_remove(p, z, n, order, type);
+        return;
     }
-    CHECK(order == ORDER_MAX && z->virgin < z->virgin_end);
-    uint64_t n = z->virgin;
+    CHECK(is_virgin(z, type, order) && n == z->virgin);
     z->virgin += BLOCK_MAX;
     if (z->virgin == z->virgin_end)
-        z->orders &= ~(1u << ORDER_MAX);
-    return n;
+        z->orders[type] &= ~(1u << ORDER_MAX);
+}
+
+void buddy_touch(struct phys *p, struct zone *z, uint64_t end)
+{
+    while (z->virgin < z->virgin_end && z->virgin < end) {
+        uint64_t n = z->virgin;
+        z->virgin += BLOCK_MAX;
+        buddy_list_add(p, z, n, ORDER_MAX, MIGRATE_MOVABLE, true);
+    }
 }
 
 /* -- boot ------------------------------------------------------------------------------------ */
@@ -96,7 +114,7 @@ static void add_pieces(struct phys *p, struct zone *z, uint64_t first, uint64_t 
         unsigned aligned = (unsigned)__builtin_ctzll(end);
         order = aligned < order ? aligned : order;
         end -= BIT(order);
-        list_add(p, z, end, order, false);
+        buddy_list_add(p, z, end, order, block_type(p, end), false);
     }
 }
 
@@ -105,95 +123,44 @@ void buddy_add_range(struct phys *p, struct zone *z)
     uint64_t lo = align_up(z->usable_first, BLOCK_MAX), hi = align_down(z->usable_end, BLOCK_MAX);
     z->free_frames = z->managed;
     p->nodes[z->nid].owned[FRAME_FREE] += z->free_frames;
+    z->virgin = z->virgin_end = z->usable_end;
     if (lo > hi || z->free_frames == 0) {
-        z->virgin = z->virgin_end = z->usable_end;
         add_pieces(p, z, z->usable_first, z->usable_end);
         return;
     }
     z->virgin = lo;
     z->virgin_end = hi;
     if (lo < hi)
-        z->orders |= 1u << ORDER_MAX;
+        z->orders[MIGRATE_MOVABLE] |= 1u << ORDER_MAX;
     add_pieces(p, z, hi, z->usable_end);
     add_pieces(p, z, z->usable_first, lo);
 }
 
 /* -- allocation ------------------------------------------------------------------------------ */
 
-/* own makes the frames of a taken block the owner's. */
-static void own(struct phys *p, struct zone *z, uint64_t n, unsigned order, enum frame_owner owner)
+uint64_t buddy_take(struct phys *p, struct zone *z, unsigned have, unsigned order,
+                    enum migrate_type from, enum migrate_type to)
 {
-    for (uint64_t i = 0; i < BIT(order); i++) {
-        struct frame *f = &p->head.frames[n + i];
-        *f = (struct frame){.owner = (uint8_t)owner, .zone = z->id, .nid = z->nid};
-        if (owner == FRAME_PAGE_TABLE)
-            f->bytes = table_slab_get(&p->tables);
-    }
-    p->head.frames[n].order = (uint8_t)order;
-    p->head.frames[n].flags = FRAME_F_HEAD;
-    p->nodes[z->nid].owned[FRAME_FREE] -= BIT(order);
-    p->nodes[z->nid].owned[owner] += BIT(order);
-    z->free_frames -= BIT(order);
-}
-
-static uint64_t take(struct phys *p, struct zone *z, unsigned order)
-{
-    unsigned have = order + (unsigned)__builtin_ctz(z->orders >> order);
-    uint64_t n = take_block(p, z, have);
+    uint64_t n = buddy_first(z, from, have);
+    remove_first(p, z, n, have, from);
+    buddy_account(z, -(int64_t)BIT(have), from);
+    if (to != from)
+        block_set_range(p, z, n, have, to);
+    uint64_t back = BIT(have) - BIT(order);
     while (have > order) {
         have--;
-        list_add(p, z, n + BIT(have), have, false);
+        buddy_list_add(p, z, n + BIT(have), have, to, false);
     }
+    buddy_account(z, (int64_t)back, to);
     return n;
 }
 
-static bool fails_now(struct phys *p)
+uint64_t buddy_smallest(struct phys *p, struct zone *z, unsigned order, enum migrate_type type)
 {
-    return p->fail_every != 0 && ++p->fail_count % p->fail_every == 0;
-}
-
-/* find_zone returns the first zone with a block large enough: node 0's from the highest allowed
- * down, then those of the next node; NULL if there is none. */
-static struct zone *find_zone(const struct phys *p, unsigned order, enum zone_id top)
-{
-    for (unsigned i = 0; i < p->nodes_nr; i++)
-        for (int id = (int)top; id >= 0; id--) {
-            struct zone *z = zone_at(p, p->nodes[0].fallback[i], (enum zone_id)id);
-            if (z->orders >> order != 0)
-                return z;
-        }
-    return NULL;
-}
-
-/* Linux's zone_statistics: by call, not by frame. `first` is the zone it would have liked. */
-static void count_numa(struct phys *p, struct zone *z, struct zone *first)
-{
-    bool hit = z->nid == first->nid, local = z->nid == phys_cpu_node(p, p->cpu);
-    p->stats->v[hit ? STAT_numa_hit : STAT_numa_miss]++;
-    p->stats->v[local ? STAT_numa_local : STAT_numa_other]++;
-    z->numa[hit ? NUMA_HIT : NUMA_MISS]++;
-    z->numa[local ? NUMA_LOCAL : NUMA_OTHER]++;
-    if (hit)
-        return;
-    first->numa[NUMA_FOREIGN]++;
-    STAT(p->stats, numa_foreign)++;
-}
-
-int phys_alloc(struct phys *p, unsigned order, enum phys_gfp gfp, enum frame_owner owner, pfn *ret)
-{
-    CHECK(owner != FRAME_FREE);
-    if (fails_now(p) || order > ORDER_MAX)
-        return -ENOMEM;
-    struct zone *z = find_zone(p, order, zone_top[gfp]);
-    if (z == NULL)
-        return -ENOMEM;
-    uint64_t n = take(p, z, order);
-    own(p, z, n, order, owner);
-    p->stats->v[zone_stat[z->id]] += BIT(order);
-    count_numa(p, z, zone_at(p, 0, zone_top[gfp]));
-    AUDIT(phys_audit_at_times(p));
-    *ret = (pfn){n};
-    return 0;
+    uint32_t fit = z->orders[type] >> order;
+    if (fit == 0)
+        return NO_BLOCK;
+    return buddy_take(p, z, order + (unsigned)__builtin_ctz(fit), order, type, type);
 }
 
 /* -- freeing --------------------------------------------------------------------------------- */
@@ -214,33 +181,70 @@ static bool merge_likely(const struct phys *p, uint64_t n, unsigned order)
     return is_free_block(p, above ^ BIT(order + 1), order + 1);
 }
 
-static void disown(struct phys *p, uint64_t n, unsigned order)
+/* may_merge: pageblocks keep to themselves unless both types have fallbacks. */
+static bool may_merge(const struct phys *p, uint64_t buddy, unsigned order, enum migrate_type type)
 {
-    for (uint64_t i = 0; i < BIT(order); i++) {
-        struct frame *f = &p->head.frames[n + i];
-        CHECK(f->owner != FRAME_FREE); /* I1: freed twice otherwise */
-        p->nodes[f->nid].owned[f->owner]--;
-        p->nodes[f->nid].owned[FRAME_FREE]++;
-        if (f->owner == FRAME_PAGE_TABLE)
-            table_slab_put(&p->tables, f->bytes);
-        *f = (struct frame){0};
-    }
+    if (!is_free_block(p, buddy, order))
+        return false;
+    if (order < PAGEBLOCK_ORDER)
+        return true;
+    enum migrate_type other = block_type(p, buddy);
+    return other == type || (type_mergeable(type) && type_mergeable(other));
 }
 
-void phys_free(struct phys *p, pfn first, unsigned order)
+/* drop_contents: bytes of a pageblock that is free as a whole go back to the host, when it becomes
+ * so: `from` is the order freed, `order` what it merged to. */
+static void drop_contents(struct phys *p, uint64_t n, unsigned from, unsigned order)
 {
-    uint64_t n = first.v;
-    const struct frame *f = phys_frame(p, first);
-    CHECK((f->flags & FRAME_F_HEAD) && f->order == order);
-    struct zone *z = zone_at(p, f->nid, (enum zone_id)f->zone);
-    disown(p, n, order);
-    z->free_frames += BIT(order);
-    STAT(p->stats, pgfree) += BIT(order);
-    while (order < ORDER_MAX && is_free_block(p, n ^ BIT(order), order)) {
-        list_remove(p, z, n ^ BIT(order), order);
+    if (from >= PAGEBLOCK_ORDER)
+        contents_drop(p, n, from);
+    else if (order >= PAGEBLOCK_ORDER)
+        contents_drop(p, align_down(n, PAGEBLOCK_FRAMES), PAGEBLOCK_ORDER);
+}
+
+static inline void free_one(struct phys *p, struct zone *z, uint64_t n, unsigned order,
+                            enum migrate_type type, bool to_tail)
+{
+    uint64_t freed = n;
+    unsigned from = order;
+    buddy_account(z, (int64_t)BIT(order), type);
+    for (; order < ORDER_MAX; order++) {
+        uint64_t buddy = n ^ BIT(order);
+        if (!may_merge(p, buddy, order, type))
+            break;
+        enum migrate_type other = order < PAGEBLOCK_ORDER ? type : block_type(p, buddy);
+        buddy_list_remove(p, z, buddy, order, other);
+        if (other != type)
+            block_set_range(p, z, buddy, order, type); /* so that its halves go to one type */
         n &= ~BIT(order);
-        order++;
     }
-    list_add(p, z, n, order, merge_likely(p, n, order));
-    AUDIT(phys_audit_at_times(p));
+    buddy_list_add(p, z, n, order, type, to_tail || merge_likely(p, n, order));
+    if (p->bytes != NULL)
+        drop_contents(p, freed, from, order);
+}
+
+void buddy_free_one(struct phys *p, struct zone *z, uint64_t n, unsigned order,
+                    enum migrate_type type)
+{
+    free_one(p, z, n, order, type, false);
+}
+
+void buddy_remerge(struct phys *p, struct zone *z, uint64_t n)
+{
+    enum migrate_type type = block_type(p, n);
+    buddy_list_remove(p, z, n, PAGEBLOCK_ORDER, type);
+    buddy_account(z, -(int64_t)PAGEBLOCK_FRAMES, type);
+    free_one(p, z, n, PAGEBLOCK_ORDER, type, true);
+}
+
+bool buddy_is_free(const struct phys *p, uint64_t n, unsigned order)
+{
+    return is_free_block(p, n, order);
+}
+
+void buddy_free(struct phys *p, struct zone *z, uint64_t n, unsigned order)
+{
+    unsigned piece = order < PAGEBLOCK_ORDER ? order : PAGEBLOCK_ORDER;
+    for (uint64_t end = n + BIT(order); n < end; n += BIT(piece))
+        buddy_free_one(p, z, n, piece, block_type(p, n));
 }

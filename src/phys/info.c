@@ -33,21 +33,24 @@ static void fill_span(const struct zone *z, struct phys_zone_info *ret)
 
 static void fill_blocks(const struct zone *z, struct phys_zone_info *ret)
 {
-    for (unsigned o = 0; o < PHYS_ORDERS; o++) {
-        uint64_t virgin = o == ORDER_MAX ? (z->virgin_end - z->virgin) >> ORDER_MAX : 0;
-        ret->blocks[MIGRATE_MOVABLE][o] = z->lists[o].blocks_nr + virgin;
-        if (o >= PAGEBLOCK_ORDER)
-            ret->free_blocks += ret->blocks[MIGRATE_MOVABLE][o] << o;
-    }
-    ret->pageblocks[MIGRATE_MOVABLE] =
-        div_up(z->end, PAGEBLOCK_FRAMES) - z->first / PAGEBLOCK_FRAMES;
+    for (unsigned t = 0; t < MIGRATE_TYPES; t++)
+        for (unsigned o = 0; o < PHYS_ORDERS; o++)
+            ret->blocks[t][o] = z->lists[t][o].blocks_nr;
+    ret->blocks[MIGRATE_MOVABLE][ORDER_MAX] += (z->virgin_end - z->virgin) >> ORDER_MAX;
+    for (unsigned t = 0; t < MIGRATE_ISOLATE; t++)
+        for (unsigned o = PAGEBLOCK_ORDER; o < PHYS_ORDERS; o++)
+            ret->free_blocks += ret->blocks[t][o] << o;
+    memcpy(ret->pageblocks, z->pageblocks, sizeof(ret->pageblocks));
 }
 
 void phys_zone_info(const struct phys *p, unsigned nid, enum zone_id zone,
                     struct phys_zone_info *ret)
 {
     const struct zone *z = zone_at(p, nid, zone);
-    *ret = (struct phys_zone_info){.free = z->free_frames, .boost = z->boost};
+    *ret = (struct phys_zone_info){.free = z->free_frames,
+                                   .free_highatomic = z->free_highatomic,
+                                   .reserved_highatomic = z->reserved_highatomic,
+                                   .boost = z->boost};
     memcpy(ret->protection, z->reserve, sizeof(ret->protection));
     memcpy(ret->numa, z->numa, sizeof(ret->numa));
     if (z->first == z->end)
@@ -66,8 +69,11 @@ void phys_pcp_info(const struct phys *p, unsigned nid, enum zone_id zone, unsign
 {
     const struct zone *z = zone_at(p, nid, zone);
     CHECK(cpu < p->cpus);
-    *ret =
-        (struct phys_pcp_info){.batch = z->batch, .high_min = z->high_min, .high_max = z->high_max};
+    *ret = (struct phys_pcp_info){.count = z->pcp[cpu].count,
+                                  .high = z->pcp[cpu].high,
+                                  .batch = z->batch,
+                                  .high_min = z->high_min,
+                                  .high_max = z->high_max};
 }
 
 void phys_node_info(const struct phys *p, unsigned nid, struct phys_node_info *ret)

@@ -73,19 +73,38 @@ static void place_zone(struct phys *p, unsigned nid, enum zone_id id, uint64_t f
             z->usable_first = max_u64(z->usable_first, min_u64(p->boot[i].end, z->end));
     z->usable_end = max_u64(z->usable_first, min_u64(z->end, p->boot[nid].first));
     z->managed = z->usable_end - z->usable_first;
+    z->pageblocks[MIGRATE_MOVABLE] =
+        z->end > z->first ? div_up(z->end, PAGEBLOCK_FRAMES) - z->first / PAGEBLOCK_FRAMES : 0;
+    if (z->first == 0 && z->end > 0) /* boot types whole pageblocks, and to Linux frame 0 is none */
+        block_set_type(p, z, 0, MIGRATE_UNMOVABLE);
     buddy_add_range(p, z);
+}
+
+static void *map_lazily(size_t bytes)
+{
+    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return map != MAP_FAILED ? map : NULL;
 }
 
 static int map_records(struct phys *p)
 {
     /* Whole largest blocks, so that looking at a buddy never leaves the mapping. */
     p->map_bytes = align_up(p->head.frames_nr, BLOCK_MAX) * sizeof(struct frame);
-    void *map = mmap(NULL, p->map_bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (map == MAP_FAILED)
-        return -ENOMEM;
-    p->head.frames = map;
-    return 0;
+    p->blocks_bytes = align_up(p->head.frames_nr, BLOCK_MAX) >> PAGEBLOCK_ORDER;
+    p->head.frames = map_lazily(p->map_bytes);
+    p->blocks = map_lazily(p->blocks_bytes);
+    return p->head.frames != NULL && p->blocks != NULL ? 0 : -ENOMEM;
+}
+
+static int make_lists(struct phys *p)
+{
+    size_t zones = p->nodes_nr * (size_t)ZONE_NR;
+    p->pcp = calloc(zones * p->cpus, sizeof(*p->pcp));
+    for (size_t i = 0; p->pcp != NULL && i < zones; i++)
+        zone_at(p, (unsigned)(i / ZONE_NR), (enum zone_id)(i % ZONE_NR))->pcp =
+            p->pcp + i * p->cpus;
+    return p->pcp != NULL ? 0 : -ENOMEM;
 }
 
 static void boot(struct phys *p)
@@ -110,6 +129,7 @@ static int read_conf(struct phys *p, const struct conf *c)
         err = conf_reserve_ratios(c, p->vm.lowmem_reserve_ratio, NULL, 0);
     p->nodes_nr = p->numa.nodes;
     p->cpus = (unsigned)c->cpu_cores;
+    p->pcp_on = c->phys_pcp;
     p->vm.watermark_scale_factor = c->vm_watermark_scale_factor;
     p->vm.watermark_boost_factor = c->vm_watermark_boost_factor;
     p->vm.percpu_pagelist_high_fraction = c->vm_percpu_pagelist_high_fraction;
@@ -134,6 +154,10 @@ static int build(struct phys *p, const struct conf *conf)
     err = place_boot(p, conf);
     if (err == 0)
         err = map_records(p);
+    if (err == 0)
+        err = make_lists(p);
+    if (err == 0 && conf->phys_contents)
+        err = contents_open(p);
     if (err != 0)
         return err;
     boot(p);
@@ -163,6 +187,10 @@ void phys_close(struct phys *p)
     table_slab_close(&p->tables);
     if (p->head.frames != NULL)
         munmap(p->head.frames, p->map_bytes);
+    if (p->blocks != NULL)
+        munmap(p->blocks, p->blocks_bytes);
+    contents_close(p);
+    free(p->pcp);
     free(p->nodes);
     free(p);
 }

@@ -9,12 +9,18 @@
  * Invariants (phys_audit checks them all):
  *  I1  Every frame has exactly one owner; Σ owners = all frames.
  *  I2  A free block of order o starts at a multiple of 2^o inside its zone, and is in exactly one
- *      free list (or inside the virgin range); its buddy is not a free block of the same order.
- *  I3  zone.free_frames = Σ free blocks' frames + virgin frames.
- *  I4  Only frames of owner FRAME_PAGE_TABLE carry bytes (with phys.contents later: others too);
- *      a frame's bytes are all zero when it is allocated as a table.
+ *      free list (or inside the virgin range); its buddy is not a free block of the same order
+ *      (pageblocks may stay apart: their types did not permit it once).
+ *  I3  zone.free_frames = Σ free blocks' frames + virgin frames, isolated pageblocks not counted.
+ *  I4  Only frames of owner FRAME_PAGE_TABLE have `bytes` of their own; they are all zero when the
+ *      frame is allocated as a table.
+ *  I5  A free block lies on the list of its pageblock's migrate type; the virgin range is movable.
+ *  I6  A frame on a per-CPU list is free by owner, marked FRAME_F_PCP, and not in free_frames; the
+ *      counts of the lists are right.
+ *  I7  The pageblocks of a zone are counted by type; a reserve for atomic requests has pageblocks.
+ *  I8  A tail says the order of its block, and its head is the head of such a block.
  *
- * Source: Linux mm/page_alloc.c (__rmqueue_smallest, expand, __free_one_page), 6.12 and later.
+ * Source: Linux 6.18 mm/page_alloc.c; the .c files name the functions.
  */
 #ifndef PHYS_PHYS_H
 #define PHYS_PHYS_H
@@ -151,6 +157,64 @@ struct phys_node_info {
     uint64_t cpus;                                 /* bit c: CPU c belongs to it */
 };
 
+/* -- requests -------------------------------------------------------------------------------- */
+
+/* How much must stay free. A first attempt is made at LOW; the slow path goes on at MIN. */
+enum phys_mark { PHYS_MARK_LOW, PHYS_MARK_MIN, PHYS_MARK_HIGH, PHYS_NO_WATERMARKS };
+
+#define PHYS_THISNODE   0x1u  /* __GFP_THISNODE: the preferred node or none */
+#define PHYS_HIGH       0x2u  /* __GFP_HIGH: may use half of the min reserve (not at LOW) */
+#define PHYS_NON_BLOCK  0x4u  /* cannot reclaim; with HIGH, as GFP_ATOMIC, a quarter more of it */
+#define PHYS_OOM_VICTIM 0x8u  /* ALLOC_OOM: half of what is left of the mark */
+#define PHYS_NOFRAGMENT 0x10u /* do not mix migrate types; Linux's rule adds it at LOW */
+#define PHYS_NO_KSWAPD  0x20u /* without __GFP_KSWAPD_RECLAIM */
+#define PHYS_NID_LOCAL  0xffu /* the node of the running CPU */
+
+struct phys_req {
+    unsigned order;
+    enum phys_gfp gfp;      /* highest zone */
+    enum migrate_type type; /* one of the first three */
+    enum frame_owner owner;
+    unsigned nid;   /* preferred node, or PHYS_NID_LOCAL */
+    uint64_t nodes; /* bit n: node n may serve it; 0: all may */
+    unsigned flags; /* PHYS_… */
+    enum phys_mark mark;
+};
+
+/* phys_request returns a first attempt on the local node: GFP_USER memory is movable, other memory
+ * not. */
+static inline struct phys_req phys_request(unsigned order, enum phys_gfp gfp,
+                                           enum frame_owner owner)
+{
+    return (struct phys_req){
+        .order = order,
+        .gfp = gfp,
+        .type = gfp == GFP_USER ? MIGRATE_MOVABLE : MIGRATE_UNMOVABLE,
+        .owner = owner,
+        .nid = PHYS_NID_LOCAL,
+        .mark = PHYS_MARK_LOW,
+    };
+}
+
+/* What kswapd of a node is wanted for. */
+struct phys_kswapd {
+    unsigned order;       /* largest order that could not be had */
+    enum zone_id highest; /* highest zone of those requests */
+};
+
+enum phys_block_state {
+    PHYS_BLOCK_FREE, /* in the buddy allocator */
+    PHYS_BLOCK_PCP,  /* free, on a per-CPU list */
+    PHYS_BLOCK_USED, /* allocated */
+    PHYS_BLOCK_BOOT  /* a frame of firmware, kernel image or memmap; order 0 */
+};
+struct phys_block {
+    pfn first;      /* its head */
+    unsigned order; /* it has 2^order frames */
+    enum phys_block_state state;
+    enum migrate_type type; /* of the pageblock of the frame asked for */
+};
+
 /* What can be set while the machine runs, by its name below /proc/sys/vm. */
 struct phys_tunables {
     uint64_t min_free_kbytes;
@@ -175,17 +239,83 @@ struct phys_head {
 int phys_open(struct phys **ret, const struct conf *conf, struct stat_set *stats);
 void phys_close(struct phys *p);
 
-/* phys_alloc takes a block of 2^order frames for an owner: preferred zone first, then lower ones.
- * Every frame of it gets the owner, refs 0, mapcount 0. Returns 0 and the first frame, lowest
- * address first as the buddy allocator splits, or -ENOMEM. Counts pgalloc_ZONE (frames), numa_hit
- * and numa_local (calls). */
+/* phys_set_cpu says which CPU runs from now on: its lists and its node serve requests. CPU 0 when
+ * the machine is opened. */
+void phys_set_cpu(struct phys *p, unsigned cpu);
+
+/* phys_alloc_req takes a block of 2^order frames for an owner: zones of the preferred node from the
+ * highest allowed down, then those of the next nodes, as far as the watermarks permit. Every frame of
+ * it gets the owner, refs 0, mapcount 0; the first is the head, the others are tails. Returns 0 and
+ * the first frame, or -ENOMEM; at LOW kswapd is then wanted on the nodes it tried. Counts
+ * pgalloc_ZONE (frames) and numa_… (calls). Injected failure is not its matter: whoever makes several
+ * attempts for one request asks phys_fails once. */
+int phys_alloc_req(struct phys *p, const struct phys_req *r, pfn *ret);
+/* phys_alloc is for callers that cannot reclaim: after LOW and MIN it takes what other CPUs keep and
+ * then what the watermarks reserve. -ENOMEM: there is no such block. */
 int phys_alloc(struct phys *p, unsigned order, enum phys_gfp gfp, enum frame_owner owner, pfn *ret);
-/* phys_free gives a block back; order as allocated. Merges with free buddies. Counts pgfree. */
+/* phys_free gives a block back; order as allocated. Order 0 to 3 and 9 go to the running CPU's list,
+ * others merge with free buddies. Counts pgfree. */
 void phys_free(struct phys *p, pfn first, unsigned order);
+/* phys_count_interleave counts numa_interleave for a frame that interleaving placed. */
+void phys_count_interleave(struct phys *p, pfn n);
+
+/* phys_drain_cpu gives the frames on a CPU's lists to the buddy allocator, phys_drain_all those of
+ * all CPUs. phys_decay_cpu lowers what its lists may keep, as the kernel does every second. */
+void phys_drain_cpu(struct phys *p, unsigned cpu);
+void phys_drain_all(struct phys *p);
+void phys_decay_cpu(struct phys *p, unsigned cpu);
+
+/* phys_kswapd_wanted: has a request failed at LOW, or page blocks been mixed, since
+ * phys_kswapd_clear? Stores what for. */
+bool phys_kswapd_wanted(const struct phys *p, unsigned nid, struct phys_kswapd *ret);
+void phys_kswapd_clear(struct phys *p, unsigned nid);
+/* phys_watermark_ok is Linux's zone_watermark_ok: would more than `mark` frames, and what the zone
+ * keeps from requests for `highest`, be left after a block of that order, and is there one? Flags:
+ * HIGH, NON_BLOCK, OOM_VICTIM. */
+bool phys_watermark_ok(const struct phys *p, unsigned nid, enum zone_id zone, unsigned order,
+                       uint64_t mark, enum zone_id highest, unsigned flags);
+/* phys_set_reclaim_active says that kswapd works on the zones up to `highest`: per-CPU lists are
+ * kept short. phys_unboost takes frames off a zone's boost, as kswapd does when it is done. */
+void phys_set_reclaim_active(struct phys *p, unsigned nid, enum zone_id highest, bool active);
+void phys_unboost(struct phys *p, unsigned nid, enum zone_id zone, uint64_t frames);
+/* phys_unreserve_highatomic gives a pageblock of the high-order atomic reserve of a zone that the
+ * request may use to its type; the last one only by force. */
+bool phys_unreserve_highatomic(struct phys *p, const struct phys_req *r, bool force);
+
+/* -- for compaction, migration and huge pages */
+enum migrate_type phys_pageblock_type(const struct phys *p, pfn n);
+/* phys_set_pageblock_type changes the type of the pageblock of n and moves its free blocks to the
+ * lists of that type. phys_isolate takes them out of use (type MIGRATE_ISOLATE) or gives them back
+ * their type. 0, or -EBUSY when the zone ends inside the pageblock or it is (not) isolated already.
+ * Frames on per-CPU lists are not moved: drain first. */
+int phys_set_pageblock_type(struct phys *p, pfn n, enum migrate_type type);
+int phys_isolate(struct phys *p, pfn n, bool isolate);
+/* phys_block_at describes the block that frame n is part of. A few loads. */
+void phys_block_at(const struct phys *p, pfn n, struct phys_block *ret);
+/* phys_take_free allocates the free block that begins at head, whole, and stores its order; counted
+ * nowhere. -EBUSY: no such block; -ENOMEM: the min watermark would be broken. */
+int phys_take_free(struct phys *p, pfn head, enum frame_owner owner, unsigned *ret_order);
+/* phys_split_folio makes blocks of new_order of an allocated one. The new heads inherit the page
+ * flags, mapping, index and swap slot that Linux copies; refs and list links are the caller's. */
+void phys_split_folio(struct phys *p, pfn head, unsigned new_order);
+
+/* Fragmentation, 1/1000: unusable_index, extfrag_index of debugfs (-1000: the request would not
+ * fail). phys_extfrag_percent is extfrag_for_order. */
+int phys_unusable_index(const struct phys *p, unsigned nid, enum zone_id zone, unsigned order);
+int phys_extfrag_index(const struct phys *p, unsigned nid, enum zone_id zone, unsigned order);
+unsigned phys_extfrag_percent(const struct phys *p, unsigned nid, enum zone_id zone,
+                              unsigned order);
+/* phys_compaction_suitable: could compaction make a block of the order, `mark` frames being kept? */
+bool phys_compaction_suitable(const struct phys *p, unsigned nid, enum zone_id zone, unsigned order,
+                              uint64_t mark, enum zone_id highest);
+
+/* phys_bytes returns the 4096 bytes of a frame, NULL without phys.contents. */
+void *phys_bytes(struct phys *p, pfn n);
 
 /* phys_fail_every makes every n-th phys_alloc from now on fail with -ENOMEM; 0 ends it. For tests
- * of what callers do then. */
+ * of what callers do then. phys_fails counts one request and says whether it is to fail. */
 void phys_fail_every(struct phys *p, uint64_t n);
+bool phys_fails(struct phys *p);
 
 /* phys_frame returns the record of a frame; n below phys_frames. The pointer stays valid. The
  * records of firmware holes, kernel image and memmap are not filled in (they would cost 1 % of the
@@ -244,7 +374,7 @@ int phys_set_tunables(struct phys *p, const struct phys_tunables *t);
  * when the machine is opened. */
 void phys_set_thp(struct phys *p, bool enabled);
 
-/* phys_audit checks I1-I4 by looking at every record ever used; returns 0 or the number of the
+/* phys_audit checks I1-I8 by looking at every record ever used; returns 0 or the number of the
  * broken invariant. */
 int phys_audit(struct phys *p);
 

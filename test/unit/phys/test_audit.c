@@ -40,7 +40,7 @@ static int tear_down(void **state)
 /* The first block on the list of an order. */
 static struct frame *listed(struct scene *s, unsigned order)
 {
-    uint32_t head = s->p->nodes[0].zones[ZONE_DMA32].lists[order].head;
+    uint32_t head = s->p->nodes[0].zones[ZONE_DMA32].lists[MIGRATE_MOVABLE][order].head;
     assert_int_not_equal(head, 0);
     return phys_frame(s->p, (pfn){head - 1});
 }
@@ -90,7 +90,7 @@ static void test_second_head_inside_a_block_is_found(void **state)
 static void test_leaked_free_block_is_found(void **state)
 {
     struct scene *s = *state;
-    struct free_list *l = &s->p->nodes[0].zones[ZONE_DMA32].lists[5];
+    struct free_list *l = &s->p->nodes[0].zones[ZONE_DMA32].lists[MIGRATE_MOVABLE][5];
     l->head = l->tail = 0; /* the record still says free */
     assert_int_equal(phys_audit(s->p), 2);
 }
@@ -98,7 +98,7 @@ static void test_leaked_free_block_is_found(void **state)
 static void test_block_in_the_list_of_another_order_is_found(void **state)
 {
     struct scene *s = *state;
-    struct free_list *lists = s->p->nodes[0].zones[ZONE_DMA32].lists, t = lists[5];
+    struct free_list *lists = s->p->nodes[0].zones[ZONE_DMA32].lists[MIGRATE_MOVABLE], t = lists[5];
     lists[5] = lists[6];
     lists[6] = t;
     assert_int_equal(phys_audit(s->p), 2);
@@ -107,7 +107,7 @@ static void test_block_in_the_list_of_another_order_is_found(void **state)
 static void test_list_bent_into_a_ring_is_found(void **state)
 {
     struct scene *s = *state;
-    struct free_list *l = &s->p->nodes[0].zones[ZONE_DMA32].lists[6];
+    struct free_list *l = &s->p->nodes[0].zones[ZONE_DMA32].lists[MIGRATE_MOVABLE][6];
     listed(s, 6)->link_next = l->head;
     assert_int_equal(phys_audit(s->p), 2);
 }
@@ -122,7 +122,7 @@ static void test_link_that_does_not_point_back_is_found(void **state)
 static void test_wrong_length_of_a_list_is_found(void **state)
 {
     struct scene *s = *state;
-    s->p->nodes[0].zones[ZONE_DMA32].lists[5].blocks_nr++;
+    s->p->nodes[0].zones[ZONE_DMA32].lists[MIGRATE_MOVABLE][5].blocks_nr++;
     assert_int_equal(phys_audit(s->p), 2);
 }
 
@@ -130,7 +130,7 @@ static void test_buddies_left_unmerged_are_found(void **state)
 {
     struct scene *s = *state;
     struct frame *f = listed(s, 6);
-    uint32_t n = s->p->nodes[0].zones[ZONE_DMA32].lists[6].head;
+    uint32_t n = s->p->nodes[0].zones[ZONE_DMA32].lists[MIGRATE_MOVABLE][6].head;
     f->order = 5; /* as two order-5 buddies, both marked free */
     f[32] = (struct frame){.order = 5, .flags = FRAME_F_BUDDY, .zone = ZONE_DMA32, .link_prev = n};
     f->link_next = n + 32;
@@ -140,7 +140,7 @@ static void test_buddies_left_unmerged_are_found(void **state)
 static void test_stale_bit_of_free_orders_is_found(void **state)
 {
     struct scene *s = *state;
-    s->p->nodes[0].zones[ZONE_DMA32].orders ^= 1u << 5;
+    s->p->nodes[0].zones[ZONE_DMA32].orders[MIGRATE_MOVABLE] ^= 1u << 5;
     assert_int_equal(phys_audit(s->p), 2);
 }
 

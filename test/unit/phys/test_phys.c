@@ -225,7 +225,7 @@ static void test_allocated_record_starts_clean_whatever_its_last_user_left(void 
         struct frame *f = phys_frame(p, (pfn){n.v + i});
         assert_int_equal(f->owner, FRAME_SHMEM);
         assert_int_equal(f->refs | f->mapcount | f->link_next | f->link_prev | f->index, 0);
-        assert_int_equal(f->flags, i == 0 ? FRAME_F_HEAD : 0);
+        assert_int_equal(f->flags, i == 0 ? FRAME_F_HEAD : FRAME_F_TAIL);
         assert_null(f->mapping);
     }
     phys_close(p);

@@ -123,7 +123,8 @@ static void unknown_names_find_their_neighbours(void **state)
     (void)state;
     char *text = told("dtlb_load_misses.walk_activ");
     free(text);
-    assert_string_equal(explain_nearest("phys.sice", near, sizeof(near)), "phys.size or phys.bits");
+    assert_string_equal(explain_nearest("phys.sice", near, sizeof(near)),
+                        "phys.size, phys.pcp or phys.bits");
     assert_string_equal(explain_nearest("pgfualt", near, sizeof(near)), "pgfault");
     assert_non_null(
         strstr(explain_nearest("walk_active", near, sizeof(near)), "dtlb_load_misses.walk_active"));
