@@ -191,6 +191,18 @@ static bool anon_vmas_right(const struct mm_sys *s)
     return right;
 }
 
+/* commit_right is I1 of commit.c. */
+static bool commit_right(const struct mm_sys *s)
+{
+    uint64_t sum = s->commit_lost;
+    for (const struct mm *m = s->mms; m; m = m->next)
+        for (const struct vma *v = m->vmas.first; v; v = v->next)
+            sum += v->flags & VM_ACCOUNT ? vma_pages(v) : 0;
+    for (const struct mm_file *f = s->all_files; f; f = f->next_all)
+        sum += f->promised_pages + f->charged_pages;
+    return sum == s->committed;
+}
+
 int mm_audit(struct mm *m)
 {
     if (!vmas_ordered(m))
@@ -201,6 +213,8 @@ int mm_audit(struct mm *m)
         return 6;
     if (!anon_vmas_right(m->sys))
         return 7;
+    if (!commit_right(m->sys))
+        return 9;
     int broken = audit_entries(m->sys);
     return broken == 0 && !audit_lru(m->sys) ? 8 : broken;
 }

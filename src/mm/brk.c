@@ -52,7 +52,7 @@ static bool brk_shrink(struct mm *m, uint64_t newbrk, uint64_t oldbrk)
 {
     if (!find_vma_intersection(m, newbrk, oldbrk))
         return false;
-    return munmap_range(m, newbrk, oldbrk) == 0;
+    return do_munmap(m, newbrk, oldbrk - newbrk) == 0;
 }
 
 static bool brk_grow(struct mm *m, uint64_t oldbrk, uint64_t newbrk)
@@ -63,7 +63,8 @@ static bool brk_grow(struct mm *m, uint64_t oldbrk, uint64_t newbrk)
     const struct vma *next = find_vma_intersection(m, oldbrk, newbrk + PAGE_SIZE + gap);
     if (next && newbrk + PAGE_SIZE > vma_start_gap(m, next))
         return false;
-    if (!brk_allowed(m, newbrk - oldbrk))
+    if (!brk_allowed(m, newbrk - oldbrk) ||
+        vm_enough_memory(m, (newbrk - oldbrk) >> PAGE_SHIFT) != 0)
         return false;
     do_brk_flags(m, oldbrk, newbrk);
     if (m->def_flags & VM_LOCKED)
@@ -105,6 +106,8 @@ static int place(struct mm *m, const struct vma_merge *g, enum vma_kind kind)
     if (err != 0)
         return err;
     vma_insert_new(m, g, kind, label_for(m->sys, kind, NULL, g->flags, va(g->start)));
+    if (g->flags & VM_ACCOUNT)
+        vm_acct_memory(m->sys, (int64_t)((g->end - g->start) >> PAGE_SHIFT));
     vm_stat_account(m, g->flags, (int64_t)((g->end - g->start) >> PAGE_SHIFT));
     AUDIT(audit_vmas(m));
     return 0;

@@ -456,11 +456,15 @@ static bool gap_too_small(const struct mm *m, const struct vma *prev, uint64_t a
            a - prev->end.v < m->sys->conf.kernel_stack_guard_gap * PAGE_SIZE;
 }
 
-/* acct_stack_growth: the limits on a growing stack. */
-static bool acct_stack_growth(const struct mm *m, const struct vma *v, uint64_t size, uint64_t grow)
+/* acct_stack_growth: the limits on a growing stack, overcommit last: that charges. Linux charges what
+ * has no VM_ACCOUNT, too, and never takes it back. */
+static bool acct_stack_growth(struct mm *m, const struct vma *v, uint64_t size, uint64_t grow)
 {
-    return may_expand_vm(m, v->flags, grow) && size <= task_rlimit(m, MM_RLIM_STACK) &&
-           mlock_future_ok(m, v->flags, grow << PAGE_SHIFT);
+    if (!may_expand_vm(m, v->flags, grow) || size > task_rlimit(m, MM_RLIM_STACK) ||
+        !mlock_future_ok(m, v->flags, grow << PAGE_SHIFT) || vm_enough_memory(m, grow) != 0)
+        return false;
+    m->sys->commit_lost += v->flags & VM_ACCOUNT ? 0 : grow;
+    return true;
 }
 
 int expand_stack(struct mm *m, struct vma *v, uint64_t a)

@@ -29,7 +29,9 @@ static uint64_t file_key(uint64_t dev, uint64_t ino)
 
 static enum file_kind kind_of_path(const char *path)
 {
-    static const char *const in_memory[] = {"/memfd:", "/dev/shm/", "/dev/zero", "/SYSV"};
+    static const char *const in_memory[] = {"/memfd:", "/dev/shm/", "/dev/zero (", "/SYSV"};
+    if (strcmp(path, "/dev/zero") == 0)
+        return FILE_ZERO;
     for (size_t i = 0; i < ARRAY_LEN(in_memory); i++)
         if (strncmp(path, in_memory[i], strlen(in_memory[i])) == 0)
             return FILE_SHMEM;
@@ -78,6 +80,7 @@ static void file_free(struct mm_sys *s, struct mm_file *f)
         file_unname(s, f);
     filemap_drop(s, f, 0, UINT64_MAX);
     mpol_free_shared_policy(f);
+    vm_acct_memory(s, -(int64_t)f->promised_pages);
     free(f->head);
     for (const struct map_slot *c; (c = map_next(&f->chunks, &pos)) != NULL;)
         free((void *)(uintptr_t)c->value);
@@ -264,6 +267,7 @@ static int slot_fill(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *r
     fr->index = pgoff;
     fr->mapping = f;
     *slot_make(f, pgoff) = n.v + 1;
+    shmem_acct_page(s, f, 1);
     if (f->kind != FILE_SPECIAL) {
         if (f->kind == FILE_SHMEM)
             fr->flags |= FRAME_F_SWAPBACKED;
@@ -308,6 +312,7 @@ void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t 
             if (phys_frame(s->phys, n)->mapcount == 0) {
                 if (f->kind != FILE_SPECIAL)
                     count_cached(s, phys_frame(s->phys, n), -1);
+                shmem_acct_page(s, f, -1);
                 folio_free(s, n);
                 r.slots[i] = 0;
             }

@@ -145,9 +145,24 @@ static int willneed(struct mm *m, const struct vma *v, uint64_t start, uint64_t 
     return 0;
 }
 
+/* can_madvise_modify: who could not write to sealed memory may not discard it either. */
+static bool may_discard(const struct vma *v, int advice)
+{
+    static const int discards[] = {MADV_FREE,   MADV_DONTNEED, MADV_DONTNEED_LOCKED_NR,
+                                   MADV_REMOVE, MADV_DONTFORK, MADV_WIPEONFORK};
+    if (!(v->flags & VM_SEALED) || !vma_is_anonymous(v) || (v->flags & VM_WRITE))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(discards); i++)
+        if (discards[i] == advice)
+            return false;
+    return true;
+}
+
 static int visit(struct gather *g, struct vma *v, uint64_t start, uint64_t end, int advice)
 {
     const struct flag_advice *row = find_flag_advice(advice);
+    if (!may_discard(v, advice))
+        return -EPERM;
     if (row)
         return change_flags(g->m, v, start, end, row);
     switch (advice) {

@@ -94,6 +94,7 @@ int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
         free(s);
         return -ENOMEM;
     }
+    commit_init(s);
     map_init(&s->files);
     memset(s->weights, 1, sizeof(s->weights));
     s->vdso = file_new(s, FILE_SPECIAL, "[vdso]");
@@ -135,6 +136,7 @@ int mm_open(struct mm **ret, struct mm_sys *s)
     m->vmas.guard = s->conf.kernel_stack_guard_gap * PAGE_SIZE;
     m->task_size = BIT(s->conf.mmu_levels == 5 ? 56 : 47) - PAGE_SIZE;
     task_init(&m->task);
+    m->legacy = s->conf.kernel_legacy_va_layout;
     mm_set_stack_limit(m, STACK_RLIMIT_DEFAULT);
     *ret = m;
     return 0;

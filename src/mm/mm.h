@@ -24,6 +24,7 @@
  *      too much after an MREMAP_DONTUNMAP, as in Linux).
  *  I7  Those of anon_vma.c.
  *  I8  Those of lru.c.
+ *  I9  Those of commit.c.
  */
 #ifndef MM_MM_H
 #define MM_MM_H
@@ -106,6 +107,7 @@ struct vma {
     struct mm *m;                 /* whose */
     struct anon_vma *anon_vma;    /* of the anonymous pages it makes; NULL = none yet */
     struct anon_vma_chain *chain; /* every anon_vma its pages may have, see anon_vma.c */
+    uint64_t file_id;             /* open file description it was mapped through; 0: not known */
     struct itree_node in_file;    /* among the VMAs of its file, by page offset */
     struct vma *prev, *next;      /* by address; NULL at the ends */
     struct mempolicy *policy;     /* where its pages shall come from; NULL: as the task wants */
@@ -156,6 +158,33 @@ void mm_file_put(struct mm_sys *s, struct mm_file *f);
  * it goes with its last reference, and its pages with it. mm_file of the same inode undoes this.
  * pre: the caller holds a reference. */
 void mm_file_unlink(struct mm_file *f);
+/* What is special about a file. */
+enum {
+    MM_FILE_NOEXEC = 1, /* its mount forbids execution */
+    MM_FILE_APPEND = 2, /* it may only grow (chattr +a) */
+    MM_FILE_SWAP = 4,   /* swap lies in it */
+    MM_FILE_NOMMAP = 8, /* cannot be mapped: a pipe, a directory */
+};
+void mm_file_set_traits(struct mm_file *f, uint32_t traits);
+/* Seals of a memfd, as fcntl(F_ADD_SEALS) takes them. */
+enum {
+    MM_SEAL_SEAL = 0x01,
+    MM_SEAL_SHRINK = 0x02,
+    MM_SEAL_GROW = 0x04,
+    MM_SEAL_WRITE = 0x08,
+    MM_SEAL_FUTURE_WRITE = 0x10,
+    MM_SEAL_EXEC = 0x20,
+};
+/* mm_memfd makes a file of no bytes in memory, with a reference for the caller; flags are those of
+ * memfd_create. -EINVAL for a name or flags Linux refuses. */
+int mm_memfd(struct mm_sys *s, const char *name, uint32_t flags, struct mm_file **ret);
+/* mm_file_add_seals: 0, -EINVAL, -EPERM (sealed against it), -EBUSY (mapped writable and shared). */
+int mm_file_add_seals(struct mm_file *f, uint32_t seals);
+uint32_t mm_file_seals(const struct mm_file *f);
+/* mm_ftruncate is ftruncate: mm_file_resize that obeys seals. 0 or -EPERM. */
+int mm_ftruncate(struct mm_sys *s, struct mm_file *f, uint64_t size);
+/* mm_fallocate_punch is fallocate(PUNCH_HOLE | KEEP_SIZE): 0, -EINVAL or -EPERM. */
+int mm_fallocate_punch(struct mm_sys *s, struct mm_file *f, uint64_t offset, uint64_t len);
 /* mm_file_resize: truncation unmaps what lies beyond the new end, private copies included. */
 void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size);
 
@@ -167,7 +196,9 @@ struct mm_map {
     uint64_t len;         /* bytes, as passed */
     uint32_t prot, flags; /* PROT_…, MAP_… of <sys/mman.h> */
     struct mm_file *file; /* NULL: MAP_ANONYMOUS. A reference is taken */
+    uint64_t file_id;     /* open file description: mappings of two do not merge; 0: not known */
     bool file_writable;   /* the descriptor allows writing (MAY_WRITE of shared maps) */
+    bool file_unreadable; /* it was opened for writing only */
     uint64_t offset;      /* bytes */
     bool forced;
 };
@@ -227,6 +258,19 @@ struct mm_move_pages {
 int64_t mm_move_pages(struct mm *m, struct mm *target, const struct mm_move_pages *q);
 /* mm_numa_policy writes the policy of a VMA's first page as numa_maps shows it (MPOL_STR_LEN). */
 void mm_numa_policy(const struct mm *m, const struct vma *v, char *ret, size_t len);
+
+/* mm_mseal: flags must be 0. Sealed mappings keep place, size and rights. */
+int mm_mseal(struct mm *m, vaddr start, uint64_t len, uint64_t flags);
+
+/* -- overcommit, in pages */
+uint64_t mm_commit_limit(const struct mm_sys *s);
+uint64_t mm_committed(const struct mm_sys *s);
+
+/* mm_sysctl sets a tunable while the machine runs; the key with or without "vm.". 0, -ENOENT for
+ * another key, -EINVAL out of range. */
+int mm_sysctl(struct mm_sys *s, const char *key, uint64_t value);
+/* mm_sysctl_get reads one: 0 or -ENOENT. */
+int mm_sysctl_get(const struct mm_sys *s, const char *key, uint64_t *ret);
 
 /* -- what exec needs (kern/exec.c) */
 /* mm_map_special maps [vdso] and [vvar] pages. */
@@ -290,7 +334,7 @@ struct mm_counters {
 };
 void mm_counters(const struct mm *m, struct mm_counters *ret);
 
-/* mm_audit checks I1-I8; 0 or the number of the broken invariant. Slow. */
+/* mm_audit checks I1-I9; 0 or the number of the broken invariant. Slow. */
 int mm_audit(struct mm *m);
 
 #endif

@@ -2,9 +2,11 @@
  *
  *   mm.c       opening, counters, labels          fault.c    handle_mm_fault and what it calls
  *   vma.c      lookup, split, merge, accounting   filemap.c  files, page cache, readahead
- *   mmap.c     mmap, munmap, address choice       rmap.c     who maps a page
+ *   mmap.c     mmap, munmap                       rmap.c     who maps a page
  *   brk.c      brk, stack, special mappings       zap.c      unmapping pages, freeing tables
- *   vma_tree.c VMAs by address, and the gaps
+ *   vma_tree.c VMAs by address, and the gaps      unmapped.c where a new mapping goes
+ *   commit.c   overcommit                         sysctl.c   tunables changed at run time
+ *   seal.c     mseal and what it forbids
  *   alloc.c    where frames come from             limits.c   the caller's limits and rights
  *   anon_vma.c which VMAs may map an anonymous page         fork.c     a child's address space
  *   mprotect.c mremap.c madvise.c msync.c mlock.c audit.c    the invariants of mm.h
@@ -40,10 +42,14 @@
 #define FILE_PATH_MAX        511u /* bytes kept of a path, its end */
 #define RA_LOTSAMISS         100u /* MMAP_LOTSAMISS: misses after which read-around stops */
 
+/* CONTAINER returns the struct that a member lies in. */
+#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
 /* What stands behind a struct mm_file. */
 enum file_kind {
     FILE_REGULAR, /* a file system with write notification and writeback (ext4) */
     FILE_SHMEM,   /* tmpfs, memfd, shared anonymous memory */
+    FILE_ZERO,    /* /dev/zero: private mappings are anonymous, shared ones a file of their own */
     FILE_SPECIAL, /* frames of the kernel: [vdso], [vvar] */
 };
 
@@ -60,7 +66,12 @@ struct mm_file {
     uint64_t size;             /* bytes */
     uint64_t refs;             /* VMAs and callers; an unnamed file goes with the last one */
     uint64_t serial;           /* files made before it: what stands for the inode of one without */
+    uint64_t promised_pages;   /* in memory: promised in full (overcommit); 0: page by page */
+    uint64_t charged_pages;    /* those promised page by page */
     enum file_kind kind;
+    uint32_t traits;      /* MM_FILE_… */
+    uint32_t seals;       /* MM_SEAL_… */
+    bool executable;      /* its mode has an x bit (a memfd without MFD_NOEXEC_SEAL) */
     bool named;           /* found again by dev and ino */
     bool unlinked;        /* no name or descriptor leads to it: goes with the last reference */
     uint32_t mmap_miss;   /* read-around: misses minus hits */
@@ -75,24 +86,28 @@ struct mm_file {
 };
 
 struct mm_sys {
-    struct conf conf;            /* as at opening */
-    struct phys *phys;           /* frames of the machine */
-    struct stat_set *stats;      /* pgfault, pgmajfault, pgreuse, pgpgin */
-    struct arch_outbox *outbox;  /* what the hardware must hear */
-    struct map files;            /* hash of dev and ino → struct mm_file * */
-    uint64_t files_made;         /* so far */
-    struct mm_file *all_files;   /* every file, named or not */
-    struct mm_file *vdso, *vvar; /* frames of the special mappings */
-    struct mm *mms;              /* every address space */
-    struct mm *current;          /* the one that runs or is served; NULL: none */
-    uint8_t weights[NUMA_NODES]; /* of weighted interleaving, by node */
-    struct mm_label *labels;     /* rows of attribution */
-    size_t labels_cap;           /* room */
-    uint32_t labels_nr;          /* rows in use */
-    uint32_t anon_labels;        /* rows of anonymous mappings among them */
-    uint32_t file_labels;        /* rows of files among them */
-    struct mm_lru lru;           /* lists of pages, counters of nodes */
-    struct sys_thp thp;          /* see huge_int.h */
+    struct conf conf;             /* as at opening, but for what mm_sysctl changed */
+    struct phys *phys;            /* frames of the machine */
+    struct stat_set *stats;       /* pgfault, pgmajfault, pgreuse, pgpgin */
+    struct arch_outbox *outbox;   /* what the hardware must hear */
+    struct map files;             /* hash of dev and ino → struct mm_file * */
+    uint64_t files_made;          /* so far */
+    struct mm_file *all_files;    /* every file, named or not */
+    struct mm_file *vdso, *vvar;  /* frames of the special mappings */
+    struct mm *mms;               /* every address space */
+    struct mm *current;           /* the one that runs or is served; NULL: none */
+    uint8_t weights[NUMA_NODES];  /* of weighted interleaving, by node */
+    uint64_t committed;           /* pages promised: Committed_AS (I1 of commit.c) */
+    uint64_t commit_lost;         /* of them charged to nothing: grown stacks without VM_ACCOUNT */
+    uint64_t hugetlb_total_pages; /* in hugetlb pools, in pages of 4 KiB: no part of CommitLimit */
+    uint64_t total_swap_pages;    /* of swap areas in use */
+    struct mm_label *labels;      /* rows of attribution */
+    size_t labels_cap;            /* room */
+    uint32_t labels_nr;           /* rows in use */
+    uint32_t anon_labels;         /* rows of anonymous mappings among them */
+    uint32_t file_labels;         /* rows of files among them */
+    struct mm_lru lru;            /* lists of pages, counters of nodes */
+    struct sys_thp thp;           /* see huge_int.h */
 };
 
 /* An answer of mm_vma_at, kept by address bits; behind a pointer so that a question stays const.
@@ -125,6 +140,7 @@ struct mm {
     uint64_t data_bytes;     /* of the program's data segment: counts against brk's limit */
     uint64_t mmap_base;      /* top-down search starts here */
     uint64_t def_flags;      /* flags of VM_LOCKED_MASK every new mapping gets */
+    bool legacy;             /* mappings are placed bottom-up (ADDR_COMPAT_LAYOUT) */
     uint64_t task_size;      /* end of user addresses: TASK_SIZE_MAX */
     bool loose; /* I2 does not hold in Linux either: MREMAP_DONTUNMAP, or a fork unlocked VMAs */
     struct mm_thp thp; /* see huge_int.h */
@@ -192,6 +208,22 @@ void mpol_free_shared_policy(struct mm_file *f);
  * interleave index is biased by. */
 struct mempolicy *vma_policy_at(const struct vma *v, vaddr a, uint64_t *ret_base);
 
+/* -- commit.c */
+/* totalram_pages: memory the kernel gives out, in pages. */
+uint64_t totalram_pages(const struct mm_sys *s);
+/* commit_init makes the reserves of mode 2 fit the machine. */
+void commit_init(struct mm_sys *s);
+/* vm_enough_memory charges pages to Committed_AS if overcommit allows them: 0 or -ENOMEM. */
+int vm_enough_memory(struct mm *m, uint64_t pages);
+/* vm_acct_memory charges without asking; negative: takes back. */
+void vm_acct_memory(struct mm_sys *s, int64_t pages);
+/* accountable_mapping: memory that may all become the caller's own. */
+bool accountable_mapping(const struct mm_file *f, uint64_t flags);
+/* shmem_acct_size promises a file in memory in full: 0 or -ENOMEM. */
+int shmem_acct_size(struct mm *m, struct mm_file *f, bool forced);
+/* shmem_acct_page: a page of a file in memory came (1) or went (-1). */
+void shmem_acct_page(struct mm_sys *s, struct mm_file *f, int64_t n);
+
 /* -- label.c */
 /* label_for finds or makes the row of a new mapping. */
 uint32_t label_for(struct mm_sys *s, enum vma_kind kind, const struct mm_file *f, uint64_t flags,
@@ -246,6 +278,8 @@ struct vma_merge {
     struct anon_vma *anon_vma; /* of the pages that are, or will come, there */
     struct vma *src;           /* the VMA it is part of, or whose pages will move there; or NULL */
     struct mempolicy *policy;  /* of its pages; no reference */
+    uint64_t file_id;          /* the open file description it came through */
+    bool own_file;             /* file was made for this mapping: a reference is to be dropped */
     bool special;              /* [vdso], [vvar]: never merges */
     bool just_expand;          /* may only extend the VMA before it (brk) */
 };
@@ -441,11 +475,12 @@ void unmap_mapping_range(struct mm_sys *s, const struct mm_file *f, uint64_t fir
 /* folio_mkclean write-protects and cleans shared entries of pages [first, last) that are dirty. */
 void folio_mkclean(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
 
-/* -- mmap.c */
+/* -- unmapped.c */
 #define MAP_BAD(r) ((uint64_t)(r) > (uint64_t)-4096)
 /* get_unmapped_area chooses (or checks, with MAP_FIXED) an address: address or -errno. */
 int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, uint64_t len,
                           uint64_t pgoff, uint32_t flags);
+/* -- mmap.c */
 /* do_munmap is munmap without its cost; munmap_range is do_munmap after its argument checks. */
 int do_munmap(struct mm *m, uint64_t start, uint64_t len);
 int munmap_range(struct mm *m, uint64_t start, uint64_t end);
@@ -454,6 +489,12 @@ uint64_t vm_prot_flags(uint32_t prot);
 /* -- brk.c */
 /* mm_set_stack_limit takes RLIMIT_STACK over and places mmap_base below the room it may need. */
 void mm_set_stack_limit(struct mm *m, uint64_t limit);
+
+/* -- seal.c */
+/* sealed_within: a VMA of [start, end) is sealed, so that it may not be changed (can_modify_mm). */
+bool sealed_within(const struct mm *m, uint64_t start, uint64_t end);
+/* range_has_hole: some byte of [start, end) is not mapped. */
+bool range_has_hole(const struct mm *m, uint64_t start, uint64_t end);
 
 /* -- mprotect.c */
 /* change_protection gives the entries of [start, end) the rights v now has. */

@@ -1,143 +1,29 @@
-/* mmap.c: mmap and munmap: checks in Linux's order, the choice of an address, the region itself.
+/* mmap.c: mmap and munmap.
  *
- *   low                                                          mmap_base        stack
- *    |  program, heap ►        ◄ mappings, top-down: MMMM..NNNN|  gap, 128 MiB+  | SSSS|
+ *   mm_mmap ─► check_size ─► choose_address ─► check_lock ─► make_flags ─► mmap_region
+ *              arguments     unmapped.c        RLIMIT_MEMLOCK  type, file    limits, overcommit,
+ *                                                              rights        replace, merge, insert
  *
- * Top-down: the highest gap below mmap_base that is long enough; a growing stack keeps its guard
- * gap free of searches and hints, not of MAP_FIXED. Lengths that are a multiple of 2 MiB (or, for
- * files, at least 2 MiB) are placed so that a huge page could map them.
+ * The checks come in Linux's order: the first that fails gives the error.
  *
- * Source: Linux 6.18 mm/mmap.c (do_mmap, __get_unmapped_area), mm/vma.c (mmap_region,
- * do_vmi_align_munmap, unmapped_area_topdown), arch/x86/kernel/sys_x86_64.c, mm/huge_memory.c
- * (__thp_get_unmapped_area), mm/shmem.c (shmem_get_unmapped_area).
+ * Source: Linux 6.18 mm/mmap.c (do_mmap), mm/vma.c (mmap_region, do_vmi_align_munmap), mm/memfd.c
+ * (memfd_check_seals_mmap), drivers/char/mem.c (mmap_zero), ipc/shm.c (ksys_shmdt).
  */
 #include "mm/mm_int.h"
 
-#define HPAGE      MIB(2)
-#define MAP_WINDOW (BIT(47) - PAGE_SIZE) /* DEFAULT_MAP_WINDOW: above only with such a hint */
+#include "policy/overcommit.h"
+
 /* LEGACY_MAP_MASK of include/linux/mman.h; its last three, bits 26 to 30: the sizes of huge pages and
  * MAP_UNINITIALIZED. */
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08 /* since 6.11 */
+#endif
 #define LEGACY_ABOVE4G 0x80u
 #define LEGACY_HUGE    (31u << 26)
 #define LEGACY_FLAGS                                                                               \
     (MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE |       \
      MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |        \
      MAP_HUGETLB | MAP_32BIT | LEGACY_ABOVE4G | LEGACY_HUGE)
-
-/* -- gaps ------------------------------------------------------------------------------------ */
-
-/* clip returns how much of the gap before v (NULL: behind all VMAs) lies in [low, high). */
-static bool clip(const struct mm *m, const struct vma *v, uint64_t low, uint64_t high, uint64_t len,
-                 uint64_t *ret_lo, uint64_t *ret_hi)
-{
-    const struct vma *prev = v ? v->prev : m->vmas.last;
-    *ret_lo = max_u64(prev ? prev->end.v : 0, low);
-    *ret_hi = min_u64(v ? vma_start_gap(m, v) : UINT64_MAX, high);
-    return *ret_hi > *ret_lo && *ret_hi - *ret_lo >= len;
-}
-
-static int64_t unmapped_topdown(const struct mm *m, uint64_t len, uint64_t low, uint64_t high)
-{
-    const struct vma *v = find_vma(m, high - 1);
-    uint64_t lo, hi;
-    if (clip(m, v, low, high, len, &lo, &hi))
-        return (int64_t)(hi - len);
-    v = vma_tree_gap_below(&m->vmas, v, len);
-    return v && clip(m, v, low, high, len, &lo, &hi) ? (int64_t)(hi - len) : -ENOMEM;
-}
-
-static int64_t unmapped_bottomup(const struct mm *m, uint64_t len, uint64_t low, uint64_t high)
-{
-    const struct vma *v = find_vma(m, low);
-    uint64_t lo, hi;
-    if (clip(m, v, low, high, len, &lo, &hi))
-        return (int64_t)lo;
-    v = v ? vma_tree_gap_above(&m->vmas, v, len) : NULL;
-    return clip(m, v, low, high, len, &lo, &hi) ? (int64_t)lo : -ENOMEM;
-}
-
-/* free_at says whether a hint is honoured: nothing there, the next VMA's guard gap kept. */
-static bool free_at(const struct mm *m, uint64_t addr, uint64_t len)
-{
-    const struct vma *v = find_vma(m, addr);
-    return !v || addr + len <= vma_start_gap(m, v);
-}
-
-static int64_t arch_unmapped_bottomup(const struct mm *m, uint64_t addr, uint64_t len,
-                                      uint32_t flags)
-{
-    bool low = flags & MAP_32BIT;
-    uint64_t begin = low ? 0x40000000 : align_up(m->task_size / 3, PAGE_SIZE);
-    uint64_t end = low ? 0x80000000 : addr > MAP_WINDOW ? m->task_size : MAP_WINDOW;
-    if (addr != 0) {
-        addr = align_up(addr, PAGE_SIZE);
-        if (len <= end && addr <= end - len && free_at(m, addr, len))
-            return (int64_t)addr;
-    }
-    return unmapped_bottomup(m, len, begin, end);
-}
-
-/* arch_get_unmapped_area_topdown */
-static int64_t arch_unmapped(const struct mm *m, uint64_t addr, uint64_t len, uint32_t flags)
-{
-    if (len > m->task_size)
-        return -ENOMEM;
-    if (flags & MAP_FIXED)
-        return (int64_t)addr;
-    if (flags & MAP_32BIT)
-        return arch_unmapped_bottomup(m, addr, len, flags);
-    if (addr != 0) {
-        addr = align_down(addr, PAGE_SIZE);
-        bool valid = m->task_size - len >= addr && (addr > MAP_WINDOW) == (addr + len > MAP_WINDOW);
-        if (valid && free_at(m, addr, len))
-            return (int64_t)addr;
-    }
-    uint64_t high = m->mmap_base + (addr > MAP_WINDOW ? m->task_size - MAP_WINDOW : 0);
-    int64_t r = unmapped_topdown(m, len, PAGE_SIZE, high);
-    return r >= 0 ? r : arch_unmapped_bottomup(m, addr, len, flags);
-}
-
-/* -- places a huge page could map ------------------------------------------------------------- */
-
-/* __thp_get_unmapped_area: 0 when it does not apply or no room for the padding was found. */
-static int64_t thp_unmapped(const struct mm *m, uint64_t addr, uint64_t len, uint64_t off,
-                            uint32_t flags)
-{
-    uint64_t off_end = off + len, off_align = align_up(off, HPAGE);
-    if (off_end <= off_align || off_end - off_align < HPAGE || off + len + HPAGE < off)
-        return 0;
-    int64_t r = arch_unmapped(m, addr, len + HPAGE, flags);
-    if (r < 0)
-        return 0;
-    if ((uint64_t)r == addr)
-        return r;
-    uint64_t sub = (off - (uint64_t)r) & (HPAGE - 1);
-    return sub == 0 ? r + (int64_t)HPAGE : r + (int64_t)sub;
-}
-
-int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, uint64_t len,
-                          uint64_t pgoff, uint32_t flags)
-{
-    int64_t r = 0;
-    if (len > m->task_size)
-        return -ENOMEM;
-    if (f ? f->kind == FILE_SHMEM : (flags & MAP_SHARED) != 0)
-        r = 0; /* shmem_get_unmapped_area: shmem has no huge pages, shmem_enabled is "never" */
-    else if (f)
-        r = thp_unmapped(m, addr, len, pgoff << PAGE_SHIFT, flags);
-    else if (addr == 0 && (len & (HPAGE - 1)) == 0)
-        r = thp_unmapped(m, addr, len, 0, flags);
-    if (r == 0)
-        r = arch_unmapped(m, addr, len, flags);
-    if (r < 0)
-        return r;
-    if ((uint64_t)r > m->task_size - len)
-        return -ENOMEM;
-    if (r & (int64_t)~PAGE_MASK)
-        return -EINVAL;
-    bool low = (uint64_t)r < m->sys->conf.kernel_mmap_min_addr;
-    return low && !task_capable(m, CAP_SYS_RAWIO) ? -EPERM : r; /* cap_mmap_addr */
-}
 
 /* -- munmap ---------------------------------------------------------------------------------- */
 
@@ -178,6 +64,8 @@ int munmap_range(struct mm *m, uint64_t start, uint64_t end)
     for (const struct vma *v = first; v && v->start.v < end; v = v->next) {
         zap_range(&g, v->start.v, v->end.v, ZAP_UNMAP);
         vm_stat_account(m, v->flags, -(int64_t)vma_pages(v));
+        if (v->flags & VM_ACCOUNT)
+            vm_acct_memory(m->sys, -(int64_t)vma_pages(v));
         to = v->end.v;
     }
     for (next = first; next && next->start.v < end; next = first) {
@@ -194,7 +82,9 @@ int do_munmap(struct mm *m, uint64_t start, uint64_t len)
     if ((start & ~PAGE_MASK) || start > m->task_size || len > m->task_size - start)
         return -EINVAL;
     uint64_t end = start + align_up(len, PAGE_SIZE);
-    return end == start ? -EINVAL : munmap_range(m, start, end);
+    if (end == start)
+        return -EINVAL;
+    return sealed_within(m, start, end) ? -EPERM : munmap_range(m, start, end);
 }
 
 int mm_munmap(struct mm *m, vaddr start, uint64_t len)
@@ -221,13 +111,13 @@ int mm_shmdt(struct mm *m, vaddr start)
             continue;
         f = v->file;
         end = start.v + align_up(f->size, PAGE_SIZE);
-        munmap_range(m, from, next);
+        do_munmap(m, from, next - from);
     }
     AUDIT(audit_vmas(m));
     return f ? 0 : -EINVAL;
 }
 
-/* -- mmap ------------------------------------------------------------------------------------ */
+/* -- what may be mapped, and how -------------------------------------------------------------- */
 
 uint64_t vm_prot_flags(uint32_t prot)
 {
@@ -235,10 +125,11 @@ uint64_t vm_prot_flags(uint32_t prot)
            (prot & PROT_EXEC ? VM_EXEC : 0);
 }
 
+/* calc_vm_flag_bits */
 static uint64_t vm_map_flags(uint32_t flags)
 {
     return (flags & MAP_GROWSDOWN ? VM_GROWSDOWN : 0) | (flags & MAP_LOCKED ? VM_LOCKED : 0) |
-           (flags & MAP_STACK ? VM_NOHUGEPAGE : 0) | (flags & MAP_NORESERVE ? VM_NORESERVE : 0);
+           (flags & MAP_STACK ? VM_NOHUGEPAGE : 0) | (flags & MAP_SYNC ? VM_SYNC : 0);
 }
 
 /* check_size: what do_mmap refuses before it looks for an address. *len is rounded up. */
@@ -259,24 +150,57 @@ static int check_size(const struct mm *m, const struct mm_map *map, uint64_t *le
     return m->vmas.nr > m->sys->conf.kernel_max_map_count && !map->forced ? -ENOMEM : 0;
 }
 
+/* share_file: a shared mapping of a file, with what the descriptor allows. */
+static int share_file(const struct mm_map *map, uint64_t *vm)
+{
+    uint32_t traits = map->file->traits;
+    if ((map->flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (map->flags & ~(LEGACY_FLAGS | MAP_TYPE)))
+        return -EOPNOTSUPP;
+    if ((map->prot & PROT_WRITE) && !map->file_writable)
+        return -EACCES;
+    if ((map->prot & PROT_WRITE) && (traits & MM_FILE_SWAP))
+        return -ETXTBSY;
+    if ((traits & MM_FILE_APPEND) && map->file_writable)
+        return -EACCES;
+    *vm |= VM_SHARED | VM_MAYSHARE;
+    if (!map->file_writable)
+        *vm &= ~(VM_MAYWRITE | VM_SHARED);
+    return 0;
+}
+
+/* memfd_check_seals_mmap */
+static int check_seals(const struct mm_file *f, uint64_t *vm)
+{
+    if (!(f->seals & (MM_SEAL_WRITE | MM_SEAL_FUTURE_WRITE)) || !(*vm & VM_SHARED))
+        return 0;
+    if (*vm & VM_WRITE)
+        return -EPERM;
+    *vm &= ~VM_MAYWRITE;
+    return 0;
+}
+
 /* flags_of_file: the checks and flags of a mapping's type, for a file. */
 static int flags_of_file(const struct mm_map *map, uint64_t len, uint64_t *vm)
 {
-    uint32_t type = map->flags & MAP_TYPE;
+    uint32_t type = map->flags & MAP_TYPE, traits = map->file->traits;
+    int err = 0;
     if (len > INT64_MAX || map->offset > INT64_MAX - len)
         return -EOVERFLOW;
-    if (type == MAP_SHARED_VALIDATE && (map->flags & ~(LEGACY_FLAGS | MAP_TYPE)))
-        return -EOPNOTSUPP;
-    if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) {
-        if ((map->prot & PROT_WRITE) && !map->file_writable)
-            return -EACCES;
-        *vm |= map->file_writable ? VM_SHARED | VM_MAYSHARE : VM_MAYSHARE;
-        if (!map->file_writable)
-            *vm &= ~VM_MAYWRITE;
-    } else if (type != MAP_PRIVATE) {
-        return -EINVAL;
-    }
-    return *vm & VM_GROWSDOWN ? -EINVAL : 0;
+    if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE)
+        err = share_file(map, vm);
+    else if (type != MAP_PRIVATE)
+        err = -EINVAL;
+    if (err != 0)
+        return err;
+    if (map->file_unreadable)
+        return -EACCES;
+    if ((traits & MM_FILE_NOEXEC) && (*vm & VM_EXEC))
+        return -EPERM;
+    if (traits & MM_FILE_NOEXEC)
+        *vm &= ~VM_MAYEXEC;
+    if (traits & MM_FILE_NOMMAP)
+        return -ENODEV;
+    return *vm & VM_GROWSDOWN ? -EINVAL : check_seals(map->file, vm);
 }
 
 static int flags_of_anon(const struct mm_map *map, uint64_t *vm)
@@ -285,6 +209,9 @@ static int flags_of_anon(const struct mm_map *map, uint64_t *vm)
     case MAP_SHARED:
         *vm |= VM_SHARED | VM_MAYSHARE;
         return *vm & VM_GROWSDOWN ? -EINVAL : 0;
+    case MAP_DROPPABLE:
+        *vm |= VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP;
+        return (map->flags & (MAP_LOCKED | MAP_HUGETLB)) || (*vm & VM_GROWSDOWN) ? -EINVAL : 0;
     case MAP_PRIVATE:
         return 0;
     default:
@@ -292,69 +219,131 @@ static int flags_of_anon(const struct mm_map *map, uint64_t *vm)
     }
 }
 
-static int make_flags(const struct mm_map *map, uint64_t len, uint64_t *ret)
+static int make_flags(const struct mm *m, const struct mm_map *map, uint64_t len, uint64_t *ret)
 {
-    uint64_t vm =
-        vm_prot_flags(map->prot) | vm_map_flags(map->flags) | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
+    uint64_t vm = vm_prot_flags(map->prot) | vm_map_flags(map->flags) | m->def_flags | VM_MAYREAD |
+                  VM_MAYWRITE | VM_MAYEXEC;
     int err = map->file ? flags_of_file(map, len, &vm) : flags_of_anon(map, &vm);
     if (err != 0)
         return err;
-    if ((vm & (VM_NORESERVE | VM_SHARED | VM_WRITE)) == VM_WRITE)
-        vm |= VM_ACCOUNT;
+    if ((map->flags & MAP_NORESERVE) && m->sys->conf.overcommit_memory != OVERCOMMIT_NEVER)
+        vm |= VM_NORESERVE;
     *ret = vm;
     return 0;
 }
 
-/* pages_within counts the mapped pages of [start, end): what a fixed mapping replaces. */
-static uint64_t pages_within(const struct mm *m, uint64_t start, uint64_t end)
+/* -- the region ------------------------------------------------------------------------------ */
+
+/* What a fixed mapping replaces. */
+struct replaced {
+    uint64_t pages, accounted; /* mapped pages, and those of VM_ACCOUNT VMAs among them */
+};
+
+static struct replaced replaced_by(const struct mm *m, uint64_t start, uint64_t end)
 {
-    uint64_t pages = 0;
-    for (const struct vma *v = find_vma(m, start); v && v->start.v < end; v = v->next)
-        pages += (min_u64(end, v->end.v) - max_u64(start, v->start.v)) >> PAGE_SHIFT;
-    return pages;
+    struct replaced r = {0};
+    for (const struct vma *v = find_vma(m, start); v && v->start.v < end; v = v->next) {
+        uint64_t n = (min_u64(end, v->end.v) - max_u64(start, v->start.v)) >> PAGE_SHIFT;
+        r.pages += n;
+        r.accounted += v->flags & VM_ACCOUNT ? n : 0;
+    }
+    return r;
 }
 
-/* mmap_region puts the mapping at [addr, addr + len), replacing what is there. */
+/* charge_region: limits and overcommit, while what will be replaced is still there (__mmap_setup).
+ * The promise made to that is taken over: what is charged is the difference. */
+static int charge_region(struct mm *m, struct vma_merge *g, bool forced)
+{
+    struct replaced old = replaced_by(m, g->start, g->end);
+    uint64_t pages = (g->end - g->start) >> PAGE_SHIFT;
+    if (!forced && !may_expand_vm(m, g->flags, pages - old.pages))
+        return -ENOMEM;
+    if (!accountable_mapping(g->file, g->flags))
+        return 0;
+    if (!forced && vm_enough_memory(m, pages - old.accounted) != 0)
+        return -ENOMEM;
+    vm_acct_memory(m->sys, (int64_t)(forced ? pages : old.accounted)); /* unmapping takes it back */
+    g->flags |= VM_ACCOUNT;
+    return 0;
+}
+
+/* open_region does what the file's own mmap operation would. */
+static int open_region(struct mm *m, struct vma_merge *g, bool forced)
+{
+    bool zero = !g->file || g->file->kind == FILE_ZERO;
+    if (g->file && (g->flags & VM_SYNC) && g->file->kind == FILE_REGULAR)
+        return -EOPNOTSUPP; /* no DAX */
+    if (!zero || !(g->flags & VM_SHARED))
+        return 0;
+    g->file = file_new(m->sys, FILE_SHMEM, "/dev/zero (deleted)"); /* shmem_zero_setup */
+    g->file->size = g->end - g->start;
+    if (!(g->flags & VM_NORESERVE) && shmem_acct_size(m, g->file, forced) != 0) {
+        mm_file_put(m->sys, g->file);
+        return -ENOMEM;
+    }
+    g->own_file = true;
+    return 0;
+}
+
+static enum vma_kind kind_of(const struct mm_file *f)
+{
+    if (!f || f->kind == FILE_ZERO)
+        return VMA_ANON;
+    return f->kind == FILE_SHMEM ? VMA_SHMEM : VMA_FILE;
+}
+
+static void insert_region(struct mm *m, struct vma_merge *g)
+{
+    if (g->flags & (VM_SPECIAL | VM_HUGETLB | VM_DROPPABLE))
+        g->flags &= ~VM_LOCKED_MASK; /* never locked */
+    if (!vma_merge_new_range(m, g)) {
+        enum vma_kind kind = kind_of(g->file);
+        vma_insert_new(m, g, kind, label_for(m->sys, kind, g->file, g->flags, va(g->start)));
+    }
+    if (g->own_file)
+        mm_file_put(m->sys, g->file); /* the VMA holds it now */
+    vm_stat_account(m, g->flags, (int64_t)((g->end - g->start) >> PAGE_SHIFT));
+}
+
+/* mmap_region puts the mapping at [g->start, g->end), replacing what is there. */
 static int mmap_region(struct mm *m, struct vma_merge *g, bool forced)
 {
-    struct mm_sys *s = m->sys;
-    bool unnamed = !g->file && (g->flags & VM_SHARED);
-    uint64_t pages = (g->end - g->start) >> PAGE_SHIFT;
-    if (!forced && !may_expand_vm(m, g->flags, pages - pages_within(m, g->start, g->end)))
-        return -ENOMEM;
-    int err = munmap_range(m, g->start, g->end);
+    if (sealed_within(m, g->start, g->end))
+        return -EPERM;
+    int err = charge_region(m, g, forced);
     if (err != 0)
         return err;
-    if (unnamed) { /* shmem_zero_setup: a file of its own */
-        g->file = file_new(s, FILE_SHMEM, "/dev/zero (deleted)");
-        g->file->size = g->end - g->start;
-    }
-    if (!vma_merge_new_range(m, g)) {
-        enum vma_kind kind = !g->file                      ? VMA_ANON
-                             : g->file->kind == FILE_SHMEM ? VMA_SHMEM
-                                                           : VMA_FILE;
-        vma_insert_new(m, g, kind, label_for(s, kind, g->file, g->flags, va(g->start)));
-    }
-    if (unnamed)
-        mm_file_put(s, g->file); /* the VMA holds it now */
-    vm_stat_account(m, g->flags, (int64_t)((g->end - g->start) >> PAGE_SHIFT));
-    return 0;
+    err = munmap_range(m, g->start, g->end);
+    if (err == 0)
+        err = open_region(m, g, forced);
+    if (err == 0)
+        insert_region(m, g);
+    else if (g->flags & VM_ACCOUNT)
+        vm_acct_memory(m->sys, -(int64_t)((g->end - g->start) >> PAGE_SHIFT));
+    return err;
+}
+
+/* -- mmap ------------------------------------------------------------------------------------ */
+
+/* round_hint_to_min */
+static uint64_t round_hint(const struct mm *m, uint64_t hint)
+{
+    uint64_t min = align_up(m->sys->conf.kernel_mmap_min_addr, PAGE_SIZE);
+    hint &= PAGE_MASK;
+    return hint != 0 && hint < min ? min : hint;
 }
 
 static int64_t choose_address(struct mm *m, const struct mm_map *map, uint64_t len)
 {
-    uint64_t hint = map->addr.v, min = align_up(m->sys->conf.kernel_mmap_min_addr, PAGE_SIZE);
+    uint64_t hint = map->addr.v;
     uint32_t flags = map->flags | (map->flags & MAP_FIXED_NOREPLACE ? MAP_FIXED : 0);
     if (map->forced)
         return (hint & ~PAGE_MASK) || len > m->task_size || hint > m->task_size - len
                    ? -EINVAL
                    : (int64_t)hint;
-    if (!(flags & MAP_FIXED)) {
-        hint &= PAGE_MASK;
-        if (map->addr.v != 0 && hint < min)
-            hint = min;
-    }
-    uint32_t shared = (flags & MAP_TYPE) == MAP_PRIVATE ? 0 : MAP_SHARED;
+    if (!(flags & MAP_FIXED))
+        hint = round_hint(m, hint);
+    uint32_t shared = flags & MAP_SHARED; /* MAP_SHARED_VALIDATE has that bit, too */
     int64_t r = get_unmapped_area(m, map->file, hint, len, map->offset >> PAGE_SHIFT,
                                   (flags & ~(uint32_t)MAP_TYPE) | shared);
     if (r >= 0 && (flags & MAP_FIXED_NOREPLACE) &&
@@ -373,40 +362,32 @@ static int check_lock(const struct mm *m, const struct mm_map *map, uint64_t len
     return mlock_future_ok(m, vm_map_flags(map->flags) | m->def_flags, len) ? 0 : -EAGAIN;
 }
 
-/* dev_zero turns a map of /dev/zero into the anonymous one that it is. */
-static struct mm_map dev_zero(const struct mm_map *map)
+int64_t mm_mmap(struct mm *m, const struct mm_map *map)
 {
-    struct mm_map anon = *map;
-    if (map->file && strcmp(map->file->path, "/dev/zero") == 0)
-        anon.file = NULL;
-    return anon;
-}
-
-int64_t mm_mmap(struct mm *m, const struct mm_map *asked)
-{
-    struct mm_map map = dev_zero(asked);
-    struct vma_merge g = {.file = map.file};
+    struct vma_merge g = {.file = map->file, .file_id = map->file_id};
     uint64_t len;
-    int err = check_size(m, &map, &len);
+    int err = check_size(m, map, &len);
     if (err != 0)
         return err;
-    int64_t addr = choose_address(m, &map, len);
+    int64_t addr = choose_address(m, map, len);
     if (addr < 0)
         return addr;
-    err = check_lock(m, &map, len);
+    err = check_lock(m, map, len);
     if (err == 0)
-        err = make_flags(&map, len, &g.flags);
+        err = make_flags(m, map, len, &g.flags);
     if (err != 0)
         return err;
-    g.flags |= m->def_flags;
+    bool locked = g.flags & VM_LOCKED;
     g.start = (uint64_t)addr;
     g.end = g.start + len;
-    g.pgoff = map.file ? map.offset >> PAGE_SHIFT : g.flags & VM_SHARED ? 0 : g.start >> PAGE_SHIFT;
+    g.pgoff = map->file             ? map->offset >> PAGE_SHIFT
+              : g.flags & VM_SHARED ? 0
+                                    : g.start >> PAGE_SHIFT;
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
-    err = mmap_region(m, &g, map.forced);
+    err = mmap_region(m, &g, map->forced);
     if (err != 0)
         return err;
-    if ((g.flags & VM_LOCKED) || (map.flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
+    if (locked || (map->flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
         populate_range(m, g.start, g.end);
     AUDIT(audit_vmas(m));
     return addr;

@@ -75,14 +75,18 @@ void change_protection(struct gather *g, const struct vma *v, uint64_t start, ui
         arch_step(m->sys->outbox, STEP_PTE, changed);
 }
 
-static uint64_t account_flag(const struct vma *v, uint64_t new)
+/* account_change: private memory that becomes writable is promised, and no more once it cannot be
+ * written and never was. Stores the new flags. */
+static int account_change(struct mm *m, const struct vma *v, uint64_t pages, uint64_t *new)
 {
-    const uint64_t never = VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE;
-    if ((new &VM_WRITE) && !(v->flags & never))
-        return new | VM_ACCOUNT;
-    if (!(new &VM_WRITE) && (v->flags & VM_ACCOUNT) && vma_is_anonymous(v) && !v->anon_vma)
-        return new & ~VM_ACCOUNT;
-    return new;
+    const uint64_t never = VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE;
+    if ((*new &VM_WRITE) && !(v->flags & never)) {
+        *new |= VM_ACCOUNT;
+        return vm_enough_memory(m, pages);
+    }
+    if (!(*new &VM_WRITE) && (v->flags & VM_ACCOUNT) && vma_is_anonymous(v) && !v->anon_vma)
+        *new &= ~VM_ACCOUNT;
+    return 0;
 }
 
 /* data_may_grow: memory that becomes data counts against the limits like new memory. */
@@ -97,14 +101,21 @@ static int mprotect_fixup(struct gather *g, struct vma *v, uint64_t start, uint6
     struct mm *m = g->m;
     uint64_t old = v->flags;
     int64_t pages = (int64_t)((end - start) >> PAGE_SHIFT);
+    if (old & VM_SEALED)
+        return -EPERM;
     if (new == old)
         return 0;
     if ((new &VM_WRITE) && !data_may_grow(m, old, new, (uint64_t)pages))
         return -ENOMEM;
-    new = account_flag(v, new);
-    int err = vma_modify(m, v, start, end, new, &v);
+    int err = account_change(m, v, (uint64_t)pages, &new);
     if (err != 0)
         return err;
+    err = vma_modify(m, v, start, end, new, &v);
+    if (err != 0) {
+        vm_acct_memory(m->sys, new & ~old &VM_ACCOUNT ? -pages : 0);
+        return err;
+    }
+    vm_acct_memory(m->sys, old & ~new &VM_ACCOUNT ? -pages : 0);
     vma_set_flags(m, v, new);
     change_protection(g, v, start, end);
     vm_stat_account(m, old, -pages);

@@ -136,6 +136,7 @@ static struct vma *copy_vma(struct remap *x)
                           .pgoff = vma_pgoff_at(v, va(x->addr)),
                           .flags = v->flags,
                           .file = v->file,
+                          .file_id = v->file_id,
                           .anon_vma = v->anon_vma,
                           .src = x->vma,
                           .policy = v->policy,
@@ -169,12 +170,26 @@ static void account_move(struct remap *x, uint64_t flags)
         x->m->cnt.total_vm_peak = peak;
 }
 
+/* charge_move promises the new place: asks for what is more than before; the old place gives its own
+ * promise back when it is unmapped. */
+static int charge_move(struct remap *x)
+{
+    uint64_t pages = x->new_len >> PAGE_SHIFT, old = x->old_len >> PAGE_SHIFT;
+    if (!(x->vma->flags & VM_ACCOUNT))
+        return 0;
+    uint64_t taken_over = x->flags & MREMAP_DONTUNMAP ? 0 : min_u64(old, pages);
+    if (!x->forced && vm_enough_memory(x->m, pages - taken_over) != 0)
+        return -ENOMEM;
+    vm_acct_memory(x->m->sys, (int64_t)(x->forced ? pages : taken_over));
+    return 0;
+}
+
 static int64_t move_vma(struct remap *x)
 {
     struct mm *m = x->m;
     struct gather g;
     uint64_t flags = x->vma->flags;
-    if (m->vmas.nr + 3 >= m->sys->conf.kernel_max_map_count)
+    if (m->vmas.nr + 3 >= m->sys->conf.kernel_max_map_count || charge_move(x) != 0)
         return -ENOMEM;
     struct vma *new = copy_vma(x);
     gather_init(&g, m);
@@ -243,6 +258,8 @@ static int check_prep_vma(const struct remap *x)
     const struct vma *v = x->vma;
     if (!v)
         return -EFAULT;
+    if (v->flags & VM_SEALED)
+        return -EPERM;
     if (!implies_new_addr(x) && x->new_len <= x->old_len)
         return 0;
     if (x->old_len == 0 && !(v->flags & (VM_SHARED | VM_MAYSHARE)))
@@ -313,11 +330,17 @@ static int64_t expand_in_place(struct remap *x)
                           .pgoff = v->pgoff + vma_pages(v),
                           .flags = v->flags,
                           .file = v->file,
+                          .file_id = v->file_id,
                           .anon_vma = v->anon_vma,
                           .policy = v->policy};
-    if (!vma_merge_new_range(x->m, &g))
+    uint64_t pages = (g.end - g.start) >> PAGE_SHIFT;
+    if ((g.flags & VM_ACCOUNT) && vm_enough_memory(x->m, pages) != 0)
         return -ENOMEM;
-    vm_stat_account(x->m, g.flags, (int64_t)((g.end - g.start) >> PAGE_SHIFT));
+    if (!vma_merge_new_range(x->m, &g)) {
+        vm_acct_memory(x->m->sys, g.flags & VM_ACCOUNT ? -(int64_t)pages : 0);
+        return -ENOMEM;
+    }
+    vm_stat_account(x->m, g.flags, (int64_t)pages);
     if (g.flags & VM_LOCKED)
         populate_range(x->m, g.start, g.end);
     return (int64_t)x->addr;

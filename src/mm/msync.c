@@ -53,7 +53,8 @@ static bool in_core(const struct mm *m, const struct vma *v, uint64_t a)
     const pte *e = pt_leaf(&m->pt, va(a), &level);
     if (e && !pte_none(*e))
         return true;
-    return v->file && filemap_cached(m->sys, v->file, vma_pgoff_at(v, va(a)));
+    return !vma_is_anonymous(v) && v->file &&
+           filemap_cached(m->sys, v->file, vma_pgoff_at(v, va(a)));
 }
 
 int mm_mincore(struct mm *m, vaddr start, uint64_t len, uint8_t *vec)

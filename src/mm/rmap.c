@@ -153,8 +153,6 @@ void vma_post_update(struct vma *v)
     anon_vma_post_update(v);
 }
 
-#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-
 static struct vma *vma_of_file_node(struct itree_node *n)
 {
     return CONTAINER(n, struct vma, in_file);

@@ -142,6 +142,7 @@ struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kin
                         .pgoff = g->pgoff,
                         .file = g->file,
                         .policy = g->policy,
+                        .file_id = g->file_id,
                         .label = label};
     struct vma *v = insert(m, &proto);
     if (g->src)
@@ -188,8 +189,9 @@ static bool is_mergeable_anon_vma(const struct vma *target, const struct vma_mer
 
 static bool is_mergeable(const struct vma *v, const struct vma_merge *g)
 {
-    return v->flags == g->flags && v->file == g->file && !g->special && v->kind != VMA_VDSO &&
-           v->kind != VMA_VVAR && mpol_equal(v->policy, g->policy) && is_mergeable_anon_vma(v, g);
+    return v->flags == g->flags && v->file == g->file && v->file_id == g->file_id && !g->special &&
+           v->kind != VMA_VDSO && v->kind != VMA_VVAR && mpol_equal(v->policy, g->policy) &&
+           is_mergeable_anon_vma(v, g);
 }
 
 static bool can_merge_after(const struct vma *prev, const struct vma_merge *g)
@@ -308,6 +310,7 @@ static struct vma_merge same_as(struct vma *v, uint64_t start, uint64_t end)
                               .pgoff = vma_pgoff_at(v, va(start)),
                               .flags = v->flags,
                               .file = v->file,
+                              .file_id = v->file_id,
                               .anon_vma = v->anon_vma,
                               .policy = v->policy,
                               .src = v,
@@ -334,8 +337,9 @@ int vma_modify_policy(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
 
 static bool anon_vma_compatible(const struct vma *a, const struct vma *b)
 {
-    return a->end.v == b->start.v && a->file == b->file && mpol_equal(a->policy, b->policy) &&
-           !((a->flags ^ b->flags) & ~VM_ACCESS_FLAGS) && b->pgoff == a->pgoff + vma_pages(a);
+    return a->end.v == b->start.v && a->file == b->file && a->file_id == b->file_id &&
+           mpol_equal(a->policy, b->policy) && !((a->flags ^ b->flags) & ~VM_ACCESS_FLAGS) &&
+           b->pgoff == a->pgoff + vma_pages(a);
 }
 
 static bool reusable(const struct vma *a, const struct vma *b, const struct vma *old)

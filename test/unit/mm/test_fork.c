@@ -295,6 +295,7 @@ static void the_child_has_the_tables_of_what_is_copied(void **state)
     struct box b;
     (void)state;
     box_open(&b, MIB(64), false);
+    mm_sysctl(b.sys, "overcommit_memory", 1); /* more than there is memory */
     map_anon(&b, GIB(4), GIB(2) / K, RW);
     touch(&b, GIB(4), true);
     touch(&b, GIB(4) + MIB(2), true);

@@ -196,7 +196,7 @@ static void one_mapping_more_than_max_map_count_can_be_made(void **state)
 {
     (void)state;
     box_close(&box);
-    box_open(&box, MIB(64), false);
+    box_open(&box, MIB(512), false);
     const uint64_t max = box.conf.kernel_max_map_count;
     assert_int_equal(max, 65530);
     assert_int_equal(map(BASE, max + 2, RW, MAP_FIXED), BASE);

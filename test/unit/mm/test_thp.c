@@ -181,6 +181,7 @@ static void advice_about_a_part_splits_at_the_border(void **state)
 static void no_memory_falls_back_to_small_pages(void **state)
 {
     (void)state;
+    mm_sysctl(b.sys, "overcommit_memory", 1); /* more than there is memory */
     advised(200);
     touch_pages(&b, A, 40 * HP, true);
     uint64_t got = STAT(&b.stats, thp_fault_alloc);

@@ -1,0 +1,92 @@
+/* sysctl.c: tunables that change while the machine runs: what Linux has in /proc/sys/vm and kernel.
+ *
+ *   key ─► row ─► range checked ─► the option in conf ─► what else the change does
+ *
+ * A row names an option of conf; the model reads options where it needs them, so most rows do no
+ * more. A new tunable is a row, and a case in `applied` if it acts at once.
+ *
+ * Source: Linux 6.18 mm/util.c (overcommit_ratio_handler, overcommit_kbytes_handler),
+ * Documentation/admin-guide/sysctl/vm.rst.
+ */
+#include "mm/mm_int.h"
+
+/* What a change does besides being stored. */
+enum sysctl_effect {
+    SYSCTL_PLAIN,
+    SYSCTL_RATIO,  /* overcommit_ratio and overcommit_kbytes end each other */
+    SYSCTL_KBYTES, /* likewise */
+};
+
+struct sysctl_row {
+    const char *key;           /* without "vm." or "kernel." */
+    uint64_t min, max;         /* what may be written */
+    size_t option;             /* offset in struct conf of a uint64_t */
+    enum sysctl_effect effect; /* done after it was stored */
+};
+
+#define ROW(key, min, max, option, effect)                                                         \
+    {                                                                                              \
+        key, min, max, offsetof(struct conf, option), effect                                       \
+    }
+static const struct sysctl_row rows[] = {
+    ROW("overcommit_memory", 0, 2, overcommit_memory, SYSCTL_PLAIN),
+    ROW("overcommit_ratio", 0, INT32_MAX, overcommit_ratio, SYSCTL_RATIO),
+    ROW("overcommit_kbytes", 0, INT64_MAX, overcommit_kbytes, SYSCTL_KBYTES),
+    ROW("admin_reserve_kbytes", 0, INT64_MAX, vm_admin_reserve_kbytes, SYSCTL_PLAIN),
+    ROW("user_reserve_kbytes", 0, INT64_MAX, vm_user_reserve_kbytes, SYSCTL_PLAIN),
+    ROW("max_map_count", 0, INT32_MAX, kernel_max_map_count, SYSCTL_PLAIN),
+    ROW("mmap_min_addr", 0, INT64_MAX, kernel_mmap_min_addr, SYSCTL_PLAIN),
+    ROW("legacy_va_layout", 0, 1, kernel_legacy_va_layout,
+        SYSCTL_PLAIN), /* from the next exec on */
+};
+#undef ROW
+
+static const struct sysctl_row *find_row(const char *key)
+{
+    if (strncmp(key, "vm.", 3) == 0)
+        key += 3;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(rows[i].key, key) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+static uint64_t *option_of(struct conf *c, const struct sysctl_row *row)
+{
+    return (uint64_t *)(void *)((char *)c + row->option);
+}
+
+static void applied(struct mm_sys *s, enum sysctl_effect effect)
+{
+    switch (effect) {
+    case SYSCTL_RATIO:
+        s->conf.overcommit_kbytes = 0;
+        break;
+    case SYSCTL_KBYTES:
+        s->conf.overcommit_ratio = 0;
+        break;
+    case SYSCTL_PLAIN:
+        break;
+    }
+}
+
+int mm_sysctl(struct mm_sys *s, const char *key, uint64_t value)
+{
+    const struct sysctl_row *row = find_row(key);
+    if (!row)
+        return -ENOENT;
+    if (value < row->min || value > row->max)
+        return -EINVAL;
+    *option_of(&s->conf, row) = value;
+    applied(s, row->effect);
+    return 0;
+}
+
+int mm_sysctl_get(const struct mm_sys *s, const char *key, uint64_t *ret)
+{
+    const struct sysctl_row *row = find_row(key);
+    if (!row)
+        return -ENOENT;
+    *ret = *(const uint64_t *)(const void *)((const char *)&s->conf + row->option);
+    return 0;
+}
