@@ -105,6 +105,8 @@ static int do_anonymous_page(struct vm_fault *vmf)
     }
     vmf->kind = FAULT_ANON;
     anon_vma_prepare(m, vmf->vma);
+    if (map_anon_folio(vmf))
+        return 0;
     if (alloc_anon(vmf, &n) != 0)
         return VM_FAULT_OOM;
     zero_frame(m->sys, n);

@@ -40,6 +40,56 @@ int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order,
     return 0;
 }
 
+/* -- faults that get several pages ------------------------------------------------------------ */
+
+/* range_none: all entries of the aligned range of an order around a fault are none. */
+static bool range_none(const struct vm_fault *vmf, unsigned order)
+{
+    uint64_t first = align_down(pt_index(vmf->address, 0), BIT(order));
+    const pte *table = vmf->pte - pt_index(vmf->address, 0);
+    for (uint64_t i = 0; i < BIT(order); i++)
+        if (!pte_none(table[first + i]))
+            return false;
+    return true;
+}
+
+static void map_pages(struct vm_fault *vmf, pfn head, unsigned order, vaddr at)
+{
+    struct mm *m = vmf->m;
+    uint64_t bits = vm_page_prot(vmf->vma) | PTE_D | (vmf->vma->flags & VM_WRITE ? PTE_RW : 0);
+    pte *e = vmf->pte - pt_index(vmf->address, 0) + pt_index(at, 0);
+    for (uint64_t i = 0; i < BIT(order); i++) {
+        pfn n = {head.v + i};
+        page_add_rmap(m, n);
+        set_pte(m, va(at.v + i * PAGE_SIZE), e + i, pte_make(n, bits));
+    }
+    folio_add_lru_vma(m->sys, vmf->vma, head);
+    arch_step(m->sys->outbox, STEP_PTE, 1);
+}
+
+bool map_anon_folio(struct vm_fault *vmf)
+{
+    struct mm_sys *s = vmf->m->sys;
+    const unsigned small = (1u << HPAGE_PMD_ORDER) - 1;
+    unsigned orders = thp_orders_at(vmf->m, vmf->vma, vmf->address, small);
+    while (orders != 0 && !range_none(vmf, log2_floor(orders)))
+        orders &= ~(1u << log2_floor(orders));
+    while (orders != 0) {
+        unsigned order = log2_floor(orders);
+        vaddr at = va(align_down(vmf->address.v, PAGE_SIZE << order));
+        pfn head;
+        if (folio_alloc_anon(vmf->m, vmf->vma, at, order, &head) == 0) {
+            kernel_write(s, pfn_paddr(head), PAGE_SIZE << order);
+            map_pages(vmf, head, order, at);
+            s->thp.fault_alloc[order]++;
+            return true;
+        }
+        s->thp.fault_fallback[order]++;
+        orders &= ~(1u << order);
+    }
+    return false;
+}
+
 /* -- the deferred split queue ---------------------------------------------------------------- */
 
 static struct frame *queue_node(struct mm_sys *s, pfn head)
@@ -142,8 +192,12 @@ static void make_single(struct mm_sys *s, pfn head, struct frame proto, uint64_t
     f->index = proto.index + i;
     f->mapping = proto.mapping;
     f->private = proto.private;
-    if (f->refs == 0)
-        phys_free(s->phys, n, 0);
+    if (f->refs == 0) {
+        f->flags &= ~FRAME_F_LRU;
+        folio_free(s, n);
+    } else if (f->flags & FRAME_F_LRU) {
+        lruvec_add(s, n, false);
+    }
 }
 
 int split_folio(struct mm_sys *s, pfn head)
@@ -155,16 +209,21 @@ int split_folio(struct mm_sys *s, pfn head)
         STAT(s->stats, thp_split_page_failed)++;
         return -EAGAIN;
     }
+    lru_add_drain_all(s);
+    proto.flags = f->flags;
     folio_unqueue_deferred(s, head);
     split_mappings(s, head);
+    proto.flags |= f->flags & FRAME_F_DIRTY;
+    if (proto.flags & FRAME_F_LRU)
+        lruvec_del(s, head);
     proto.flags &= ~FRAME_F_PARTIAL;
     STAT(s->stats, thp_split_page) += proto.order == HPAGE_PMD_ORDER;
-    for (uint64_t i = 0; i < BIT(proto.order); i++)
+    for (uint64_t i = BIT(proto.order); i-- > 0;)
         make_single(s, head, proto, i);
     return 0;
 }
 
-uint64_t deferred_split_scan(struct mm_sys *s, uint64_t want)
+uint64_t mm_shrink_thp(struct mm_sys *s, uint64_t want)
 {
     uint64_t freed = 0;
     for (uint64_t n = s->thp.deferred_nr; n > 0 && freed < want && s->thp.deferred_first; n--) {

@@ -86,8 +86,13 @@ static int copy_ptes(struct copy *c, uint64_t start, uint64_t end)
 static int copy_step(struct copy *c, uint64_t a, uint64_t end, uint64_t *ret_next)
 {
     unsigned level = 0;
+    int err = 0;
     pte *e;
-    split_huge_pmd(c->parent, va(a));
+    if (copy_huge_pmd(c->child, c->parent, c->vma, va(a), &err)) {
+        *ret_next = a + HPAGE_PMD_SIZE;
+        c->copied++;
+        return err;
+    }
     while (!pt_lookup(&c->parent->pt, va(a), level))
         level++;
     uint64_t size = BIT(pt_level_shift(level == 0 ? 1 : level));
@@ -149,6 +154,7 @@ int mm_fork(struct mm **ret, struct mm *parent)
     child->mmap_base = parent->mmap_base;
     child->task_size = parent->task_size;
     child->loose = parent->loose;
+    huge_fork(child, parent);
     err = dup_mmap(child, parent); /* def_flags stay 0: MCL_FUTURE is not inherited */
     if (err != 0) {
         mm_close(child);

@@ -61,16 +61,17 @@ unsigned thp_orders(const struct mm *m, const struct vma *v, enum tva_type type,
     return thp_allowable_orders(&k, &t, type, orders);
 }
 
+unsigned thp_orders_at(const struct mm *m, const struct vma *v, vaddr a, unsigned orders)
+{
+    struct thp_vma t = thp_vma_of(m, v);
+    orders = thp_orders(m, v, TVA_PAGEFAULT, orders);
+    return orders ? thp_suitable_orders(&t, a.v, orders) : 0;
+}
+
 void mm_thp_disable(struct mm *m, bool disabled, bool except_advised)
 {
     m->thp.disabled = disabled;
     m->thp.except_advised = except_advised;
-}
-
-static bool pmd_fits(const struct vma *v, uint64_t a)
-{
-    uint64_t at = align_down(a, HPAGE_PMD_SIZE);
-    return at >= v->start.v && at + HPAGE_PMD_SIZE <= v->end.v;
 }
 
 /* -- entries --------------------------------------------------------------------------------- */
@@ -191,6 +192,7 @@ static int alloc_pmd_folio(struct mm *m, const struct vma *v, vaddr at, pfn *ret
     struct mm_sys *s = m->sys;
     if (folio_alloc_anon(m, v, at, HPAGE_PMD_ORDER, ret) != 0) {
         STAT(s->stats, thp_fault_fallback)++;
+        s->thp.fault_fallback[HPAGE_PMD_ORDER]++;
         return HUGE_FALLBACK;
     }
     kernel_write(s, pfn_paddr(*ret), HPAGE_PMD_SIZE);
@@ -204,6 +206,8 @@ static void map_pmd_folio(struct mm *m, const struct vma *v, vaddr at, pte *pmd,
     set_pmd(m, at, pmd, pte_make(head, huge_bits(v, true)));
     arch_step(m->sys->outbox, STEP_PTE, 1);
     STAT(m->sys->stats, thp_fault_alloc)++;
+    m->sys->thp.fault_alloc[HPAGE_PMD_ORDER]++;
+    deferred_split_folio(m->sys, head, false);
 }
 
 static int do_huge_pmd_anonymous_page(struct mm *m, struct vma *v, vaddr at, bool write, pte *pmd,
@@ -264,7 +268,7 @@ int huge_fault(struct mm *m, struct vma *v, vaddr a, bool write, pte *pmd,
 {
     vaddr at = va(align_down(a.v, HPAGE_PMD_SIZE));
     if (pte_none(*pmd)) {
-        if (!thp_orders(m, v, TVA_PAGEFAULT, 1u << HPAGE_PMD_ORDER) || !pmd_fits(v, a.v))
+        if (!thp_orders_at(m, v, a, 1u << HPAGE_PMD_ORDER))
             return HUGE_FALLBACK;
         return do_huge_pmd_anonymous_page(m, v, at, write, pmd, ret_kind);
     }
@@ -277,6 +281,42 @@ int huge_fault(struct mm *m, struct vma *v, vaddr a, bool write, pte *pmd,
     *ret_kind = FAULT_SPURIOUS; /* huge_pmd_set_accessed */
     set_pmd(m, at, pmd, (pte){pmd->v | PTE_A | (write ? PTE_D : 0)});
     return 0;
+}
+
+/* -- fork ------------------------------------------------------------------------------------ */
+
+void huge_fork(struct mm *child, const struct mm *parent)
+{
+    child->thp.disabled = parent->thp.disabled;
+    child->thp.except_advised = parent->thp.except_advised;
+}
+
+static int dup_huge(struct mm *child, pte e, vaddr a)
+{
+    struct mm_sys *s = child->sys;
+    if (deposit(child, a) != 0)
+        return -ENOMEM;
+    if (e.v & PTE_SPECIAL)
+        return get_zero(child);
+    phys_frame(s->phys, pte_leaf_pfn(e, 1))->flags &= ~FRAME_F_EXCLUSIVE;
+    add_pmd_rmap(child, pte_leaf_pfn(e, 1));
+    return 0;
+}
+
+bool copy_huge_pmd(struct mm *child, struct mm *parent, const struct vma *v, vaddr a, int *ret_err)
+{
+    pte *new, *old = pt_lookup(&parent->pt, a, 1);
+    if (!old || pte_none(*old) || !pte_is_leaf(*old, 1) || (v->flags & VM_HUGETLB))
+        return false;
+    *ret_err = mm_tables(child, a, 1, &new);
+    if (*ret_err == 0)
+        *ret_err = dup_huge(child, *old, a);
+    if (*ret_err != 0)
+        return true;
+    if (old->v & PTE_RW)
+        set_pmd(parent, a, old, (pte){old->v & ~PTE_RW});
+    set_pmd(child, a, new, (pte){old->v & ~PTE_A});
+    return true;
 }
 
 /* -- splitting an entry ---------------------------------------------------------------------- */

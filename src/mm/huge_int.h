@@ -16,6 +16,7 @@
 
 struct gather;
 struct pt_run;
+struct vm_fault;
 
 /* What an address space knows of huge pages. */
 struct mm_thp {
@@ -27,9 +28,11 @@ struct mm_thp {
 
 /* What the machine knows of them. */
 struct sys_thp {
-    pfn zero;                               /* the huge zero page; number 0 while there is none */
-    uint64_t zero_refs;                     /* address spaces that use it */
-    uint64_t deferred_nr;                   /* folios on the deferred split queue */
+    pfn zero;           /* the huge zero page; number 0 while there is none */
+    uint64_t zero_refs; /* address spaces that use it */
+    uint64_t fault_alloc[HPAGE_PMD_ORDER + 1];    /* by order: folios that faults got */
+    uint64_t fault_fallback[HPAGE_PMD_ORDER + 1]; /* and did not get */
+    uint64_t deferred_nr;                         /* folios on the deferred split queue */
     uint32_t deferred_first, deferred_last; /* head + 1, 0 = none: linked through the second tail */
 };
 
@@ -51,6 +54,11 @@ void zap_huge_pmd(struct gather *g, struct pt_run *r);
 void change_huge_pmd(struct gather *g, const struct vma *v, struct pt_run *r);
 /* move_huge_pmd moves the huge entry at `from` to `to`, whose entry of level 1 is none. */
 void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to);
+/* copy_huge_pmd gives a child the huge entry of its parent at a, a multiple of 2 MiB: both read-only
+ * from then on. False when the parent has none there; else *ret_err is 0 or -ENOMEM. */
+bool copy_huge_pmd(struct mm *child, struct mm *parent, const struct vma *v, vaddr a, int *ret_err);
+/* huge_fork: what a child inherits besides entries. */
+void huge_fork(struct mm *child, const struct mm *parent);
 /* huge_exit forgets what an address space holds. */
 void huge_exit(struct mm *m);
 /* huge_sys_close frees the huge zero page. pre: no address space is left. */
@@ -59,6 +67,8 @@ void huge_sys_close(struct mm_sys *s);
 bool is_huge_zero_pmd(const struct mm_sys *s, pte e);
 /* thp_orders returns the orders a mapping may have (thp_vma_allowable_orders). */
 unsigned thp_orders(const struct mm *m, const struct vma *v, enum tva_type type, unsigned orders);
+/* thp_orders_at returns those a fault at a may have: the aligned range around a lies in v. */
+unsigned thp_orders_at(const struct mm *m, const struct vma *v, vaddr a, unsigned orders);
 
 /* -- folio.c */
 /* folio_prep marks the tails of a new large folio. */
@@ -66,6 +76,9 @@ void folio_prep(struct phys *p, pfn head, unsigned order);
 /* folio_alloc_anon takes a folio of 2^order frames for anonymous memory of v at a, not zeroed, all
  * exclusive. 0 or -ENOMEM. */
 int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order, pfn *ret);
+/* map_anon_folio resolves a write fault on an entry that is none by a folio of several pages, if the
+ * mapping may have one; false: it has none. pre: the table exists, v has an anon_vma. */
+bool map_anon_folio(struct vm_fault *vmf);
 /* deferred_split_folio puts a folio on the queue of those to split under pressure; partially_mapped:
  * because nobody maps a part of it any more. */
 void deferred_split_folio(struct mm_sys *s, pfn head, bool partially_mapped);
@@ -79,7 +92,5 @@ void folio_unqueue_deferred(struct mm_sys *s, pfn head);
 /* split_folio makes single frames of a large folio; those nobody maps are freed. 0, or -EAGAIN when
  * somebody but its mappings holds a reference. */
 int split_folio(struct mm_sys *s, pfn head);
-/* deferred_split_scan splits folios of the queue until `want` frames were freed; returns how many. */
-uint64_t deferred_split_scan(struct mm_sys *s, uint64_t want);
 
 #endif

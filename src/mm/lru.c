@@ -400,6 +400,7 @@ void mlock_vma_folio(struct mm_sys *s, const struct vma *v, pfn n)
 void munlock_vma_folio(struct mm *m, vaddr a, pfn n)
 {
     struct mm_sys *s = m->sys;
+    n = folio_head(s, n);
     if (!(phys_frame(s->phys, n)->flags & FRAME_F_MLOCKED))
         return;
     const struct vma *v = vma_lookup(m, a.v);

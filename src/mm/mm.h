@@ -290,6 +290,9 @@ const struct vma *mm_vma_next(const struct mm *m, vaddr a);
 /* mm_thp_disable is prctl(PR_SET_THP_DISABLE): no huge pages from now on, or only where advised
  * (PR_THP_DISABLE_EXCEPT_ADVISED); neither: huge pages as the machine's options say. */
 void mm_thp_disable(struct mm *m, bool disabled, bool except_advised);
+/* mm_shrink_thp splits huge pages of which a part is not mapped any more until `want` frames were
+ * freed; returns how many. Reclaim's shrinker. */
+uint64_t mm_shrink_thp(struct mm_sys *s, uint64_t want);
 
 /* -- faults */
 enum fault_kind {

@@ -129,3 +129,19 @@ uint64_t phys_free_blocks(const struct phys *p, enum zone_id zone, unsigned orde
     }
     return sum;
 }
+
+/* -- going over all frames ------------------------------------------------------------------------ */
+
+uint64_t phys_same_until(const struct phys *p, pfn n)
+{
+    for (unsigned i = 0; i < p->boot_nr; i++)
+        if (n.v >= p->boot[i].first && n.v < p->boot[i].end)
+            return p->boot[i].end;
+    for (unsigned nid = 0; nid < p->nodes_nr; nid++)
+        for (unsigned i = 0; i < ZONE_NR; i++) {
+            const struct zone *z = zone_at(p, nid, (enum zone_id)i);
+            if (n.v >= z->virgin && n.v < z->virgin_end)
+                return z->virgin_end;
+        }
+    return n.v + 1;
+}

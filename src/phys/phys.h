@@ -374,6 +374,11 @@ int phys_set_tunables(struct phys *p, const struct phys_tunables *t);
  * when the machine is opened. */
 void phys_set_thp(struct phys *p, bool enabled);
 
+/* phys_same_until helps to look at all frames: it returns the end of a range from n on whose frames
+ * are all owned as n is, and whose records were never filled in: taken at boot, or never used. It is
+ * n + 1 for any other frame. */
+uint64_t phys_same_until(const struct phys *p, pfn n);
+
 /* phys_audit checks I1-I8 by looking at every record ever used; returns 0 or the number of the
  * broken invariant. */
 int phys_audit(struct phys *p);

@@ -226,6 +226,135 @@ static void populate_takes_one_fault_a_huge_page(void **state)
     assert_int_equal(huge_entries(4), 4);
 }
 
+/* in_child touches pages of a forked child and returns its minor faults. */
+static uint64_t in_child(struct mm *child, uint64_t a, uint64_t pages, bool write)
+{
+    struct box c = b;
+    c.mm = child;
+    return touch_pages(&c, a, pages, write);
+}
+
+static void fork_shares_the_huge_entry_and_each_side_copies_small_pages(void **state)
+{
+    (void)state;
+    struct mm *child;
+    advised(1);
+    touch_pages(&b, A, HP, true);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(huge_entries(1), 1);
+    assert_int_equal(in_child(child, A, HP, false), 0);
+    assert_int_equal(in_child(child, A, HP, true), HP); /* observed: 512 faults, 4 KiB pages */
+    assert_int_equal(huge_entries(1), 1);
+    assert_int_equal(mm_audit(b.mm), 0);
+    mm_close(child);
+}
+
+static void a_parent_with_a_live_child_copies_too(void **state)
+{
+    (void)state;
+    struct mm *child;
+    advised(1);
+    touch_pages(&b, A, HP, true);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(touch_pages(&b, A, HP, true), HP);
+    assert_int_equal(huge_entries(1), 0);
+    mm_close(child);
+}
+
+static void the_last_owner_reuses_the_whole_page(void **state)
+{
+    (void)state;
+    struct mm *child;
+    advised(1);
+    touch_pages(&b, A, HP, true);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    mm_close(child);
+    assert_int_equal(touch_pages(&b, A, HP, true), 1);
+    assert_int_equal(huge_entries(1), 1);
+}
+
+static void a_child_inherits_the_huge_zero_page(void **state)
+{
+    (void)state;
+    struct mm *child;
+    advised(1);
+    touch_pages(&b, A, 1, false);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(in_child(child, A, HP, false), 0);
+    assert_int_equal(in_child(child, A, HP, true), 1);
+    mm_close(child);
+    assert_int_equal(STAT(&b.stats, thp_zero_page_alloc), 1);
+}
+
+/* -- sizes below 2 MiB: the reference saw 240 pages take 15 faults, 128 reads 128 ------------- */
+
+static void sizes_64k(void)
+{
+    b.conf.thp_size_64k = 1; /* always */
+    mm_close(b.mm);
+    mm_sys_close(b.sys);
+    assert_int_equal(mm_sys_open(&b.sys, &b.conf, b.phys, &b.stats, &b.out), 0);
+    assert_int_equal(mm_open(&b.mm, b.sys), 0);
+}
+
+static void folios_of_64k_take_one_fault_each(void **state)
+{
+    (void)state;
+    sizes_64k();
+    assert_int_equal(map_anon(&b, A, 240, RW), A);
+    assert_int_equal(touch_pages(&b, A, 240, true), 15);
+    assert_int_equal(anon_pages(), 240);
+    assert_int_equal(huge_entries(1), 0);
+}
+
+static void reads_map_single_zero_pages_and_keep_the_folio_away(void **state)
+{
+    (void)state;
+    sizes_64k();
+    assert_int_equal(map_anon(&b, A, 128, RW), A);
+    assert_int_equal(touch_pages(&b, A, 128, false), 128);
+    assert_int_equal(touch_pages(&b, A, 128, true), 128);
+}
+
+static void a_folio_needs_its_whole_range_empty_and_mapped(void **state)
+{
+    (void)state;
+    sizes_64k();
+    assert_int_equal(map_anon(&b, A + 8 * K, 24, RW), A + 8 * K);
+    assert_int_equal(touch_pages(&b, A + 8 * K, 24, true), 8 + 1);
+}
+
+static void a_child_copies_single_pages_and_the_parent_reuses_the_folio(void **state)
+{
+    (void)state;
+    struct mm *child;
+    sizes_64k();
+    assert_int_equal(map_anon(&b, A, 240, RW), A);
+    touch_pages(&b, A, 240, true);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(in_child(child, A, 240, true), 240);
+    uint64_t reused = STAT(&b.stats, pgreuse);
+    assert_int_equal(touch_pages(&b, A, 240, true), 240);
+    assert_int_equal(STAT(&b.stats, pgreuse) - reused, 240);
+    mm_close(child);
+}
+
+/* -- splitting folios ------------------------------------------------------------------------ */
+
+static void a_folio_split_under_pressure_gives_back_what_nobody_maps(void **state)
+{
+    (void)state;
+    advised(1);
+    touch_pages(&b, A, HP, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), 100 * K, MADV_DONTNEED), 0);
+    assert_int_equal(phys_owner_frames(b.phys, FRAME_USER_ANON), HP);
+    assert_int_equal(mm_shrink_thp(b.sys, 50), 100);
+    assert_int_equal(phys_owner_frames(b.phys, FRAME_USER_ANON), HP - 100);
+    assert_int_equal(STAT(&b.stats, thp_split_page), 1);
+    assert_int_equal(mm_audit(b.mm), 0);
+    assert_int_equal(touch_pages(&b, A + 100 * K, HP - 100, true), 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -244,6 +373,15 @@ int main(void)
         T(prctl_and_nohugepage_disable),
         T(mincore_sees_every_page_of_a_huge_page),
         T(populate_takes_one_fault_a_huge_page),
+        T(fork_shares_the_huge_entry_and_each_side_copies_small_pages),
+        T(a_parent_with_a_live_child_copies_too),
+        T(the_last_owner_reuses_the_whole_page),
+        T(a_child_inherits_the_huge_zero_page),
+        T(folios_of_64k_take_one_fault_each),
+        T(reads_map_single_zero_pages_and_keep_the_folio_away),
+        T(a_folio_needs_its_whole_range_empty_and_mapped),
+        T(a_child_copies_single_pages_and_the_parent_reuses_the_folio),
+        T(a_folio_split_under_pressure_gives_back_what_nobody_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
