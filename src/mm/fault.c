@@ -566,13 +566,25 @@ void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *r
 
 /* -- touching pages for the kernel's own reasons --------------------------------------------- */
 
+/* follow_page_pte with FOLL_TOUCH: what is there counts as used; a writer makes a page dirty whose
+ * entry is not. */
+static void follow_touched(struct mm *m, const pte *e, unsigned level, bool write)
+{
+    if (!write || (e->v & (PTE_D | PTE_SPECIAL)))
+        return;
+    struct frame *f = phys_frame(m->sys->phys, folio_head(m->sys, pte_leaf_pfn(*e, level)));
+    f->flags |= FRAME_F_DIRTY;
+}
+
 int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write)
 {
     unsigned level;
     const pte *e = pt_leaf(&m->pt, a, &level);
     enum fault_kind kind;
-    if (e && pte_present(*e) && (!write || (e->v & PTE_RW)))
+    if (e && pte_present(*e) && (!write || (e->v & PTE_RW))) {
+        follow_touched(m, e, level, write);
         return 0;
+    }
     int result = handle_mm_fault(m, v, a, write, &kind);
     if (result & VM_FAULT_OOM)
         return -ENOMEM;
@@ -601,7 +613,7 @@ static int populate_vma(struct mm *m, struct vma *v, uint64_t start, uint64_t en
 /* mm_populate is __mm_populate: VMA by VMA. */
 static int mm_populate(struct mm *m, uint64_t start, uint64_t end, bool ignore_errors)
 {
-    for (struct vma *v = find_vma(m, start); v && v->start.v < end; v = v->next) {
+    for (struct vma *v = find_vma(m, start); start < end && v && v->start.v < end; v = v->next) {
         int err = populate_vma(m, v, max_u64(start, v->start.v), min_u64(end, v->end.v));
         if (err != 0 && !ignore_errors)
             return err;

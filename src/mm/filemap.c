@@ -153,11 +153,21 @@ uint64_t file_pages(const struct mm_file *f)
     return div_up(f->size, PAGE_SIZE);
 }
 
+/* dirty_partial: the end of the last page is zeroed, if it is there (shmem_undo_range). */
+static void dirty_partial(struct mm_sys *s, struct mm_file *f, uint64_t size)
+{
+    pfn n;
+    if (size % PAGE_SIZE && filemap_get(s, f, size / PAGE_SIZE, &n) == 0)
+        phys_frame(s->phys, n)->flags |= FRAME_F_DIRTY;
+}
+
 void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size)
 {
-    uint64_t before = file_pages(f);
+    uint64_t before = file_pages(f), was = f->size;
     f->size = size;
     uint64_t after = file_pages(f);
+    if (size < was && f->kind == FILE_SHMEM)
+        dirty_partial(s, f, size);
     if (after >= before)
         return;
     unmap_mapping_range(s, f, after, UINT64_MAX, true);

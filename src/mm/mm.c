@@ -133,7 +133,6 @@ int mm_open(struct mm **ret, struct mm_sys *s)
     m->hits = hits;
     m->next = s->mms;
     s->mms = m;
-    m->vmas.guard = s->conf.kernel_stack_guard_gap * PAGE_SIZE;
     m->task_size = BIT(s->conf.mmu_levels == 5 ? 56 : 47) - PAGE_SIZE;
     task_init(&m->task);
     m->legacy = s->conf.kernel_legacy_va_layout;

@@ -154,10 +154,8 @@ static void dontunmap_complete(struct remap *x, const struct vma *new)
 {
     struct vma *v = vma_lookup(x->m, x->addr);
     x->m->loose = true;
-    if (v == new)
-        return;
-    v->flags &= ~VM_LOCKED_MASK;
-    if (v->start.v == x->addr && v->end.v == x->addr + x->old_len)
+    v->flags &= ~VM_LOCKED_MASK; /* all of it, also what did not move */
+    if (v != new && v->start.v == x->addr && v->end.v == x->addr + x->old_len)
         unlink_anon_vmas(v);
 }
 

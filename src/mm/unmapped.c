@@ -25,28 +25,44 @@ static bool clip(const struct mm *m, const struct vma *v, uint64_t low, uint64_t
 {
     const struct vma *prev = v ? v->prev : m->vmas.last;
     *ret_lo = max_u64(prev ? prev->end.v : 0, low);
-    *ret_hi = min_u64(v ? vma_start_gap(m, v) : UINT64_MAX, high);
+    *ret_hi = min_u64(v ? v->start.v : UINT64_MAX, high);
     return *ret_hi > *ret_lo && *ret_hi - *ret_lo >= len;
 }
 
+/* A gap that reaches into the guard gap of the VMA above it is no place, and neither is any between
+ * the two: the search goes on below the guard gap (unmapped_area_topdown). */
 static int64_t unmapped_topdown(const struct mm *m, uint64_t len, uint64_t low, uint64_t high)
 {
-    const struct vma *v = find_vma(m, high - 1);
     uint64_t lo, hi;
-    if (clip(m, v, low, high, len, &lo, &hi))
-        return (int64_t)(hi - len);
-    v = vma_tree_gap_below(&m->vmas, v, len);
-    return v && clip(m, v, low, high, len, &lo, &hi) ? (int64_t)(hi - len) : -ENOMEM;
+    while (high > low) {
+        const struct vma *v = find_vma(m, high - 1);
+        if (!clip(m, v, low, high, len, &lo, &hi)) {
+            v = vma_tree_gap_below(&m->vmas, v, len);
+            if (!v || !clip(m, v, low, high, len, &lo, &hi))
+                return -ENOMEM;
+        }
+        if (!v || vma_start_gap(m, v) >= hi)
+            return (int64_t)(hi - len);
+        high = vma_start_gap(m, v);
+    }
+    return -ENOMEM;
 }
 
 static int64_t unmapped_bottomup(const struct mm *m, uint64_t len, uint64_t low, uint64_t high)
 {
-    const struct vma *v = find_vma(m, low);
     uint64_t lo, hi;
-    if (clip(m, v, low, high, len, &lo, &hi))
-        return (int64_t)lo;
-    v = v ? vma_tree_gap_above(&m->vmas, v, len) : NULL;
-    return clip(m, v, low, high, len, &lo, &hi) ? (int64_t)lo : -ENOMEM;
+    while (high > low) {
+        const struct vma *v = find_vma(m, low);
+        if (!clip(m, v, low, high, len, &lo, &hi)) {
+            v = v ? vma_tree_gap_above(&m->vmas, v, len) : NULL;
+            if (!clip(m, v, low, high, len, &lo, &hi))
+                return -ENOMEM;
+        }
+        if (!v || !(v->flags & VM_GROWSDOWN) || vma_start_gap(m, v) >= lo + len - 1)
+            return (int64_t)lo;
+        low = v->end.v;
+    }
+    return -ENOMEM;
 }
 
 /* free_at says whether a hint is honoured: nothing there, the next VMA's guard gap kept. */

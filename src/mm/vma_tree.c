@@ -29,12 +29,9 @@ struct path {
     unsigned depth;         /* nodes on the way; the last is the leaf */
 };
 
-uint64_t vma_tree_gap(const struct vma_tree *t, const struct vma *v)
+uint64_t vma_tree_gap(const struct vma *v)
 {
-    uint64_t lo = v->prev ? v->prev->end.v : 0;
-    uint64_t guard = v->flags & VM_GROWSDOWN ? t->guard : 0;
-    uint64_t hi = v->start.v > guard ? v->start.v - guard : 0;
-    return hi > lo ? hi - lo : 0;
+    return v->start.v - (v->prev ? v->prev->end.v : 0);
 }
 
 /* -- nodes ----------------------------------------------------------------------------------- */
@@ -137,10 +134,10 @@ static void path_sum(const struct path *p)
         node_sum(p->node[d - 1], p->at[d - 1]);
 }
 
-static void set_entry(const struct vma_tree *t, struct vma_node *leaf, uint32_t i, struct vma *v)
+static void set_entry(struct vma_node *leaf, uint32_t i, struct vma *v)
 {
     leaf->end[i] = v->end.v;
-    leaf->gap[i] = vma_tree_gap(t, v);
+    leaf->gap[i] = vma_tree_gap(v);
     leaf->below[i] = v;
 }
 
@@ -152,7 +149,7 @@ static void refresh(const struct vma_tree *t, struct vma *v)
     struct vma_node *leaf = p.node[p.depth - 1];
     uint32_t i = p.at[p.depth - 1];
     CHECK(leaf->below[i] == v);
-    set_entry(t, leaf, i, v);
+    set_entry(leaf, i, v);
     path_sum(&p);
 }
 
@@ -212,7 +209,7 @@ void vma_tree_insert(struct vma_tree *t, struct vma *v)
     }
     struct vma_node *leaf = p.node[p.depth - 1];
     node_open(leaf, p.at[p.depth - 1]);
-    set_entry(t, leaf, p.at[p.depth - 1], v);
+    set_entry(leaf, p.at[p.depth - 1], v);
     path_sum(&p);
     if (v->next)
         refresh(t, v->next);
@@ -387,7 +384,7 @@ void vma_tree_close(struct vma_tree *t)
             t->root = NULL;
         }
     }
-    *t = (struct vma_tree){.guard = t->guard};
+    *t = (struct vma_tree){0};
 }
 
 static bool inner_valid(const struct path *p)
@@ -402,12 +399,11 @@ static bool inner_valid(const struct path *p)
     return true;
 }
 
-static bool leaf_valid(const struct vma_tree *t, const struct vma_node *leaf,
-                       const struct vma **expect)
+static bool leaf_valid(const struct vma_node *leaf, const struct vma **expect)
 {
     for (uint32_t i = 0; i < leaf->n; i++) {
         const struct vma *v = leaf->below[i];
-        if (v != *expect || leaf->end[i] != v->end.v || leaf->gap[i] != vma_tree_gap(t, v) ||
+        if (v != *expect || leaf->end[i] != v->end.v || leaf->gap[i] != vma_tree_gap(v) ||
             v->start.v >= v->end.v || (v->prev && v->prev->end.v > v->start.v))
             return false;
         *expect = v->next;
@@ -425,7 +421,7 @@ bool vma_tree_valid(const struct vma_tree *t)
     first_leaf(t->root, &p);
     depth = p.depth;
     do {
-        if (p.depth != depth || !inner_valid(&p) || !leaf_valid(t, p.node[depth - 1], &expect))
+        if (p.depth != depth || !inner_valid(&p) || !leaf_valid(p.node[depth - 1], &expect))
             return false;
     } while (next_leaf(&p));
     uint32_t n = 0;

@@ -7,8 +7,8 @@
  *   gap:     before A   before B  …     before D           to either side
  *            A ◄──────► B ◄──────► C ◄──────► D            also a list: v->prev, v->next
  *
- * The gap of a VMA is the free memory that ends where it starts, less the guard gap of a growing
- * stack: what a search for room may use.
+ * The gap of a VMA is the free memory that ends where it starts. That a growing stack wants a guard
+ * gap kept free is the searcher's business, as in Linux.
  */
 #ifndef MM_VMA_TREE_H
 #define MM_VMA_TREE_H
@@ -32,7 +32,6 @@ struct vma_node {
 struct vma_tree {
     struct vma_node *root;    /* NULL: empty */
     struct vma *first, *last; /* ends of the list; NULL: empty */
-    uint64_t guard;           /* bytes kept free below a VM_GROWSDOWN VMA */
     uint32_t nr;              /* VMAs */
 };
 
@@ -49,7 +48,7 @@ void vma_tree_update(struct vma_tree *t, struct vma *v);
 struct vma *vma_tree_gap_below(const struct vma_tree *t, const struct vma *v, uint64_t len);
 struct vma *vma_tree_gap_above(const struct vma_tree *t, const struct vma *v, uint64_t len);
 /* vma_tree_gap returns the gap of v, bytes. */
-uint64_t vma_tree_gap(const struct vma_tree *t, const struct vma *v);
+uint64_t vma_tree_gap(const struct vma *v);
 /* vma_tree_close frees the nodes; the VMAs are the caller's. */
 void vma_tree_close(struct vma_tree *t);
 /* vma_tree_valid checks order, list, ends, gaps and sizes of nodes. Slow. */

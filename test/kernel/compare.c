@@ -16,8 +16,8 @@ static const struct {
      "writeback and reclaim by the kernel's own threads may come between any two calls"},
     {"kpageflags", "LRU, ACTIVE, REFERENCED, IDLE, WRITEBACK, PRIVATE are not looked at",
      "lists are filled in batches per CPU, and scanned by kernel threads"},
-    {"MLOCKED of pages of the test file", "not looked at",
-     "Linux keeps mlock_count only roughly (lru_add sets 0), and the file outlives a sequence"},
+    {"MLOCKED of pages of files and shared memory", "not looked at",
+     "how often a page is locked counts only while it is on a list: batches of 31 per CPU decide"},
     {"smaps Referenced, LazyFree, Pss", "not looked at",
      "the accessed bit is cleared by DAMON, LazyFree lags by a batch of 31, Pss rounds per page"},
 };
@@ -90,7 +90,7 @@ static bool smaps(const struct vma_view *k, const struct vma_view *m, struct dif
 static bool page(const struct page_view *k, const struct page_view *m, struct difference *d)
 {
     unsigned long long a = k->addr;
-    bool of_file = (k->bits & (PV_FILE | PV_SWAPBACKED)) == PV_FILE;
+    bool of_file = k->bits & PV_FILE;
     if ((k->bits ^ m->bits) & ~(of_file ? PV_MLOCKED : 0))
         return found(d, "page bits", "%llx: kernel %#x, model %#x, other %#x", a, k->bits, m->bits,
                      k->bits ^ m->bits);

@@ -75,6 +75,86 @@ static void free_advice_makes_shared_and_rightless_pages_clean(void **state)
     box_close(&b);
 }
 
+static void a_search_goes_on_below_a_guard_gap_not_inside_it(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    uint64_t top = (uint64_t)map_anon(&b, 0, 1, PROT_READ) + K;
+    map_full(&b, top - 4 * K, K, RW, ANON | MAP_FIXED | MAP_GROWSDOWN, NULL, 0);
+    map_anon(&b, top - 10 * K, 3, PROT_READ); /* inside the guard gap, room below it */
+    map_anon(&b, top - 3 * K, 2, PROT_READ);
+    assert_int_equal(map_anon(&b, 0, 1, RW), top - (4 + 256 + 1) * K);
+    box_close(&b);
+}
+
+static void cutting_a_page_of_shared_memory_makes_it_dirty(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 1, 1, 4 * K, "/memfd:x (deleted)");
+    map_full(&b, BASE, 4 * K, RW, MAP_SHARED | MAP_FIXED | MAP_POPULATE, f, 0);
+    mm_file_resize(b.sys, f, 2 * K + 100);
+    assert_false(flags_at(&b, BASE + K) & FRAME_F_DIRTY);
+    assert_true(flags_at(&b, BASE + 2 * K) & FRAME_F_DIRTY);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
+static void populating_a_clean_writable_page_makes_the_page_dirty(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    map_anon(&b, BASE, 1, RW);
+    touch(&b, BASE, true);
+    mm_madvise(b.mm, va(BASE), K, MADV_FREE);
+    assert_false(flags_at(&b, BASE) & FRAME_F_DIRTY);
+    assert_int_equal(mm_mlock(b.mm, va(BASE), K, 0), 0);
+    assert_true(flags_at(&b, BASE) & FRAME_F_DIRTY);
+    box_close(&b);
+}
+
+static void dontunmap_unlocks_all_of_the_old_mapping(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    map_full(&b, BASE, 8 * K, PROT_READ, ANON | LOCKED, NULL, 0);
+    int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+    mm_mremap(b.mm, va(BASE + K), K, K, flags, va(BASE + 5 * K), false);
+    assert_false(mm_vma_at(b.mm, va(BASE))->flags & VM_LOCKED);
+    assert_int_equal(counters(&b).locked_vm, 8);
+    box_close(&b);
+}
+
+static void locking_nothing_succeeds_even_in_rightless_memory(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    map_anon(&b, BASE, 2, PROT_NONE);
+    assert_int_equal(mm_mlock(b.mm, va(BASE + K), 0, 0), 0);
+    box_close(&b);
+}
+
+static void a_page_locked_in_two_places_stays_locked_after_one_munlock(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    map_full(&b, BASE, K, RWX, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | MAP_POPULATE, NULL, 0);
+    int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+    mm_mremap(b.mm, va(BASE), K, K, flags, va(BASE - MIB(2)), false);
+    mm_lru_drain(b.sys);
+    assert_int_equal(mm_mlockall(b.mm, MCL_CURRENT), 0);
+    mm_lru_drain(b.sys);
+    assert_int_equal(mm_munlock(b.mm, va(BASE), K), 0);
+    assert_true(flags_at(&b, BASE - MIB(2)) & FRAME_F_MLOCKED);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -82,6 +162,12 @@ int main(void)
         cmocka_unit_test(pages_without_rights_are_locked_too),
         cmocka_unit_test(special_mappings_are_not_split),
         cmocka_unit_test(free_advice_makes_shared_and_rightless_pages_clean),
+        cmocka_unit_test(a_search_goes_on_below_a_guard_gap_not_inside_it),
+        cmocka_unit_test(cutting_a_page_of_shared_memory_makes_it_dirty),
+        cmocka_unit_test(populating_a_clean_writable_page_makes_the_page_dirty),
+        cmocka_unit_test(dontunmap_unlocks_all_of_the_old_mapping),
+        cmocka_unit_test(locking_nothing_succeeds_even_in_rightless_memory),
+        cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

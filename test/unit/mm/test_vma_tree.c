@@ -6,7 +6,6 @@
 #include "mm/vma_tree.h"
 
 #define PAGES 4096u
-#define GUARD (16 * K)
 
 /* What lies at each page of a small space: the oracle. */
 static struct vma *at[PAGES];
@@ -101,10 +100,10 @@ static struct vma *find_at(uint64_t i)
 
 static uint64_t gap_of(const struct vma *v)
 {
-    uint64_t i = page(v->start.v), n = 0, guard = v->flags & VM_GROWSDOWN ? GUARD / K : 0;
+    uint64_t i = page(v->start.v), n = 0;
     while (i > n && !at[i - n - 1])
         n++;
-    return n > guard ? (n - guard) * K : 0;
+    return n * K;
 }
 
 static void look_up(void)
@@ -131,7 +130,7 @@ static void the_tree_answers_like_a_search_of_every_page(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 6; seed++) {
         rng.state = seed;
-        tree = (struct vma_tree){.guard = GUARD};
+        tree = (struct vma_tree){0};
         for (unsigned i = 0; i < 3000; i++) {
             step();
             if (i % 16 == 0)
