@@ -61,6 +61,12 @@ unsigned thp_orders(const struct mm *m, const struct vma *v, enum tva_type type,
     return thp_allowable_orders(&k, &t, type, orders);
 }
 
+bool thp_pmd_possible(const struct mm_sys *s)
+{
+    struct thp_knobs k = knobs_of(&s->conf);
+    return thp_pmd_enabled(&k);
+}
+
 unsigned thp_orders_at(const struct mm *m, const struct vma *v, vaddr a, unsigned orders)
 {
     struct thp_vma t = thp_vma_of(m, v);
@@ -157,6 +163,7 @@ static int get_zero(struct mm *m)
 
 void huge_exit(struct mm *m)
 {
+    khugepaged_exit(m);
     if (m->thp.zero_ref)
         m->sys->thp.zero_refs--;
     m->thp.zero_ref = false;
@@ -199,15 +206,21 @@ static int alloc_pmd_folio(struct mm *m, const struct vma *v, vaddr at, pfn *ret
     return 0;
 }
 
-static void map_pmd_folio(struct mm *m, const struct vma *v, vaddr at, pte *pmd, pfn head)
+void huge_map_collapsed(struct mm *m, const struct vma *v, vaddr at, pfn head)
 {
+    pte *pmd = pt_lookup(&m->pt, at, 1);
     add_pmd_rmap(m, head);
     folio_add_lru_vma(m->sys, v, head);
     set_pmd(m, at, pmd, pte_make(head, huge_bits(v, true)));
     arch_step(m->sys->outbox, STEP_PTE, 1);
+    deferred_split_folio(m->sys, head, false);
+}
+
+static void map_pmd_folio(struct mm *m, const struct vma *v, vaddr at, pfn head)
+{
+    huge_map_collapsed(m, v, at, head);
     STAT(m->sys->stats, thp_fault_alloc)++;
     m->sys->thp.fault_alloc[HPAGE_PMD_ORDER]++;
-    deferred_split_folio(m->sys, head, false);
 }
 
 static int do_huge_pmd_anonymous_page(struct mm *m, struct vma *v, vaddr at, bool write, pte *pmd,
@@ -215,6 +228,7 @@ static int do_huge_pmd_anonymous_page(struct mm *m, struct vma *v, vaddr at, boo
 {
     pfn head;
     anon_vma_prepare(m, v);
+    khugepaged_enter(m);
     if (!write && m->sys->conf.thp_use_zero_page) {
         *ret_kind = FAULT_ZERO_PAGE;
         return map_huge_zero(m, v, at, pmd);
@@ -227,7 +241,7 @@ static int do_huge_pmd_anonymous_page(struct mm *m, struct vma *v, vaddr at, boo
         phys_free(m->sys->phys, head, HPAGE_PMD_ORDER);
         return -ENOMEM;
     }
-    map_pmd_folio(m, v, at, pmd, head);
+    map_pmd_folio(m, v, at, head);
     return 0;
 }
 
@@ -240,7 +254,7 @@ static int wp_huge_zero(struct mm *m, const struct vma *v, vaddr at, pte *pmd)
         return r;
     set_pmd(m, at, pmd, (pte){0});
     flush_pmd(m, at.v);
-    map_pmd_folio(m, v, at, pmd, head);
+    map_pmd_folio(m, v, at, head);
     return 0;
 }
 
@@ -287,6 +301,8 @@ int huge_fault(struct mm *m, struct vma *v, vaddr a, bool write, pte *pmd,
 
 void huge_fork(struct mm *child, const struct mm *parent)
 {
+    if (parent->thp.scanned)
+        khugepaged_enter(child);
     child->thp.disabled = parent->thp.disabled;
     child->thp.except_advised = parent->thp.except_advised;
 }

@@ -20,10 +20,11 @@ struct vm_fault;
 
 /* What an address space knows of huge pages. */
 struct mm_thp {
-    bool disabled;       /* prctl(PR_SET_THP_DISABLE, 1) */
-    bool except_advised; /* the same with PR_THP_DISABLE_EXCEPT_ADVISED */
-    bool zero_ref;       /* it holds a reference to the huge zero page */
-    bool scanned;        /* khugepaged looks at it (MMF_VM_HUGEPAGE) */
+    bool disabled;        /* prctl(PR_SET_THP_DISABLE, 1) */
+    bool except_advised;  /* the same with PR_THP_DISABLE_EXCEPT_ADVISED */
+    bool zero_ref;        /* it holds a reference to the huge zero page */
+    bool scanned;         /* khugepaged looks at it (MMF_VM_HUGEPAGE) */
+    struct mm *scan_next; /* the next one it looks at */
 };
 
 /* What the machine knows of them. */
@@ -32,7 +33,15 @@ struct sys_thp {
     uint64_t zero_refs; /* address spaces that use it */
     uint64_t fault_alloc[HPAGE_PMD_ORDER + 1];    /* by order: folios that faults got */
     uint64_t fault_fallback[HPAGE_PMD_ORDER + 1]; /* and did not get */
-    uint64_t deferred_nr;                         /* folios on the deferred split queue */
+    struct mm *scan_first, *scan_last;      /* khugepaged's list, in the order of registration */
+    struct mm *scan_mm;                     /* where it stands, NULL: a pass begins */
+    uint64_t scan_address;                  /* next address to look at there */
+    uint64_t scan_due;                      /* virtual time of the next scan, ms */
+    uint64_t scan_progress;                 /* entries seen in a scan that had to wait for memory */
+    unsigned scan_passes;                   /* times such a scan stood at the start of the list */
+    bool scan_waited;                       /* it did */
+    uint64_t pages_collapsed, full_scans;   /* as sysfs counts them */
+    uint64_t deferred_nr;                   /* folios on the deferred split queue */
     uint32_t deferred_first, deferred_last; /* head + 1, 0 = none: linked through the second tail */
 };
 
@@ -69,6 +78,19 @@ bool is_huge_zero_pmd(const struct mm_sys *s, pte e);
 unsigned thp_orders(const struct mm *m, const struct vma *v, enum tva_type type, unsigned orders);
 /* thp_orders_at returns those a fault at a may have: the aligned range around a lies in v. */
 unsigned thp_orders_at(const struct mm *m, const struct vma *v, vaddr a, unsigned orders);
+
+/* huge_map_collapsed maps a new, filled folio at a 2 MiB range that has a deposited table and no
+ * entry. */
+void huge_map_collapsed(struct mm *m, const struct vma *v, vaddr at, pfn head);
+/* thp_pmd_possible: some setting lets khugepaged work at all (hugepage_pmd_enabled). */
+bool thp_pmd_possible(const struct mm_sys *s);
+
+/* -- khugepaged.c */
+/* madvise_collapse is MADV_COLLAPSE for the part [start, end) of v. 0 or -errno. */
+int madvise_collapse(struct mm *m, struct vma *v, uint64_t start, uint64_t end);
+/* khugepaged_enter makes khugepaged look at an address space; khugepaged_exit ends that. */
+void khugepaged_enter(struct mm *m);
+void khugepaged_exit(struct mm *m);
 
 /* -- folio.c */
 /* folio_prep marks the tails of a new large folio. */

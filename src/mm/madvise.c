@@ -2,7 +2,7 @@
  *
  *   flags   NORMAL RANDOM SEQUENTIAL DONTFORK DOFORK WIPEONFORK KEEPONFORK DONTDUMP DODUMP
  *           HUGEPAGE NOHUGEPAGE MERGEABLE UNMERGEABLE
- *   pages   DONTNEED FREE REMOVE WILLNEED COLD PAGEOUT POPULATE_READ POPULATE_WRITE
+ *   pages   DONTNEED FREE REMOVE WILLNEED COLD PAGEOUT COLLAPSE POPULATE_READ POPULATE_WRITE
  *
  * A hole in the range does not stop the work: everything mapped is done, then ENOMEM.
  *
@@ -12,6 +12,7 @@
 #include "mm/mm_int.h"
 
 #define MADV_DONTNEED_LOCKED_NR 24 /* newer than some C libraries' headers */
+#define MADV_COLLAPSE_NR        25
 
 /* -- advice about flags ---------------------------------------------------------------------- */
 
@@ -176,6 +177,8 @@ static int visit(struct gather *g, struct vma *v, uint64_t start, uint64_t end, 
         return cold(g, v, start, end, advice);
     case MADV_REMOVE:
         return remove_pages(g->m, v, start, end);
+    case MADV_COLLAPSE_NR:
+        return madvise_collapse(g->m, v, start, end);
     default:
         return willneed(g->m, v, start, end);
     }
@@ -204,7 +207,8 @@ static bool valid_advice(int advice)
 {
     static const int pages[] = {MADV_WILLNEED,      MADV_DONTNEED,       MADV_FREE,
                                 MADV_REMOVE,        MADV_COLD,           MADV_PAGEOUT,
-                                MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_DONTNEED_LOCKED_NR};
+                                MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_DONTNEED_LOCKED_NR,
+                                MADV_COLLAPSE_NR};
     for (size_t i = 0; i < ARRAY_LEN(pages); i++)
         if (pages[i] == advice)
             return true;

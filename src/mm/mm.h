@@ -290,6 +290,15 @@ const struct vma *mm_vma_next(const struct mm *m, vaddr a);
 /* mm_thp_disable is prctl(PR_SET_THP_DISABLE): no huge pages from now on, or only where advised
  * (PR_THP_DISABLE_EXCEPT_ADVISED); neither: huge pages as the machine's options say. */
 void mm_thp_disable(struct mm *m, bool disabled, bool except_advised);
+/* mm_tick lets the kernel's threads that wait for a time run: khugepaged. now: virtual, in ms. */
+void mm_tick(struct mm_sys *s, uint64_t now_ms);
+/* What /sys/kernel/mm/transparent_hugepage counts. */
+struct mm_thp_stats {
+    uint64_t pages_collapsed, full_scans; /* khugepaged/… */
+    uint64_t fault_alloc[10];             /* hugepages-NkB/stats/anon_fault_alloc, by order */
+    uint64_t fault_fallback[10];          /* …/anon_fault_fallback */
+};
+void mm_thp_stats(const struct mm_sys *s, struct mm_thp_stats *ret);
 /* mm_shrink_thp splits huge pages of which a part is not mapped any more until `want` frames were
  * freed; returns how many. Reclaim's shrinker. */
 uint64_t mm_shrink_thp(struct mm_sys *s, uint64_t want);

@@ -79,8 +79,8 @@ static bool watermark_fast(const struct zone *z, const struct context *c, uint64
     unsigned order = c->r->order;
     if (zone_watermark_ok(z, order, mark, c->top, c->flags))
         return true;
-    bool unboosted = order == 0 && (c->flags & PHYS_HIGH) && z->boost != 0 &&
-                     c->r->mark == PHYS_MARK_MIN;
+    bool unboosted =
+        order == 0 && (c->flags & PHYS_HIGH) && z->boost != 0 && c->r->mark == PHYS_MARK_MIN;
     return unboosted && zone_watermark_ok(z, order, z->wmark[WMARK_MIN], c->top, c->flags);
 }
 

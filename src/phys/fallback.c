@@ -58,7 +58,8 @@ static bool is_movable(const struct phys *p, uint64_t n)
     return f->flags & FRAME_F_LRU;
 }
 
-static void count_block(const struct phys *p, uint64_t first, uint64_t *ret_free, uint64_t *ret_movable)
+static void count_block(const struct phys *p, uint64_t first, uint64_t *ret_free,
+                        uint64_t *ret_movable)
 {
     *ret_free = *ret_movable = 0;
     for (uint64_t n = first; n < first + PAGEBLOCK_FRAMES;) {
@@ -111,7 +112,8 @@ static uint64_t rmqueue_claim(struct phys *p, struct zone *z, unsigned order,
     return NO_BLOCK;
 }
 
-static uint64_t rmqueue_steal(struct phys *p, struct zone *z, unsigned order, enum migrate_type type)
+static uint64_t rmqueue_steal(struct phys *p, struct zone *z, unsigned order,
+                              enum migrate_type type)
 {
     for (unsigned have = order; have <= ORDER_MAX; have++) {
         int from = find_fallback(z, have, type);

@@ -32,7 +32,8 @@ void block_set_type(struct phys *p, struct zone *z, uint64_t n, enum migrate_typ
     set_byte(p, z, n, (uint8_t)(isolated | (type ^ MIGRATE_MOVABLE)));
 }
 
-void block_set_range(struct phys *p, struct zone *z, uint64_t n, unsigned order, enum migrate_type type)
+void block_set_range(struct phys *p, struct zone *z, uint64_t n, unsigned order,
+                     enum migrate_type type)
 {
     for (uint64_t i = 0; i < BIT(order); i += PAGEBLOCK_FRAMES)
         block_set_type(p, z, n + i, type);
@@ -97,7 +98,8 @@ enum migrate_type phys_pageblock_type(const struct phys *p, pfn n)
 
 /* take_larger takes a free block larger than a pageblock that covers n off its list: its caller puts
  * it back as pageblocks of their own types. Its first frame and order, or false. */
-static bool take_larger(struct phys *p, struct zone *z, uint64_t n, uint64_t *ret_n, unsigned *ret_order)
+static bool take_larger(struct phys *p, struct zone *z, uint64_t n, uint64_t *ret_n,
+                        unsigned *ret_order)
 {
     if (n >= z->virgin && n < z->virgin_end)
         buddy_touch(p, z, n + 1);

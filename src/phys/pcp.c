@@ -201,8 +201,7 @@ static __attribute__((noinline)) void trim(struct phys *p, struct zone *z, struc
                                            uint32_t high, bool free_high, unsigned list)
 {
     free_bulk(p, z, c, nr_free(z, c, high, free_high), list);
-    if (z->below_high &&
-        zone_watermark_ok(z, 0, wmark_pages(z, WMARK_HIGH), PHYS_ZONES_NR - 2, 0))
+    if (z->below_high && zone_watermark_ok(z, 0, wmark_pages(z, WMARK_HIGH), PHYS_ZONES_NR - 2, 0))
         z->below_high = false;
 }
 

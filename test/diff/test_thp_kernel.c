@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define BASE      UINT64_C(0x200000000000)
+#define COLLAPSE  25 /* MADV_COLLAPSE: newer than some C libraries */
 #define HP        UINT64_C(512)
 #define HUGE_NR   6u
 #define WINDOW    (HUGE_NR * HP) /* pages */
@@ -89,9 +90,10 @@ static void gen_range(struct rng *r, struct step *s)
 }
 
 static const uint32_t prots[] = {RW, RW, RW, RW, PROT_READ, PROT_NONE, RX};
-static const int advices[] = {MADV_HUGEPAGE, MADV_HUGEPAGE,      MADV_HUGEPAGE,
-                              MADV_DONTNEED, MADV_DONTNEED,      MADV_NOHUGEPAGE,
-                              MADV_DONTFORK, MADV_POPULATE_READ, MADV_POPULATE_WRITE};
+static const int advices[] = {
+    MADV_HUGEPAGE,       MADV_HUGEPAGE,   MADV_HUGEPAGE, MADV_DONTNEED,
+    MADV_DONTNEED,       MADV_NOHUGEPAGE, MADV_DONTFORK, MADV_POPULATE_READ,
+    MADV_POPULATE_WRITE, COLLAPSE,        COLLAPSE};
 
 static struct step gen_step(struct rng *r)
 {
