@@ -288,6 +288,7 @@ void mm_set_cpu(struct mm_sys *s, unsigned cpu)
 {
     CHECK(cpu < s->conf.cpu_cores);
     s->lru.cpu = cpu;
+    phys_set_cpu(s->phys, cpu);
 }
 
 void folio_add_lru(struct mm_sys *s, pfn n)

@@ -181,6 +181,97 @@ static void test_wrong_owner_counter_is_found(void **state)
     assert_int_equal(phys_audit(s->p), 1);
 }
 
+/* -- types and per-CPU lists */
+
+static struct zone *dma32(struct scene *s)
+{
+    return &s->p->nodes[0].zones[ZONE_DMA32];
+}
+
+static void test_block_on_the_list_of_another_type_is_found(void **state)
+{
+    struct scene *s = *state;
+    struct zone *z = dma32(s);
+    struct free_list t = z->lists[MIGRATE_MOVABLE][5];
+    z->lists[MIGRATE_MOVABLE][5] = z->lists[MIGRATE_RECLAIMABLE][5];
+    z->lists[MIGRATE_RECLAIMABLE][5] = t;
+    assert_int_equal(phys_audit(s->p), 2); /* the list it should be on lacks it */
+}
+
+static void test_pageblock_that_changed_type_under_its_blocks_is_found(void **state)
+{
+    struct scene *s = *state;
+    uint32_t head = dma32(s)->lists[MIGRATE_MOVABLE][5].head;
+    block_set_type(s->p, dma32(s), head - 1, MIGRATE_RECLAIMABLE);
+    assert_int_not_equal(phys_audit(s->p), 0);
+}
+
+static void test_two_types_in_one_free_block_are_found(void **state)
+{
+    struct scene *s = *state;
+    buddy_touch(s->p, dma32(s), dma32(s)->virgin + 1);
+    uint32_t head = dma32(s)->lists[MIGRATE_MOVABLE][10].tail;
+    block_set_type(s->p, dma32(s), head - 1 + 512, MIGRATE_UNMOVABLE);
+    assert_int_equal(phys_audit(s->p), 5);
+}
+
+static void test_wrong_count_of_a_list_is_found(void **state)
+{
+    struct scene *s = *state;
+    assert_true(dma32(s)->pcp[0].count > 0);
+    dma32(s)->pcp[0].count++;
+    assert_int_equal(phys_audit(s->p), 6);
+}
+
+static void test_frame_lost_from_a_list_is_found(void **state)
+{
+    struct scene *s = *state;
+    struct pcp *c = &dma32(s)->pcp[0];
+    unsigned list = pcp_index(0, MIGRATE_MOVABLE);
+    phys_free(s->p, s->anon, 0);
+    uint32_t next = phys_frame(s->p, s->anon)->link_next;
+    c->lists[list].head = next;
+    *(next != 0 ? &s->p->head.frames[next - 1].link_prev : &c->lists[list].tail) = 0;
+    c->count--;
+    assert_int_equal(phys_audit(s->p), 6);
+}
+
+static void test_listed_frame_without_its_mark_is_found(void **state)
+{
+    struct scene *s = *state;
+    phys_free(s->p, s->anon, 0);
+    phys_frame(s->p, s->anon)->flags = 0;
+    assert_int_not_equal(phys_audit(s->p), 0);
+}
+
+static void test_miscounted_pageblocks_are_found(void **state)
+{
+    struct scene *s = *state;
+    dma32(s)->pageblocks[MIGRATE_MOVABLE]++;
+    assert_int_equal(phys_audit(s->p), 7);
+}
+
+static void test_wrong_count_of_atomic_reserve_is_found(void **state)
+{
+    struct scene *s = *state;
+    dma32(s)->free_highatomic++;
+    assert_int_equal(phys_audit(s->p), 3);
+}
+
+static void test_tail_of_another_order_is_found(void **state)
+{
+    struct scene *s = *state;
+    phys_frame(s->p, (pfn){s->pair.v + 1})->order = 3;
+    assert_int_equal(phys_audit(s->p), 8);
+}
+
+static void test_tail_without_its_mark_is_found(void **state)
+{
+    struct scene *s = *state;
+    phys_frame(s->p, (pfn){s->pair.v + 1})->flags &= ~FRAME_F_TAIL;
+    assert_int_equal(phys_audit(s->p), 8);
+}
+
 int main(void)
 {
 #define AUDIT_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -203,6 +294,16 @@ int main(void)
         AUDIT_TEST(test_table_without_bytes_is_found),
         AUDIT_TEST(test_lost_bytes_of_a_table_are_found),
         AUDIT_TEST(test_wrong_owner_counter_is_found),
+        AUDIT_TEST(test_block_on_the_list_of_another_type_is_found),
+        AUDIT_TEST(test_pageblock_that_changed_type_under_its_blocks_is_found),
+        AUDIT_TEST(test_two_types_in_one_free_block_are_found),
+        AUDIT_TEST(test_wrong_count_of_a_list_is_found),
+        AUDIT_TEST(test_frame_lost_from_a_list_is_found),
+        AUDIT_TEST(test_listed_frame_without_its_mark_is_found),
+        AUDIT_TEST(test_miscounted_pageblocks_are_found),
+        AUDIT_TEST(test_wrong_count_of_atomic_reserve_is_found),
+        AUDIT_TEST(test_tail_of_another_order_is_found),
+        AUDIT_TEST(test_tail_without_its_mark_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
