@@ -48,6 +48,9 @@ struct mm_file *file_new(struct mm_sys *s, enum file_kind kind, const char *path
     f->serial = ++s->files_made;
     f->refs = 1;
     f->next_all = s->all_files;
+    f->link_all = &s->all_files;
+    if (f->next_all)
+        f->next_all->link_all = &f->next_all;
     s->all_files = f;
     return f;
 }
@@ -85,10 +88,9 @@ static void file_free(struct mm_sys *s, struct mm_file *f)
     for (const struct map_slot *c; (c = map_next(&f->chunks, &pos)) != NULL;)
         free((void *)(uintptr_t)c->value);
     map_free(&f->chunks);
-    struct mm_file **link = &s->all_files;
-    while (*link != f)
-        link = &(*link)->next_all;
-    *link = f->next_all;
+    *f->link_all = f->next_all;
+    if (f->next_all)
+        f->next_all->link_all = f->link_all;
     free(f);
 }
 

@@ -114,7 +114,7 @@ void mm_sys_close(struct mm_sys *s)
         mm_file_put(s, f);
     }
     map_free(&s->files);
-    free(s->labels);
+    label_close(s);
     lru_close(s);
     free(s);
 }

@@ -61,6 +61,7 @@ struct sp_range {
 
 struct mm_file {
     struct mm_file *next_all;  /* list of all files of the machine */
+    struct mm_file **link_all; /* what points to it in that list */
     struct mm_file *next_same; /* files whose dev and ino hash alike */
     uint64_t dev, ino;         /* identity; both 0 for unnamed files */
     uint64_t size;             /* bytes */
@@ -104,6 +105,8 @@ struct mm_sys {
     struct mm_label *labels;      /* rows of attribution */
     size_t labels_cap;            /* room */
     uint32_t labels_nr;           /* rows in use */
+    struct map named_labels;      /* hash of name and rights → row */
+    struct map anon_label_at;     /* where an anonymous mapping began → the row made last there */
     uint32_t anon_labels;         /* rows of anonymous mappings among them */
     uint32_t file_labels;         /* rows of files among them */
     struct mm_lru lru;            /* lists of pages, counters of nodes */
@@ -229,6 +232,7 @@ void shmem_acct_page(struct mm_sys *s, struct mm_file *f, int64_t n);
 uint32_t label_for(struct mm_sys *s, enum vma_kind kind, const struct mm_file *f, uint64_t flags,
                    vaddr start);
 void label_add(struct mm_sys *s, uint32_t label, int64_t bytes);
+void label_close(struct mm_sys *s);
 
 /* -- vma.c */
 static inline uint64_t vma_pages(const struct vma *v)

@@ -124,18 +124,21 @@ uint64_t pt_bytes(const struct pt *t)
 /* -- going through --------------------------------------------------------------------------- */
 
 /* skip_none moves a forward to the first entry of its table that is not none. False when there is
- * none left in the table; a is then where the table's span ends (0 after the last address). */
-static bool skip_none(const struct pt *t, struct place at, vaddr *a)
+ * none left in the table for [a, last]; a then lies where the table's span ends (0 after the last
+ * address) or beyond last. */
+static bool skip_none(const struct pt *t, struct place at, vaddr *a, uint64_t last)
 {
     const pte *table = phys_table(t->phys, at.table);
+    bool ends_here = (a->v ^ last) >> pt_level_shift(at.level + 1) == 0;
     unsigned first = pt_index(*a, at.level), i = first;
-    while (i < PT_ENTRIES && pte_none(table[i]))
+    unsigned stop = ends_here ? pt_index(va(last), at.level) + 1 : PT_ENTRIES;
+    while (i < stop && pte_none(table[i]))
         i++;
     if (i > first) {
         uint64_t step = BIT(pt_level_shift(at.level));
         a->v = align_down(a->v, step) + (i - first) * step;
     }
-    return i < PT_ENTRIES;
+    return i < stop;
 }
 
 /* find moves *a to the first address in [*a, last] that has an entry of `level` which is not none,
@@ -145,7 +148,7 @@ static bool find(const struct pt *t, vaddr *a, uint64_t last, unsigned level, st
     uint64_t from = a->v;
     while (a->v <= last && a->v >= from) {
         struct place at = descend(t, *a, level);
-        if (!skip_none(t, at, a))
+        if (!skip_none(t, at, a, last))
             continue;
         if (at.level == level || !points_to_table(*entry_at(t, at, *a), at.level)) {
             *ret = at;
