@@ -65,17 +65,6 @@ static void add_file_page(struct vm_fault *vmf, pfn n)
     mlock_vma_folio(vmf->m->sys, vmf->vma, n);
 }
 
-static void zero_frame(struct mm_sys *s, pfn n)
-{
-    kernel_write(s, pfn_paddr(n), PAGE_SIZE);
-}
-
-static void copy_frame(struct mm_sys *s, pfn from, pfn to)
-{
-    kernel_read(s, pfn_paddr(from), PAGE_SIZE);
-    kernel_write(s, pfn_paddr(to), PAGE_SIZE);
-}
-
 static void fault_set_pte(struct vm_fault *vmf, pfn n, uint64_t bits)
 {
     set_pte(vmf->m, vmf->address, vmf->pte, pte_make(n, bits));
@@ -109,7 +98,7 @@ static int do_anonymous_page(struct vm_fault *vmf)
         return 0;
     if (alloc_anon(vmf, &n) != 0)
         return VM_FAULT_OOM;
-    zero_frame(m->sys, n);
+    clear_frames(m->sys, n, 1);
     add_new_anon(vmf, n);
     fault_set_pte(vmf, n, maybe_mkwrite(vm_page_prot(v) | PTE_D, v));
     return 0;
@@ -256,7 +245,7 @@ static int do_cow_fault(struct vm_fault *vmf)
         return VM_FAULT_OOM;
     int result = call_fault(vmf, &from);
     if (!(result & VM_FAULT_ERROR)) {
-        copy_frame(s, from, to);
+        copy_frames(s, from, to, 1);
         result |= finish_fault(vmf, to);
     }
     if (result & VM_FAULT_ERROR)
@@ -325,9 +314,9 @@ static int wp_page_copy(struct vm_fault *vmf, const struct frame *old)
     if (alloc_anon(vmf, &n) != 0)
         return VM_FAULT_OOM;
     if (old)
-        copy_frame(m->sys, pte_pfn(orig), n);
+        copy_frames(m->sys, pte_pfn(orig), n, 1);
     else
-        zero_frame(m->sys, n);
+        clear_frames(m->sys, n, 1);
     clear_flush(vmf);
     if (old) {
         munlock_vma_folio(m, vmf->address, pte_pfn(orig));

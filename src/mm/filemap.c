@@ -38,6 +38,8 @@ static enum file_kind kind_of_path(const char *path)
     return FILE_REGULAR;
 }
 
+static uint64_t *slot_find(const struct mm_file *f, uint64_t pgoff);
+
 struct mm_file *file_new(struct mm_sys *s, enum file_kind kind, const char *path)
 {
     size_t all = strlen(path), len = min_u64(all, FILE_PATH_MAX);
@@ -45,6 +47,7 @@ struct mm_file *file_new(struct mm_sys *s, enum file_kind kind, const char *path
     ASSERT(f);
     memcpy(f->path, path + (all - len), len + 1);
     f->kind = kind;
+    f->fd = -1;
     f->serial = ++s->files_made;
     f->refs = 1;
     f->next_all = s->all_files;
@@ -155,21 +158,28 @@ uint64_t file_pages(const struct mm_file *f)
     return div_up(f->size, PAGE_SIZE);
 }
 
-/* dirty_partial: the end of the last page is zeroed, if it is there (shmem_undo_range). */
-static void dirty_partial(struct mm_sys *s, struct mm_file *f, uint64_t size)
+/* zero_partial clears the rest of the page that [from, to) begins in, if it is cached. */
+static void zero_partial(struct mm_sys *s, struct mm_file *f, uint64_t from, uint64_t to)
 {
-    pfn n;
-    if (size % PAGE_SIZE && filemap_get(s, f, size / PAGE_SIZE, &n) == 0)
-        phys_frame(s->phys, n)->flags |= FRAME_F_DIRTY;
+    const uint64_t *slot = slot_find(f, from >> PAGE_SHIFT);
+    uint64_t at = from & ~PAGE_MASK;
+    if (at == 0 || !slot || *slot == 0 || *slot == EVICTED)
+        return;
+    pfn n = {*slot - 1};
+    file_zero(s, n, at, min_u64(PAGE_SIZE, at + (to - from)));
+    if (f->kind == FILE_SHMEM)
+        phys_frame(s->phys, n)->flags |= FRAME_F_DIRTY; /* shmem_undo_range */
 }
 
 void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size)
 {
-    uint64_t before = file_pages(f), was = f->size;
+    uint64_t before = file_pages(f), old = f->size;
     f->size = size;
     uint64_t after = file_pages(f);
-    if (size < was && f->kind == FILE_SHMEM)
-        dirty_partial(s, f, size);
+    if (size < old)
+        zero_partial(s, f, size, UINT64_MAX);
+    else if (size > old && f->kind == FILE_REGULAR)
+        zero_partial(s, f, old, size);
     if (after >= before)
         return;
     unmap_mapping_range(s, f, after, UINT64_MAX, true);
@@ -280,6 +290,7 @@ static int slot_fill(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *r
     fr->mapping = f;
     *slot_make(f, pgoff) = n.v + 1;
     shmem_acct_page(s, f, 1);
+    file_readpage(s, f, pgoff, n);
     if (f->kind != FILE_SPECIAL) {
         if (f->kind == FILE_SHMEM)
             fr->flags |= FRAME_F_SWAPBACKED;
@@ -411,7 +422,11 @@ void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, ui
     while (chunk_next(f, &r))
         for (uint64_t i = 0; i < r.n; i++) {
             uint64_t pgoff = r.first + i;
-            if (pgoff >= first && pgoff < last && r.slots[i] != 0 && r.slots[i] != EVICTED)
-                phys_frame(s->phys, (pfn){r.slots[i] - 1})->flags &= ~FRAME_F_DIRTY;
+            if (pgoff < first || pgoff >= last || r.slots[i] == 0 || r.slots[i] == EVICTED)
+                continue;
+            struct frame *fr = phys_frame(s->phys, (pfn){r.slots[i] - 1});
+            if (fr->flags & FRAME_F_DIRTY)
+                file_writepage(s, (pfn){r.slots[i] - 1});
+            fr->flags &= ~FRAME_F_DIRTY;
         }
 }

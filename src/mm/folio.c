@@ -79,7 +79,7 @@ bool map_anon_folio(struct vm_fault *vmf)
         vaddr at = va(align_down(vmf->address.v, PAGE_SIZE << order));
         pfn head;
         if (folio_alloc_anon(vmf->m, vmf->vma, at, order, &head) == 0) {
-            kernel_write(s, pfn_paddr(head), PAGE_SIZE << order);
+            clear_frames(s, head, BIT(order));
             map_pages(vmf, head, order, at);
             s->thp.fault_alloc[order]++;
             return true;

@@ -153,7 +153,7 @@ static int get_zero(struct mm *m)
         STAT(s->stats, thp_zero_page_alloc)++;
         folio_prep(s->phys, s->thp.zero, HPAGE_PMD_ORDER);
         phys_frame(s->phys, s->thp.zero)->flags |= FRAME_F_ZERO_PAGE;
-        kernel_write(s, pfn_paddr(s->thp.zero), HPAGE_PMD_SIZE);
+        clear_frames(s, s->thp.zero, HPAGE_PMD_NR);
     }
     if (!m->thp.zero_ref)
         s->thp.zero_refs++;
@@ -202,7 +202,7 @@ static int alloc_pmd_folio(struct mm *m, const struct vma *v, vaddr at, pfn *ret
         s->thp.fault_fallback[HPAGE_PMD_ORDER]++;
         return HUGE_FALLBACK;
     }
-    kernel_write(s, pfn_paddr(*ret), HPAGE_PMD_SIZE);
+    clear_frames(s, *ret, HPAGE_PMD_NR);
     return 0;
 }
 

@@ -187,6 +187,9 @@ int mm_ftruncate(struct mm_sys *s, struct mm_file *f, uint64_t size);
 int mm_fallocate_punch(struct mm_sys *s, struct mm_file *f, uint64_t offset, uint64_t len);
 /* mm_file_resize: truncation unmaps what lies beyond the new end, private copies included. */
 void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size);
+/* mm_file_backing gives a file bytes, with phys.contents: those of a descriptor of the host, which the
+ * caller keeps open (and resizes with the file). Before the first page is used; without: zeroes. */
+void mm_file_backing(struct mm_file *f, int fd);
 
 /* -- memory calls. Where `forced` is set the place is where the program really got it: existing
  * mappings there are replaced, limits and search are skipped; policy (flags, rights, merging,
@@ -330,6 +333,12 @@ struct mm_verdict {
 /* mm_fault handles one page fault or #GP. In kernel mode (code without FAULT_U) a bad verdict means
  * the exception table is consulted: the copy stops. Steps and kernel accesses go to the outbox. */
 void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *ret);
+
+/* mm_copy_to_user and mm_copy_from_user copy bytes to and from the program's memory as the kernel does:
+ * faults are handled, and at the first byte that cannot be reached the copy ends. They return the bytes
+ * copied, or -EOPNOTSUPP without phys.contents. */
+int64_t mm_copy_to_user(struct mm *m, vaddr to, const void *from, uint64_t len);
+int64_t mm_copy_from_user(struct mm *m, void *to, vaddr from, uint64_t len);
 
 /* mm_repair maps something for an access of the program the model has no mapping or right for, so
  * that the run can go on (a counted divergence). */

@@ -74,6 +74,7 @@ struct mm_file {
     uint32_t seals;       /* MM_SEAL_… */
     bool executable;      /* its mode has an x bit (a memfd without MFD_NOEXEC_SEAL) */
     bool named;           /* found again by dev and ino */
+    int fd;               /* of the host: its bytes, with phys.contents; -1: zeroes */
     bool unlinked;        /* no name or descriptor leads to it: goes with the last reference */
     uint32_t mmap_miss;   /* read-around: misses minus hits */
     uint64_t first_pages; /* pages when first heard of: later ones were written by the program */
@@ -408,6 +409,17 @@ void filemap_migrate(struct mm_sys *s, pfn src, pfn dst);
 void filemap_punch(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
 /* filemap_clear_dirty marks the frames of pages [first, last) as written back. */
 void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
+
+/* -- contents.c */
+/* clear_frames and copy_frames zero and copy nr frames in a row. */
+void clear_frames(struct mm_sys *s, pfn n, uint64_t nr);
+void copy_frames(struct mm_sys *s, pfn from, pfn to, uint64_t nr);
+/* file_readpage fills a new frame with the bytes of a page of a file; file_writepage brings those of
+ * a frame of the page cache back. The device's time is the caller's. */
+void file_readpage(struct mm_sys *s, const struct mm_file *f, uint64_t pgoff, pfn n);
+void file_writepage(struct mm_sys *s, pfn n);
+/* file_zero clears bytes [from, end) of a cached page. */
+void file_zero(struct mm_sys *s, pfn n, uint64_t from, uint64_t end);
 
 /* -- rmap.c */
 /* folio_head returns the first frame of the block that n belongs to. */

@@ -230,12 +230,12 @@ struct vma *vma_merge_new_range(struct mm *m, const struct vma_merge *g)
         return NULL;
     uint64_t start = prev ? prev->start.v : g->start, end = next ? next->end.v : g->end;
     struct vma *target = prev ? prev : next;
-    if (prev && next) {
+    if (prev && next)
         anon_vma_dup(prev, next);
-        vma_remove(m, next);
-    }
-    if (g->src) /* mremap: the pages come from there */
+    if (g->src) /* mremap: the pages come from there; it may be next */
         anon_vma_dup(target, g->src);
+    if (prev && next)
+        vma_remove(m, next);
     vma_resize(m, target, start, end);
     return target;
 }

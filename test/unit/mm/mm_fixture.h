@@ -33,16 +33,27 @@ struct box {
     struct mm *mm;
 };
 
-static inline void box_open(struct box *b, uint64_t phys_bytes, bool cold)
+/* box_conf fills in the options; box_start builds the machine from what they then are. */
+static inline void box_conf(struct box *b, uint64_t phys_bytes)
 {
     memset(b, 0, sizeof(*b));
     conf_init(&b->conf);
     b->conf.phys_size = phys_bytes;
-    b->conf.pagecache = cold ? PAGECACHE_COLD : PAGECACHE_WARM;
+}
+
+static inline void box_start(struct box *b)
+{
     assert_int_equal(arch_outbox_open(&b->out), 0);
     assert_int_equal(phys_open(&b->phys, &b->conf, &b->stats), 0);
     assert_int_equal(mm_sys_open(&b->sys, &b->conf, b->phys, &b->stats, &b->out), 0);
     assert_int_equal(mm_open(&b->mm, b->sys), 0);
+}
+
+static inline void box_open(struct box *b, uint64_t phys_bytes, bool cold)
+{
+    box_conf(b, phys_bytes);
+    b->conf.pagecache = cold ? PAGECACHE_COLD : PAGECACHE_WARM;
+    box_start(b);
 }
 
 /* box_close also checks that every frame came back: nothing of the address space may remain. */
