@@ -164,13 +164,6 @@ static void copy_record(struct mm_sys *s, pfn src, pfn dst)
     to->mapping = from->mapping;
 }
 
-static void copy_bytes(struct mm_sys *s, pfn src, pfn dst)
-{
-    uint64_t bytes = PAGE_SIZE << phys_frame(s->phys, src)->order;
-    kernel_read(s, pfn_paddr(src), bytes);
-    kernel_write(s, pfn_paddr(dst), bytes);
-}
-
 static void count_migration(struct mm_sys *s, const struct frame *f, bool ok)
 {
     if (ok)
@@ -198,7 +191,7 @@ int migrate_folio(struct mm_sys *s, pfn src, pfn dst)
     }
     to->refs = 1; /* ours */
     copy_record(s, src, dst);
-    copy_bytes(s, src, dst);
+    copy_frames(s, src, dst, folio_nr_pages(s, src));
     if (has_file(from))
         filemap_migrate(s, src, dst);
     count_migration(s, from, true);
