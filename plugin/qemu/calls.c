@@ -30,6 +30,7 @@
 #define PATH_BYTES   4096
 #define IOVEC_MAX    1024
 #define MSGHDR_BYTES 56
+#define ARRAY_BYTES  4096
 
 /* -- the lock of address-space calls: 0 free, 1 held, 2 held and wanted (futex(2), Drepper) ------ */
 static _Atomic uint32_t space_lock;
@@ -68,6 +69,10 @@ static bool changes_space(uint64_t num)
     case SYS_mlock2:
     case SYS_pkey_mprotect:
     case SYS_remap_file_pages:
+    case SYS_mbind:
+    case SYS_set_mempolicy_home_node:
+    case SYS_migrate_pages:
+    case SYS_move_pages:
         return true;
     default:
         return false;
@@ -128,6 +133,23 @@ static void put_object(struct writer *w, uint64_t addr, size_t n)
 
     if (addr && peek(bytes, addr, n) == n)
         put_bytes(w, addr, bytes, n);
+}
+
+/* put_array puts what there is of the first n bytes of an array, but not more than a page. */
+static void put_array(struct writer *w, uint64_t addr, uint64_t n)
+{
+    char bytes[ARRAY_BYTES];
+    size_t got = addr ? peek(bytes, addr, n < ARRAY_BYTES ? n : ARRAY_BYTES) : 0;
+
+    if (got)
+        put_bytes(w, addr, bytes, got);
+}
+
+/* put_nodemask puts a mask of maxnode - 1 nodes, in words. */
+static void put_nodemask(struct writer *w, uint64_t addr, uint64_t maxnode)
+{
+    if (maxnode > 1)
+        put_array(w, addr, (maxnode - 1 + 63) / 64 * 8);
 }
 
 static void put_iovec(struct writer *w, unsigned argument, uint64_t addr, uint64_t n)
@@ -293,6 +315,20 @@ static void put_pointed(struct writer *w, uint64_t num, const uint64_t a[6], int
         break;
     case SYS_recvfrom:
         put_object(w, a[5], 4);
+        break;
+    case SYS_mbind:
+        put_nodemask(w, a[3], a[4]);
+        break;
+    case SYS_set_mempolicy:
+        put_nodemask(w, a[1], a[2]);
+        break;
+    case SYS_migrate_pages:
+        put_nodemask(w, a[2], a[1]);
+        put_nodemask(w, a[3], a[1]);
+        break;
+    case SYS_move_pages:
+        put_array(w, a[2], a[1] < ARRAY_BYTES / 8 ? 8 * a[1] : ARRAY_BYTES);
+        put_array(w, a[3], a[1] < ARRAY_BYTES / 8 ? 4 * a[1] : ARRAY_BYTES / 2);
         break;
     case SYS_rt_sigaction:
         put_sigaction(w, a, result);

@@ -62,7 +62,8 @@ enum event_control {
                          stream, for checking: instructions, raw loads, raw stores of this thread
                          from its start up to here; faulting instructions count when they start */
     EV_BYTES,        /* before EV_SYSCALL_RET: address, text: what the kernel model needs of a
-                         pointed-to argument (path with its zero, msghdr, sockaddr length) */
+                         pointed-to argument (path with its zero, msghdr, sockaddr length,
+                         node mask, array) */
     EV_CONTROL_NR
 };
 

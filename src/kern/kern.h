@@ -46,6 +46,8 @@ struct kern_call {
     uint32_t iov_arg;     /* which argument held it */
     const uint8_t *bytes; /* contents of a pointed-to argument, or NULL */
     uint64_t bytes_addr, n_bytes;
+    const uint8_t *earlier; /* the same of an argument told before that one, or NULL */
+    uint64_t earlier_addr, n_earlier;
 };
 
 struct kern; /* one per machine; knows the tasks */

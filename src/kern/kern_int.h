@@ -83,4 +83,9 @@ int shared_apply(struct kern *k, struct mm *m, const struct kern_call *call);
 /* -- memcall.c: memory calls applied to the address space. 1: the space may have changed. */
 int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *call);
 
+/* -- numacall.c: NUMA calls. numacall_is names them; 1: the space, or where its pages lie, may have
+ * changed. */
+bool numacall_is(uint64_t nr);
+int numacall_apply(struct kern *k, struct mm *m, const struct kern_call *call);
+
 #endif

@@ -379,11 +379,12 @@ int kern_syscall(struct kern *k, struct mm *m, const struct kern_call *call,
                  struct kern_copies *copies)
 {
     arch_step(k->outbox, STEP_SYSCALL, 1);
+    int changed = numacall_is(call->nr) ? numacall_apply(k, m, call) : 0;
     if (call->result == -ENOSYS && lacks(call->nr)) {
         STAT(k->stats, div_syscall_answer) += !harmless(call->nr);
-        return 0; /* nothing was read, written or changed */
+        return changed; /* nothing was read or written */
     }
-    int changed = memcall_apply(k, m, call) | shared_apply(k, m, call);
+    changed |= memcall_apply(k, m, call) | shared_apply(k, m, call);
     if (kern_call_name(call->nr))
         add_bufs(call_rows[call->nr].buf, call, copies);
     if (has_cases(call->nr))
@@ -414,6 +415,10 @@ bool kern_call_is_memory(uint64_t nr)
     case SYS_shmdt:
     case SYS_remap_file_pages:
     case SYS_pkey_mprotect:
+    case SYS_mbind:
+    case SYS_set_mempolicy_home_node:
+    case SYS_migrate_pages:
+    case SYS_move_pages:
         return true;
     default:
         return false;

@@ -141,6 +141,22 @@ static void on_iovec(struct sim_thread *t, const uint64_t *p, size_t n)
     c->call.iov_arg = (uint32_t)p[0];
 }
 
+/* keep_earlier sets the last piece aside: a call may have two. */
+static void keep_earlier(struct pending_call *c)
+{
+    uint8_t *b = c->earlier;
+    uint32_t cap = c->earlier_cap;
+
+    c->call.earlier = c->call.bytes;
+    c->call.earlier_addr = c->call.bytes_addr;
+    c->call.n_earlier = c->call.n_bytes;
+    c->earlier = c->bytes;
+    c->earlier_cap = c->bytes_cap;
+    c->call.bytes = NULL;
+    c->bytes = b;
+    c->bytes_cap = cap;
+}
+
 static void on_bytes(struct sim_thread *t, const uint64_t *p, size_t n)
 {
     struct pending_call *c = &t->pending;
@@ -148,6 +164,7 @@ static void on_bytes(struct sim_thread *t, const uint64_t *p, size_t n)
     if (n < 2)
         return;
     uint32_t bytes = (uint32_t)min_u64(p[1], (n - 2) * 8);
+    keep_earlier(c);
     if (bytes > c->bytes_cap) {
         uint8_t *b = realloc(c->bytes, bytes);
         if (!b)

@@ -102,6 +102,7 @@ static void thread_free(struct sim_thread *t)
         t->next->link = t->link;
     free(t->pending.iov);
     free(t->pending.bytes);
+    free(t->pending.earlier);
     free(t);
 }
 

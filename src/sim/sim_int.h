@@ -62,7 +62,8 @@ struct pending_call {
     struct kern_call call;
     struct kern_iovec *iov; /* grows */
     uint8_t *bytes;         /* grows */
-    uint32_t iov_cap, bytes_cap;
+    uint8_t *earlier;       /* the piece before it; grows */
+    uint32_t iov_cap, bytes_cap, earlier_cap;
     uint64_t sig, handler; /* of rt_sigaction, sig 0: none */
     bool open;             /* between EV_SYSCALL and EV_SYSCALL_RET */
 };

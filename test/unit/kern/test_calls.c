@@ -41,8 +41,9 @@ static void bench_close(struct bench *b)
  * test_shared. */
 static bool needs_space(uint64_t nr)
 {
-    return kern_call_is_memory(nr) || nr == SYS_msync || nr == SYS_mincore || nr == SYS_mlock ||
-           nr == SYS_mlock2 || nr == SYS_mlockall || nr == SYS_shmget || nr == SYS_shmctl;
+    return kern_call_is_memory(nr) || nr == SYS_set_mempolicy || nr == SYS_get_mempolicy ||
+           nr == SYS_msync || nr == SYS_mincore || nr == SYS_mlock || nr == SYS_mlock2 ||
+           nr == SYS_mlockall || nr == SYS_shmget || nr == SYS_shmctl;
 }
 
 static void names_and_numbers_are_those_of_the_system_header(void **state)
