@@ -73,7 +73,8 @@ tidy:
 
 bench:
 	@tools/deps $(RUN_DEPS) $(CHECK_DEPS) $(BENCH_DEPS)
-	@$(SUB) -j$(JOBS) MODE=release all $(BUILD)/release/mm_bench
+	@$(SUB) -j$(JOBS) MODE=release all $(BUILD)/release/mm_bench $(BUILD)/release/phys_bench
+	@$(BUILD)/release/phys_bench
 	@$(BUILD)/release/mm_bench
 	@PAGEWALK=$(BUILD)/release/pagewalk bench/run
 
@@ -82,6 +83,9 @@ $(O)/mm_bench: bench/mm_bench.c $(foreach m,$(call closure,test/unit/mm/test_fau
 	$(call say,LD)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@ \
 	  $(LDLIBS)
+$(O)/phys_bench: bench/phys_bench.c $(foreach m,$(call closure,test/unit/phys/test_phys.c),$(O)/lib/$(m).a)
+	$(call say,LD)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -o $@
 
 # -- installing --------------------------------------------------------------------------------
 install: all

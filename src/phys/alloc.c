@@ -115,7 +115,7 @@ static uint64_t rmqueue_buddy(struct phys *p, struct zone *z, const struct conte
 /* Linux's zone_statistics: by call, not by frame. */
 static void count_numa(struct phys *p, struct zone *z, struct zone *preferred)
 {
-    bool hit = z->nid == preferred->nid, local = p->nodes[z->nid].cpus >> p->cpu & 1;
+    bool hit = z->nid == preferred->nid, local = z->nid == p->cpu_nid;
     p->stats->v[hit ? STAT_numa_hit : STAT_numa_miss]++;
     p->stats->v[local ? STAT_numa_local : STAT_numa_other]++;
     z->numa[hit ? NUMA_HIT : NUMA_MISS]++;
@@ -184,7 +184,7 @@ static bool nofragment(const struct phys *p, const struct context *c)
 static bool start(const struct phys *p, struct context *c)
 {
     const struct phys_req *r = c->r;
-    unsigned nid = r->nid == PHYS_NID_LOCAL ? phys_cpu_node(p, p->cpu) : r->nid;
+    unsigned nid = r->nid == PHYS_NID_LOCAL ? p->cpu_nid : r->nid;
     c->node = &p->nodes[nid];
     c->top = zone_top[r->gfp];
     c->nodes_nr = r->flags & PHYS_THISNODE ? 1 : p->nodes_nr;
@@ -250,40 +250,45 @@ static void wake_all_kswapds(struct phys *p, const struct context *c)
 
 /* -- ownership ------------------------------------------------------------------------------- */
 
-static void own_table(struct phys *p, struct frame *f)
+/* own_more does what a single frame needs not: tails, and bytes for tables (I4). */
+static __attribute__((noinline)) void own_more(struct phys *p, struct frame *f, unsigned order)
 {
-    f->bytes = table_slab_get(&p->tables); /* I4 */
+    struct frame tail = f[0];
+    tail.flags = FRAME_F_TAIL;
+    for (uint64_t i = 1; i < BIT(order); i++)
+        f[i] = tail;
+    for (uint64_t i = 0; f[0].owner == FRAME_PAGE_TABLE && i < BIT(order); i++)
+        f[i].bytes = table_slab_get(&p->tables);
 }
 
 void frames_own(struct phys *p, struct zone *z, uint64_t n, unsigned order, enum frame_owner owner)
 {
     struct frame *f = &p->head.frames[n];
-    struct frame fresh = {.owner = (uint8_t)owner,
-                          .order = (uint8_t)order,
-                          .zone = z->id,
-                          .nid = z->nid,
-                          .flags = FRAME_F_HEAD};
-    f[0] = fresh;
-    fresh.flags = FRAME_F_TAIL;
-    for (uint64_t i = 1; i < BIT(order); i++)
-        f[i] = fresh;
-    if (owner == FRAME_PAGE_TABLE)
-        for (uint64_t i = 0; i < BIT(order); i++)
-            own_table(p, &f[i]);
-    p->nodes[z->nid].owned[FRAME_FREE] -= BIT(order);
-    p->nodes[z->nid].owned[owner] += BIT(order);
+    struct node *node = &p->nodes[z->nid];
+    *f = (struct frame){.owner = (uint8_t)owner,
+                        .order = (uint8_t)order,
+                        .zone = z->id,
+                        .nid = z->nid,
+                        .flags = FRAME_F_HEAD};
+    if (order > 0 || owner == FRAME_PAGE_TABLE)
+        own_more(p, f, order);
+    node->owned[FRAME_FREE] -= BIT(order);
+    node->owned[owner] += BIT(order);
 }
 
-static void disown(struct phys *p, uint64_t n, unsigned order)
+/* disown gives the frames of a block back to nobody and clears all records but the head's, which the
+ * free list it goes to will write. */
+static inline void disown(struct phys *p, uint64_t n, unsigned order)
 {
-    struct node *node = &p->nodes[p->head.frames[n].nid];
+    struct frame *f = &p->head.frames[n];
+    struct node *node = &p->nodes[f->nid];
     for (uint64_t i = 0; i < BIT(order); i++) {
-        struct frame *f = &p->head.frames[n + i];
-        CHECK(f->owner != FRAME_FREE); /* I1: freed twice otherwise */
-        node->owned[f->owner]--;
-        if (f->owner == FRAME_PAGE_TABLE)
-            table_slab_put(&p->tables, f->bytes);
-        *f = (struct frame){0};
+        CHECK(f[i].owner != FRAME_FREE); /* I1: freed twice otherwise */
+        node->owned[f[i].owner]--;
+        if (f[i].owner == FRAME_PAGE_TABLE)
+            table_slab_put(&p->tables, f[i].bytes);
+        if (i > 0)
+            f[i] = (struct frame){0};
     }
     node->owned[FRAME_FREE] += BIT(order);
 }
@@ -360,10 +365,12 @@ void phys_free(struct phys *p, pfn first, unsigned order)
     disown(p, n, order);
     STAT(p->stats, pgfree) += BIT(order);
     enum migrate_type type = block_type(p, n);
-    if (p->pcp_on && pcp_allowed(order) && type != MIGRATE_ISOLATE)
+    if (p->pcp_on && pcp_allowed(order) && type != MIGRATE_ISOLATE) {
         pcp_free(p, z, n, order, type == MIGRATE_HIGHATOMIC ? MIGRATE_MOVABLE : type);
-    else
+    } else {
+        p->head.frames[n] = (struct frame){0};
         buddy_free(p, z, n, order);
+    }
     AUDIT(phys_audit_at_times(p));
 }
 
@@ -371,6 +378,7 @@ void phys_set_cpu(struct phys *p, unsigned cpu)
 {
     CHECK(cpu < p->cpus);
     p->cpu = cpu;
+    p->cpu_nid = phys_cpu_node(p, cpu);
 }
 
 void phys_count_interleave(struct phys *p, pfn n)

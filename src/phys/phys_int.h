@@ -96,6 +96,7 @@ struct phys {
     struct conf_numa numa;    /* sizes and distances as configured */
     unsigned cpus;            /* of the machine */
     unsigned cpu;             /* that runs now */
+    unsigned cpu_nid;         /* its node */
     struct phys_tunables vm;  /* what /proc/sys/vm says */
     int64_t user_min_free;    /* min_free_kbytes as the administrator set it, or -1 */
     bool thp;                 /* THP makes 2 MiB pages */
