@@ -21,6 +21,7 @@ enum conf_index { INDEX_LINEAR, INDEX_XOR7, INDEX_XOR8 };
 enum conf_tlb_policy { TLB_LRU, TLB_PLRU, TLB_MRU3, TLB_RANDOM };
 enum conf_cache_policy { CACHE_LRU, CACHE_PLRU, CACHE_RANDOM };
 enum conf_l3_kind { L3_VICTIM, L3_INCLUSIVE, L3_NEITHER };
+enum conf_swap_device { SWAP_DISK, SWAP_SSD, SWAP_RAM };
 enum conf_pagecache { PAGECACHE_WARM, PAGECACHE_COLD };
 
 struct conf {

@@ -1,17 +1,112 @@
 /* alloc.c: where the frames of mm come from: one door for user pages, page cache and page tables.
  *
- *   fault, filemap, huge … ─► mm_alloc ─► phys_alloc            the allocator's own fast path
+ *   fault, filemap, huge … ─► mm_alloc ─ at LOW ─► phys_alloc_req        the allocator's own fast path
+ *        alloc_slowpath ◄────────────┘ no
+ *          kswapd is woken ─► at MIN ─► direct reclaim of 32 pages ─► at MIN, up to 16 times without
+ *                                       progress ─► at HIGH ─► out_of_memory ─► again
  *
- * Source: Linux 6.18 mm/page_alloc.c (__alloc_frozen_pages_noprof), mm/mempolicy.c.
+ * Who reclaims already, and the victim of the OOM killer, may use the reserves.
+ *
+ * I1  mm_alloc may take pages away: entries that were read before must be read again, and a folio
+ *     that has to stay must be mapped nowhere and in no cache, or FRAME_F_LOCKED.
+ *
+ * Source: Linux 6.18 mm/page_alloc.c (__alloc_frozen_pages_noprof, __alloc_pages_slowpath,
+ * should_reclaim_retry, __alloc_pages_may_oom), mm/mempolicy.c (alloc_pages_mpol).
  */
 #include "mm/mm_int.h"
+
+#define COSTLY_ORDER 3u /* PAGE_ALLOC_COSTLY_ORDER */
+
+static int take_at(struct mm_sys *s, struct phys_req *r, enum phys_mark mark, pfn *ret)
+{
+    r->mark = mark;
+    return phys_alloc_req(s->phys, r, ret);
+}
+
+/* reclaim_and_take reclaims directly as long as that makes progress. Orders above 3 get one round:
+ * they have smaller ones to fall back to. */
+static int reclaim_and_take(struct mm_sys *s, struct phys_req *r, pfn *ret)
+{
+    for (unsigned fruitless = 0; fruitless < MAX_RECLAIM_RETRIES;) {
+        arch_step(s->outbox, STEP_DIRECT_RECLAIM, 1);
+        uint64_t freed = try_to_free_pages(s, numa_node_id(s), ZONE_NORMAL);
+        if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
+            return 0;
+        phys_drain_all(s->phys); /* what other CPUs keep */
+        if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
+            return 0;
+        if (r->order > COSTLY_ORDER)
+            break;
+        fruitless = freed > 0 ? 0 : fruitless + 1;
+    }
+    return -ENOMEM;
+}
+
+/* use_reserves: the caller frees memory, or is about to die. */
+static bool use_reserves(const struct mm_sys *s, const struct mm *m)
+{
+    return s->reclaiming || (m && m->oom.victim);
+}
+
+static __attribute__((noinline)) int alloc_slowpath(struct mm_sys *s, const struct mm_req *req,
+                                                    struct phys_req *r, pfn *ret)
+{
+    arch_step(s->outbox, STEP_ALLOC_SLOW, 1);
+    s->kswapd_woken = true;
+    if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
+        return 0;
+    if (use_reserves(s, req->m))
+        return take_at(s, r, PHYS_NO_WATERMARKS, ret);
+    if (r->flags & PHYS_NON_BLOCK)
+        return -ENOMEM;
+    while (reclaim_and_take(s, r, ret) != 0) {
+        if (take_at(s, r, PHYS_MARK_HIGH, ret) == 0)
+            return 0;
+        if (r->order > COSTLY_ORDER || !out_of_memory(s, req->m))
+            return -ENOMEM;
+        if (use_reserves(s, req->m))
+            return take_at(s, r, PHYS_NO_WATERMARKS, ret);
+    }
+    return 0;
+}
+
+bool alloc_retry(struct mm *m)
+{
+    struct mm_sys *s = m->sys;
+    if (s->reclaiming || m->oom.victim)
+        return false;
+    arch_step(s->outbox, STEP_DIRECT_RECLAIM, 1);
+    return try_to_free_pages(s, numa_node_id(s), ZONE_NORMAL) > 0 ||
+           (out_of_memory(s, m) && !m->oom.victim);
+}
+
+/* alloc_picked is the way down for the nodes a policy picked. A wish is tried without reclaim first. */
+static int alloc_picked(struct mm_sys *s, const struct mm_req *req, const struct mpol_pick *pick,
+                        pfn *ret)
+{
+    struct phys_req r = phys_request(req->order, req->gfp, req->owner);
+    r.nid = pick->nid;
+    r.nodes = pick->nodes;
+    if (likely(phys_alloc_req(s->phys, &r, ret) == 0))
+        return 0;
+    if (pick->then_all) {
+        if (take_at(s, &r, PHYS_MARK_MIN, ret) == 0)
+            return 0;
+        r.nodes = 0;
+        if (take_at(s, &r, PHYS_MARK_LOW, ret) == 0)
+            return 0;
+    }
+    return alloc_slowpath(s, req, &r, ret);
+}
 
 int mm_alloc(struct mm_sys *s, const struct mm_req *r, pfn *ret)
 {
     struct mpol_pick pick;
+    if (unlikely(phys_fails(s->phys)))
+        return -ENOMEM;
     mpol_pick(s, r, &pick);
-    int err = phys_alloc(s->phys, r->order, r->gfp, r->owner, ret);
+    int err = alloc_picked(s, r, &pick, ret);
     if (err == 0 && pick.interleaved && phys_frame(s->phys, *ret)->nid == pick.nid)
-        STAT(s->stats, numa_interleave)++;
+        phys_count_interleave(s->phys, *ret);
     return err;
 }

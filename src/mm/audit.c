@@ -55,14 +55,25 @@ static void count_seen(struct map *seen, pfn n, unsigned what)
     ++*count;
 }
 
+static void count_entry(struct map *named, pte entry)
+{
+    uint64_t *count = map_at(named, entry.v, 0);
+    ASSERT(count);
+    ++*count;
+}
+
 /* entries_right checks I3 and I4 over all entries and counts each frame's mappings. */
-static int entries_right(struct mm *m, struct map *seen)
+static int entries_right(struct mm *m, struct map *seen, struct map *named)
 {
     struct mm sum = {.sys = m->sys};
     struct pt_run r = {.end = va(m->task_size), .huge = RUN_LOOK};
     while (run_next(m, &r)) {
         if (!entry_allowed(vma_lookup(m, r.a.v), *r.e))
             return 3;
+        if (pte_is_swap_slot(*r.e)) {
+            count_entry(named, (pte){r.e->v & ~PTE_SWP_EXCLUSIVE});
+            sum.cnt.swapents++;
+        }
         if (pte_is_swap(*r.e) || (r.e->v & PTE_SPECIAL))
             continue;
         pfn n = pte_leaf_pfn(*r.e, r.level);
@@ -70,7 +81,10 @@ static int entries_right(struct mm *m, struct map *seen)
         count_seen(seen, n, r.level > 0 ? SEEN_ENTIRE : SEEN_PAGE);
         count_seen(seen, folio_head(m->sys, n), SEEN_FOLIO);
     }
-    return memcmp(sum.cnt.rss, m->cnt.rss, sizeof(m->cnt.rss)) == 0 ? 0 : 4;
+    return memcmp(sum.cnt.rss, m->cnt.rss, sizeof(m->cnt.rss)) == 0 &&
+                   sum.cnt.swapents == m->cnt.swapents
+               ? 0
+               : 4;
 }
 
 /* rmap_finds: the walk from a folio meets as many entries as there are. */
@@ -89,7 +103,8 @@ static bool folio_right(struct mm_sys *s, pfn head, uint64_t entries)
 {
     const struct frame *f = phys_frame(s->phys, head);
     bool anon = f->owner == FRAME_USER_ANON;
-    return f->refs == entries + !anon && rmap_finds(s, head, entries);
+    bool cached = !anon || (f->flags & FRAME_F_SWAPCACHE);
+    return f->refs == entries + cached && rmap_finds(s, head, entries);
 }
 
 static bool page_right(const struct frame *f, uint64_t entries)
@@ -97,6 +112,19 @@ static bool page_right(const struct frame *f, uint64_t entries)
     bool exclusive = f->flags & FRAME_F_EXCLUSIVE;
     return f->mapcount == entries && f->owner != FRAME_PAGE_CACHE && f->owner != FRAME_FREE &&
            (!exclusive || (f->owner == FRAME_USER_ANON && entries == 1));
+}
+
+/* swap_cache_only counts the pages of the swap cache that nobody maps. */
+static uint64_t swap_cache_only(const struct mm_sys *s)
+{
+    uint64_t n = 0;
+    for (unsigned t = 0; t < MAX_SWAPFILES; t++)
+        for (uint64_t i = 1; i < s->swap.area[t].max; i++) {
+            const struct swap_slot *slot = &s->swap.area[t].slot[i];
+            if (swap_slot_cached(slot))
+                n += phys_frame(s->phys, (pfn){(slot->cache >> 1) - 1})->mapcount == 0;
+        }
+    return n;
 }
 
 static bool mapcounts_right(struct mm_sys *s, const struct map *seen)
@@ -116,19 +144,24 @@ static bool mapcounts_right(struct mm_sys *s, const struct map *seen)
             return false;
         anon += f->owner == FRAME_USER_ANON ? folio_nr_pages(s, n) : 0;
     }
-    return phys_owner_frames(s->phys, FRAME_USER_ANON) <= anon;
+    return phys_owner_frames(s->phys, FRAME_USER_ANON) <= anon + swap_cache_only(s);
 }
 
 static int audit_entries(struct mm_sys *s)
 {
-    struct map seen;
+    struct map seen, named;
     int broken = 0;
     map_init(&seen);
+    map_init(&named);
+    filemap_count_swap(s, &named);
     for (struct mm *m = s->mms; m && broken == 0; m = m->next)
-        broken = entries_right(m, &seen);
+        broken = entries_right(m, &seen, &named);
     if (broken == 0 && !mapcounts_right(s, &seen))
         broken = 5;
+    if (broken == 0 && !audit_swap(s, &named))
+        broken = 10;
     map_free(&seen);
+    map_free(&named);
     return broken;
 }
 

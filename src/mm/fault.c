@@ -30,6 +30,16 @@ static int pte_alloc(struct vm_fault *vmf)
     return mm_tables(vmf->m, vmf->address, 0, &vmf->pte) == 0 ? 0 : VM_FAULT_OOM;
 }
 
+/* pte_alloc_for is pte_alloc that keeps a page of the cache where it is: allocating may reclaim. */
+static int pte_alloc_for(struct vm_fault *vmf, pfn n)
+{
+    struct frame *f = phys_frame(vmf->m->sys->phys, n);
+    f->flags |= FRAME_F_LOCKED;
+    int err = pte_alloc(vmf);
+    f->flags &= ~FRAME_F_LOCKED;
+    return err;
+}
+
 static uint64_t maybe_mkwrite(uint64_t bits, const struct vma *v)
 {
     return v->flags & VM_WRITE ? bits | PTE_RW : bits;
@@ -147,8 +157,14 @@ static bool map_one(struct vm_fault *vmf, vaddr a, uint64_t pgoff)
     pfn n;
     if ((e && !pte_none(*e)) || filemap_get(m->sys, vmf->vma->file, pgoff, &n) != 0)
         return false;
-    if (!e && mm_tables(m, a, 0, &e) != 0)
-        return false;
+    if (!e) {
+        struct frame *f = phys_frame(m->sys->phys, n);
+        f->flags |= FRAME_F_LOCKED;
+        int err = mm_tables(m, a, 0, &e);
+        f->flags &= ~FRAME_F_LOCKED;
+        if (err != 0)
+            return false;
+    }
     add_file_page(vmf, n);
     set_pte(m, a, e, pte_make(n, vm_page_prot(vmf->vma)));
     return true;
@@ -192,6 +208,11 @@ static int call_fault(struct vm_fault *vmf, pfn *ret)
     if (vmf->pgoff >= file_pages(f))
         return VM_FAULT_SIGBUS;
     arch_step(s->outbox, STEP_PAGECACHE, 1);
+    int got = filemap_swapin(s, f, vmf->vma, vmf->address, vmf->pgoff);
+    if (got < 0)
+        return VM_FAULT_OOM;
+    if (got > 0)
+        result = VM_FAULT_MAJOR;
     int err = filemap_get(s, f, vmf->pgoff, ret);
     if (err == -ENOENT && f->kind == FILE_SHMEM) {
         err = filemap_add(s, f, vmf->pgoff, ret);
@@ -208,7 +229,7 @@ static int call_fault(struct vm_fault *vmf, pfn *ret)
 static int finish_fault(struct vm_fault *vmf, pfn n)
 {
     uint64_t bits = vm_page_prot(vmf->vma);
-    if (pte_alloc(vmf) != 0)
+    if (pte_alloc_for(vmf, n) != 0)
         return VM_FAULT_OOM;
     if (vmf->write)
         bits = maybe_mkwrite(bits | PTE_D, vmf->vma);
@@ -257,7 +278,7 @@ static void page_mkwrite(struct vm_fault *vmf, pfn n)
 {
     if (vmf->vma->file->kind == FILE_REGULAR)
         arch_step(vmf->m->sys->outbox, STEP_MKWRITE, 1);
-    phys_frame(vmf->m->sys->phys, n)->flags |= FRAME_F_DIRTY;
+    folio_mark_dirty(vmf->m->sys, n);
 }
 
 static int do_shared_fault(struct vm_fault *vmf)
@@ -304,14 +325,25 @@ static void clear_flush(struct vm_fault *vmf)
               vmf->address.v + PAGE_SIZE);
 }
 
-static int wp_page_copy(struct vm_fault *vmf, const struct frame *old)
+/* alloc_copy is alloc_anon that keeps the old page where it is: allocating may reclaim. */
+static int alloc_copy(struct vm_fault *vmf, struct frame *old, pfn *ret)
+{
+    if (old)
+        old->flags |= FRAME_F_LOCKED;
+    int err = alloc_anon(vmf, ret);
+    if (old)
+        old->flags &= ~FRAME_F_LOCKED;
+    return err;
+}
+
+static int wp_page_copy(struct vm_fault *vmf, struct frame *old)
 {
     struct mm *m = vmf->m;
     pte orig = *vmf->pte;
     pfn n;
     vmf->kind = old && old->owner != FRAME_USER_ANON ? FAULT_FILE_COW : FAULT_ANON_COW;
     anon_vma_prepare(m, vmf->vma);
-    if (alloc_anon(vmf, &n) != 0)
+    if (alloc_copy(vmf, old, &n) != 0)
         return VM_FAULT_OOM;
     if (old)
         copy_frames(m->sys, pte_pfn(orig), n, 1);
@@ -349,7 +381,9 @@ static bool wp_can_reuse_anon_folio(const struct vm_fault *vmf, pfn n)
     pfn head = folio_head(s, n);
     if (phys_frame(s->phys, head)->order > 0)
         return wp_can_reuse_large(vmf, head);
-    if (phys_frame(s->phys, n)->refs != 1)
+    struct frame *f = phys_frame(s->phys, n);
+    bool cached = f->flags & FRAME_F_SWAPCACHE;
+    if (f->refs != 1 + (uint32_t)cached || (cached && !folio_free_swap(s, n)))
         return false;
     folio_move_anon_rmap(s, n, vmf->vma);
     return true;
@@ -380,6 +414,19 @@ static int handle_pte_marker(pte e)
     return VM_FAULT_HWPOISON;
 }
 
+static int fault_swap(struct vm_fault *vmf)
+{
+    vmf->kind = FAULT_SWAP_IN;
+    int got = do_swap_page(vmf->m, vmf->vma, vmf->address, vmf->pte, vmf->write);
+    if (got < 0)
+        return VM_FAULT_OOM;
+    int result = got > 0 ? VM_FAULT_MAJOR : 0;
+    if (!vmf->write || (vmf->pte->v & PTE_RW))
+        return result;
+    result |= do_wp_page(vmf); /* still shared */
+    return result & VM_FAULT_ERROR ? result & VM_FAULT_ERROR : result;
+}
+
 /* -- the way to them ------------------------------------------------------------------------- */
 
 static int handle_pte_fault(struct vm_fault *vmf)
@@ -387,6 +434,8 @@ static int handle_pte_fault(struct vm_fault *vmf)
     vmf->pte = pt_lookup(&vmf->m->pt, vmf->address, 0);
     if (!vmf->pte || pte_none(*vmf->pte))
         return vma_is_anonymous(vmf->vma) ? do_anonymous_page(vmf) : do_fault(vmf);
+    if (pte_is_swap_slot(*vmf->pte))
+        return fault_swap(vmf);
     if (pte_is_swap(*vmf->pte))
         return handle_pte_marker(*vmf->pte);
     CHECK(pte_present(*vmf->pte)); /* a PROT_NONE entry lies in a PROT_NONE VMA: access_error */
@@ -431,7 +480,13 @@ static int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write,
                            .pgoff = vma_pgoff_at(v, a),
                            .write = write};
     m->sys->current = m;
+    m->oom.busy++;
     int result = handle_pmd_fault(&vmf);
+    m->oom.busy--;
+    if (unlikely(m->oom.victim) && m->oom.busy == 0) {
+        oom_reap(m);
+        result |= VM_FAULT_OOM;
+    }
     mm_account_fault(m, result);
     *ret_kind = result & VM_FAULT_ERROR   ? FAULT_BAD
                 : result & VM_FAULT_MAJOR ? FAULT_MAJOR

@@ -18,7 +18,19 @@
  */
 #include "mm/mm_int.h"
 
-#define EVICTED UINT64_MAX
+#define EVICTED     UINT64_MAX
+#define SLOT_SHADOW BIT(63) /* evicted; the rest says when (workingset.c). EVICTED has it, too */
+#define SLOT_SWAP   BIT(62) /* swapped out: type << 56 | offset */
+
+static bool slot_has_frame(uint64_t slot)
+{
+    return slot != 0 && !(slot & (SLOT_SHADOW | SLOT_SWAP));
+}
+
+static pte slot_entry(uint64_t slot)
+{
+    return swp_make((unsigned)(slot >> 56 & 31), slot & (BIT(32) - 1), 0);
+}
 
 /* -- identity -------------------------------------------------------------------------------- */
 
@@ -263,7 +275,7 @@ bool filemap_cached(const struct mm_sys *s, const struct mm_file *f, uint64_t pg
     const uint64_t *slot = slot_find(f, pgoff);
     if (!slot || *slot == 0)
         return cached_unseen(s, f, pgoff);
-    return *slot != EVICTED;
+    return slot_has_frame(*slot);
 }
 
 /* count_cached: a page came into the cache of a file, or left it. */
@@ -288,13 +300,16 @@ static int slot_fill(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *r
     fr->refs = 1;
     fr->index = pgoff;
     fr->mapping = f;
-    *slot_make(f, pgoff) = n.v + 1;
+    uint64_t *slot = slot_make(f, pgoff), shadow = *slot;
+    *slot = n.v + 1;
     shmem_acct_page(s, f, 1);
     file_readpage(s, f, pgoff, n);
     if (f->kind != FILE_SPECIAL) {
         if (f->kind == FILE_SHMEM)
             fr->flags |= FRAME_F_SWAPBACKED;
         count_cached(s, fr, 1);
+        if ((shadow & SLOT_SHADOW) && shadow != EVICTED)
+            workingset_refault(s, n, shadow & ~SLOT_SHADOW);
         folio_add_lru(s, n);
     }
     *ret = n;
@@ -304,7 +319,7 @@ static int slot_fill(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *r
 int filemap_get(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret)
 {
     const uint64_t *slot = slot_find(f, pgoff);
-    if (slot && *slot != 0 && *slot != EVICTED) {
+    if (slot && slot_has_frame(*slot)) {
         *ret = (pfn){*slot - 1};
         return 0;
     }
@@ -323,22 +338,33 @@ int filemap_add(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret)
     return 0;
 }
 
+/* drop_slot empties a slot, unless its page is mapped. */
+static void drop_slot(struct mm_sys *s, struct mm_file *f, uint64_t *slot)
+{
+    if (*slot & SLOT_SHADOW)
+        return;
+    if (*slot & SLOT_SWAP) {
+        free_swap_and_cache(s, slot_entry(*slot));
+        shmem_acct_page(s, f, -1);
+        *slot = 0;
+    } else if (*slot != 0 && phys_frame(s->phys, (pfn){*slot - 1})->mapcount == 0) {
+        pfn n = {*slot - 1};
+        if (f->kind != FILE_SPECIAL)
+            count_cached(s, phys_frame(s->phys, n), -1);
+        shmem_acct_page(s, f, -1);
+        folio_free(s, n);
+        *slot = 0;
+    }
+}
+
 void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last)
 {
     struct chunk_run r = {0};
     while (chunk_next(f, &r))
         for (uint64_t i = 0; i < r.n; i++) {
             uint64_t pgoff = r.first + i;
-            if (pgoff < first || pgoff >= last || r.slots[i] == 0 || r.slots[i] == EVICTED)
-                continue;
-            pfn n = {r.slots[i] - 1};
-            if (phys_frame(s->phys, n)->mapcount == 0) {
-                if (f->kind != FILE_SPECIAL)
-                    count_cached(s, phys_frame(s->phys, n), -1);
-                shmem_acct_page(s, f, -1);
-                folio_free(s, n);
-                r.slots[i] = 0;
-            }
+            if (pgoff >= first && pgoff < last)
+                drop_slot(s, f, &r.slots[i]);
         }
 }
 
@@ -409,10 +435,13 @@ int filemap_read(struct mm_sys *s, struct mm_file *f, const struct vma *v, uint6
     uint64_t first, last;
     STAT(s->stats, pgmajfault)++;
     ra_window(s, f, v, pgoff, &first, &last);
+    pfn n;
     filemap_readahead(s, f, pgoff, pgoff + 1); /* the one that is needed comes first */
-    if (!filemap_cached(s, f, pgoff))
+    if (!filemap_cached(s, f, pgoff) || filemap_get(s, f, pgoff, &n) != 0)
         return -ENOMEM;
+    phys_frame(s->phys, n)->flags |= FRAME_F_LOCKED; /* its neighbours must not push it out */
     filemap_readahead(s, f, first, last);
+    phys_frame(s->phys, n)->flags &= ~FRAME_F_LOCKED;
     return 0;
 }
 
@@ -422,11 +451,114 @@ void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, ui
     while (chunk_next(f, &r))
         for (uint64_t i = 0; i < r.n; i++) {
             uint64_t pgoff = r.first + i;
-            if (pgoff < first || pgoff >= last || r.slots[i] == 0 || r.slots[i] == EVICTED)
-                continue;
-            struct frame *fr = phys_frame(s->phys, (pfn){r.slots[i] - 1});
-            if (fr->flags & FRAME_F_DIRTY)
-                file_writepage(s, (pfn){r.slots[i] - 1});
-            fr->flags &= ~FRAME_F_DIRTY;
+            if (pgoff >= first && pgoff < last && slot_has_frame(r.slots[i]))
+                folio_written(s, (pfn){r.slots[i] - 1});
         }
+}
+
+/* -- reclaim ----------------------------------------------------------------------------------- */
+
+void filemap_evict(struct mm_sys *s, pfn n, uint64_t shadow)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    uint64_t *slot = slot_find(f->mapping, f->index);
+    CHECK(slot && *slot == n.v + 1 && f->mapcount == 0);
+    count_cached(s, f, -1);
+    *slot = SLOT_SHADOW | shadow;
+    f->refs--;
+}
+
+void filemap_to_swap(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    uint64_t *slot = slot_find(f->mapping, f->index);
+    pte entry = folio_swap_entry(f);
+    CHECK(slot && *slot == n.v + 1 && f->mapcount == 0);
+    *slot = SLOT_SWAP | (uint64_t)swp_type(entry) << 56 | swp_offset(entry);
+    swap_dup(s, entry);
+    count_cached(s, f, -1);
+    f->refs--;
+    f->mapping = NULL;
+    phys_set_owner(s->phys, n, FRAME_USER_ANON); /* as any page of the swap cache */
+}
+
+bool filemap_swapped(const struct mm_file *f, uint64_t pgoff, pte *ret)
+{
+    const uint64_t *slot = slot_find(f, pgoff);
+    if (!slot || !(*slot & SLOT_SWAP) || (*slot & SLOT_SHADOW))
+        return false;
+    *ret = slot_entry(*slot);
+    return true;
+}
+
+int filemap_swapin(struct mm_sys *s, struct mm_file *f, struct vma *v, vaddr a, uint64_t pgoff)
+{
+    pte entry;
+    pfn n;
+    if (!filemap_swapped(f, pgoff, &entry))
+        return 0;
+    int got = swapin_page(s, v, a, entry, &n);
+    if (got < 0)
+        return got;
+    struct frame *fr = phys_frame(s->phys, n);
+    phys_set_owner(s->phys, n, FRAME_SHMEM);
+    fr->refs++; /* the file's */
+    fr->index = pgoff;
+    fr->mapping = f;
+    *slot_find(f, pgoff) = n.v + 1;
+    count_cached(s, fr, 1);
+    swap_free(s, entry);
+    if (fr->flags & FRAME_F_WRITEBACK)
+        writeback_end(s);
+    folio_free_swap(s, n);
+    return got;
+}
+
+int filemap_unuse(struct mm_sys *s, unsigned type)
+{
+    for (struct mm_file *f = s->all_files; f; f = f->next_all) {
+        struct chunk_run r = {0};
+        pte entry;
+        while (f->kind == FILE_SHMEM && chunk_next(f, &r))
+            for (uint64_t i = 0; i < r.n; i++)
+                if (filemap_swapped(f, r.first + i, &entry) && swp_type(entry) == type &&
+                    filemap_swapin(s, f, NULL, va(0), r.first + i) < 0)
+                    return -ENOMEM;
+    }
+    return 0;
+}
+
+/* filemap_count_swap counts how often each slot is named by files in memory. */
+void filemap_count_swap(const struct mm_sys *s, struct map *named)
+{
+    for (const struct mm_file *f = s->all_files; f; f = f->next_all) {
+        struct chunk_run r = {0};
+        while (chunk_next(f, &r))
+            for (uint64_t i = 0; i < r.n; i++)
+                if ((r.slots[i] & SLOT_SWAP) && !(r.slots[i] & SLOT_SHADOW)) {
+                    uint64_t *count = map_at(named, slot_entry(r.slots[i]).v, 0);
+                    ASSERT(count);
+                    ++*count;
+                }
+    }
+}
+
+void mm_drop_caches(struct mm_sys *s, unsigned what)
+{
+    lru_add_drain_all(s);
+    if (what & 2)
+        STAT(s->stats, drop_slab)++; /* the modelled slabs hold nothing that could go */
+    if (!(what & 1))
+        return;
+    STAT(s->stats, drop_pagecache)++;
+    for (struct mm_file *f = s->all_files; f; f = f->next_all) {
+        struct chunk_run r = {0};
+        while (f->kind == FILE_REGULAR && chunk_next(f, &r))
+            for (uint64_t i = 0; i < r.n; i++)
+                if (slot_has_frame(r.slots[i]) &&
+                    !(phys_frame(s->phys, (pfn){r.slots[i] - 1})->flags & FRAME_F_DIRTY)) {
+                    drop_slot(s, f, &r.slots[i]);
+                    r.slots[i] = r.slots[i] == 0 ? EVICTED : r.slots[i];
+                }
+    }
 }

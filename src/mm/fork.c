@@ -9,6 +9,7 @@
  *   entry       parent's                         child's
  *   anon page   RW cleared, EXCLUSIVE cleared    the same, A cleared, mapcount + 1
  *   file page   private: RW cleared              the same, A cleared; shared: D cleared too
+ *   swap entry  no longer exclusive              copied, the slot counts one more
  *   marker      stays                            copied
  *
  * I1  Where a VMA is copied with its entries the child has the tables the parent has, empty ones too.
@@ -58,8 +59,17 @@ static pte copy_present(struct copy *c, const struct pt_run *r)
 }
 
 /* copy_nonpresent returns the child's entry where the parent has neither none nor a page. */
-static pte copy_nonpresent(pte e)
+static pte copy_nonpresent(struct copy *c, const struct pt_run *r)
 {
+    pte e = *r->e;
+    if (pte_is_swap_slot(e)) { /* both name the slot now, and neither alone */
+        e.v &= ~PTE_SWP_EXCLUSIVE;
+        if (e.v != r->e->v)
+            run_set(c->parent, r, e);
+        swap_dup(c->child->sys, e);
+        c->child->cnt.swapents++;
+        return e;
+    }
     CHECK(swp_type(e) == SWP_MARKER);
     return e;
 }
@@ -75,7 +85,7 @@ static int copy_ptes(struct copy *c, uint64_t start, uint64_t end)
     paddr at = pt_entry_paddr(&c->child->pt, va(start), 0);
     while (run_next(c->parent, &r)) {
         uint64_t i = (r.a.v - start) >> PAGE_SHIFT;
-        first[i] = pte_is_swap(*r.e) ? copy_nonpresent(*r.e) : copy_present(c, &r);
+        first[i] = pte_is_swap(*r.e) ? copy_nonpresent(c, &r) : copy_present(c, &r);
         kernel_write(c->parent->sys, pa(at.v + i * sizeof(pte)), sizeof(pte));
         c->copied++;
     }

@@ -32,7 +32,7 @@ static uint64_t nr_pages(const struct frame *head)
 
 int lru_open(struct mm_sys *s)
 {
-    s->lru.nodes = 1;
+    s->lru.nodes = phys_nodes(s->phys);
     s->lru.batch = calloc(s->conf.cpu_cores, sizeof(*s->lru.batch));
     return s->lru.batch ? 0 : -ENOMEM;
 }
@@ -425,6 +425,46 @@ void mlock_vma_pages_range(struct mm *m, const struct vma *v, uint64_t start, ui
     lru_add_drain(m->sys); /* mlock_drain_local */
 }
 
+/* -- isolation ----------------------------------------------------------------------------------- */
+
+bool folio_isolate_lru(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    if (!(f->flags & FRAME_F_LRU))
+        return false;
+    lruvec_del(s, n);
+    f->flags = (f->flags & ~FRAME_F_LRU) | FRAME_F_ISOLATED;
+    f->refs++;
+    return true;
+}
+
+void folio_putback_lru(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    CHECK(f->flags & FRAME_F_ISOLATED);
+    f->flags &= ~FRAME_F_ISOLATED;
+    lru_add(s, n, f, 1);
+    folio_put(s, n);
+}
+
+void folio_free_isolated(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    CHECK((f->flags & FRAME_F_ISOLATED) && f->refs == 1);
+    f->flags &= ~FRAME_F_ISOLATED;
+    folio_put(s, n);
+}
+
+void folio_rotate_reclaimable(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    f->flags &= ~FRAME_F_RECLAIM;
+    if (!on_list(f) || (f->flags & (FRAME_F_LOCKED | FRAME_F_DIRTY)))
+        return;
+    move_list(s, n, FRAME_F_ACTIVE, 0, true);
+    STAT(s->stats, pgrotated) += nr_pages(f);
+}
+
 /* -- the end of a folio ------------------------------------------------------------------------ */
 
 void folio_free(struct mm_sys *s, pfn n)
@@ -432,6 +472,9 @@ void folio_free(struct mm_sys *s, pfn n)
     struct frame *f = phys_frame(s->phys, n);
     CHECK(!(f->flags & (FRAME_F_TAIL | FRAME_F_SWAPCACHE)));
     lru_add_drain_all(s); /* I3 */
+    if (f->flags & FRAME_F_WRITEBACK)
+        writeback_end(s);
+    folio_account_cleaned(s, n);
     if (f->order > 0)
         folio_unqueue_deferred(s, n);
     if (f->flags & FRAME_F_LRU)
@@ -464,11 +507,11 @@ const char *mm_node_stat_name(enum node_stat_item item)
 void mm_node_stats(const struct mm_sys *s, unsigned nid, struct mm_node_stat *ret)
 {
     *ret = mm_node(s, nid)->stat;
-    if (nid > 0)
-        return;
-    ret->v[NODE_nr_page_table_pages] = phys_owner_frames(s->phys, FRAME_PAGE_TABLE);
-    ret->v[NODE_nr_kernel_stack] = phys_owner_frames(s->phys, FRAME_KERNEL_STACK) * 4;
-    ret->v[NODE_nr_slab_unreclaimable] = phys_owner_frames(s->phys, FRAME_SLAB);
+    struct phys_node_info info;
+    phys_node_info(s->phys, nid, &info);
+    ret->v[NODE_nr_page_table_pages] = info.owned[FRAME_PAGE_TABLE];
+    ret->v[NODE_nr_kernel_stack] = info.owned[FRAME_KERNEL_STACK] * 4;
+    ret->v[NODE_nr_slab_unreclaimable] = info.owned[FRAME_SLAB];
 }
 
 /* -- the audit --------------------------------------------------------------------------------- */

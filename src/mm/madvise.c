@@ -82,37 +82,11 @@ static int dontneed(struct gather *g, const struct vma *v, uint64_t start, uint6
     return 0;
 }
 
-/* age clears bits of present entries of ordinary pages: A for COLD, A and D for FREE. */
-static void age(struct gather *g, uint64_t start, uint64_t end, uint64_t bits, bool anon_only)
-{
-    struct pt_run r = {.a = va(start), .end = va(end)};
-    while (run_next(g->m, &r)) {
-        pte e = *r.e;
-        if ((!pte_present(e) && !pte_protnone(e)) || (e.v & PTE_SPECIAL))
-            continue;
-        struct frame *f = phys_frame(g->m->sys->phys, pte_pfn(e));
-        bool shared = f->mapcount != 1;
-        if (anon_only) /* shared pages lose their dirty bit, too, unless the folio is dirty itself */
-            shared = shared && (f->flags & (FRAME_F_DIRTY | FRAME_F_SWAPCACHE));
-        if (shared || (anon_only && f->owner != FRAME_USER_ANON))
-            continue;
-        if (anon_only)
-            folio_mark_lazyfree(g->m->sys, pte_pfn(e));
-        if (!(e.v & bits))
-            continue;
-        if ((e.v & bits & PTE_D) && f->owner != FRAME_USER_ANON)
-            f->flags |= FRAME_F_DIRTY;
-        run_set(g->m, &r, (pte){e.v & ~bits});
-        gather_page(g, r.a);
-    }
-}
-
 static int lazyfree(struct gather *g, const struct vma *v, uint64_t start, uint64_t end)
 {
     if (!vma_is_anonymous(v) || (v->flags & (VM_LOCKED | VM_PFNMAP)))
         return -EINVAL;
-    lru_add_drain(g->m->sys);
-    age(g, start, end, PTE_A | PTE_D, true);
+    madvise_free(g, start, end);
     return 0;
 }
 
@@ -121,8 +95,10 @@ static int cold(struct gather *g, const struct vma *v, uint64_t start, uint64_t 
     if (v->flags & (VM_LOCKED | VM_PFNMAP))
         return -EINVAL;
     if (advice == MADV_COLD)
-        age(g, start, end, PTE_A, false);
-    return 0; /* PAGEOUT: there is no swap, and file pages stay in the cache */
+        madvise_cold(g, start, end);
+    else
+        madvise_pageout(g, start, end);
+    return 0;
 }
 
 static int remove_pages(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
@@ -137,8 +113,10 @@ static int remove_pages(struct mm *m, const struct vma *v, uint64_t start, uint6
     return 0;
 }
 
-static int willneed(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
+static int willneed(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
 {
+    if (vma_is_anonymous(v))
+        swapin_range(m, v, start, end);
     if (v->file && v->file->kind == FILE_REGULAR) {
         uint64_t first = vma_pgoff_at(v, va(start));
         filemap_readahead(m->sys, v->file, first, first + ((end - start) >> PAGE_SHIFT));

@@ -42,7 +42,11 @@ void set_pte(struct mm *m, vaddr a, pte *e, pte value)
 int mm_tables(struct mm *m, vaddr a, unsigned level, pte **ret)
 {
     unsigned made = 0;
+    m->oom.busy++;
     int err = pt_lookup_alloc(&m->pt, a, level, ret, &made);
+    while (err == -ENOMEM && alloc_retry(m))
+        err = pt_lookup_alloc(&m->pt, a, level, ret, &made);
+    m->oom.busy--;
     if (made == 0)
         return err;
     arch_step(m->sys->outbox, STEP_TABLE, made);
@@ -90,7 +94,12 @@ int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
     s->phys = phys;
     s->stats = stats;
     s->outbox = outbox;
-    if (lru_open(s) != 0) {
+    int err = lru_open(s);
+    if (err == 0)
+        err = swap_open(s);
+    if (err != 0) {
+        swap_close(s);
+        lru_close(s);
         free(s);
         return -ENOMEM;
     }
@@ -116,6 +125,7 @@ void mm_sys_close(struct mm_sys *s)
     map_free(&s->files);
     label_close(s);
     lru_close(s);
+    free(s->wb.list);
     free(s);
 }
 

@@ -17,7 +17,8 @@
  *      first page, a stack grown down to a neighbour, and anything after an MREMAP_DONTUNMAP or in a
  *      child whose parent had locked memory, or after a munmap that was refused half way.
  *  I3  A present user entry lies inside a VMA and gives no right the VMA lacks.
- *  I4  rss[] equals the number of present entries by kind (zero page in none of them).
+ *  I4  rss[] equals the number of present entries by kind (zero page in none of them), swapents that
+ *      of swap entries.
  *  I5  Every mapped frame's mapcount equals the number of entries that map it; a walk from the frame
  *      (rmap.c) finds them all; an exclusive frame has one.
  *  I6  total_vm, data_vm, stack_vm, exec_vm and locked_vm equal the sums over the VMAs (locked_vm keeps
@@ -25,6 +26,7 @@
  *  I7  Those of anon_vma.c.
  *  I8  Those of lru.c.
  *  I9  Those of commit.c.
+ *  I10  Those of swap.c.
  */
 #ifndef MM_MM_H
 #define MM_MM_H
@@ -32,6 +34,7 @@
 #include "base/itree.h"
 #include "conf/conf.h"
 #include "mm/node.h"
+#include "mm/swap.h"
 #include "pt/arch.h"
 #include "pt/pt.h"
 #include "policy/numa.h"
@@ -109,6 +112,7 @@ struct vma {
     struct anon_vma_chain *chain; /* every anon_vma its pages may have, see anon_vma.c */
     uint64_t file_id;             /* open file description it was mapped through; 0: not known */
     struct itree_node in_file;    /* among the VMAs of its file, by page offset */
+    struct vma_swap_ra swap_ra;   /* swap readahead by address */
     struct vma *prev, *next;      /* by address; NULL at the ends */
     struct mempolicy *policy;     /* where its pages shall come from; NULL: as the task wants */
 };
@@ -315,6 +319,7 @@ enum fault_kind {
     FAULT_FILE_COW,
     FAULT_FILE_SHARED,
     FAULT_SHMEM,
+    FAULT_SWAP_IN,
     FAULT_SPURIOUS,
     FAULT_MAJOR,
     FAULT_BAD,
@@ -351,11 +356,12 @@ struct mm_counters {
     uint64_t total_vm, total_vm_peak, data_vm, stack_vm, exec_vm; /* pages */
     uint64_t locked_vm;                                           /* pages; VmLck */
     uint64_t pte_bytes;                                           /* VmPTE */
+    uint64_t swapents;                                            /* swap entries; VmSwap */
     uint32_t map_count;
 };
 void mm_counters(const struct mm *m, struct mm_counters *ret);
 
-/* mm_audit checks I1-I9; 0 or the number of the broken invariant. Slow. */
+/* mm_audit checks I1-I10; 0 or the number of the broken invariant. Slow. */
 int mm_audit(struct mm *m);
 
 #endif

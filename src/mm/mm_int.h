@@ -70,17 +70,19 @@ struct mm_file {
     uint64_t promised_pages;   /* in memory: promised in full (overcommit); 0: page by page */
     uint64_t charged_pages;    /* those promised page by page */
     enum file_kind kind;
-    uint32_t traits;      /* MM_FILE_… */
-    uint32_t seals;       /* MM_SEAL_… */
-    bool executable;      /* its mode has an x bit (a memfd without MFD_NOEXEC_SEAL) */
-    bool named;           /* found again by dev and ino */
-    int fd;               /* of the host: its bytes, with phys.contents; -1: zeroes */
-    bool unlinked;        /* no name or descriptor leads to it: goes with the last reference */
-    uint32_t mmap_miss;   /* read-around: misses minus hits */
-    uint64_t first_pages; /* pages when first heard of: later ones were written by the program */
-    uint64_t *head;       /* slots of the first head_n pages, see filemap.c; NULL if none */
-    uint32_t head_n;      /* at most CHUNK_PAGES; as many as the file had when one was needed */
-    struct map chunks;    /* later pages: pgoff / CHUNK_PAGES → uint64_t[CHUNK_PAGES] */
+    uint32_t traits;       /* MM_FILE_… */
+    uint32_t seals;        /* MM_SEAL_… */
+    bool executable;       /* its mode has an x bit (a memfd without MFD_NOEXEC_SEAL) */
+    bool named;            /* found again by dev and ino */
+    int fd;                /* of the host: its bytes, with phys.contents; -1: zeroes */
+    bool unlinked;         /* no name or descriptor leads to it: goes with the last reference */
+    uint32_t mmap_miss;    /* read-around: misses minus hits */
+    uint64_t first_pages;  /* pages when first heard of: later ones were written by the program */
+    uint64_t *head;        /* slots of the first head_n pages, see filemap.c; NULL if none */
+    uint32_t head_n;       /* at most CHUNK_PAGES; as many as the file had when one was needed */
+    uint64_t nr_dirty;     /* pages with FRAME_F_DIRTY, of a regular file */
+    uint64_t dirtied_when; /* virtual time when the first of them became so, ms */
+    struct map chunks;     /* later pages: pgoff / CHUNK_PAGES → uint64_t[CHUNK_PAGES] */
     struct sp_range *policies; /* of a file in memory: NUMA policies mbind gave its pages */
     uint32_t policies_nr;      /* ranges of them, see mempolicy.c */
     struct itree mapped;       /* the VMAs that map it (i_mmap): vma.in_file by page offset */
@@ -112,6 +114,12 @@ struct mm_sys {
     uint32_t file_labels;         /* rows of files among them */
     struct mm_lru lru;            /* lists of pages, counters of nodes */
     struct sys_thp thp;           /* see huge_int.h */
+    struct mm_swap swap;          /* swap areas */
+    struct mm_writeback wb;       /* the flusher, pages under writeback */
+    struct mm_oom_log oom;        /* what was killed */
+    uint64_t now_ns;              /* virtual time, as last heard (mm_tick) */
+    bool kswapd_woken;            /* phys may want kswapd of a node (mm_kswapd) */
+    bool reclaiming;              /* PF_MEMALLOC: allocations may use the reserves */
 };
 
 /* An answer of mm_vma_at, kept by address bits; behind a pointer so that a question stays const.
@@ -148,6 +156,7 @@ struct mm {
     uint64_t task_size;      /* end of user addresses: TASK_SIZE_MAX */
     bool loose; /* I2 does not hold in Linux either: MREMAP_DONTUNMAP, or a fork unlocked VMAs */
     struct mm_thp thp; /* see huge_int.h */
+    struct mm_oom oom; /* see oom.c */
 };
 
 /* -- mm.c */

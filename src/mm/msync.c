@@ -51,10 +51,17 @@ static bool in_core(const struct mm *m, const struct vma *v, uint64_t a)
 {
     unsigned level;
     const pte *e = pt_leaf(&m->pt, va(a), &level);
+    pfn n;
+    if (e && pte_is_swap_slot(*e))
+        return swap_cache_get(m->sys, (pte){e->v & ~PTE_SWP_EXCLUSIVE}, &n);
     if (e && !pte_none(*e))
         return true;
-    return !vma_is_anonymous(v) && v->file &&
-           filemap_cached(m->sys, v->file, vma_pgoff_at(v, va(a)));
+    pte entry;
+    if (vma_is_anonymous(v) || !v->file)
+        return false;
+    if (filemap_swapped(v->file, vma_pgoff_at(v, va(a)), &entry))
+        return swap_cache_get(m->sys, entry, &n);
+    return filemap_cached(m->sys, v->file, vma_pgoff_at(v, va(a)));
 }
 
 int mm_mincore(struct mm *m, vaddr start, uint64_t len, uint8_t *vec)

@@ -111,6 +111,7 @@ struct mm_node {
     struct lruvec lru;         /* owner: lru.c, reclaim.c, workingset.c */
     struct mm_node_stat stat;  /* kept items; the derived ones are 0 here: mm_node_stats */
     uint64_t mlocked[ZONE_NR]; /* nr_mlock: pages by zone */
+    unsigned kswapd_failures;  /* runs that freed nothing; 16: hopeless */
 };
 
 struct mm_sys;

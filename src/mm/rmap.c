@@ -82,6 +82,8 @@ void page_remove_rmap_batch(struct mm *m, pfn n)
         if (f->owner == FRAME_USER_FILE)
             phys_set_owner(s->phys, n, FRAME_PAGE_CACHE);
         folio_account_mapped(s, f, -1);
+        if (f->flags & FRAME_F_SWAPCACHE)
+            folio_free_swap(s, n); /* free_swap_cache: unless an entry names the slot */
     }
     folio_put(s, head);
 }

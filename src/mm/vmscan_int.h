@@ -1,11 +1,14 @@
 /* vmscan_int.h: what the files about LRU lists, reclaim, swap and out-of-memory share with the rest
  * of mm.
  *
- *   lru.c   lists of pages, per-CPU batches
+ *   lru.c   lists of pages, per-CPU batches     swap.c         areas, slots, bytes behind them
+ *   reclaim.c  shrinking lists, kswapd            swap_state.c   swap cache, readahead, do_swap_page
+ *   workingset.c refaults    writeback.c dirty    oom.c          the killer
  */
 #ifndef MM_VMSCAN_INT_H
 #define MM_VMSCAN_INT_H
 
+#include "base/map.h"
 #include "mm/mm.h"
 
 /* -- lru.c */
@@ -67,6 +70,189 @@ void lru_add_drain(struct mm_sys *s);
 void lru_add_drain_all(struct mm_sys *s);
 /* folio_free gives a folio back that nobody refers to: off its list, out of the counters. */
 void folio_free(struct mm_sys *s, pfn n);
+/* folio_isolate_lru takes a folio off its list and holds it; false if it is on none. folio_putback_lru ends that;
+ * folio_free_isolated does for one that nobody else refers to any more. */
+bool folio_isolate_lru(struct mm_sys *s, pfn n);
+void folio_putback_lru(struct mm_sys *s, pfn n);
+void folio_free_isolated(struct mm_sys *s, pfn n);
+/* folio_rotate_reclaimable moves a folio to where reclaim looks first. */
+void folio_rotate_reclaimable(struct mm_sys *s, pfn n);
 bool audit_lru(const struct mm_sys *s);
+
+/* -- swap.c */
+#define SWAPFILE_CLUSTER 512u /* slots */
+struct swap_slot {
+    uint64_t cache; /* (frame + 1) << 1 of its folio, shadow << 1 | 1 of an evicted one, or 0 */
+    uint32_t count; /* entries that name it */
+    uint32_t flags; /* SWAP_SLOT_… of swap.c */
+};
+static inline bool swap_slot_cached(const struct swap_slot *slot)
+{
+    return slot->cache != 0 && !(slot->cache & 1);
+}
+enum { CLUSTER_FREE, CLUSTER_CURRENT, CLUSTER_NONFULL, CLUSTER_FULL };
+struct swap_cluster {
+    uint32_t next; /* in its queue */
+    uint16_t used; /* slots in use, the header too */
+    uint8_t state; /* CLUSTER_… */
+};
+struct swap_queue {
+    uint32_t head, tail; /* cluster numbers; head UINT32_MAX: empty */
+};
+struct swap_area {
+    bool used;                       /* the type is taken */
+    bool going;                      /* swapoff is at work: no new slots */
+    enum conf_swap_device device;    /* what it is like */
+    int prio;                        /* higher is filled first */
+    uint64_t turn;                   /* when it last began a cluster: equals take turns */
+    int fd;                          /* of its bytes, -1 without contents */
+    uint64_t max;                    /* slots, the header's too */
+    uint64_t inuse;                  /* slots in use (I1) */
+    struct swap_slot *slot;          /* max of them */
+    struct swap_cluster *cluster;    /* of each 512 slots */
+    struct swap_queue free, nonfull; /* clusters without and with slots in use */
+    uint64_t *next;                  /* of each CPU: one more than the slot to try, 0: none */
+    char path[256];
+};
+/* Swap of the machine. */
+struct mm_swap {
+    struct swap_area area[MAX_SWAPFILES]; /* by type */
+    uint64_t total, inuse;                /* slots of all areas */
+    uint64_t turns;                       /* clusters begun */
+    int least_prio;                       /* given to the last area without a priority */
+    bool contents;                        /* frames carry bytes */
+    uint64_t prev_offset;                 /* cluster readahead: last fault without hits … */
+    uint32_t ra_hits, last_ra;            /* … hits since the last miss, pages read then */
+};
+int swap_open(struct mm_sys *s); /* the area of swap.size, if any. 0 or -errno */
+void swap_close(struct mm_sys *s);
+/* swap_drop_area ends swapoff: the type is free again. pre: no slot in use. */
+void swap_drop_area(struct mm_sys *s, unsigned type);
+struct swap_area *swap_area_of(struct mm_sys *s, pte entry);
+struct swap_slot *swap_slot_of(struct mm_sys *s, pte entry);
+/* pte_is_swap_slot: a swap entry of a device, no migration entry or marker. */
+bool pte_is_swap_slot(pte e);
+/* folio_swap_entry names the slot of a folio in the swap cache. */
+pte folio_swap_entry(const struct frame *head);
+/* vm_swap_full: less than half is free, so slots of pages in memory are given back. */
+bool vm_swap_full(const struct mm_sys *s);
+/* folio_alloc_swap finds a slot for a folio and puts it into the swap cache, dirty. -ENOMEM: full. */
+int folio_alloc_swap(struct mm_sys *s, pfn n);
+void swap_cache_add(struct mm_sys *s, pfn n, pte entry);
+/* swap_cache_del takes a folio out; with a shadow the slot remembers its eviction. */
+void swap_cache_del(struct mm_sys *s, pfn n, uint64_t shadow);
+bool swap_cache_get(struct mm_sys *s, pte entry, pfn *ret);
+/* swap_cache_drop: swap_cache_del of a folio that no entry names; frees it if nothing maps it. */
+void swap_cache_drop(struct mm_sys *s, pfn n);
+/* swap_dup and swap_free: one entry more or less that names the slot. */
+void swap_dup(struct mm_sys *s, pte entry);
+void swap_free(struct mm_sys *s, pte entry);
+/* folio_free_swap: no entry names the folio's slot: it leaves the swap cache, dirty. */
+bool folio_free_swap(struct mm_sys *s, pfn n);
+/* free_swap_and_cache is swap_free of an entry that is zapped: the cached page goes, too. */
+void free_swap_and_cache(struct mm_sys *s, pte entry);
+void swap_writeout(struct mm_sys *s, pfn n);
+void swap_readin(struct mm_sys *s, pfn n);
+/* folio_bytes returns the 4096 bytes of a frame, NULL on a machine whose frames carry none. */
+void *folio_bytes(struct mm_sys *s, pfn n);
+/* audit_swap checks I1-I3 of swap.c; named: how often each slot (as an entry) is named. */
+bool audit_swap(struct mm_sys *s, const struct map *named);
+
+/* -- swap_state.c */
+/* do_swap_page brings the page of a swap entry back and maps it: 0, 1 (it had to be read: a major
+ * fault) or -ENOMEM. The caller breaks COW if it wants to write and the entry is still read-only. */
+int do_swap_page(struct mm *m, struct vma *v, vaddr a, pte *e, bool write);
+/* swapin_page brings the page of a slot into memory, in the swap cache: 0, 1 (read) or -ENOMEM. */
+int swapin_page(struct mm_sys *s, struct vma *v, vaddr a, pte entry, pfn *ret);
+/* swapin_range reads the swapped pages of [start, end) ahead (MADV_WILLNEED). */
+void swapin_range(struct mm *m, struct vma *v, uint64_t start, uint64_t end);
+
+/* -- reclaim.c */
+#define MAX_RECLAIM_RETRIES 16u
+/* One reclaim: what is wanted, how hard to try, what came of it. */
+struct scan_control {
+    unsigned nid;                          /* node at work */
+    unsigned zone;                         /* highest zone that helps */
+    unsigned priority;                     /* look at size >> priority */
+    uint64_t nr_to_reclaim;                /* pages wanted */
+    uint64_t nr_scanned, nr_reclaimed;     /* so far */
+    uint64_t nr_io;                        /* pages whose writing was started */
+    uint64_t nr_dirty_file;                /* dirty pages of files in this batch */
+    bool kswapd, may_swap;                 /* who; may anonymous pages go */
+    bool ignore_references;                /* MADV_PAGEOUT: used or not */
+    bool deactivate_anon, deactivate_file; /* active lists may be shortened */
+    bool file_is_tiny, cache_trim;         /* see policy/reclaim.h */
+};
+uint64_t shrink_folio_list(struct mm_sys *s, struct scan_control *sc, const pfn *list, unsigned nr);
+void shrink_node(struct mm_sys *s, struct scan_control *sc);
+/* try_to_free_pages is direct reclaim: at least 32 pages, if there are; returns how many. */
+uint64_t try_to_free_pages(struct mm_sys *s, unsigned nid, enum zone_id zone);
+/* balance_pgdat is kswapd's run: a zone up to `top` gets its high watermark back. */
+void balance_pgdat(struct mm_sys *s, unsigned nid, enum zone_id top);
+void lru_note_cost(struct mm_sys *s, unsigned nid, bool file, uint64_t io, uint64_t rotated);
+/* reclaim_pages reclaims isolated folios, used or not. */
+void reclaim_pages(struct mm_sys *s, const pfn *list, unsigned nr);
+/* MADV_COLD and MADV_PAGEOUT of [start, end) in one VMA. */
+struct gather;
+void madvise_cold(struct gather *g, uint64_t start, uint64_t end);
+void madvise_pageout(struct gather *g, uint64_t start, uint64_t end);
+/* madvise_free marks the pages of [start, end) as free for the taking, drops those in swap. */
+void madvise_free(struct gather *g, uint64_t start, uint64_t end);
+
+/* -- filemap.c, for reclaim */
+/* filemap_evict takes a clean page that nobody maps out of its file's cache and leaves a shadow;
+ * filemap_to_swap leaves the swap entry of a page of a file in memory. */
+void filemap_evict(struct mm_sys *s, pfn n, uint64_t shadow);
+void filemap_to_swap(struct mm_sys *s, pfn n);
+bool filemap_swapped(const struct mm_file *f, uint64_t pgoff, pte *ret);
+/* filemap_swapin brings a swapped page back into its file: 0 (also if it is no such page), 1: it was
+ * read, -ENOMEM. */
+int filemap_swapin(struct mm_sys *s, struct mm_file *f, struct vma *v, vaddr a, uint64_t pgoff);
+/* filemap_unuse brings all pages of files in memory back from an area. 0 or -ENOMEM. */
+int filemap_unuse(struct mm_sys *s, unsigned type);
+void filemap_count_swap(const struct mm_sys *s, struct map *named);
+
+/* -- workingset.c */
+/* workingset_eviction returns the shadow an evicted folio leaves; workingset_refault judges its return. */
+uint64_t workingset_eviction(struct mm_sys *s, pfn n);
+void workingset_refault(struct mm_sys *s, pfn n, uint64_t shadow);
+
+/* -- writeback.c */
+struct mm_writeback {
+    pfn *list;        /* folios with FRAME_F_WRITEBACK */
+    uint32_t nr, cap; /* of them; room */
+    uint64_t next_ns; /* when the flusher wakes next */
+};
+/* folio_mark_dirty sets FRAME_F_DIRTY and counts; folio_account_cleaned takes it back unwritten;
+ * folio_written after it was written. */
+void folio_mark_dirty(struct mm_sys *s, pfn n);
+void folio_account_cleaned(struct mm_sys *s, pfn n);
+void folio_written(struct mm_sys *s, pfn n);
+/* writeback_inodes writes so many dirty pages of files, oldest files first. */
+void writeback_inodes(struct mm_sys *s, uint64_t pages);
+/* balance_dirty_pages: a writer waits until no more than the background limit is dirty. */
+void balance_dirty_pages(struct mm_sys *s);
+void writeback_started(struct mm_sys *s, pfn n);
+/* writeback_end: every write that was started is done. */
+void writeback_end(struct mm_sys *s);
+
+/* -- oom.c */
+struct mm_oom {
+    bool victim;   /* chosen; may use the reserves until it is reaped */
+    unsigned busy; /* calls in progress that hold its pages: reap when they end */
+};
+struct mm_oom_log {
+    uint64_t nr;     /* kills so far */
+    uint64_t panics; /* times Linux would have panicked: nobody to kill, or panic_on_oom */
+    struct mm_oom_event event[OOM_EVENTS_MAX];
+};
+/* out_of_memory chooses a victim and takes its memory; false: there is none. */
+bool out_of_memory(struct mm_sys *s, struct mm *current);
+void oom_reap(struct mm *m);
+
+/* -- alloc.c */
+/* alloc_retry makes room after an allocation of a page table failed, or went below the minimum; false:
+ * there is none to be had. */
+bool alloc_retry(struct mm *m);
 
 #endif

@@ -78,6 +78,14 @@ void run_set(struct mm *m, const struct pt_run *r, pte value)
 
 /* -- zapping --------------------------------------------------------------------------------- */
 
+/* zap_accessed: a page of a file that was used through the entry was used. */
+static void zap_accessed(const struct mm *m, vaddr a, pfn n)
+{
+    const struct vma *v = vma_lookup(m, a.v);
+    if (!v || !(v->flags & (VM_SEQ_READ | VM_RAND_READ))) /* vma_has_recency */
+        folio_mark_accessed(m->sys, folio_head(m->sys, n));
+}
+
 /* zap_present says whether the page of a present entry goes, and if so forgets the mapping. *folio is
  * that of the entries before. */
 static bool zap_present(struct mm *m, const struct pt_run *r, unsigned flags, pfn *folio)
@@ -90,7 +98,9 @@ static bool zap_present(struct mm *m, const struct pt_run *r, unsigned flags, pf
     if (anon && !(flags & ZAP_EVEN_COWS))
         return false;
     if (!anon && (r->e->v & PTE_D))
-        f->flags |= FRAME_F_DIRTY;
+        folio_mark_dirty(m->sys, n);
+    if (!anon && (r->e->v & PTE_A))
+        zap_accessed(m, r->a, n);
     munlock_vma_folio(m, r->a, n);
     head = folio_head(m->sys, n);
     if (folio->v != head.v)
@@ -101,8 +111,15 @@ static bool zap_present(struct mm *m, const struct pt_run *r, unsigned flags, pf
 }
 
 /* zap_nonpresent is zap_nonpresent_ptes: true if the entry goes. */
-static bool zap_nonpresent(pte e, unsigned flags)
+static bool zap_nonpresent(struct mm *m, pte e, unsigned flags)
 {
+    if (pte_is_swap_slot(e)) {
+        if (flags & ZAP_EVEN_COWS) {
+            m->cnt.swapents--;
+            free_swap_and_cache(m->sys, (pte){e.v & ~PTE_SWP_EXCLUSIVE});
+        }
+        return flags & ZAP_EVEN_COWS;
+    }
     CHECK(swp_type(e) == SWP_MARKER);
     return flags & ZAP_DROP_MARKER;
 }
@@ -118,7 +135,7 @@ void zap_range(struct gather *g, uint64_t start, uint64_t end, unsigned flags)
             continue;
         }
         bool page = !pte_is_swap(*r.e);
-        if (page ? !zap_present(m, &r, flags, &folio) : !zap_nonpresent(*r.e, flags))
+        if (page ? !zap_present(m, &r, flags, &folio) : !zap_nonpresent(m, *r.e, flags))
             continue;
         run_set(m, &r, (pte){0});
         if (page)

@@ -56,6 +56,12 @@ enum arch_step {
     STEP_FORK_VMA,
     STEP_FORK_PTE,
     STEP_CONTENTION,
+    STEP_ALLOC_SLOW,     /* an allocation below the low watermark: kswapd is woken */
+    STEP_DIRECT_RECLAIM, /* a round of direct reclaim begins */
+    STEP_RECLAIM,        /* a page it looked at */
+    STEP_SWAP_OUT,       /* a page written to swap */
+    STEP_SWAP_IN,        /* a page read from swap */
+    STEP_WRITEBACK,      /* a page written to its file */
     STEP_NR
 };
 

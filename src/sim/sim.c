@@ -32,6 +32,12 @@ static void set_costs(struct sim *s)
     s->step_cost[STEP_IO] = c->cost_io;
     s->step_cost[STEP_SYSCALL] = c->cost_syscall;
     s->step_cost[STEP_SIGNAL] = c->cost_signal;
+    s->step_cost[STEP_ALLOC_SLOW] = c->cost_alloc_slow;
+    s->step_cost[STEP_DIRECT_RECLAIM] = c->cost_direct_reclaim;
+    s->step_cost[STEP_RECLAIM] = c->cost_reclaim;
+    s->step_cost[STEP_SWAP_OUT] = c->cost_swap_out;
+    s->step_cost[STEP_SWAP_IN] = c->cost_swap_in;
+    s->step_cost[STEP_WRITEBACK] = c->cost_writeback;
     s->step_cost[STEP_FORK_VMA] = c->cost_fork_vma;
     s->step_cost[STEP_FORK_PTE] = c->cost_fork_pte;
     s->step_cost[STEP_CONTENTION] = c->cost_contention;

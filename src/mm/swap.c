@@ -1,0 +1,598 @@
+/* swap.c: swap areas: their slots, who holds them, and the bytes behind them.
+ *
+ *   slot 0          1 … 511         512 … 1023             a cluster is 512 slots
+ *   | header |  cluster 0   |    cluster 1    | …
+ *                 ▲ next slot of CPU 0   ▲ of CPU 1        each CPU fills a cluster of its own
+ *
+ *   slot.count   entries that name it: swap entries in page tables, slots of shmem files
+ *   slot.cache   its folio in the swap cache, or the shadow of one that was evicted
+ *
+ * I1  A slot is in use iff its count is not 0 or a folio of the swap cache holds it; area.inuse is
+ *     the number of those.
+ * I2  A folio has FRAME_F_SWAPCACHE iff exactly one slot's cache is it, and its private names that
+ *     slot.
+ * I3  Σ counts of an area = swap entries of all address spaces and shmem files that name it.
+ *
+ * Source: Linux 6.18 mm/swapfile.c (cluster_alloc_swap_entry, alloc_swap_scan_cluster, swap_free,
+ * free_swap_and_cache_nr, folio_free_swap, vm_swap_full), mm/page_io.c (swap_writeout).
+ */
+#include "mm/mm_int.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SWAP_MAGIC      "SWAPSPACE2"
+#define SWAP_MAGIC_AT   (PAGE_SIZE - 10)
+#define SWAP_OFFSET_MAX (BIT(27) - 1) /* frame.private: 5 bits of type, 27 of offset */
+#define CLUSTER_NONE    UINT32_MAX
+#define SWAP_SLOT_ZERO  1u /* all bytes of the page are zero: nothing was written */
+
+static uint32_t pack(pte entry)
+{
+    return swp_type(entry) << 27 | (uint32_t)swp_offset(entry);
+}
+
+pte folio_swap_entry(const struct frame *head)
+{
+    CHECK(head->flags & FRAME_F_SWAPCACHE);
+    return swp_make(head->private >> 27, head->private & SWAP_OFFSET_MAX, 0);
+}
+
+bool pte_is_swap_slot(pte e)
+{
+    return pte_is_swap(e) && swp_type(e) < MAX_SWAPFILES;
+}
+
+struct swap_area *swap_area_of(struct mm_sys *s, pte entry)
+{
+    struct swap_area *a = &s->swap.area[swp_type(entry)];
+    CHECK(a->used && swp_offset(entry) < a->max);
+    return a;
+}
+
+struct swap_slot *swap_slot_of(struct mm_sys *s, pte entry)
+{
+    return &swap_area_of(s, entry)->slot[swp_offset(entry)];
+}
+
+uint64_t mm_swap_total(const struct mm_sys *s)
+{
+    return s->swap.total;
+}
+
+uint64_t mm_swap_free(const struct mm_sys *s)
+{
+    return s->swap.total - s->swap.inuse;
+}
+
+bool vm_swap_full(const struct mm_sys *s)
+{
+    return mm_swap_free(s) * 2 < s->swap.total;
+}
+
+/* -- clusters ---------------------------------------------------------------------------------- */
+
+static void queue_put(struct swap_area *a, struct swap_queue *q, uint32_t c, uint8_t state)
+{
+    a->cluster[c].state = state;
+    a->cluster[c].next = CLUSTER_NONE;
+    if (q->head == CLUSTER_NONE)
+        q->head = c;
+    else
+        a->cluster[q->tail].next = c;
+    q->tail = c;
+}
+
+static uint32_t queue_take(struct swap_area *a, struct swap_queue *q)
+{
+    uint32_t c = q->head;
+    if (c != CLUSTER_NONE) {
+        q->head = a->cluster[c].next;
+        a->cluster[c].state = CLUSTER_CURRENT;
+    }
+    return c;
+}
+
+static void queue_drop(struct swap_area *a, struct swap_queue *q, uint32_t c)
+{
+    uint32_t prev = CLUSTER_NONE;
+    for (uint32_t i = q->head; i != c; i = a->cluster[i].next)
+        prev = i;
+    if (prev == CLUSTER_NONE)
+        q->head = a->cluster[c].next;
+    else
+        a->cluster[prev].next = a->cluster[c].next;
+    if (q->tail == c)
+        q->tail = prev;
+}
+
+static bool slot_busy(const struct swap_slot *slot)
+{
+    return slot->count > 0 || swap_slot_cached(slot);
+}
+
+/* scan finds a free slot of the CPU's cluster at or after the place where it was last; 0 if none. */
+static uint64_t scan(const struct swap_area *a, uint64_t next)
+{
+    uint64_t end = min_u64(align_down(next, SWAPFILE_CLUSTER) + SWAPFILE_CLUSTER, a->max);
+    for (uint64_t i = max_u64(next, 1); i < end; i++)
+        if (!slot_busy(&a->slot[i]))
+            return i;
+    return 0;
+}
+
+/* relocate_cluster queues a cluster no CPU fills any more by what room it has. */
+static void relocate_cluster(struct swap_area *a, uint32_t c)
+{
+    uint64_t slots = min_u64(SWAPFILE_CLUSTER, a->max - (uint64_t)c * SWAPFILE_CLUSTER);
+    if (a->cluster[c].used == 0)
+        queue_put(a, &a->free, c, CLUSTER_FREE);
+    else if (a->cluster[c].used < slots)
+        queue_put(a, &a->nonfull, c, CLUSTER_NONFULL);
+    else
+        a->cluster[c].state = CLUSTER_FULL;
+}
+
+static void leave_cluster(struct swap_area *a, unsigned cpu)
+{
+    if (a->next[cpu] != 0)
+        relocate_cluster(a, (uint32_t)((a->next[cpu] - 1) / SWAPFILE_CLUSTER));
+    a->next[cpu] = 0;
+}
+
+/* slot_of_area takes a slot: of the CPU's own cluster, else of a free one, else of one with room.
+ * next[cpu] is one more than the place to look at, 0 without a cluster. */
+static uint64_t slot_of_area(struct swap_area *a, unsigned cpu)
+{
+    uint64_t *next = &a->next[cpu], found = *next != 0 ? scan(a, *next - 1) : 0;
+    while (found == 0) {
+        leave_cluster(a, cpu);
+        uint32_t c = queue_take(a, &a->free);
+        if (c == CLUSTER_NONE)
+            c = queue_take(a, &a->nonfull);
+        if (c == CLUSTER_NONE)
+            return 0;
+        *next = (uint64_t)c * SWAPFILE_CLUSTER + 1;
+        found = scan(a, *next - 1);
+    }
+    a->cluster[found / SWAPFILE_CLUSTER].used++;
+    if ((found + 1) % SWAPFILE_CLUSTER == 0)
+        leave_cluster(a, cpu);
+    else
+        *next = found + 2;
+    return found;
+}
+
+/* slot_freed gives a slot back to its cluster; one that becomes empty, or was full, is queued. */
+static void slot_freed(struct mm_sys *s, struct swap_area *a, uint64_t offset)
+{
+    uint32_t i = (uint32_t)(offset / SWAPFILE_CLUSTER);
+    struct swap_cluster *c = &a->cluster[i];
+    a->slot[offset] = (struct swap_slot){0};
+    a->inuse--;
+    s->swap.inuse--;
+    c->used--;
+    if (c->state == CLUSTER_CURRENT)
+        return;
+    if (c->used == 0 && c->state == CLUSTER_NONFULL) {
+        queue_drop(a, &a->nonfull, i);
+        queue_put(a, &a->free, i, CLUSTER_FREE);
+    } else if (c->used == 0) {
+        queue_put(a, &a->free, i, CLUSTER_FREE);
+    } else if (c->state == CLUSTER_FULL) {
+        queue_put(a, &a->nonfull, i, CLUSTER_NONFULL);
+    }
+}
+
+/* -- areas --------------------------------------------------------------------------------------- */
+
+static void area_free(struct swap_area *a)
+{
+    if (a->fd >= 0)
+        close(a->fd);
+    free(a->slot);
+    free(a->cluster);
+    free(a->next);
+    *a = (struct swap_area){.fd = -1};
+}
+
+static int area_make(struct mm_sys *s, struct swap_area *a, uint64_t pages)
+{
+    uint64_t clusters = div_up(pages, SWAPFILE_CLUSTER);
+    a->max = pages;
+    a->slot = calloc(pages, sizeof(*a->slot));
+    a->cluster = calloc(clusters, sizeof(*a->cluster));
+    a->next = calloc(s->conf.cpu_cores, sizeof(*a->next));
+    if (!a->slot || !a->cluster || !a->next)
+        return -ENOMEM;
+    a->free.head = a->nonfull.head = CLUSTER_NONE;
+    for (uint32_t i = 0; i < clusters; i++)
+        queue_put(a, &a->free, i, CLUSTER_FREE);
+    a->cluster[0].used = 1; /* the header */
+    return 0;
+}
+
+/* file_check says why a path cannot hold a swap area of that many bytes; NULL: it can. A file that is not
+ * empty must be one: nobody's data is overwritten. */
+static const char *file_check(const char *path, uint64_t bytes, int *ret_err)
+{
+    struct stat st;
+    char magic[10] = "";
+    *ret_err = -EINVAL;
+    if (stat(path, &st) != 0 && errno == ENOENT)
+        return NULL;
+    if (stat(path, &st) != 0)
+        return strerror(errno);
+    if (S_ISDIR(st.st_mode))
+        return "it is a directory";
+    if (!S_ISREG(st.st_mode))
+        return "it is not a regular file";
+    *ret_err = -EACCES;
+    if (access(path, R_OK | W_OK) != 0)
+        return "it cannot be read and written";
+    *ret_err = -EINVAL;
+    if (st.st_size == 0)
+        return NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool read_it = fd >= 0 && pread(fd, magic, sizeof(magic), SWAP_MAGIC_AT) == sizeof(magic);
+    if (fd >= 0)
+        close(fd);
+    if (!read_it || memcmp(magic, SWAP_MAGIC, sizeof(magic)) != 0)
+        return "it holds something else than a swap area (no SWAPSPACE2 header)";
+    return (uint64_t)st.st_size < bytes ? "it is smaller than swap.size" : NULL;
+}
+
+/* file_make creates or opens the file behind an area and gives it its size and header. */
+static int file_make(const char *path, uint64_t bytes, int *ret)
+{
+    int fd = path[0] ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
+                     : memfd_create("pagewalk-swap", MFD_CLOEXEC);
+    struct stat st;
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) != 0 || ((uint64_t)st.st_size < bytes && ftruncate(fd, (off_t)bytes) != 0) ||
+        pwrite(fd, SWAP_MAGIC, 10, SWAP_MAGIC_AT) != 10) {
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    *ret = fd;
+    return 0;
+}
+
+int mm_swap_check(const struct conf *c, char *err, size_t err_size)
+{
+    int code;
+    char dir[4096];
+    const char *why, *slash = strrchr(c->swap_file, '/');
+    if (c->swap_file[0] == '\0')
+        return 0;
+    if (c->swap_size == 0) {
+        snprintf(err, err_size, "swap.file: %s: swap.size says how large it is, and is 0",
+                 c->swap_file);
+        return -EINVAL;
+    }
+    snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - c->swap_file + 1) : 2,
+             slash ? c->swap_file : "./");
+    why = file_check(c->swap_file, c->swap_size, &code);
+    if (!why && access(c->swap_file, F_OK) != 0 && access(dir, W_OK | X_OK) != 0)
+        why = "it does not exist and cannot be created there";
+    if (!why)
+        return 0;
+    snprintf(err, err_size, "swap.file: %s: %s", c->swap_file, why);
+    return -EINVAL;
+}
+
+static bool same_file_in_use(const struct mm_sys *s, const char *path)
+{
+    for (unsigned t = 0; t < MAX_SWAPFILES; t++)
+        if (s->swap.area[t].used && path[0] && strcmp(s->swap.area[t].path, path) == 0)
+            return true;
+    return false;
+}
+
+static int find_type(const struct mm_sys *s)
+{
+    for (unsigned t = 0; t < MAX_SWAPFILES; t++)
+        if (!s->swap.area[t].used)
+            return (int)t;
+    return -EPERM;
+}
+
+int mm_swapon(struct mm_sys *s, const struct mm_swap_def *d)
+{
+    uint64_t pages = min_u64(d->bytes >> PAGE_SHIFT, SWAP_OFFSET_MAX);
+    int type = find_type(s), err = 0;
+    if (type < 0)
+        return type;
+    if (same_file_in_use(s, d->path))
+        return -EBUSY;
+    if (pages < 10 || (s->swap.contents && d->path[0] && file_check(d->path, d->bytes, &err)))
+        return err != 0 ? err : -EINVAL;
+    struct swap_area *a = &s->swap.area[type];
+    *a = (struct swap_area){.fd = -1, .device = d->device};
+    err = area_make(s, a, pages);
+    if (err == 0 && s->swap.contents)
+        err = file_make(d->path, pages << PAGE_SHIFT, &a->fd);
+    if (err != 0) {
+        area_free(a);
+        return err;
+    }
+    snprintf(a->path, sizeof(a->path), "%s", d->path[0] ? d->path : "/swapfile");
+    a->prio = d->prio >= 0 ? d->prio : --s->swap.least_prio;
+    a->used = true;
+    s->swap.total += pages - 1;
+    s->total_swap_pages = s->swap.total;
+    return type;
+}
+
+void swap_drop_area(struct mm_sys *s, unsigned type)
+{
+    struct swap_area *a = &s->swap.area[type];
+    CHECK(a->inuse == 0);
+    s->swap.total -= a->max - 1;
+    s->total_swap_pages = s->swap.total;
+    area_free(a);
+}
+
+unsigned mm_swaps(const struct mm_sys *s, struct mm_swap_info ret[MAX_SWAPFILES])
+{
+    unsigned n = 0;
+    for (unsigned t = 0; t < MAX_SWAPFILES; t++) {
+        const struct swap_area *a = &s->swap.area[t];
+        if (a->used)
+            ret[n++] = (struct mm_swap_info){a->path, a->max - 1, a->inuse, a->prio};
+    }
+    return n;
+}
+
+int swap_open(struct mm_sys *s)
+{
+    struct mm_swap_def d = {.path = s->conf.swap_file,
+                            .bytes = s->conf.swap_size,
+                            .prio = -1,
+                            .device = (enum conf_swap_device)s->conf.swap_device};
+    for (unsigned t = 0; t < MAX_SWAPFILES; t++)
+        s->swap.area[t].fd = -1;
+    s->swap.least_prio = -1;
+    s->swap.ra_hits = 4; /* swapin_readahead_hits of a fresh kernel */
+    s->swap.contents = folio_bytes(s, phys_zero_page(s->phys)) != NULL;
+    if (d.bytes == 0)
+        return 0;
+    int type = mm_swapon(s, &d);
+    return type < 0 ? type : 0;
+}
+
+/* drop_cached frees the pages of the swap cache that nobody maps. */
+static void drop_cached(struct mm_sys *s, const struct swap_area *a)
+{
+    for (uint64_t i = 1; i < a->max; i++)
+        if (swap_slot_cached(&a->slot[i]))
+            swap_cache_drop(s, (pfn){(a->slot[i].cache >> 1) - 1});
+}
+
+void swap_close(struct mm_sys *s)
+{
+    writeback_end(s);
+    for (unsigned t = 0; t < MAX_SWAPFILES; t++) {
+        if (s->swap.area[t].used)
+            drop_cached(s, &s->swap.area[t]);
+        area_free(&s->swap.area[t]);
+    }
+}
+
+/* -- slots --------------------------------------------------------------------------------------- */
+
+/* best_area: the highest priority with room; equal ones take turns, a cluster each. */
+static struct swap_area *best_area(struct mm_sys *s)
+{
+    struct swap_area *best = NULL;
+    for (unsigned t = 0; t < MAX_SWAPFILES; t++) {
+        struct swap_area *a = &s->swap.area[t];
+        if (!a->used || a->going || a->inuse == a->max - 1)
+            continue;
+        if (!best || a->prio > best->prio || (a->prio == best->prio && a->turn < best->turn))
+            best = a;
+    }
+    if (best && best->next[s->lru.cpu] == 0)
+        best->turn = ++s->swap.turns;
+    return best;
+}
+
+int folio_alloc_swap(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    CHECK(!(f->flags & FRAME_F_SWAPCACHE) && f->order == 0);
+    struct swap_area *a = best_area(s);
+    uint64_t at = a ? slot_of_area(a, s->lru.cpu) : 0;
+    if (at == 0)
+        return -ENOMEM;
+    a->inuse++;
+    s->swap.inuse++;
+    swap_cache_add(s, n, swp_make((unsigned)(a - s->swap.area), at, 0));
+    f->flags |= FRAME_F_DIRTY;
+    return 0;
+}
+
+void swap_cache_add(struct mm_sys *s, pfn n, pte entry)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    struct swap_slot *slot = swap_slot_of(s, entry);
+    CHECK(!swap_slot_cached(slot)); /* I2 */
+    slot->cache = (n.v + 1) << 1;
+    f->private = pack(entry);
+    f->flags |= FRAME_F_SWAPCACHE;
+    f->refs++;
+    node_stat_add(s, f, NODE_nr_file_pages, 1);
+    node_stat_add(s, f, NODE_nr_swapcached, 1);
+}
+
+void swap_cache_del(struct mm_sys *s, pfn n, uint64_t shadow)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    pte entry = folio_swap_entry(f);
+    struct swap_slot *slot = swap_slot_of(s, entry);
+    CHECK(slot->cache == (n.v + 1) << 1); /* I2 */
+    slot->cache = shadow != 0 ? shadow << 1 | 1 : 0;
+    f->private = 0;
+    f->flags &= ~FRAME_F_SWAPCACHE;
+    f->refs--;
+    node_stat_add(s, f, NODE_nr_file_pages, -1);
+    node_stat_add(s, f, NODE_nr_swapcached, -1);
+    if (slot->count == 0)
+        slot_freed(s, swap_area_of(s, entry), swp_offset(entry));
+}
+
+bool swap_cache_get(struct mm_sys *s, pte entry, pfn *ret)
+{
+    const struct swap_slot *slot = swap_slot_of(s, entry);
+    if (!swap_slot_cached(slot))
+        return false;
+    *ret = (pfn){(slot->cache >> 1) - 1};
+    return true;
+}
+
+void swap_dup(struct mm_sys *s, pte entry)
+{
+    swap_slot_of(s, entry)->count++;
+}
+
+void swap_free(struct mm_sys *s, pte entry)
+{
+    struct swap_slot *slot = swap_slot_of(s, entry);
+    CHECK(slot->count > 0);
+    if (--slot->count == 0 && !swap_slot_cached(slot))
+        slot_freed(s, swap_area_of(s, entry), swp_offset(entry));
+}
+
+bool folio_free_swap(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    if (!(f->flags & FRAME_F_SWAPCACHE) || (f->flags & FRAME_F_WRITEBACK) ||
+        swap_slot_of(s, folio_swap_entry(f))->count > 0)
+        return false;
+    swap_cache_del(s, n, 0);
+    f->flags |= FRAME_F_DIRTY; /* the only copy now */
+    return true;
+}
+
+void free_swap_and_cache(struct mm_sys *s, pte entry)
+{
+    pfn n;
+    bool cached = swap_cache_get(s, entry, &n);
+    swap_free(s, entry);
+    if (!cached || swap_slot_of(s, entry)->count > 0)
+        return;
+    const struct frame *f = phys_frame(s->phys, n);
+    if ((f->mapcount == 0 || vm_swap_full(s)) && !(f->flags & FRAME_F_LOCKED))
+        swap_cache_drop(s, n);
+}
+
+void swap_cache_drop(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    f->refs++;
+    folio_free_swap(s, n);
+    folio_put(s, n);
+}
+
+void *folio_bytes(struct mm_sys *s, pfn n)
+{
+    return phys_bytes(s->phys, n);
+}
+
+/* -- bytes --------------------------------------------------------------------------------------- */
+
+static bool all_zero(const void *bytes)
+{
+    const uint64_t *w = bytes;
+    for (unsigned i = 0; i < PAGE_SIZE / sizeof(*w); i++)
+        if (w[i] != 0)
+            return false;
+    return true;
+}
+
+void swap_writeout(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    pte entry = folio_swap_entry(f);
+    struct swap_area *a = swap_area_of(s, entry);
+    struct swap_slot *slot = &a->slot[swp_offset(entry)];
+    f->flags &= ~FRAME_F_DIRTY;
+    if (s->swap.contents && all_zero(folio_bytes(s, n))) {
+        slot->flags |= SWAP_SLOT_ZERO;
+        STAT(s->stats, swpout_zero)++;
+        return;
+    }
+    slot->flags &= ~SWAP_SLOT_ZERO;
+    STAT(s->stats, pswpout)++;
+    STAT(s->stats, pgpgout) += PAGE_SIZE / 1024;
+    arch_step(s->outbox, STEP_SWAP_OUT, 1);
+    if (a->fd >= 0) {
+        ssize_t done =
+            pwrite(a->fd, folio_bytes(s, n), PAGE_SIZE, (off_t)(swp_offset(entry) << PAGE_SHIFT));
+        ASSERT(done == (ssize_t)PAGE_SIZE);
+    }
+    if (a->device == SWAP_RAM)
+        return;
+    f->flags |= FRAME_F_WRITEBACK;
+    node_stat_add(s, f, NODE_nr_writeback, 1);
+    writeback_started(s, n);
+}
+
+void swap_readin(struct mm_sys *s, pfn n)
+{
+    pte entry = folio_swap_entry(phys_frame(s->phys, n));
+    struct swap_area *a = swap_area_of(s, entry);
+    if (a->slot[swp_offset(entry)].flags & SWAP_SLOT_ZERO) {
+        STAT(s->stats, swpin_zero)++;
+        kernel_write(s, pfn_paddr(n), PAGE_SIZE);
+        if (s->swap.contents)
+            memset(folio_bytes(s, n), 0, PAGE_SIZE);
+        return;
+    }
+    STAT(s->stats, pswpin)++;
+    STAT(s->stats, pgpgin) += PAGE_SIZE / 1024;
+    arch_step(s->outbox, STEP_SWAP_IN, 1);
+    if (a->fd >= 0) {
+        ssize_t done =
+            pread(a->fd, folio_bytes(s, n), PAGE_SIZE, (off_t)(swp_offset(entry) << PAGE_SHIFT));
+        ASSERT(done == (ssize_t)PAGE_SIZE);
+    }
+}
+
+/* -- the audit ------------------------------------------------------------------------------------ */
+
+static bool audit_area(const struct mm_sys *s, const struct swap_area *a, const struct map *named)
+{
+    uint64_t busy = 0;
+    for (uint64_t i = 1; i < a->max; i++) {
+        const struct swap_slot *slot = &a->slot[i];
+        const uint64_t *seen = map_find(named, swp_make((unsigned)(a - s->swap.area), i, 0).v);
+        if (slot->count != (seen ? *seen : 0))
+            return false; /* I3 */
+        busy += slot_busy(slot);
+        if (!swap_slot_cached(slot))
+            continue;
+        const struct frame *f = phys_frame(s->phys, (pfn){(slot->cache >> 1) - 1});
+        if (!(f->flags & FRAME_F_SWAPCACHE) ||
+            f->private != pack(swp_make((unsigned)(a - s->swap.area), i, 0)))
+            return false; /* I2 */
+    }
+    return busy == a->inuse; /* I1 */
+}
+
+bool audit_swap(struct mm_sys *s, const struct map *named)
+{
+    uint64_t inuse = 0;
+    for (unsigned t = 0; t < MAX_SWAPFILES; t++) {
+        if (!s->swap.area[t].used)
+            continue;
+        if (!audit_area(s, &s->swap.area[t], named))
+            return false;
+        inuse += s->swap.area[t].inuse;
+    }
+    return inuse == s->swap.inuse;
+}

@@ -1,0 +1,181 @@
+/* writeback.c: dirty pages of files, and pages on their way to a device.
+ *
+ *   folio_mark_dirty ─► nr_dirty ─► the flusher: too many, or older than dirty_expire ─► written
+ *                                   msync, fsync ───────────────────────────────────►    │
+ *   swap_writeout ─► WRITEBACK ─► writeback_end: clean; RECLAIM: next in line to be freed ◄┘
+ *
+ * Writing a page of a file cleans it and write-protects its shared entries, so that the next write
+ * is noticed. A write takes no time here: it ends when the round that started it ends, and costs
+ * STEP_WRITEBACK.
+ *
+ *   threshold = dirty_ratio % of (free + file pages on the lists − reserves); the same for background
+ *
+ * I1  nr_dirty of the nodes = Σ nr_dirty of regular files = their pages with FRAME_F_DIRTY.
+ * I2  pages in s->wb.list = folios with FRAME_F_WRITEBACK = Σ nr_writeback.
+ *
+ * Source: Linux 6.18 mm/page-writeback.c (folio_account_dirtied, global_dirtyable_memory,
+ * domain_dirty_limits, balance_dirty_pages, folio_end_writeback), fs/fs-writeback.c (wb_check_…),
+ * mm/filemap.c (folio_end_writeback), mm/swap.c (folio_rotate_reclaimable).
+ */
+#include "mm/mm_int.h"
+
+#define NS_PER_CS UINT64_C(10000000)
+
+/* -- dirty ----------------------------------------------------------------------------------------- */
+
+static struct mm_file *regular_file(const struct frame *f)
+{
+    bool file = f->owner == FRAME_PAGE_CACHE || f->owner == FRAME_USER_FILE;
+    return file ? f->mapping : NULL;
+}
+
+void folio_mark_dirty(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    struct mm_file *file = regular_file(f);
+    if (f->flags & FRAME_F_DIRTY)
+        return;
+    f->flags |= FRAME_F_DIRTY;
+    if (!file)
+        return;
+    if (file->nr_dirty++ == 0)
+        file->dirtied_when = s->now_ns;
+    node_stat_add(s, f, NODE_nr_dirty, 1);
+    node_stat_add(s, f, NODE_nr_dirtied, 1);
+}
+
+void folio_account_cleaned(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    struct mm_file *file = regular_file(f);
+    if (!(f->flags & FRAME_F_DIRTY))
+        return;
+    f->flags &= ~FRAME_F_DIRTY;
+    if (!file)
+        return;
+    file->nr_dirty--;
+    node_stat_add(s, f, NODE_nr_dirty, -1);
+}
+
+void folio_written(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    if (!(f->flags & FRAME_F_DIRTY) || !regular_file(f))
+        return;
+    file_writepage(s, n);
+    folio_account_cleaned(s, n);
+    node_stat_add(s, f, NODE_nr_written, 1);
+    STAT(s->stats, pgpgout) += PAGE_SIZE / 1024;
+    arch_step(s->outbox, STEP_WRITEBACK, 1);
+    if (f->flags & FRAME_F_RECLAIM)
+        folio_rotate_reclaimable(s, n);
+}
+
+/* -- the flusher ------------------------------------------------------------------------------------- */
+
+static uint64_t nr_dirty(const struct mm_sys *s)
+{
+    uint64_t pages = 0;
+    for (unsigned nid = 0; nid < s->lru.nodes; nid++)
+        pages += s->lru.node[nid].stat.v[NODE_nr_dirty];
+    return pages;
+}
+
+void mm_dirty_limits(const struct mm_sys *s, uint64_t *ret_thresh, uint64_t *ret_background)
+{
+    uint64_t avail = phys_owner_frames(s->phys, FRAME_FREE), reserve = phys_totalreserve(s->phys);
+    avail -= min_u64(avail, reserve);
+    for (unsigned nid = 0; nid < s->lru.nodes; nid++)
+        avail += s->lru.node[nid].stat.v[NODE_nr_inactive_file] +
+                 s->lru.node[nid].stat.v[NODE_nr_active_file];
+    *ret_thresh = s->conf.vm_dirty_ratio * avail / 100;
+    *ret_background = s->conf.vm_dirty_background_ratio * avail / 100;
+    if (*ret_background >= *ret_thresh)
+        *ret_background = *ret_thresh / 2;
+}
+
+/* write_file writes all dirty pages of a file; returns how many. */
+static uint64_t write_file(struct mm_sys *s, struct mm_file *f)
+{
+    uint64_t before = f->nr_dirty;
+    folio_mkclean(s, f, 0, UINT64_MAX);
+    return before - f->nr_dirty;
+}
+
+/* write_oldest writes files, the one that is dirty for the longest time first, until so many pages are
+ * written or none is left that was dirtied before `before_ns`. */
+static void write_oldest(struct mm_sys *s, uint64_t pages, uint64_t before_ns)
+{
+    while (pages > 0) {
+        struct mm_file *oldest = NULL;
+        for (struct mm_file *f = s->all_files; f; f = f->next_all)
+            if (f->nr_dirty > 0 && f->dirtied_when <= before_ns &&
+                (!oldest || f->dirtied_when < oldest->dirtied_when))
+                oldest = f;
+        if (!oldest)
+            return;
+        pages -= min_u64(pages, write_file(s, oldest));
+    }
+}
+
+void writeback_inodes(struct mm_sys *s, uint64_t pages)
+{
+    write_oldest(s, pages, UINT64_MAX);
+}
+
+void balance_dirty_pages(struct mm_sys *s)
+{
+    uint64_t thresh, background, dirty = nr_dirty(s);
+    if (dirty < 8) /* below any threshold that matters: the limits cost a look at all nodes */
+        return;
+    mm_dirty_limits(s, &thresh, &background);
+    if (dirty > background)
+        write_oldest(s, dirty - background, UINT64_MAX);
+}
+
+/* -- pages under writeback ------------------------------------------------------------------------------ */
+
+void writeback_started(struct mm_sys *s, pfn n)
+{
+    struct mm_writeback *w = &s->wb;
+    if (w->nr == w->cap) {
+        w->cap = w->cap ? 2 * w->cap : 64;
+        w->list = realloc(w->list, w->cap * sizeof(*w->list));
+        ASSERT(w->list);
+    }
+    w->list[w->nr++] = n;
+}
+
+static void folio_end_writeback(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    f->flags &= ~FRAME_F_WRITEBACK;
+    node_stat_add(s, f, NODE_nr_writeback, -1);
+    node_stat_add(s, f, NODE_nr_written, 1);
+    if (f->flags & FRAME_F_RECLAIM)
+        folio_rotate_reclaimable(s, n);
+}
+
+void writeback_end(struct mm_sys *s)
+{
+    for (uint32_t i = 0; i < s->wb.nr; i++)
+        folio_end_writeback(s, s->wb.list[i]);
+    s->wb.nr = 0;
+}
+
+/* -- time ------------------------------------------------------------------------------------------------ */
+
+void mm_tick(struct mm_sys *s, uint64_t now_ns)
+{
+    const struct conf *c = &s->conf;
+    s->now_ns = now_ns;
+    writeback_end(s);
+    mm_kswapd(s);
+    if (now_ns < s->wb.next_ns || c->vm_dirty_writeback == 0)
+        return;
+    s->wb.next_ns = now_ns + c->vm_dirty_writeback * NS_PER_CS;
+    uint64_t age = c->vm_dirty_expire * NS_PER_CS;
+    if (now_ns >= age)
+        write_oldest(s, UINT64_MAX, now_ns - age);
+    balance_dirty_pages(s);
+}
