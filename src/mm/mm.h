@@ -297,7 +297,8 @@ const struct vma *mm_vma_next(const struct mm *m, vaddr a);
 /* mm_thp_disable is prctl(PR_SET_THP_DISABLE): no huge pages from now on, or only where advised
  * (PR_THP_DISABLE_EXCEPT_ADVISED); neither: huge pages as the machine's options say. */
 void mm_thp_disable(struct mm *m, bool disabled, bool except_advised);
-/* mm_tick lets the kernel's threads that wait for a time run: khugepaged. now: virtual, in ms. */
+/* mm_tick lets the kernel's threads that wait for a time run: khugepaged, kswapd, the flusher. now:
+ * virtual, in ms. */
 void mm_tick(struct mm_sys *s, uint64_t now_ms);
 /* What /sys/kernel/mm/transparent_hugepage counts. */
 struct mm_thp_stats {

@@ -46,8 +46,6 @@ unsigned mm_swaps(const struct mm_sys *s, struct mm_swap_info ret[MAX_SWAPFILES]
 uint64_t mm_swap_total(const struct mm_sys *s); /* pages */
 uint64_t mm_swap_free(const struct mm_sys *s);  /* pages */
 
-/* mm_tick tells the virtual time: the flusher and kswapd run when it is their turn. */
-void mm_tick(struct mm_sys *s, uint64_t now_ns);
 /* mm_kswapd lets kswapd of every woken node run. */
 void mm_kswapd(struct mm_sys *s);
 /* mm_shrink_all reclaims what can be reclaimed, used or not: 8 times over all nodes, as deep as it goes

@@ -221,7 +221,7 @@ void workingset_refault(struct mm_sys *s, pfn n, uint64_t shadow);
 struct mm_writeback {
     pfn *list;        /* folios with FRAME_F_WRITEBACK */
     uint32_t nr, cap; /* of them; room */
-    uint64_t next_ns; /* when the flusher wakes next */
+    uint64_t next_ms; /* when the flusher wakes next */
 };
 /* folio_mark_dirty sets FRAME_F_DIRTY and counts; folio_account_cleaned takes it back unwritten;
  * folio_written after it was written. */
@@ -232,6 +232,8 @@ void folio_written(struct mm_sys *s, pfn n);
 void writeback_inodes(struct mm_sys *s, uint64_t pages);
 /* balance_dirty_pages: a writer waits until no more than the background limit is dirty. */
 void balance_dirty_pages(struct mm_sys *s);
+/* flusher_tick is what mm_tick does for kswapd and the flusher. */
+void flusher_tick(struct mm_sys *s, uint64_t now_ms);
 void writeback_started(struct mm_sys *s, pfn n);
 /* writeback_end: every write that was started is done. */
 void writeback_end(struct mm_sys *s);

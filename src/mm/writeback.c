@@ -14,12 +14,12 @@
  * I2  pages in s->wb.list = folios with FRAME_F_WRITEBACK = Σ nr_writeback.
  *
  * Source: Linux 6.18 mm/page-writeback.c (folio_account_dirtied, global_dirtyable_memory,
- * domain_dirty_limits, balance_dirty_pages, folio_end_writeback), fs/fs-writeback.c (wb_check_…),
+ * domain_dirty_limits, balance_dirty_pages, folio_end_writeback), fs/fs-writeback.c (wb_check_old_data_flush),
  * mm/filemap.c (folio_end_writeback), mm/swap.c (folio_rotate_reclaimable).
  */
 #include "mm/mm_int.h"
 
-#define NS_PER_CS UINT64_C(10000000)
+#define MS_PER_CS 10u
 
 /* -- dirty ----------------------------------------------------------------------------------------- */
 
@@ -39,7 +39,7 @@ void folio_mark_dirty(struct mm_sys *s, pfn n)
     if (!file)
         return;
     if (file->nr_dirty++ == 0)
-        file->dirtied_when = s->now_ns;
+        file->dirtied_when = s->now_ms;
     node_stat_add(s, f, NODE_nr_dirty, 1);
     node_stat_add(s, f, NODE_nr_dirtied, 1);
 }
@@ -103,13 +103,13 @@ static uint64_t write_file(struct mm_sys *s, struct mm_file *f)
 }
 
 /* write_oldest writes files, the one that is dirty for the longest time first, until so many pages are
- * written or none is left that was dirtied before `before_ns`. */
-static void write_oldest(struct mm_sys *s, uint64_t pages, uint64_t before_ns)
+ * written or none is left that was dirtied before `before_ms`. */
+static void write_oldest(struct mm_sys *s, uint64_t pages, uint64_t before_ms)
 {
     while (pages > 0) {
         struct mm_file *oldest = NULL;
         for (struct mm_file *f = s->all_files; f; f = f->next_all)
-            if (f->nr_dirty > 0 && f->dirtied_when <= before_ns &&
+            if (f->nr_dirty > 0 && f->dirtied_when <= before_ms &&
                 (!oldest || f->dirtied_when < oldest->dirtied_when))
                 oldest = f;
         if (!oldest)
@@ -165,17 +165,17 @@ void writeback_end(struct mm_sys *s)
 
 /* -- time ------------------------------------------------------------------------------------------------ */
 
-void mm_tick(struct mm_sys *s, uint64_t now_ns)
+void flusher_tick(struct mm_sys *s, uint64_t now_ms)
 {
     const struct conf *c = &s->conf;
-    s->now_ns = now_ns;
+    s->now_ms = now_ms;
     writeback_end(s);
     mm_kswapd(s);
-    if (now_ns < s->wb.next_ns || c->vm_dirty_writeback == 0)
+    if (now_ms < s->wb.next_ms || c->vm_dirty_writeback == 0)
         return;
-    s->wb.next_ns = now_ns + c->vm_dirty_writeback * NS_PER_CS;
-    uint64_t age = c->vm_dirty_expire * NS_PER_CS;
-    if (now_ns >= age)
-        write_oldest(s, UINT64_MAX, now_ns - age);
+    s->wb.next_ms = now_ms + c->vm_dirty_writeback * MS_PER_CS;
+    uint64_t age = c->vm_dirty_expire * MS_PER_CS;
+    if (now_ms >= age)
+        write_oldest(s, UINT64_MAX, now_ms - age);
     balance_dirty_pages(s);
 }
