@@ -73,8 +73,8 @@ static __attribute__((noinline)) int alloc_slowpath(struct mm_sys *s, const stru
 bool alloc_retry(struct mm *m)
 {
     struct mm_sys *s = m->sys;
-    if (s->reclaiming || m->oom.victim)
-        return false;
+    if (s->reclaiming || m->oom.victim || phys_owner_frames(s->phys, FRAME_FREE) > 0)
+        return false; /* there are frames: the failure was injected */
     arch_step(s->outbox, STEP_DIRECT_RECLAIM, 1);
     return try_to_free_pages(s, numa_node_id(s), ZONE_NORMAL) > 0 ||
            (out_of_memory(s, m) && !m->oom.victim);

@@ -458,6 +458,12 @@ void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, ui
 
 /* -- reclaim ----------------------------------------------------------------------------------- */
 
+bool filemap_can_evict(struct mm_sys *s, pfn n)
+{
+    const struct mm_file *f = phys_frame(s->phys, n)->mapping;
+    return f->kind == FILE_REGULAR && (f->fd >= 0 || !phys_bytes(s->phys, n));
+}
+
 void filemap_evict(struct mm_sys *s, pfn n, uint64_t shadow)
 {
     struct frame *f = phys_frame(s->phys, n);

@@ -177,6 +177,8 @@ static bool remove_mapping(struct mm_sys *s, pfn n)
     struct frame *f = phys_frame(s->phys, n);
     if (f->refs != 2 || (f->flags & FRAME_F_DIRTY)) /* ours and the cache's */
         return false;
+    if (!(f->flags & FRAME_F_SWAPCACHE) && !filemap_can_evict(s, n))
+        return false;
     if (f->flags & FRAME_F_SWAPCACHE)
         swap_cache_del(s, n, workingset_eviction(s, n));
     else

@@ -203,6 +203,9 @@ void madvise_free(struct gather *g, uint64_t start, uint64_t end);
 /* filemap_evict takes a clean page that nobody maps out of its file's cache and leaves a shadow;
  * filemap_to_swap leaves the swap entry of a page of a file in memory. */
 void filemap_evict(struct mm_sys *s, pfn n, uint64_t shadow);
+/* filemap_can_evict: the page's bytes are somewhere else, too: frames carry none, or its file has a
+ * file of the host behind it. */
+bool filemap_can_evict(struct mm_sys *s, pfn n);
 void filemap_to_swap(struct mm_sys *s, pfn n);
 bool filemap_swapped(const struct mm_file *f, uint64_t pgoff, pte *ret);
 /* filemap_swapin brings a swapped page back into its file: 0 (also if it is no such page), 1: it was
