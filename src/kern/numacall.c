@@ -136,7 +136,7 @@ int numacall_apply(struct kern *k, struct mm *m, const struct kern_call *c)
     if (of_other && !of_itself(k, c->arg[0]))
         return 0;
     if (c->nr == SYS_get_mempolicy && c->result == -ENOSYS)
-        return 0; /* the program learnt nothing */
+        return 0;                                         /* the program learnt nothing */
     if (apply(m, c) != c->result && c->result != -ENOSYS) /* that is counted by the caller */
         STAT(k->stats, div_syscall_answer)++;
     return 1;

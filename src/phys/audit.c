@@ -75,7 +75,7 @@ static int audit_used_block(struct phys *p, uint64_t n, uint64_t end, struct tal
     int broken = 0;
     if (!(f->flags & FRAME_F_HEAD))
         return f->flags & FRAME_F_TAIL ? 8 : 1;
-    if (f->order > ORDER_MAX || n + BIT(f->order) > end)
+    if (f->order > PHYS_CONTIG_ORDER || n + BIT(f->order) > end)
         return 1;
     for (uint64_t i = 0; i < BIT(f->order) && broken == 0; i++)
         broken = audit_used_frame(f, i, t);

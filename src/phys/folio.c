@@ -95,6 +95,64 @@ int phys_take_free(struct phys *p, pfn head, enum frame_owner owner, unsigned *r
     return 0;
 }
 
+/* -- ranges larger than the largest block ---------------------------------------------------- */
+
+/* is_free_range: do free blocks, and nothing else, make up [n, end)? Both are multiples of 4 MiB. */
+static bool is_free_range(const struct phys *p, uint64_t n, uint64_t end)
+{
+    struct phys_block b = {.state = PHYS_BLOCK_FREE};
+    for (; n < end && b.state == PHYS_BLOCK_FREE; n += BIT(b.order))
+        phys_block_at(p, (pfn){n}, &b);
+    return b.state == PHYS_BLOCK_FREE;
+}
+
+static void take_range(struct phys *p, struct zone *z, uint64_t first, unsigned order,
+                       enum frame_owner owner)
+{
+    uint64_t end = first + BIT(order);
+    if (end > z->virgin && first < z->virgin_end)
+        buddy_touch(p, z, end);
+    for (uint64_t n = first; n < end;) {
+        unsigned o = p->head.frames[n].order;
+        enum migrate_type type = block_type(p, n);
+        buddy_list_remove(p, z, n, o, type);
+        buddy_account(z, -(int64_t)BIT(o), type);
+        n += BIT(o);
+    }
+    frames_own(p, z, first, order, owner);
+}
+
+/* contig_in_zone takes the lowest free range; the zone's ends are not part of one. */
+static bool contig_in_zone(struct phys *p, struct zone *z, unsigned order, enum frame_owner owner,
+                           pfn *ret)
+{
+    uint64_t n = align_up(z->first, BIT(order));
+    for (; n + BIT(order) <= z->end; n += BIT(order))
+        if (is_free_range(p, n, n + BIT(order))) {
+            take_range(p, z, n, order, owner);
+            *ret = (pfn){n};
+            return true;
+        }
+    return false;
+}
+
+int phys_alloc_contig(struct phys *p, unsigned order, unsigned nid, uint64_t nodes,
+                      enum frame_owner owner, pfn *ret)
+{
+    CHECK(order > ORDER_MAX && order <= PHYS_CONTIG_ORDER && owner != FRAME_FREE);
+    phys_drain_all(p);
+    for (unsigned i = 0; i < p->nodes_nr; i++) {
+        struct node *node = &p->nodes[p->nodes[nid].fallback[i]];
+        bool allowed = nodes == 0 || (nodes >> (node - p->nodes) & 1);
+        for (unsigned id = ZONE_NR; allowed && id-- > 0;)
+            if (contig_in_zone(p, &node->zones[id], order, owner, ret)) {
+                AUDIT(phys_audit_at_times(p));
+                return 0;
+            }
+    }
+    return -ENOMEM;
+}
+
 /* -- splitting ------------------------------------------------------------------------------- */
 
 void phys_split_folio(struct phys *p, pfn head, unsigned new_order)

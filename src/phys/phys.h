@@ -295,6 +295,12 @@ void phys_block_at(const struct phys *p, pfn n, struct phys_block *ret);
 /* phys_take_free allocates the free block that begins at head, whole, and stores its order; counted
  * nowhere. -EBUSY: no such block; -ENOMEM: the min watermark would be broken. */
 int phys_take_free(struct phys *p, pfn head, enum frame_owner owner, unsigned *ret_order);
+/* phys_alloc_contig allocates 2^order frames that lie together, more than the largest block: 18 for a
+ * page of 1 GiB. The lowest aligned range that is free as a whole, from the highest zone of the node
+ * down, then of the next nodes of the mask (0: all). phys_free takes it back. Counts nothing. */
+#define PHYS_CONTIG_ORDER 18
+int phys_alloc_contig(struct phys *p, unsigned order, unsigned nid, uint64_t nodes,
+                      enum frame_owner owner, pfn *ret);
 /* phys_split_folio makes blocks of new_order of an allocated one. The new heads inherit the page
  * flags, mapping, index and swap slot that Linux copies; refs and list links are the caller's. */
 void phys_split_folio(struct phys *p, pfn head, unsigned new_order);

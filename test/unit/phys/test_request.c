@@ -614,6 +614,38 @@ static void test_split_folio_becomes_folios_that_know_their_place(void **state)
     close_audited(p);
 }
 
+static void test_gigabyte_comes_from_the_lowest_free_range_and_returns(void **state)
+{
+    (void)state;
+    struct conf c = machine(GIB(8), 2);
+    struct phys *p = open_conf(&c);
+    struct phys_zone_info before = zone(p, 1, ZONE_NORMAL);
+    pfn a, b, far;
+    struct phys_req r = user(0);
+    r.nid = 1;
+    pfn used = must(p, &r); /* the first frame of node 1 */
+    assert_int_equal(phys_alloc_contig(p, 18, 1, 0, FRAME_USER_ANON, &a), 0);
+    assert_int_equal(a.v, GIB(5) / 4096);
+    assert_int_equal(phys_alloc_contig(p, 18, 1, BIT(1), FRAME_USER_ANON, &b), 0);
+    assert_int_equal(b.v, GIB(6) / 4096);
+    assert_int_equal(phys_alloc_contig(p, 18, 1, BIT(1), FRAME_USER_ANON, &far), -ENOMEM);
+    assert_int_equal(phys_alloc_contig(p, 18, 1, 0, FRAME_USER_ANON, &far), 0);
+    assert_int_equal(far.v, GIB(1) / 4096); /* the kernel image lies in the first */
+    assert_int_equal(phys_frame(p, (pfn){a.v + 77})->order, 18);
+    struct phys_block block;
+    phys_block_at(p, (pfn){a.v + 262143}, &block);
+    assert_int_equal(block.first.v, a.v);
+    assert_int_equal(phys_audit(p), 0);
+    phys_free(p, far, 18);
+    phys_free(p, a, 18);
+    phys_free(p, b, 18);
+    phys_free(p, used, 0);
+    phys_drain_all(p);
+    assert_int_equal(zone(p, 1, ZONE_NORMAL).free, before.free);
+    assert_memory_equal(zone(p, 1, ZONE_NORMAL).blocks, before.blocks, sizeof(before.blocks));
+    close_audited(p);
+}
+
 /* -- bytes */
 
 static uint64_t resident(void)
@@ -704,6 +736,7 @@ int main(void)
         cmocka_unit_test(test_block_of_a_frame_is_found_in_every_state),
         cmocka_unit_test(test_free_block_is_taken_whole_above_the_min_watermark),
         cmocka_unit_test(test_split_folio_becomes_folios_that_know_their_place),
+        cmocka_unit_test(test_gigabyte_comes_from_the_lowest_free_range_and_returns),
         cmocka_unit_test(test_bytes_of_a_frame_stay_and_freed_memory_goes_back_to_the_host),
         cmocka_unit_test(test_without_contents_a_frame_has_no_bytes),
         cmocka_unit_test(test_injected_failure_is_one_per_request_not_per_attempt),
