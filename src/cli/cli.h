@@ -130,6 +130,7 @@ void output_cancel(struct output *o);
 void help_all(struct sink *out);
 void help_verb(struct sink *out, const struct cli_verb *verb);
 
-extern const struct cli_verb verb_run, verb_machine, verb_explain, verb_doctor, verb_man, verb_help;
+extern const struct cli_verb verb_run, verb_view, verb_machine, verb_explain, verb_doctor, verb_man,
+    verb_help;
 
 #endif

@@ -8,6 +8,7 @@
  *  I2  stdout belongs to the program; only `--json -` adds to it, after the program's end.
  */
 #include "cli/cli.h"
+#include "cli/save.h"
 
 #include "front/front.h"
 #include "report/report.h"
@@ -33,6 +34,10 @@ static const struct cli_option options[] = {
     {"--front-only", 0, NULL,
      "Model nothing: read the events and discard them, to see what emulation and their transport "
      "cost. One line instead of the summary."},
+    {"--save", 0, "DIR",
+     "Keep what /proc and /sys of the machine said at the program's end in DIR, for `view --from "
+     "DIR`. Default: the last run's is kept in $XDG_STATE_HOME/pagewalk/last."},
+    {"--no-save", 0, NULL, "Do not keep the end of the run."},
     {"--no-progress", 0, NULL, "No progress line, even on a terminal."},
     {"--verbose", 'v', NULL, "Say which machine, files and tools are used."},
 };
@@ -40,20 +45,31 @@ static const struct cli_option options[] = {
 /* How a run writes its results. */
 struct results {
     const char *json, *summary; /* files, NULL: not asked for */
+    const char *save;           /* directory for the end of the run, NULL: the user's place */
+    bool no_save;               /* it is not kept at all */
     bool to_stderr;             /* the summary goes there */
+    bool quiet;                 /* nothing is said that is not an error */
 };
 
 static int find_results(struct results *ret, const struct cli_args *args)
 {
     struct results r = {.json = args_value(args, "--json"),
-                        .summary = args_value(args, "--output")};
+                        .summary = args_value(args, "--output"),
+                        .save = args_value(args, "--save"),
+                        .no_save = args_has(args, "--no-save"),
+                        .quiet = args_has(args, "--quiet")};
     r.to_stderr = r.summary == NULL && !args_has(args, "--quiet");
     if (r.json != NULL && r.summary != NULL && strcmp(r.json, r.summary) == 0)
         return cli_fail("--json and --output both name %s; take two files", r.json);
     if (args_has(args, "--front-only") && (r.json != NULL || r.summary != NULL))
         return cli_fail("--front-only models nothing; it has no result for %s",
                         r.json != NULL ? "--json" : "--output");
+    if (r.save != NULL && (r.no_save || args_has(args, "--front-only")))
+        return cli_fail("--save and %s exclude each other",
+                        r.no_save ? "--no-save" : "--front-only");
     int status = r.json != NULL ? output_check(r.json) : 0;
+    if (status == 0 && r.save != NULL)
+        status = save_check(r.save);
     if (status == 0 && r.summary != NULL)
         status = output_check(r.summary);
     if (status == 0)
@@ -139,6 +155,21 @@ static int tell(const struct results *results, const struct report *r)
     return status;
 }
 
+/* keep saves the end of the run. Where nobody asked for a place, a failure costs the run nothing. */
+static int keep(const struct results *results, struct sim *sim, char *const *argv)
+{
+    int error = results->no_save ? 0 : save_machine(results->save, sim, argv);
+    if (error == 0)
+        return 0;
+    if (results->save != NULL)
+        return cli_fail("--save %s: %s", results->save, strerror(-error));
+    if (!results->quiet)
+        cli_note("the end of this run is not kept for `view`: %s; --save DIR names a place, "
+                 "--no-save needs none",
+                 strerror(-error));
+    return 0;
+}
+
 /* end_like_program ends as the program ended: a shell sees the same. No core of ours for a signal
  * that was the program's. */
 static int end_like_program(const struct front_result *result)
@@ -195,6 +226,8 @@ static int run_and_tell(const struct config *config, const struct front_options 
     status = error != 0 ? cli_fail("cannot make the report: %s", strerror(-error))
                         : tell(results, &report);
     report_close(&report);
+    if (status == 0)
+        status = keep(results, sim, front->argv);
     return status != 0 ? status : end_like_program(&result);
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const struct cli_verb *const verbs[] = {
-    &verb_run, &verb_machine, &verb_explain, &verb_doctor, &verb_man, &verb_help,
+    &verb_run, &verb_view, &verb_machine, &verb_explain, &verb_doctor, &verb_man, &verb_help,
 };
 
 const struct cli_verb *const *cli_verbs(size_t *ret_n)

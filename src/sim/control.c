@@ -64,6 +64,17 @@ static void on_start(struct sim *s, struct sim_thread *t, const uint64_t *p, siz
     memcpy(s->path, t->path, sizeof(s->path));
 }
 
+/* name_task tells mm who calls: exec names a task after the file. */
+static void name_task(struct sim *s, const struct sim_thread *t)
+{
+    struct mm_task task = *mm_task(s->mm);
+    const char *slash = strrchr(t->path, '/'), *name = slash ? slash + 1 : t->path;
+    task.pid = task.tgid = s->pid;
+    memset(task.comm, 0, sizeof(task.comm));
+    memcpy(task.comm, name, min_u64(strlen(name), sizeof(task.comm) - 1));
+    mm_set_task(s->mm, &task);
+}
+
 void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
 {
     struct kern_exec e = {
@@ -80,6 +91,8 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
     };
 
     t->starting = false;
+    if (s->mm)
+        name_task(s, t);
     if (!s->mm || kern_exec(s->kern, s->mm, &e, &s->copies) != 0)
         return; /* every access is repaired and counted then */
     kern_task_new(s->kern, t->tid);

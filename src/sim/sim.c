@@ -205,6 +205,12 @@ void sim_cycles(const struct sim *s, struct cpu_cycles *ret)
     cpu_cycles(&s->conf, &s->stats, ret);
 }
 
+void sim_parts(struct sim *s, struct sim_parts *ret)
+{
+    sim_sync(s);
+    *ret = (struct sim_parts){&s->conf, s->phys, s->mm_sys, &s->stats};
+}
+
 const struct phys *sim_phys(const struct sim *s)
 {
     return s->phys;

@@ -79,6 +79,14 @@ const struct conf *sim_conf(const struct sim *s);
 const struct stat_set *sim_stats(const struct sim *s);
 void sim_cycles(const struct sim *s, struct cpu_cycles *ret);
 const struct phys *sim_phys(const struct sim *s);
+/* sim_parts gives the parts of a machine to who prints them (src/proc). */
+struct sim_parts {
+    const struct conf *conf;
+    struct phys *phys;
+    struct mm_sys *mm_sys;
+    const struct stat_set *stats;
+};
+void sim_parts(struct sim *s, struct sim_parts *ret);
 /* sim_sites and sim_areas return malloc'd arrays, costliest translation + fault first. */
 struct sim_site *sim_sites(const struct sim *s, uint32_t *ret_n);
 struct sim_area *sim_areas(const struct sim *s, uint32_t *ret_n);
