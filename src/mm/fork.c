@@ -156,6 +156,9 @@ int mm_fork(struct mm **ret, struct mm *parent)
     if (err != 0)
         return err;
     child->task = parent->task;
+    child->pkeys = parent->pkeys;
+    child->execute_only_pkey = parent->execute_only_pkey;
+    child->legacy = parent->legacy;
     child->numa = parent->numa;
     mpol_get(child->numa.policy);
     child->start_brk = parent->start_brk;

@@ -13,6 +13,8 @@
 
 #define MADV_DONTNEED_LOCKED_NR 24 /* newer than some C libraries' headers */
 #define MADV_COLLAPSE_NR        25
+#define MADV_GUARD_INSTALL_NR   102
+#define MADV_GUARD_REMOVE_NR    103
 
 /* -- advice about flags ---------------------------------------------------------------------- */
 
@@ -20,7 +22,7 @@
 struct flag_advice {
     int advice;          /* MADV_… */
     uint64_t clear, set; /* flags it takes and gives */
-    uint32_t refuse;     /* -EINVAL for a VMA with one of these */
+    uint64_t refuse;     /* -EINVAL for a VMA with one of these */
 };
 
 static const struct flag_advice flag_advices[] = {
@@ -30,11 +32,11 @@ static const struct flag_advice flag_advices[] = {
     {MADV_DONTFORK, 0, VM_DONTCOPY, 0},
     {MADV_DOFORK, VM_DONTCOPY, 0, VM_SPECIAL},
     {MADV_WIPEONFORK, 0, VM_WIPEONFORK, VM_SHARED},
-    {MADV_KEEPONFORK, VM_WIPEONFORK, 0, 0},
+    {MADV_KEEPONFORK, VM_WIPEONFORK, 0, VM_DROPPABLE},
     {MADV_DONTDUMP, 0, VM_DONTDUMP, 0},
-    {MADV_DODUMP, VM_DONTDUMP, 0, VM_SPECIAL},
-    {MADV_HUGEPAGE, VM_NOHUGEPAGE, VM_HUGEPAGE, VM_SPECIAL},
-    {MADV_NOHUGEPAGE, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SPECIAL},
+    {MADV_DODUMP, VM_DONTDUMP, 0, VM_SPECIAL | VM_DROPPABLE},
+    {MADV_HUGEPAGE, VM_NOHUGEPAGE, VM_HUGEPAGE, VM_SPECIAL | VM_HUGETLB},
+    {MADV_NOHUGEPAGE, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SPECIAL | VM_HUGETLB},
     {MADV_MERGEABLE, 0, VM_MERGEABLE, 0},
     {MADV_UNMERGEABLE, VM_MERGEABLE, 0, 0},
 };
@@ -51,15 +53,17 @@ static const struct flag_advice *find_flag_advice(int advice)
 static int change_flags(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
                         const struct flag_advice *row)
 {
-    const uint64_t no_ksm = VM_SPECIAL | VM_SHARED | VM_MAYSHARE;
-    uint64_t flags = (v->flags & ~row->clear) | row->set;
-    if ((v->flags & row->refuse) || (row->advice == MADV_WIPEONFORK && v->file))
+    const uint64_t no_ksm = VM_SPECIAL | VM_SHARED | VM_MAYSHARE | VM_HUGETLB | VM_DROPPABLE;
+    uint64_t flags = (v->flags & ~row->clear) | row->set, refuse = row->refuse;
+    if (row->advice == MADV_DODUMP && (v->flags & VM_HUGETLB)) /* always VM_DONTEXPAND */
+        refuse &= ~VM_SPECIAL;
+    if ((v->flags & refuse) || (row->advice == MADV_WIPEONFORK && v->file))
         return -EINVAL;
     if (flags == v->flags || (row->advice == MADV_MERGEABLE && (v->flags & no_ksm)))
         return 0;
     if (vma_modify(m, v, start, end, flags, &v) != 0)
         return -EAGAIN; /* ENOMEM of the kernel's own memory */
-    v->flags = flags;
+    vma_reset_flags(v, flags);
     return 0;
 }
 
@@ -69,7 +73,8 @@ static int change_flags(struct mm *m, struct vma *v, uint64_t start, uint64_t en
 static void reclaim_tables(struct gather *g, uint64_t start, uint64_t end)
 {
     for (uint64_t a = align_up(start, MIB(2)); a + MIB(2) <= end; a += MIB(2))
-        free_pgtables(g, a, a + MIB(2), a, a + MIB(2));
+        if (pt_next(&g->m->pt, va(a), va(a + MIB(2))).v == a + MIB(2)) /* markers stay */
+            free_pgtables(g, a, a + MIB(2), a, a + MIB(2));
 }
 
 static int dontneed(struct gather *g, const struct vma *v, uint64_t start, uint64_t end, int advice)
@@ -92,7 +97,7 @@ static int lazyfree(struct gather *g, const struct vma *v, uint64_t start, uint6
 
 static int cold(struct gather *g, const struct vma *v, uint64_t start, uint64_t end, int advice)
 {
-    if (v->flags & (VM_LOCKED | VM_PFNMAP))
+    if (v->flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB))
         return -EINVAL;
     if (advice == MADV_COLD)
         madvise_cold(g, start, end);
@@ -107,10 +112,8 @@ static int remove_pages(struct mm *m, const struct vma *v, uint64_t start, uint6
         return -EINVAL;
     if ((v->flags & (VM_SHARED | VM_MAYWRITE)) != (VM_SHARED | VM_MAYWRITE))
         return -EACCES;
-    uint64_t first = vma_pgoff_at(v, va(start)), last = first + ((end - start) >> PAGE_SHIFT);
-    unmap_mapping_range(m->sys, v->file, first, last, false);
-    filemap_punch(m->sys, v->file, first, last);
-    return 0;
+    return mm_fallocate_punch(m->sys, v->file, vma_pgoff_at(v, va(start)) << PAGE_SHIFT,
+                              end - start);
 }
 
 static int willneed(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
@@ -127,8 +130,9 @@ static int willneed(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
 /* can_madvise_modify: who could not write to sealed memory may not discard it either. */
 static bool may_discard(const struct vma *v, int advice)
 {
-    static const int discards[] = {MADV_FREE,   MADV_DONTNEED, MADV_DONTNEED_LOCKED_NR,
-                                   MADV_REMOVE, MADV_DONTFORK, MADV_WIPEONFORK};
+    static const int discards[] = {
+        MADV_FREE,     MADV_DONTNEED,   MADV_DONTNEED_LOCKED_NR, MADV_REMOVE,
+        MADV_DONTFORK, MADV_WIPEONFORK, MADV_GUARD_INSTALL_NR};
     if (!(v->flags & VM_SEALED) || !vma_is_anonymous(v) || (v->flags & VM_WRITE))
         return true;
     for (size_t i = 0; i < ARRAY_LEN(discards); i++)
@@ -155,6 +159,10 @@ static int visit(struct gather *g, struct vma *v, uint64_t start, uint64_t end, 
         return cold(g, v, start, end, advice);
     case MADV_REMOVE:
         return remove_pages(g->m, v, start, end);
+    case MADV_GUARD_INSTALL_NR:
+        return guard_install(g, v, start, end);
+    case MADV_GUARD_REMOVE_NR:
+        return guard_remove(g->m, v, start, end);
     case MADV_COLLAPSE_NR:
         return madvise_collapse(g->m, v, start, end);
     default:
@@ -183,10 +191,18 @@ static int populate(struct mm *m, uint64_t start, uint64_t end, bool write)
 
 static bool valid_advice(int advice)
 {
-    static const int pages[] = {MADV_WILLNEED,      MADV_DONTNEED,       MADV_FREE,
-                                MADV_REMOVE,        MADV_COLD,           MADV_PAGEOUT,
-                                MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_DONTNEED_LOCKED_NR,
-                                MADV_COLLAPSE_NR};
+    static const int pages[] = {MADV_WILLNEED,
+                                MADV_DONTNEED,
+                                MADV_FREE,
+                                MADV_REMOVE,
+                                MADV_COLD,
+                                MADV_PAGEOUT,
+                                MADV_POPULATE_READ,
+                                MADV_POPULATE_WRITE,
+                                MADV_DONTNEED_LOCKED_NR,
+                                MADV_COLLAPSE_NR,
+                                MADV_GUARD_INSTALL_NR,
+                                MADV_GUARD_REMOVE_NR};
     for (size_t i = 0; i < ARRAY_LEN(pages); i++)
         if (pages[i] == advice)
             return true;
@@ -215,18 +231,52 @@ static int walk_vmas(struct mm *m, uint64_t start, uint64_t end, int advice)
     return err != 0 ? err : hole;
 }
 
+/* is_valid_madvise */
+static bool valid_range(uint64_t start, uint64_t len_in, int advice)
+{
+    uint64_t len = align_up(len_in, PAGE_SIZE);
+    return valid_advice(advice) && !(start & ~PAGE_MASK) && (len_in == 0 || len != 0) &&
+           start + len >= start;
+}
+
 int mm_madvise(struct mm *m, vaddr start, uint64_t len_in, int advice)
 {
-    uint64_t len = align_up(len_in, PAGE_SIZE), end = start.v + len;
-    if (!valid_advice(advice) || (start.v & ~PAGE_MASK))
+    uint64_t end = start.v + align_up(len_in, PAGE_SIZE);
+    if (!valid_range(start.v, len_in, advice))
         return -EINVAL;
-    if ((len_in != 0 && len == 0) || end < start.v)
-        return -EINVAL;
-    if (len == 0)
+    if (end == start.v)
         return 0;
     int err = advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE
                   ? populate(m, start.v, end, advice == MADV_POPULATE_WRITE)
                   : walk_vmas(m, start.v, end, advice);
     AUDIT(audit_vmas(m));
     return err;
+}
+
+/* process_madvise_remote_valid */
+static bool valid_remotely(int advice)
+{
+    return advice == MADV_COLD || advice == MADV_PAGEOUT || advice == MADV_WILLNEED ||
+           advice == MADV_COLLAPSE_NR;
+}
+
+int64_t mm_process_madvise(struct mm *m, struct mm *target, const struct mm_iovec *v, uint64_t n,
+                           int advice, uint64_t flags)
+{
+    uint64_t done = 0;
+    if (flags != 0)
+        return -EINVAL;
+    if (!target)
+        return -ESRCH;
+    if (m != target && !valid_remotely(advice))
+        return -EINVAL;
+    if (m != target && !task_capable(m, CAP_SYS_NICE))
+        return -EPERM;
+    for (uint64_t i = 0; i < n; i++) {
+        int err = mm_madvise(target, v[i].base, v[i].len, advice);
+        if (err != 0)
+            return done > 0 ? (int64_t)done : err;
+        done += v[i].len;
+    }
+    return (int64_t)done;
 }

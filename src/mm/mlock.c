@@ -25,7 +25,7 @@ static int mlock_fixup(struct mm *m, struct vma *v, uint64_t start, uint64_t end
     uint64_t pages = (end - start) >> PAGE_SHIFT;
     m->cnt.locked_vm -= old & VM_LOCKED ? pages : 0;
     m->cnt.locked_vm += flags & VM_LOCKED ? pages : 0;
-    v->flags = flags;
+    vma_reset_flags(v, flags);
     if ((old ^ flags) & VM_LOCKED)
         mlock_vma_pages_range(m, v, start, end);
     return 0;

@@ -145,6 +145,7 @@ int mm_open(struct mm **ret, struct mm_sys *s)
     s->mms = m;
     m->task_size = BIT(s->conf.mmu_levels == 5 ? 56 : 47) - PAGE_SIZE;
     task_init(&m->task);
+    pkey_init(m);
     m->legacy = s->conf.kernel_legacy_va_layout;
     mm_set_stack_limit(m, STACK_RLIMIT_DEFAULT);
     *ret = m;

@@ -214,12 +214,28 @@ int mm_munmap(struct mm *m, vaddr start, uint64_t len);
 /* mm_shmdt unmaps what is left of the shared memory whose first page was mapped at `start`. */
 int mm_shmdt(struct mm *m, vaddr start);
 int mm_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot);
+/* mm_pkey_mprotect: -1 is no key: mprotect. */
+int mm_pkey_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot, int pkey);
+/* mm_pkey_alloc returns a key, or -EINVAL or -ENOSPC. The rights go to PKRU, the caller's register. */
+int mm_pkey_alloc(struct mm *m, uint64_t flags, uint64_t rights);
+int mm_pkey_free(struct mm *m, int pkey);
 /* mm_mremap: new_addr is used with MREMAP_FIXED, or when forced (where the program really got it). */
 int64_t mm_mremap(struct mm *m, vaddr old, uint64_t old_len, uint64_t new_len, uint32_t flags,
                   vaddr new_addr, bool forced);
 /* mm_brk returns the break after the call, as the system call does. */
 vaddr mm_brk(struct mm *m, vaddr brk);
 int mm_madvise(struct mm *m, vaddr start, uint64_t len, int advice);
+/* mm_process_madvise advises the stretches in turn, for an address space m does not own without
+ * CAP_SYS_NICE only itself: bytes done, or -errno when the first failed. */
+struct mm_iovec {
+    vaddr base;
+    uint64_t len; /* bytes */
+};
+int64_t mm_process_madvise(struct mm *m, struct mm *target, const struct mm_iovec *v, uint64_t n,
+                           int advice, uint64_t flags);
+/* mm_remap_file_pages: emulated by mmap since Linux 4.0; pgoff in pages. */
+int mm_remap_file_pages(struct mm *m, vaddr start, uint64_t size, uint32_t prot, uint64_t pgoff,
+                        uint32_t flags);
 /* mm_mlock: flags are mlock2's (0 or MLOCK_ONFAULT). -ENOMEM at a hole, and at memory without rights,
  * but what lies before them is locked. */
 int mm_mlock(struct mm *m, vaddr start, uint64_t len, int flags);

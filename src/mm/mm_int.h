@@ -6,7 +6,8 @@
  *   brk.c      brk, stack, special mappings       zap.c      unmapping pages, freeing tables
  *   vma_tree.c VMAs by address, and the gaps      unmapped.c where a new mapping goes
  *   commit.c   overcommit                         sysctl.c   tunables changed at run time
- *   seal.c     mseal and what it forbids
+ *   seal.c     mseal and what it forbids          guard.c    guard regions
+ *   pkey.c     protection keys                    memfd.c    files in memory, seals
  *   alloc.c    where frames come from             limits.c   the caller's limits and rights
  *   anon_vma.c which VMAs may map an anonymous page         fork.c     a child's address space
  *   mprotect.c mremap.c madvise.c msync.c mlock.c audit.c    the invariants of mm.h
@@ -33,6 +34,7 @@
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_LOCKED_MASK  (VM_LOCKED | VM_LOCKONFAULT)
 #define VM_SPECIAL      (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
+#define VM_STICKY       VM_MAYBE_GUARD /* keeps no VMAs apart, and a merged VMA has it */
 #define VM_DATA_FLAGS   (VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
 
 #define STACK_RLIMIT_DEFAULT MIB(8)
@@ -152,6 +154,8 @@ struct mm {
     uint64_t data_bytes;     /* of the program's data segment: counts against brk's limit */
     uint64_t mmap_base;      /* top-down search starts here */
     uint64_t def_flags;      /* flags of VM_LOCKED_MASK every new mapping gets */
+    uint16_t pkeys;          /* bit k: protection key k is taken */
+    int execute_only_pkey;   /* the key of PROT_EXEC alone; 0: none yet */
     bool legacy;             /* mappings are placed bottom-up (ADDR_COMPAT_LAYOUT) */
     uint64_t task_size;      /* end of user addresses: TASK_SIZE_MAX */
     bool loose; /* I2 does not hold in Linux either: MREMAP_DONTUNMAP, or a fork unlocked VMAs */
@@ -515,6 +519,19 @@ uint64_t vm_prot_flags(uint32_t prot);
 /* mm_set_stack_limit takes RLIMIT_STACK over and places mmap_base below the room it may need. */
 void mm_set_stack_limit(struct mm *m, uint64_t limit);
 
+/* -- guard.c: MADV_GUARD_INSTALL and MADV_GUARD_REMOVE for [start, end) of v: 0 or -errno. */
+int guard_install(struct gather *g, struct vma *v, uint64_t start, uint64_t end);
+int guard_remove(struct mm *m, const struct vma *v, uint64_t start, uint64_t end);
+
+/* -- pkey.c */
+void pkey_init(struct mm *m);
+/* pkey_is_allocated: the program may use that key. */
+bool pkey_is_allocated(const struct mm *m, int pkey);
+/* execute_only_pkey returns the key of mappings with PROT_EXEC alone; 0 when none is to be had. */
+int execute_only_pkey(struct mm *m);
+/* override_mprotect_pkey returns the key that a mapping gets: the one asked for, or (-1) its own. */
+int override_mprotect_pkey(struct mm *m, const struct vma *v, uint32_t prot, int pkey);
+
 /* -- seal.c */
 /* sealed_within: a VMA of [start, end) is sealed, so that it may not be changed (can_modify_mm). */
 bool sealed_within(const struct mm *m, uint64_t start, uint64_t end);
@@ -526,6 +543,11 @@ bool range_has_hole(const struct mm *m, uint64_t start, uint64_t end);
 void change_protection(struct gather *g, const struct vma *v, uint64_t start, uint64_t end);
 /* pte_needs_flush: the hardware must hear of the change of an entry. */
 bool pte_needs_flush(pte old, pte new);
+/* vma_reset_flags stores new flags; what merging made stick stays (vm_flags_reset). */
+static inline void vma_reset_flags(struct vma *v, uint64_t flags)
+{
+    v->flags = flags | (v->flags & VM_STICKY);
+}
 /* vma_set_flags stores new flags and moves the label of a file mapping along. */
 void vma_set_flags(struct mm *m, struct vma *v, uint64_t flags);
 

@@ -219,10 +219,12 @@ static int flags_of_anon(const struct mm_map *map, uint64_t *vm)
     }
 }
 
-static int make_flags(const struct mm *m, const struct mm_map *map, uint64_t len, uint64_t *ret)
+static int make_flags(struct mm *m, const struct mm_map *map, uint64_t len, uint64_t *ret)
 {
     uint64_t vm = vm_prot_flags(map->prot) | vm_map_flags(map->flags) | m->def_flags | VM_MAYREAD |
                   VM_MAYWRITE | VM_MAYEXEC;
+    if (map->prot == PROT_EXEC)
+        vm |= (uint64_t)execute_only_pkey(m) << VM_PKEY_SHIFT;
     int err = map->file ? flags_of_file(map, len, &vm) : flags_of_anon(map, &vm);
     if (err != 0)
         return err;
@@ -391,4 +393,42 @@ int64_t mm_mmap(struct mm *m, const struct mm_map *map)
         populate_range(m, g.start, g.end);
     AUDIT(audit_vmas(m));
     return addr;
+}
+
+/* -- remap_file_pages ------------------------------------------------------------------------- */
+
+/* uniform: [start, end) has no hole and is all of one file, with the same flags as v. */
+static bool uniform(const struct vma *v, uint64_t end)
+{
+    for (const struct vma *next = v; next->end.v < end; next = next->next)
+        if (!next->next || next->next->start.v != next->end.v || next->next->file != v->file ||
+            next->next->flags != v->flags)
+            return false;
+    return true;
+}
+
+int mm_remap_file_pages(struct mm *m, vaddr at, uint64_t size, uint32_t prot, uint64_t pgoff,
+                        uint32_t flags)
+{
+    uint64_t start = align_down(at.v, PAGE_SIZE), len = align_down(size, PAGE_SIZE);
+    if (prot != 0 || start + len <= start || pgoff + (len >> PAGE_SHIFT) < pgoff)
+        return -EINVAL;
+    const struct vma *v = vma_lookup(m, start);
+    if (!v || !(v->flags & VM_SHARED) || !uniform(v, start + len))
+        return -EINVAL;
+    if (pgoff > UINT64_MAX >> PAGE_SHIFT)
+        return -EOVERFLOW; /* no file is so long */
+    struct mm_map map = {.addr = va(start),
+                         .len = len,
+                         .prot = (uint32_t)(v->flags & VM_ACCESS_FLAGS), /* the bits of PROT_… */
+                         .flags = (flags & MAP_NONBLOCK) | MAP_SHARED | MAP_FIXED | MAP_POPULATE |
+                                  (v->flags & VM_LOCKED ? MAP_LOCKED : 0),
+                         .file = v->file,
+                         .file_id = v->file_id,
+                         .file_writable = true,
+                         .offset = pgoff << PAGE_SHIFT};
+    file_get(map.file); /* its last mapping may be the one that is replaced */
+    int64_t r = mm_mmap(m, &map);
+    mm_file_put(m->sys, map.file);
+    return r < 0 ? (int)r : 0;
 }

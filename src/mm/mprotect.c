@@ -18,7 +18,7 @@
 
 void vma_set_flags(struct mm *m, struct vma *v, uint64_t flags)
 {
-    v->flags = flags;
+    vma_reset_flags(v, flags);
     if (!v->file)
         return;
     uint32_t label = label_for(m->sys, v->kind, v->file, flags, v->start);
@@ -45,7 +45,8 @@ static bool can_change_pte_writable(const struct mm *m, const struct vma *v, pte
 
 bool pte_needs_flush(pte old, pte new)
 {
-    const uint64_t on_clear = PTE_P | PTE_A | PTE_D, on_change = PTE_RW | PTE_US | PTE_G | PTE_NX;
+    const uint64_t on_clear = PTE_P | PTE_A | PTE_D,
+                   on_change = PTE_RW | PTE_US | PTE_G | PTE_NX | PTE_PKEY;
     uint64_t diff = old.v ^ new.v;
     return pte_present(old) && ((diff & old.v & on_clear) || (diff & on_change));
 }
@@ -126,14 +127,15 @@ static int mprotect_fixup(struct gather *g, struct vma *v, uint64_t start, uint6
 }
 
 /* mprotect_range goes VMA by VMA; what was changed before an error stays changed. */
-static int mprotect_range(struct gather *g, uint64_t start, uint64_t end, uint32_t prot)
+static int mprotect_range(struct gather *g, uint64_t start, uint64_t end, uint32_t prot, int pkey)
 {
     struct mm *m = g->m;
     while (start < end) {
         struct vma *v = vma_lookup(m, start);
         if (!v)
             return -ENOMEM;
-        uint64_t new = vm_prot_flags(prot) | (v->flags & ~VM_ACCESS_FLAGS);
+        uint64_t key = (uint64_t)override_mprotect_pkey(m, v, prot, pkey) << VM_PKEY_SHIFT;
+        uint64_t new = vm_prot_flags(prot) | key | (v->flags & ~(VM_ACCESS_FLAGS | VM_PKEY_MASK));
         if ((new & ~(new >> 4)) & VM_ACCESS_FLAGS)
             return -EACCES;
         uint64_t piece = min_u64(end, v->end.v);
@@ -147,6 +149,11 @@ static int mprotect_range(struct gather *g, uint64_t start, uint64_t end, uint32
 
 int mm_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot)
 {
+    return mm_pkey_mprotect(m, start, len, prot, -1);
+}
+
+int mm_pkey_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot, int pkey)
+{
     uint32_t grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
     uint64_t from = start.v, end = from + align_up(len, PAGE_SIZE);
     prot &= ~(uint32_t)(PROT_GROWSDOWN | PROT_GROWSUP);
@@ -157,6 +164,8 @@ int mm_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot)
     if (end <= from)
         return -ENOMEM;
     if (prot & ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM_X86))
+        return -EINVAL;
+    if (pkey != -1 && !pkey_is_allocated(m, pkey))
         return -EINVAL;
     const struct vma *v = find_vma_intersection(m, from, end);
     if (!v)
@@ -170,7 +179,7 @@ int mm_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot)
     struct gather g;
     gather_init(&g, m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
-    int err = mprotect_range(&g, from, end, prot);
+    int err = mprotect_range(&g, from, end, prot, pkey);
     gather_finish(&g);
     AUDIT(audit_vmas(m));
     return err;

@@ -54,7 +54,7 @@ static bool in_core(const struct mm *m, const struct vma *v, uint64_t a)
     pfn n;
     if (e && pte_is_swap_slot(*e))
         return swap_cache_get(m->sys, (pte){e->v & ~PTE_SWP_EXCLUSIVE}, &n);
-    if (e && !pte_none(*e))
+    if (e && !pte_none(*e) && !pte_is_marker(*e, PTE_MARKER_GUARD))
         return true;
     pte entry;
     if (vma_is_anonymous(v) || !v->file)

@@ -34,7 +34,7 @@ static int mseal_apply(struct mm *m, uint64_t start, uint64_t end)
             int err = vma_modify(m, v, start, piece, flags, &v);
             if (err != 0)
                 return err;
-            v->flags = flags;
+            vma_reset_flags(v, flags);
         }
         start = piece;
     }

@@ -56,9 +56,10 @@ bool vma_wants_writenotify(const struct vma *v)
 
 uint64_t vm_page_prot(const struct vma *v)
 {
+    uint64_t key = (v->flags & VM_PKEY_MASK) >> VM_PKEY_SHIFT << PTE_PKEY_SHIFT;
     if (!(v->flags & VM_ACCESS_FLAGS))
-        return PTE_PROTNONE | PTE_A;
-    uint64_t bits = PTE_P | PTE_US | PTE_A;
+        return PTE_PROTNONE | PTE_A | key;
+    uint64_t bits = PTE_P | PTE_US | PTE_A | key;
     if (!(v->flags & VM_EXEC))
         bits |= PTE_NX;
     if ((v->flags & VM_WRITE) && (v->flags & VM_SHARED) && !vma_wants_writenotify(v))
@@ -189,9 +190,9 @@ static bool is_mergeable_anon_vma(const struct vma *target, const struct vma_mer
 
 static bool is_mergeable(const struct vma *v, const struct vma_merge *g)
 {
-    return v->flags == g->flags && v->file == g->file && v->file_id == g->file_id && !g->special &&
-           v->kind != VMA_VDSO && v->kind != VMA_VVAR && mpol_equal(v->policy, g->policy) &&
-           is_mergeable_anon_vma(v, g);
+    return !((v->flags ^ g->flags) & ~VM_STICKY) && v->file == g->file &&
+           v->file_id == g->file_id && !g->special && v->kind != VMA_VDSO && v->kind != VMA_VVAR &&
+           mpol_equal(v->policy, g->policy) && is_mergeable_anon_vma(v, g);
 }
 
 static bool can_merge_after(const struct vma *prev, const struct vma_merge *g)
@@ -252,6 +253,7 @@ static struct vma *merge_existing(struct mm *m, struct vma *middle, const struct
     struct vma *target = prev ? prev : next;
     uint64_t start = prev ? prev->start.v : g->start, end = next ? next->end.v : g->end;
     anon_vma_dup(target, prev && next && next->anon_vma ? next : middle);
+    target->flags |= (middle->flags | (next ? next->flags : 0)) & VM_STICKY;
     vma_adjust_trans_huge(m, prev ? g->end : g->start);
     if (prev && next)
         vma_remove(m, next);

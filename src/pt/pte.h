@@ -56,8 +56,10 @@ enum {
 #define PTE_SOFT_DIRTY BIT(PTE_BIT_SOFT_DIRTY)
 #define PTE_NX         BIT(PTE_BIT_NX)
 
-#define PTE_ADDR_MASK UINT64_C(0x000ffffffffff000)
-#define PTE_PROTNONE  PTE_G /* with P clear: PROT_NONE, the page is kept (Linux) */
+#define PTE_PKEY_SHIFT 59
+#define PTE_PKEY       (UINT64_C(15) << PTE_PKEY_SHIFT) /* the protection key of a leaf */
+#define PTE_ADDR_MASK  UINT64_C(0x000ffffffffff000)
+#define PTE_PROTNONE   PTE_G /* with P clear: PROT_NONE, the page is kept (Linux) */
 
 /* An entry that is neither none, present nor PROT_NONE keeps a swap entry (Linux
  * arch/x86/include/asm/pgtable_64.h):
