@@ -174,7 +174,7 @@ static struct zone *zone_nth(const struct phys *p, const struct context *c, unsi
 static bool nofragment(const struct phys *p, const struct context *c)
 {
     if (p->vm.defrag_mode)
-        return true;
+        return c->r->mark != PHYS_NO_WATERMARKS && !(c->r->flags & PHYS_FRAGMENT);
     const struct zone *below = zone_at(p, c->preferred->nid, ZONE_DMA32);
     bool normal = c->preferred->id == ZONE_NORMAL && c->r->mark == PHYS_MARK_LOW;
     return normal && (p->nodes_nr == 1 || below->end > below->first);

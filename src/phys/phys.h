@@ -168,6 +168,7 @@ enum phys_mark { PHYS_MARK_LOW, PHYS_MARK_MIN, PHYS_MARK_HIGH, PHYS_NO_WATERMARK
 #define PHYS_OOM_VICTIM 0x8u  /* ALLOC_OOM: half of what is left of the mark */
 #define PHYS_NOFRAGMENT 0x10u /* do not mix migrate types; Linux's rule adds it at LOW */
 #define PHYS_NO_KSWAPD  0x20u /* without __GFP_KSWAPD_RECLAIM */
+#define PHYS_FRAGMENT   0x40u /* mix them even with vm.defrag_mode: the slow path's last resort */
 #define PHYS_NID_LOCAL  0xffu /* the node of the running CPU */
 
 struct phys_req {

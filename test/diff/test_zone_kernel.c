@@ -60,8 +60,8 @@ static void take_line(const char *line, struct live_zone *z)
     static const char *const marks[] = {"min", "low", "high", "promo"};
     unsigned long v;
     char word[32];
-    if (sscanf(line, " protection: (%lu, %lu, %lu, %lu, %lu)", &z->protection[0],
-               &z->protection[1], &z->protection[2], &z->protection[3], &z->protection[4]) == 5)
+    if (sscanf(line, " protection: (%lu, %lu, %lu, %lu, %lu)", &z->protection[0], &z->protection[1],
+               &z->protection[2], &z->protection[3], &z->protection[4]) == 5)
         return;
     if (sscanf(line, " vm stats threshold: %lu", &v) == 1)
         z->threshold = v;
@@ -85,7 +85,8 @@ static bool read_zones(struct live_zone live[ZONES])
     memset(live, 0, ZONES * sizeof(*live));
     if (!read_file("/proc/zoneinfo", text) || strstr(text, "Node 1,") != NULL)
         return false;
-    for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+    for (char *save, *line = strtok_r(text, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
         char name[32];
         if (sscanf(line, "Node 0, zone %31s", name) == 1)
             at = zone_named(name);
@@ -155,7 +156,8 @@ static bool read_blocks(uint64_t blocks[ZONES][PHYS_ORDERS])
     memset(blocks, 0, ZONES * sizeof(*blocks));
     if (!read_file("/proc/buddyinfo", text))
         return false;
-    for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+    for (char *save, *line = strtok_r(text, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
         char name[16];
         int used = 0;
         if (sscanf(line, "Node 0, zone %15s %n", name, &used) != 1 || zone_named(name) < 0)
@@ -187,7 +189,8 @@ static void test_dma_zone_has_the_blocks_and_types_of_this_machine(void **state)
     conf_init(&conf);
     assert_int_equal(phys_open(&p, &conf, &stats), 0);
     phys_zone_info(p, 0, ZONE_DMA, &z);
-    for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+    for (char *save, *line = strtok_r(text, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
         static const char *const types[] = {"Unmovable", "Movable", "Reclaimable", "HighAtomic"};
         char name[16], want[16];
         int used = 0;
@@ -224,7 +227,8 @@ static unsigned compare_indexes(struct phys *p, char *text, uint64_t blocks[ZONE
                                 bool unusable)
 {
     unsigned compared = 0;
-    for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+    for (char *save, *line = strtok_r(text, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
         char name[16];
         int used = 0;
         int n = sscanf(line, "Node 0, zone %15s %n", name, &used);

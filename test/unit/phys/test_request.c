@@ -498,6 +498,32 @@ static void test_mixing_a_block_boosts_the_watermarks_and_wants_kswapd(void **st
     close_audited(p);
 }
 
+/* A node whose blocks are all partly movable: with vm.defrag_mode a kernel frame waits for reclaim and
+ * compaction, which the slow path says are done by PHYS_FRAGMENT. */
+static void test_defrag_mode_does_not_mix_types_before_the_last_resort(void **state)
+{
+    (void)state;
+    struct conf c = machine(MIB(256), 1);
+    c.vm_defrag_mode = 1;
+    c.phys_pcp = 0;
+    struct phys *p = open_conf(&c);
+    struct phys_req u = user(8), k = phys_request(0, GFP_KERNEL, FRAME_SLAB);
+    pfn held[512], n;
+    unsigned nr = 0;
+    u.mark = PHYS_NO_WATERMARKS;
+    while (phys_alloc_req(p, &u, &held[nr]) == 0)
+        nr++;
+    for (unsigned i = 0; i < nr; i++)
+        if (held[i].v % 512 == 0 && held[i].v >= 4096)
+            phys_free(p, held[i], 8);
+    k.mark = PHYS_MARK_MIN;
+    assert_int_equal(phys_alloc_req(p, &k, &n), -ENOMEM);
+    k.flags = PHYS_FRAGMENT;
+    n = must(p, &k);
+    assert_int_equal(phys_pageblock_type(p, n), MIGRATE_UNMOVABLE);
+    close_audited(p);
+}
+
 static void test_isolated_pageblock_is_not_allocated_and_comes_back(void **state)
 {
     (void)state;
@@ -693,6 +719,22 @@ static void test_without_contents_a_frame_has_no_bytes(void **state)
     close_audited(p);
 }
 
+static void test_1_tib_of_eight_nodes_costs_the_host_what_is_used(void **state)
+{
+    (void)state;
+    struct conf c = machine(GIB(1024), 8);
+    uint64_t before = resident();
+    struct phys *p = open_conf(&c);
+    struct phys_req r = user(0);
+    for (unsigned nid = 0; nid < 8; nid++) {
+        r.nid = nid;
+        for (unsigned i = 0; i < 1000; i++)
+            assert_int_equal(phys_frame_node(p, must(p, &r)), nid);
+    }
+    assert_true(resident() - before < MIB(16));
+    close_audited(p);
+}
+
 /* -- injected failure */
 
 static void test_injected_failure_is_one_per_request_not_per_attempt(void **state)
@@ -732,6 +774,7 @@ int main(void)
         cmocka_unit_test(test_first_kernel_frame_claims_a_whole_block),
         cmocka_unit_test(test_pageblocks_at_boot_are_those_of_a_booted_pc),
         cmocka_unit_test(test_mixing_a_block_boosts_the_watermarks_and_wants_kswapd),
+        cmocka_unit_test(test_defrag_mode_does_not_mix_types_before_the_last_resort),
         cmocka_unit_test(test_isolated_pageblock_is_not_allocated_and_comes_back),
         cmocka_unit_test(test_block_of_a_frame_is_found_in_every_state),
         cmocka_unit_test(test_free_block_is_taken_whole_above_the_min_watermark),
@@ -739,6 +782,7 @@ int main(void)
         cmocka_unit_test(test_gigabyte_comes_from_the_lowest_free_range_and_returns),
         cmocka_unit_test(test_bytes_of_a_frame_stay_and_freed_memory_goes_back_to_the_host),
         cmocka_unit_test(test_without_contents_a_frame_has_no_bytes),
+        cmocka_unit_test(test_1_tib_of_eight_nodes_costs_the_host_what_is_used),
         cmocka_unit_test(test_injected_failure_is_one_per_request_not_per_attempt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
