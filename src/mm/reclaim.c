@@ -144,7 +144,7 @@ static void try_to_unmap(struct mm_sys *s, pfn n)
 
 /* -- one folio --------------------------------------------------------------------------------------- */
 
-enum fate { FATE_FREED, FATE_KEEP, FATE_ACTIVATE };
+enum fate { FATE_FREED, FATE_KEEP, FATE_ACTIVATE, FATE_SPLIT };
 
 /* swap_out_shmem moves a page of a file in memory from its cache to the swap cache. */
 static int swap_out_shmem(struct mm_sys *s, pfn n)
@@ -213,7 +213,7 @@ static enum fate write_dirty(struct mm_sys *s, struct scan_control *sc, pfn n, e
 static enum fate reclaim_folio(struct mm_sys *s, struct scan_control *sc, pfn n)
 {
     struct frame *f = phys_frame(s->phys, n);
-    if ((f->flags & FRAME_F_LOCKED) || f->order != 0) /* I2 */
+    if (f->flags & FRAME_F_LOCKED) /* I2 */
         return FATE_KEEP;
     if (f->flags & FRAME_F_MLOCKED)
         return FATE_KEEP; /* putting it back makes it unevictable */
@@ -224,6 +224,8 @@ static enum fate reclaim_folio(struct mm_sys *s, struct scan_control *sc, pfn n)
     enum references ref = sc->ignore_references ? REF_RECLAIM : folio_check_references(s, n);
     if (ref == REF_ACTIVATE || ref == REF_KEEP)
         return ref == REF_KEEP ? FATE_KEEP : FATE_ACTIVATE;
+    if (f->order > 0)
+        return sc->may_swap && mm_swap_free(s) > 0 ? FATE_SPLIT : FATE_ACTIVATE;
     if (!get_swap_slot(s, sc, n))
         return FATE_ACTIVATE;
     if (f->mapcount > 0)
@@ -231,7 +233,7 @@ static enum fate reclaim_folio(struct mm_sys *s, struct scan_control *sc, pfn n)
     if (f->mapcount > 0)
         return FATE_ACTIVATE;
     bool lazyfree = f->owner == FRAME_USER_ANON && !(f->flags & FRAME_F_SWAPBACKED);
-    if ((f->flags & FRAME_F_DIRTY) && !lazyfree) {
+    if (((f->flags & FRAME_F_DIRTY) || f->owner == FRAME_SHMEM) && !lazyfree) {
         enum fate fate = write_dirty(s, sc, n, ref);
         if (fate != FATE_FREED)
             return fate;
@@ -254,6 +256,22 @@ static void activate(struct mm_sys *s, pfn n)
     STAT(s->stats, pgactivate) += BIT(f->order);
 }
 
+/* split_large: a large folio goes page by page: they stand where reclaim looks next. */
+static void split_large(struct mm_sys *s, pfn head)
+{
+    uint64_t nr = folio_nr_pages(s, head);
+    if (split_folio(s, head) != 0)
+        return;
+    STAT(s->stats, thp_swpout_fallback) += nr == HPAGE_PMD_NR;
+    for (uint64_t i = 0; i < nr; i++) {
+        pfn n = {head.v + i};
+        if (phys_frame(s->phys, n)->flags & FRAME_F_LRU) {
+            lruvec_del(s, n);
+            lruvec_add(s, n, true);
+        }
+    }
+}
+
 uint64_t shrink_folio_list(struct mm_sys *s, struct scan_control *sc, const pfn *list, unsigned nr)
 {
     uint64_t freed = 0;
@@ -269,6 +287,8 @@ uint64_t shrink_folio_list(struct mm_sys *s, struct scan_control *sc, const pfn 
         if (fate == FATE_ACTIVATE)
             activate(s, list[i]);
         folio_putback_lru(s, list[i]);
+        if (fate == FATE_SPLIT)
+            split_large(s, list[i]);
     }
     sc->nr_reclaimed += freed;
     if (!sc->kswapd) /* kswapd has a CPU of its own */
@@ -450,6 +470,7 @@ void shrink_node(struct mm_sys *s, struct scan_control *sc)
     uint64_t before = sc->nr_reclaimed;
     prepare_scan_control(s, sc);
     shrink_lruvec(s, sc);
+    sc->nr_reclaimed += mm_shrink_thp(s, s->thp.deferred_nr >> sc->priority);
     if (sc->nr_reclaimed > before)
         s->lru.node[sc->nid].kswapd_failures = 0;
 }
@@ -620,6 +641,9 @@ void madvise_pageout(struct gather *g, uint64_t start, uint64_t end)
     unsigned nr = 0;
     lru_add_drain(s);
     while (run_next(g->m, &r)) {
+        if (!pte_is_swap(*r.e) && !(r.e->v & PTE_SPECIAL) &&
+            phys_frame(s->phys, pte_pfn(*r.e))->mapcount == 1)
+            split_folio(s, folio_head(s, pte_pfn(*r.e)));
         if (!take_small(g->m, &r, &n))
             continue;
         struct frame *f = phys_frame(s->phys, n);

@@ -1,0 +1,248 @@
+/* links: mm */
+/* test_swap_bytes.c: a machine of 64 MiB with 256 MiB of swap in a real file runs working sets of
+ * 200 MiB, byte for byte like an array that never swaps.
+ *
+ * Reads and writes of random places and lengths go to the model (through the kernel's copy, which
+ * faults pages in as a program would) and to a plain array; what is read must be the same. Between
+ * them: forks whose children write, MADV_FREE, DONTNEED, PAGEOUT, WILLNEED, COLD, munmap and mmap,
+ * swapoff of a second area. At the end every page is read.
+ */
+#include "unit/mm/mm_fixture.h"
+
+#include "base/rng.h"
+
+#include <unistd.h>
+
+#define AT    UINT64_C(0x200000000)
+#define PAGES UINT64_C(51200) /* 200 MiB */
+
+static unsigned thp = 2; /* thp.enabled: never */
+
+struct twin {
+    struct box b;
+    uint8_t *bytes; /* what the pages must hold */
+    char path[64];  /* swap file */
+};
+
+static void twin_open(struct twin *t, enum conf_swap_device device, uint64_t pages)
+{
+    int fd;
+    memset(t, 0, sizeof(*t));
+    strcpy(t->path, "/tmp/pw-swap-XXXXXX");
+    fd = mkstemp(t->path);
+    assert_true(fd >= 0);
+    close(fd);
+    conf_init(&t->b.conf);
+    t->b.conf.phys_size = MIB(64);
+    t->b.conf.phys_kernel_image = MIB(8);
+    t->b.conf.phys_contents = 1;
+    t->b.conf.thp_enabled = thp;
+    t->b.conf.swap_size = MIB(256);
+    t->b.conf.swap_device = device;
+    strcpy(t->b.conf.swap_file, t->path);
+    assert_int_equal(arch_outbox_open(&t->b.out), 0);
+    assert_int_equal(phys_open(&t->b.phys, &t->b.conf, &t->b.stats), 0);
+    assert_int_equal(mm_sys_open(&t->b.sys, &t->b.conf, t->b.phys, &t->b.stats, &t->b.out), 0);
+    assert_int_equal(mm_open(&t->b.mm, t->b.sys), 0);
+    t->bytes = calloc(pages, K);
+    assert_non_null(t->bytes);
+}
+
+static void twin_close(struct twin *t)
+{
+    assert_int_equal(mm_audit(t->b.mm), 0);
+    mm_close(t->b.mm);
+    mm_sys_close(t->b.sys);
+    assert_int_equal(phys_owner_frames(t->b.phys, FRAME_USER_ANON), 0);
+    assert_int_equal(phys_owner_frames(t->b.phys, FRAME_SHMEM), 0);
+    assert_int_equal(phys_audit(t->b.phys), 0);
+    phys_close(t->b.phys);
+    arch_outbox_close(&t->b.out);
+    unlink(t->path);
+    free(t->bytes);
+}
+
+static void put(struct twin *t, struct mm *m, uint64_t at, uint64_t len, uint64_t seed)
+{
+    uint8_t buf[3 * 4096];
+    for (uint64_t i = 0; i < len; i++)
+        buf[i] = (uint8_t)(mix64(seed + i / 8) >> (i % 8 * 8));
+    assert_int_equal(mm_copy_to_user(m, va(AT + at), buf, len), (int64_t)len);
+    if (m == t->b.mm)
+        memcpy(t->bytes + at, buf, len);
+    t->b.out.n = 0;
+}
+
+static void check(struct twin *t, const struct mm *m, uint64_t at, uint64_t len)
+{
+    uint8_t buf[3 * 4096];
+    assert_int_equal(mm_copy_from_user((struct mm *)m, buf, va(AT + at), len), (int64_t)len);
+    if (memcmp(buf, t->bytes + at, len) != 0)
+        fail_msg("bytes differ at page %llu", (unsigned long long)(at / K));
+    t->b.out.n = 0;
+}
+
+static void check_all(struct twin *t, uint64_t pages)
+{
+    for (uint64_t i = 0; i < pages; i++)
+        check(t, t->b.mm, i * K, K);
+}
+
+static void random_work(struct twin *t, uint64_t pages, uint64_t steps, struct rng *r)
+{
+    for (uint64_t i = 0; i < steps; i++) {
+        uint64_t len = 1 + rng_below(r, 3 * K - 1), at = rng_below(r, pages * K - len);
+        if (rng_below(r, 2))
+            put(t, t->b.mm, at, len, rng_next(r));
+        else
+            check(t, t->b.mm, at, len);
+    }
+}
+
+static void a_working_set_three_times_as_large_as_memory(enum conf_swap_device device, bool shared)
+{
+    struct twin t;
+    struct rng r = {7 + device};
+    twin_open(&t, device, PAGES);
+    map_full(&t.b, AT, PAGES * K, RW,
+             (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
+    for (uint64_t i = 0; i < PAGES; i++) {
+        uint8_t zero = 0;
+        if (i % 5 != 0)
+            put(&t, t.b.mm, i * K + i % 4000, 64, i);
+        else /* stays zero, but is written */
+            assert_int_equal(mm_copy_to_user(t.b.mm, va(AT + i * K), &zero, 1), 1);
+    }
+    random_work(&t, PAGES, 20000, &r);
+    check_all(&t, PAGES);
+    assert_int_equal(STAT(&t.b.stats, oom_kill), 0);
+    assert_true(STAT(&t.b.stats, pswpout) > PAGES / 2);
+    assert_true(STAT(&t.b.stats, swpout_zero) > 0);
+    assert_true(counters(&t.b).rss[MM_ANONPAGES] < MIB(64) / K);
+    twin_close(&t);
+}
+
+static void two_hundred_mib_on_an_ssd(void **state)
+{
+    (void)state;
+    a_working_set_three_times_as_large_as_memory(SWAP_SSD, false);
+}
+
+static void two_hundred_mib_on_a_disk_of_shared_memory(void **state)
+{
+    (void)state;
+    a_working_set_three_times_as_large_as_memory(SWAP_DISK, true);
+}
+
+static void two_hundred_mib_of_huge_pages(void **state)
+{
+    (void)state;
+    thp = 0; /* always */
+    a_working_set_three_times_as_large_as_memory(SWAP_SSD, false);
+    thp = 2;
+}
+
+static void two_hundred_mib_in_compressed_memory(void **state)
+{
+    (void)state;
+    a_working_set_three_times_as_large_as_memory(SWAP_RAM, false);
+}
+
+/* -- calls in between -------------------------------------------------------------------------- */
+
+#define FEW 6000u /* pages of the mixed test: the machine below has 16 MiB */
+
+/* forget: what MADV_DONTNEED leaves of private memory. */
+static void forget(struct twin *t, uint64_t page, uint64_t n)
+{
+    assert_int_equal(mm_madvise(t->b.mm, va(AT + page * K), n * K, MADV_DONTNEED), 0);
+    memset(t->bytes + page * K, 0, n * K);
+}
+
+static void remap(struct twin *t, uint64_t page, uint64_t n)
+{
+    assert_int_equal(mm_munmap(t->b.mm, va(AT + page * K), n * K), 0);
+    assert_true(map_anon(&t->b, AT + page * K, n, RW) > 0);
+    memset(t->bytes + page * K, 0, n * K);
+}
+
+/* with_child: a child sees what was, whatever the parent writes, and its writes are its own. */
+static void with_child(struct twin *t, struct rng *r)
+{
+    struct mm *child;
+    uint64_t page = rng_below(r, FEW - 40);
+    uint8_t before[40 * 4096];
+    memcpy(before, t->bytes + page * K, sizeof(before));
+    assert_int_equal(mm_fork(&child, t->b.mm), 0);
+    random_work(t, FEW, 200, r);
+    for (uint64_t i = 0; i < 20; i++)
+        put(t, child, (page + 40 + i) % FEW * K, 100, rng_next(r));
+    for (uint64_t i = 0; i < 40; i++) {
+        uint8_t buf[4096];
+        bool childs = false;
+        for (uint64_t k = 0; k < 20; k++)
+            childs |= (page + 40 + k) % FEW == page + i;
+        assert_int_equal(mm_copy_from_user(child, buf, va(AT + (page + i) * K), K), K);
+        if (!childs)
+            assert_memory_equal(buf, before + i * K, K);
+    }
+    mm_close(child);
+}
+
+static void random_call(struct twin *t, struct rng *r)
+{
+    static const int advice[] = {MADV_PAGEOUT, MADV_COLD, MADV_WILLNEED, MADV_NORMAL};
+    uint64_t page = rng_below(r, FEW - 300), n = 1 + rng_below(r, 300);
+    switch (rng_below(r, 6)) {
+    case 0:
+        forget(t, page, n);
+        break;
+    case 1:
+        remap(t, page, n);
+        break;
+    case 2:
+        with_child(t, r);
+        break;
+    default:
+        mm_madvise(t->b.mm, va(AT + page * K), n * K, advice[rng_below(r, 4)]);
+    }
+    t->b.out.n = 0;
+}
+
+static void forks_and_calls_between_lose_no_byte(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct twin t;
+        struct rng r = {seed};
+        twin_open(&t, (enum conf_swap_device)(seed % 3), FEW);
+        struct mm_swap_def second = {.path = "", .bytes = MIB(8), .prio = 3, .device = SWAP_SSD};
+        assert_int_equal(mm_swapon(t.b.sys, &second), 1);
+        map_anon(&t.b, AT, FEW, RW);
+        map_anon(&t.b, AT + GIB(2), 9000, RW); /* a neighbour that keeps memory short */
+        touch_pages(&t.b, AT + GIB(2), 9000, true);
+        for (unsigned i = 0; i < 60; i++) {
+            random_work(&t, FEW, 150, &r);
+            random_call(&t, &r);
+            if (i % 20 == 19)
+                assert_int_equal(mm_audit(t.b.mm), 0);
+            if (i == 40)
+                assert_in_set(-mm_swapoff(t.b.sys, 1), ((uintmax_t[]){0, ENOMEM}), 2);
+        }
+        check_all(&t, FEW);
+        assert_int_equal(STAT(&t.b.stats, oom_kill), 0);
+        twin_close(&t);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_hundred_mib_on_an_ssd),
+        cmocka_unit_test(two_hundred_mib_on_a_disk_of_shared_memory),
+        cmocka_unit_test(two_hundred_mib_in_compressed_memory),
+        cmocka_unit_test(two_hundred_mib_of_huge_pages),
+        cmocka_unit_test(forks_and_calls_between_lose_no_byte),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
