@@ -329,6 +329,7 @@ void mm_tick(struct mm_sys *s, uint64_t now_ms)
 {
     struct sys_thp *t = &s->thp;
     flusher_tick(s, now_ms);
+    kcompactd_tick(s, now_ms);
     if (now_ms < t->scan_due || !thp_pmd_possible(s))
         return;
     for (struct mm *m = s->mms; m; m = m->next)

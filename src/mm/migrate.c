@@ -175,7 +175,7 @@ static void count_migration(struct mm_sys *s, const struct frame *f, bool ok)
 /* can_move: I2, and nothing that this file does not know how to move. */
 static bool can_move(const struct frame *f)
 {
-    const uint32_t busy = FRAME_F_SWAPCACHE | FRAME_F_WRITEBACK | FRAME_F_HUGETLB;
+    const uint32_t busy = FRAME_F_SWAPCACHE | FRAME_F_WRITEBACK | FRAME_F_HUGETLB | FRAME_F_LOCKED;
     return !(f->flags & busy) && f->refs == 1u + has_file(f);
 }
 
@@ -206,13 +206,16 @@ int migrate_folio(struct mm_sys *s, pfn src, pfn dst)
 
 /* -- a list of folios ------------------------------------------------------------------------ */
 
+static enum frame_owner owner_of_copy(const struct frame *src)
+{
+    return src->owner == FRAME_USER_FILE ? FRAME_PAGE_CACHE : src->owner;
+}
+
 static int alloc_target(struct mm_sys *s, const struct migrate_to *to, pfn src, pfn *ret)
 {
     const struct frame *f = phys_frame(s->phys, src);
-    struct mm_req req = {.order = f->order,
-                         .gfp = GFP_USER,
-                         .owner = f->owner == FRAME_USER_FILE ? FRAME_PAGE_CACHE : f->owner,
-                         .pick = &to->pick};
+    struct mm_req req = {
+        .order = f->order, .gfp = GFP_USER, .owner = owner_of_copy(f), .pick = &to->pick};
     struct mpol_pick pick;
     if (to->policy) {
         mpol_pick_by(s, to->m, to->policy, to->ilx + (f->index >> f->order), &pick);
@@ -224,9 +227,30 @@ static int alloc_target(struct mm_sys *s, const struct migrate_to *to, pfn src, 
     return err;
 }
 
+void migrate_into(struct mm_sys *s, struct folio_list *l, uint32_t i, pfn dst)
+{
+    struct frame *to = phys_frame(s->phys, dst);
+    enum frame_owner owner = owner_of_copy(phys_frame(s->phys, l->folio[i]));
+    for (uint64_t k = 0; to->owner != owner && k < BIT(to->order); k++)
+        phys_set_owner(s->phys, (pfn){dst.v + k}, owner);
+    if (migrate_folio(s, l->folio[i], dst) == 0)
+        l->folio[i] = PFN_NONE;
+    else
+        phys_free(s->phys, dst, to->order);
+}
+
+void list_drop_moved(struct folio_list *l)
+{
+    uint32_t stay = 0;
+    for (uint32_t i = 0; i < l->nr; i++)
+        if (l->folio[i].v != PFN_NONE.v)
+            l->folio[stay++] = l->folio[i];
+    l->nr = stay;
+}
+
 int64_t migrate_pages(struct mm_sys *s, struct folio_list *l, const struct migrate_to *to)
 {
-    uint32_t stay = 0, i = 0;
+    uint32_t i = 0, failed = 0;
     int err = 0;
     for (pfn dst; i < l->nr; i++) {
         err = alloc_target(s, to, l->folio[i], &dst);
@@ -234,15 +258,10 @@ int64_t migrate_pages(struct mm_sys *s, struct folio_list *l, const struct migra
             count_migration(s, phys_frame(s->phys, l->folio[i]), false);
             break; /* when memory is low the rest need not try */
         }
-        if (migrate_folio(s, l->folio[i], dst) != 0) {
-            phys_free(s->phys, dst, phys_frame(s->phys, dst)->order);
-            l->folio[stay++] = l->folio[i];
-        }
+        migrate_into(s, l, i, dst);
+        failed += l->folio[i].v != PFN_NONE.v;
     }
-    uint32_t failed = stay;
-    for (; i < l->nr; i++)
-        l->folio[stay++] = l->folio[i];
-    l->nr = stay;
+    list_drop_moved(l);
     return err != 0 ? err : (int64_t)failed;
 }
 

@@ -23,6 +23,11 @@ bool vma_migratable(const struct vma *v);
  * when others refer to it; src then stays isolated and dst the caller's. */
 int migrate_folio(struct mm_sys *s, pfn src, pfn dst);
 
+/* migrate_into lets folio i of a list go to dst, which is given back when that fails; list_drop_moved
+ * forgets those that went. */
+void migrate_into(struct mm_sys *s, struct folio_list *l, uint32_t i, pfn dst);
+void list_drop_moved(struct folio_list *l);
+
 /* Where folios of a list go. */
 struct migrate_to {
     const struct mempolicy *policy; /* NULL: as pick says */

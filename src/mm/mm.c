@@ -96,9 +96,12 @@ int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
     s->outbox = outbox;
     int err = lru_open(s);
     if (err == 0)
+        err = compaction_open(s);
+    if (err == 0)
         err = swap_open(s);
     if (err != 0) {
         swap_close(s);
+        compaction_close(s);
         lru_close(s);
         free(s);
         return -ENOMEM;
@@ -124,6 +127,7 @@ void mm_sys_close(struct mm_sys *s)
     }
     map_free(&s->files);
     label_close(s);
+    compaction_close(s);
     lru_close(s);
     free(s->wb.list);
     free(s);

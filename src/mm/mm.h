@@ -313,8 +313,13 @@ const struct vma *mm_vma_next(const struct mm *m, vaddr a);
 /* mm_thp_disable is prctl(PR_SET_THP_DISABLE): no huge pages from now on, or only where advised
  * (PR_THP_DISABLE_EXCEPT_ADVISED); neither: huge pages as the machine's options say. */
 void mm_thp_disable(struct mm *m, bool disabled, bool except_advised);
-/* mm_tick lets the kernel's threads that wait for a time run: khugepaged, kswapd, the flusher. now:
- * virtual, in ms. */
+/* mm_compact_memory is a write to vm.compact_memory, mm_compact_node one to a node's `compact`. */
+void mm_compact_memory(struct mm_sys *s);
+void mm_compact_node(struct mm_sys *s, unsigned nid);
+/* mm_fragmentation_score: per cent of a node's free memory that is in no block of 2 MiB. */
+unsigned mm_fragmentation_score(const struct mm_sys *s, unsigned nid);
+/* mm_tick lets the kernel's threads that wait for a time run: khugepaged, kcompactd, kswapd, the
+ * flusher. now: virtual, in ms. */
 void mm_tick(struct mm_sys *s, uint64_t now_ms);
 /* What /sys/kernel/mm/transparent_hugepage counts. */
 struct mm_thp_stats {

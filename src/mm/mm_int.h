@@ -91,17 +91,40 @@ struct mm_file {
     char path[];               /* the end of a longer path */
 };
 
+/* -- compaction.c */
+/* What a zone remembers of compactions. */
+struct compact_zone {
+    uint64_t migrate_pfn[2], free_pfn; /* where the scanners go on: [0] async, [1] sync */
+    unsigned considered, defer_shift;  /* tries since the last failure; 2^shift are let pass */
+    int order_failed;                  /* smallest order that failed */
+    uint64_t init_migrate_pfn;         /* a scan that begins there sees the whole zone */
+    bool known;                        /* the positions are set */
+    bool skip_flush;                   /* kswapd shall clear the skip hints of the zone */
+};
+/* What kcompactd of a node waits for. */
+struct compact_node {
+    uint64_t due_ms;      /* next proactive look */
+    unsigned order;       /* kswapd asked for it; 0: nothing */
+    enum zone_id highest; /* in the zones up to this one */
+};
+struct sys_compaction {
+    struct compact_zone (*zone)[ZONE_NR]; /* by node */
+    uint8_t *skip;                        /* bit per pageblock: not worth scanning */
+    struct compact_node node[NUMA_NODES];
+};
+
 struct mm_sys {
-    struct conf conf;             /* as at opening, but for what mm_sysctl changed */
-    struct phys *phys;            /* frames of the machine */
-    struct stat_set *stats;       /* pgfault, pgmajfault, pgreuse, pgpgin */
-    struct arch_outbox *outbox;   /* what the hardware must hear */
-    struct map files;             /* hash of dev and ino → struct mm_file * */
-    uint64_t files_made;          /* so far */
-    struct mm_file *all_files;    /* every file, named or not */
-    struct mm_file *vdso, *vvar;  /* frames of the special mappings */
-    struct mm *mms;               /* every address space */
-    struct mm *current;           /* the one that runs or is served; NULL: none */
+    struct conf conf;            /* as at opening, but for what mm_sysctl changed */
+    struct phys *phys;           /* frames of the machine */
+    struct stat_set *stats;      /* pgfault, pgmajfault, pgreuse, pgpgin */
+    struct arch_outbox *outbox;  /* what the hardware must hear */
+    struct map files;            /* hash of dev and ino → struct mm_file * */
+    uint64_t files_made;         /* so far */
+    struct mm_file *all_files;   /* every file, named or not */
+    struct mm_file *vdso, *vvar; /* frames of the special mappings */
+    struct mm *mms;              /* every address space */
+    struct mm *current;          /* the one that runs or is served; NULL: none */
+    struct sys_compaction compaction;
     uint8_t weights[NUMA_NODES];  /* of weighted interleaving, by node */
     uint64_t committed;           /* pages promised: Committed_AS (I1 of commit.c) */
     uint64_t commit_lost;         /* of them charged to nothing: grown stacks without VM_ACCOUNT */
@@ -240,6 +263,30 @@ bool accountable_mapping(const struct mm_file *f, uint64_t flags);
 int shmem_acct_size(struct mm *m, struct mm_file *f, bool forced);
 /* shmem_acct_page: a page of a file in memory came (1) or went (-1). */
 void shmem_acct_page(struct mm_sys *s, struct mm_file *f, int64_t n);
+
+/* -- compaction.c */
+enum compact_mode { COMPACT_ASYNC, COMPACT_SYNC_LIGHT, COMPACT_SYNC };
+enum compact_prio { COMPACT_PRIO_SYNC_FULL, COMPACT_PRIO_SYNC_LIGHT, COMPACT_PRIO_ASYNC };
+enum compact_result {
+    COMPACT_SKIPPED,  /* no zone where it could help */
+    COMPACT_DEFERRED, /* it failed there lately */
+    COMPACT_CONTINUE,
+    COMPACT_COMPLETE,        /* the whole zone was scanned, in vain */
+    COMPACT_PARTIAL_SKIPPED, /* what was left of the zone was scanned, in vain */
+    COMPACT_CONTENDED,       /* no free frames to move pages to */
+    COMPACT_SUCCESS          /* the allocation should work now */
+};
+int compaction_open(struct mm_sys *s); /* 0 or -ENOMEM */
+void compaction_close(struct mm_sys *s);
+/* try_to_compact_pages compacts zones the request may use, until it should work. Pages move: I1 of
+ * alloc.c. */
+enum compact_result try_to_compact_pages(struct mm_sys *s, const struct phys_req *r,
+                                         enum compact_prio prio);
+/* alloc_direct_compact does so and takes the block: 0 or -ENOMEM. */
+int alloc_direct_compact(struct mm_sys *s, struct phys_req *r, enum compact_prio prio, pfn *ret);
+/* wakeup_kcompactd: kswapd of the node made enough free frames, but not in blocks of the order. */
+void wakeup_kcompactd(struct mm_sys *s, unsigned nid, unsigned order, enum zone_id highest);
+void kcompactd_tick(struct mm_sys *s, uint64_t now_ms);
 
 /* -- label.c */
 /* label_for finds or makes the row of a new mapping. */
