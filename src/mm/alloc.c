@@ -4,6 +4,7 @@
  *        alloc_slowpath ◄────────────┘ no
  *          kswapd is woken ─► at MIN ─► direct reclaim of 32 pages ─► at MIN, up to 16 times without
  *                                       progress ─► at HIGH ─► out_of_memory ─► again
+ *          orders above 0 compact: first of all, but movable ones up to 3, and after each reclaim
  *
  * Who reclaims already, and the victim of the OOM killer, may use the reserves.
  *
@@ -33,7 +34,8 @@ static int reclaim_and_take(struct mm_sys *s, struct phys_req *r, pfn *ret)
         if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
             return 0;
         phys_drain_all(s->phys); /* what other CPUs keep */
-        if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
+        if (take_at(s, r, PHYS_MARK_MIN, ret) == 0 ||
+            alloc_direct_compact(s, r, COMPACT_PRIO_SYNC_LIGHT, ret) == 0)
             return 0;
         if (r->order > COSTLY_ORDER)
             break;
@@ -52,17 +54,24 @@ static __attribute__((noinline)) int alloc_slowpath(struct mm_sys *s, const stru
                                                     struct phys_req *r, pfn *ret)
 {
     arch_step(s->outbox, STEP_ALLOC_SLOW, 1);
-    s->kswapd_woken = true;
+    s->kswapd_woken |= !(r->flags & PHYS_NO_KSWAPD);
     if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
         return 0;
     if (use_reserves(s, req->m))
         return take_at(s, r, PHYS_NO_WATERMARKS, ret);
     if (r->flags & PHYS_NON_BLOCK)
         return -ENOMEM;
+    if (r->order > COSTLY_ORDER || r->type != MIGRATE_MOVABLE) {
+        if (alloc_direct_compact(s, r, COMPACT_PRIO_ASYNC, ret) == 0)
+            return 0;
+        if (r->order > COSTLY_ORDER && (req->flags & REQ_NORETRY) && s->compaction.hopeless)
+            return -ENOMEM; /* reclaim would disrupt, and not help */
+    }
     while (reclaim_and_take(s, r, ret) != 0) {
         if (take_at(s, r, PHYS_MARK_HIGH, ret) == 0)
             return 0;
-        if (r->order > COSTLY_ORDER || !out_of_memory(s, req->m))
+        if (r->order > COSTLY_ORDER || (req->flags & (REQ_NORETRY | REQ_MAY_FAIL)) ||
+            !out_of_memory(s, req->m))
             return -ENOMEM;
         if (use_reserves(s, req->m))
             return take_at(s, r, PHYS_NO_WATERMARKS, ret);
@@ -80,22 +89,51 @@ bool alloc_retry(struct mm *m)
            (out_of_memory(s, m) && !m->oom.victim);
 }
 
-/* alloc_picked is the way down for the nodes a policy picked. A wish is tried without reclaim first. */
+/* prefer_local: a huge page is worth having on the preferred node only, unless others were asked for
+ * by name. */
+static bool prefer_local(const struct mm_req *req, const struct mpol_pick *pick)
+{
+    return req->order == PAGEBLOCK_ORDER && req->vma && !pick->interleaved && !pick->then_all &&
+           (pick->nodes == 0 || (pick->nodes >> pick->nid & 1));
+}
+
+static int alloc_thisnode(struct mm_sys *s, struct phys_req r, pfn *ret)
+{
+    r.flags |= PHYS_THISNODE;
+    if (take_at(s, &r, PHYS_MARK_LOW, ret) == 0 || take_at(s, &r, PHYS_MARK_MIN, ret) == 0)
+        return 0;
+    return r.flags & PHYS_NON_BLOCK ? -ENOMEM
+                                    : alloc_direct_compact(s, &r, COMPACT_PRIO_ASYNC, ret);
+}
+
+/* alloc_wish tries the nodes of MPOL_PREFERRED_MANY without reclaim, then all others. */
+static int alloc_wish(struct mm_sys *s, struct phys_req *r, pfn *ret)
+{
+    if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
+        return 0;
+    r->nodes = 0;
+    return take_at(s, r, PHYS_MARK_LOW, ret);
+}
+
+/* alloc_picked is the way down for the nodes a policy picked. */
 static int alloc_picked(struct mm_sys *s, const struct mm_req *req, const struct mpol_pick *pick,
                         pfn *ret)
 {
     struct phys_req r = phys_request(req->order, req->gfp, req->owner);
     r.nid = pick->nid;
     r.nodes = pick->nodes;
+    r.flags = (req->flags & REQ_NO_DIRECT ? PHYS_NON_BLOCK : 0) |
+              (req->flags & REQ_NO_KSWAPD ? PHYS_NO_KSWAPD : 0);
+    if (unlikely(prefer_local(req, pick))) {
+        if (alloc_thisnode(s, r, ret) == 0)
+            return 0;
+        if (r.flags & PHYS_NON_BLOCK)
+            return -ENOMEM;
+    }
     if (likely(phys_alloc_req(s->phys, &r, ret) == 0))
         return 0;
-    if (pick->then_all) {
-        if (take_at(s, &r, PHYS_MARK_MIN, ret) == 0)
-            return 0;
-        r.nodes = 0;
-        if (take_at(s, &r, PHYS_MARK_LOW, ret) == 0)
-            return 0;
-    }
+    if (pick->then_all && alloc_wish(s, &r, ret) == 0)
+        return 0;
     return alloc_slowpath(s, req, &r, ret);
 }
 

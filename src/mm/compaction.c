@@ -44,15 +44,15 @@ struct compact {
     int order; /* wanted; VIA_COMPACT */
     enum migrate_type type;
     enum compact_mode mode;
-    bool direct;      /* an allocation waits */
-    bool ignore_skip; /* look at what was skipped, put pages anywhere */
-    bool whole_zone;  /* start at the ends */
-    bool proactive;   /* stop when the score is low enough */
-    uint64_t start, end;              /* frames of the zone [start, end) */
-    uint64_t migrate_pfn, free_pfn;   /* where the scanners are; free_pfn begins a pageblock */
+    bool direct;                    /* an allocation waits */
+    bool ignore_skip;               /* look at what was skipped, put pages anywhere */
+    bool whole_zone;                /* start at the ends */
+    bool proactive;                 /* stop when the score is low enough */
+    uint64_t start, end;            /* frames of the zone [start, end) */
+    uint64_t migrate_pfn, free_pfn; /* where the scanners are; free_pfn begins a pageblock */
     uint64_t migrate_scanned, free_scanned;
-    struct folio_list list;           /* isolated, to be moved */
-    struct taken taken[PHYS_ORDERS];  /* by order (I2) */
+    struct folio_list list;          /* isolated, to be moved */
+    struct taken taken[PHYS_ORDERS]; /* by order (I2) */
     uint64_t taken_frames;           /* in all of them */
     uint64_t want;                   /* folios that still need a place */
 };
@@ -278,8 +278,8 @@ static uint64_t isolate_migratepages_block(struct compact *c, uint64_t n, uint64
         struct phys_block b;
         phys_block_at(c->s->phys, (pfn){n}, &b);
         const struct frame *f = phys_frame(c->s->phys, b.first);
-        bool moved = b.state == PHYS_BLOCK_USED && may_move(c, f) &&
-                     folio_isolate(c->s, &c->list, b.first);
+        bool moved =
+            b.state == PHYS_BLOCK_USED && may_move(c, f) && folio_isolate(c->s, &c->list, b.first);
         uint64_t next = b.state == PHYS_BLOCK_PCP ? n + 1 : b.first.v + BIT(b.order);
         next = min_u64(max_u64(next, n + 1), end);
         isolated += moved ? BIT(b.order) : 0;
@@ -522,7 +522,11 @@ enum compact_result try_to_compact_pages(struct mm_sys *s, const struct phys_req
 
 int alloc_direct_compact(struct mm_sys *s, struct phys_req *r, enum compact_prio prio, pfn *ret)
 {
-    if (r->order == 0 || try_to_compact_pages(s, r, prio) == COMPACT_SKIPPED)
+    if (r->order == 0)
+        return -ENOMEM;
+    enum compact_result got = try_to_compact_pages(s, r, prio);
+    s->compaction.hopeless = got == COMPACT_SKIPPED || got == COMPACT_DEFERRED;
+    if (got == COMPACT_SKIPPED)
         return -ENOMEM;
     STAT(s->stats, compact_stall)++;
     r->mark = PHYS_MARK_MIN;
@@ -627,7 +631,8 @@ static void daemon_zone(struct mm_sys *s, unsigned nid, enum zone_id zone, int o
 void wakeup_kcompactd(struct mm_sys *s, unsigned nid, unsigned order, enum zone_id highest)
 {
     struct compact_node *n = &s->compaction.node[nid];
-    for (int z = 0; z < ZONE_NR; z++) { /* kswapd goes to sleep: what was skipped may be tried again */
+    for (int z = 0; z < ZONE_NR;
+         z++) { /* kswapd goes to sleep: what was skipped may be tried again */
         struct phys_zone_info info;
         struct compact_zone *cz = &s->compaction.zone[nid][z];
         phys_zone_info(s->phys, nid, (enum zone_id)z, &info);

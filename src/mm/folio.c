@@ -25,11 +25,32 @@ void folio_prep(struct phys *p, pfn head, unsigned order)
     }
 }
 
+/* effort_flags: how hard an allocation of the order tries (vma_thp_gfp_mask). */
+static unsigned effort_flags(const struct mm_sys *s, const struct vma *v, unsigned order)
+{
+    if (order == 0)
+        return 0;
+    struct thp_effort e = thp_effort((enum thp_defrag)s->conf.thp_defrag, v->flags & VM_HUGEPAGE);
+    return (e.direct ? 0 : REQ_NO_DIRECT) | (e.kswapd || e.direct ? 0 : REQ_NO_KSWAPD) |
+           (e.noretry ? REQ_NORETRY : 0) | REQ_MAY_FAIL;
+}
+
 int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order, pfn *ret)
 {
+    return folio_alloc_anon_as(m, v, a, order, effort_flags(m->sys, v, order), ret);
+}
+
+int folio_alloc_anon_as(struct mm *m, const struct vma *v, vaddr a, unsigned order, unsigned flags,
+                        pfn *ret)
+{
     struct mm_sys *s = m->sys;
-    struct mm_req req = {
-        .order = order, .gfp = GFP_USER, .owner = FRAME_USER_ANON, .m = m, .vma = v, .addr = a};
+    struct mm_req req = {.order = order,
+                         .gfp = GFP_USER,
+                         .owner = FRAME_USER_ANON,
+                         .m = m,
+                         .vma = v,
+                         .addr = a,
+                         .flags = flags};
     int err = mm_alloc(s, &req, ret);
     if (err != 0)
         return err;

@@ -98,6 +98,9 @@ void folio_prep(struct phys *p, pfn head, unsigned order);
 /* folio_alloc_anon takes a folio of 2^order frames for anonymous memory of v at a, not zeroed, all
  * exclusive. 0 or -ENOMEM. */
 int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order, pfn *ret);
+/* folio_alloc_anon_as tries as hard as the flags say (REQ_…), not as thp.defrag wants. */
+int folio_alloc_anon_as(struct mm *m, const struct vma *v, vaddr a, unsigned order, unsigned flags,
+                        pfn *ret);
 /* map_anon_folio resolves a write fault on an entry that is none by a folio of several pages, if the
  * mapping may have one; false: it has none. pre: the table exists, v has an anon_vma. */
 bool map_anon_folio(struct vm_fault *vmf);

@@ -144,7 +144,7 @@ static enum scan_result collapse_huge_page(const struct scan *c, pte *table)
     struct mm_sys *s = m->sys;
     vaddr at = va(c->at);
     pfn head;
-    if (folio_alloc_anon(m, c->vma, at, HPAGE_PMD_ORDER, &head) != 0) {
+    if (folio_alloc_anon_as(m, c->vma, at, HPAGE_PMD_ORDER, REQ_MAY_FAIL, &head) != 0) {
         STAT(s->stats, thp_collapse_alloc_failed)++;
         return SCAN_ALLOC_HUGE_PAGE_FAIL;
     }

@@ -110,6 +110,7 @@ struct compact_node {
 struct sys_compaction {
     struct compact_zone (*zone)[ZONE_NR]; /* by node */
     uint8_t *skip;                        /* bit per pageblock: not worth scanning */
+    bool hopeless;                        /* the last allocation found no zone to compact */
     struct compact_node node[NUMA_NODES];
 };
 
@@ -209,7 +210,12 @@ struct mm_req {
     const struct mm_file *file;   /* page of a file in memory, without vma */
     uint64_t pgoff;               /* which, with file */
     const struct mpol_pick *pick; /* where to look, whatever the policy says; NULL: by policy */
+    unsigned flags;               /* REQ_… */
 };
+#define REQ_NO_DIRECT 1u /* neither reclaims nor compacts itself: without __GFP_DIRECT_RECLAIM */
+#define REQ_NO_KSWAPD 2u /* nor lets kswapd: without __GFP_KSWAPD_RECLAIM */
+#define REQ_NORETRY   4u /* one round of that: __GFP_NORETRY */
+#define REQ_MAY_FAIL  8u /* no OOM killer: __GFP_RETRY_MAYFAIL, __GFP_THISNODE */
 /* mm_alloc takes a block of frames: 0 and its first frame, or -ENOMEM. */
 int mm_alloc(struct mm_sys *s, const struct mm_req *r, pfn *ret);
 

@@ -566,6 +566,7 @@ void mm_kswapd(struct mm_sys *s)
         phys_kswapd_clear(s->phys, nid);
         if (s->lru.node[nid].kswapd_failures < MAX_RECLAIM_RETRIES)
             balance_pgdat(s, nid, want.highest);
+        wakeup_kcompactd(s, nid, want.order, want.highest);
     }
     s->reclaiming = false;
 }
