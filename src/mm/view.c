@@ -57,3 +57,37 @@ bool mm_thp_enabled(const struct mm *m)
 {
     return !m->thp.disabled;
 }
+
+/* -- swap and writeback -------------------------------------------------------------------------- */
+
+uint64_t mm_swap_users(struct mm_sys *s, pte e)
+{
+    return swap_slot_of(s, e)->count;
+}
+
+uint64_t mm_shmem_swapped(const struct mm *m, const struct vma *v)
+{
+    bool holes = !(v->flags & VM_SHARED) && (v->flags & VM_WRITE);
+    uint64_t n = 0;
+    unsigned level;
+    pte e;
+    if (!v->file || v->file->kind != FILE_SHMEM || mm_swap_free(m->sys) == mm_swap_total(m->sys))
+        return 0;
+    for (uint64_t a = v->start.v; a < v->end.v; a += PAGE_SIZE)
+        if (filemap_swapped(v->file, vma_pgoff_at(v, va(a)), &e) &&
+            (!holes || !pt_leaf(&m->pt, va(a), &level)))
+            n++;
+    return n;
+}
+
+void mm_write_pending(struct mm_sys *s, uint64_t ret[][ZONE_NR])
+{
+    const uint32_t pending = FRAME_F_DIRTY | FRAME_F_WRITEBACK;
+    for (unsigned nid = 0; nid < s->lru.nodes; nid++)
+        for (unsigned l = LRU_INACTIVE_FILE; l <= LRU_ACTIVE_FILE; l++)
+            for (uint32_t at = s->lru.node[nid].lru.lists[l].head; at != 0;) {
+                const struct frame *f = phys_frame(s->phys, (pfn){at - 1});
+                ret[nid][f->zone] += f->flags & pending ? BIT(f->order) : 0;
+                at = f->link_next;
+            }
+}

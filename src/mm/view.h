@@ -34,6 +34,13 @@ struct mm_file_view {
 void mm_file_view(const struct mm_file *f, struct mm_file_view *ret);
 
 /* -- what smaps and status ask beside the entries */
+/* mm_swap_users returns how many entries and files name the slot of a swap entry. */
+uint64_t mm_swap_users(struct mm_sys *s, pte e);
+/* mm_shmem_swapped returns the pages of a mapping of a file in memory that lie in swap without an
+ * entry that tells of it: shmem_swap_usage, or of its holes where it is private and writable. */
+uint64_t mm_shmem_swapped(const struct mm *m, const struct vma *v);
+/* mm_write_pending counts pages of files that are dirty or under writeback, by node and zone. */
+void mm_write_pending(struct mm_sys *s, uint64_t ret[][ZONE_NR]);
 bool mm_thp_eligible(const struct mm *m, const struct vma *v); /* smaps' THPeligible */
 bool mm_thp_enabled(const struct mm *m);                       /* status' THP_enabled */
 

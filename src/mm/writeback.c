@@ -81,15 +81,23 @@ static uint64_t nr_dirty(const struct mm_sys *s)
     return pages;
 }
 
+/* Ratios are kept in 1/4096, as the kernel keeps them (domain_dirty_limits). */
+static uint64_t dirty_part(uint64_t percent, uint64_t pages)
+{
+    return percent * PAGE_SIZE / 100 * pages / PAGE_SIZE;
+}
+
 void mm_dirty_limits(const struct mm_sys *s, uint64_t *ret_thresh, uint64_t *ret_background)
 {
-    uint64_t avail = phys_owner_frames(s->phys, FRAME_FREE), reserve = phys_totalreserve(s->phys);
-    avail -= min_u64(avail, reserve);
+    uint64_t avail = 0;
+    for (int z = 0; z < ZONE_NR; z++)
+        avail += phys_zone_free(s->phys, (enum zone_id)z);
+    avail -= min_u64(avail, phys_totalreserve(s->phys));
     for (unsigned nid = 0; nid < s->lru.nodes; nid++)
         avail += s->lru.node[nid].stat.v[NODE_nr_inactive_file] +
                  s->lru.node[nid].stat.v[NODE_nr_active_file];
-    *ret_thresh = s->conf.vm_dirty_ratio * avail / 100;
-    *ret_background = s->conf.vm_dirty_background_ratio * avail / 100;
+    *ret_thresh = dirty_part(s->conf.vm_dirty_ratio, avail + 1);
+    *ret_background = dirty_part(s->conf.vm_dirty_background_ratio, avail + 1);
     if (*ret_background >= *ret_thresh)
         *ret_background = *ret_thresh / 2;
 }

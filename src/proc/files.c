@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ static const struct proc_file files[PROC_FILE_NR] = {
         "Free blocks by migrate type and order."),
     ROW(ZONEINFO, "zoneinfo", "proc/zoneinfo", PROC_OF_MACHINE, false,
         "Watermarks, counters and per-CPU lists of each zone."),
+    ROW(SWAPS, "swaps", "proc/swaps", PROC_OF_MACHINE, false, "Swap areas."),
     ROW(UNUSABLE_INDEX, "extfrag/unusable_index", "sys/kernel/debug/extfrag/unusable_index",
         PROC_OF_MACHINE, false, "Share of free memory that is in too small blocks, by order."),
     ROW(EXTFRAG_INDEX, "extfrag/extfrag_index", "sys/kernel/debug/extfrag/extfrag_index",
@@ -53,6 +55,10 @@ static const struct proc_file files[PROC_FILE_NR] = {
         "52 numbers about a process; those that are not about memory are 0."),
     ROW(PID_STATM, "statm", "proc/%u/statm", PROC_OF_PROCESS, false,
         "Memory of a process in pages."),
+    ROW(PID_OOM_SCORE, "oom_score", "proc/%u/oom_score", PROC_OF_PROCESS, false,
+        "How likely the OOM killer is to choose it."),
+    ROW(PID_OOM_SCORE_ADJ, "oom_score_adj", "proc/%u/oom_score_adj", PROC_OF_PROCESS, false,
+        "What was added to that, -1000 to 1000."),
     ROW(PID_PAGEMAP, "pagemap", "proc/%u/pagemap", PROC_OF_PROCESS, true,
         "What every page of a process is, 8 bytes each."),
 #undef ROW
@@ -176,8 +182,10 @@ static void put_smaps_rollup(struct sink *out, const struct mm *m)
 static void put_numa_maps(struct sink *out, const struct mm *m)
 {
     struct proc_numa_map map;
+    char policy[MPOL_STR_LEN];
     for (const struct vma *v = mm_vma_next(m, va(0)); v; v = v->next) {
-        proc_numa_map_of(m, v, "default", &map);
+        mm_numa_policy(m, v, policy, sizeof policy);
+        proc_numa_map_of(m, v, policy, &map);
         proc_put_numa_map(out, &map);
     }
 }
@@ -211,6 +219,12 @@ static void put_process(struct sink *out, enum proc_file_id file, const struct m
     case PROC_PID_STATM:
         proc_statm_of(m, &statm);
         proc_put_statm(out, &statm);
+        break;
+    case PROC_PID_OOM_SCORE:
+        sink_fmt(out, "%" PRIu64 "\n", mm_oom_score(m));
+        break;
+    case PROC_PID_OOM_SCORE_ADJ:
+        sink_fmt(out, "%d\n", mm_task(m)->oom_score_adj);
         break;
     default:
         proc_put_pagemap(out, m);
@@ -256,6 +270,19 @@ static void put_vmstat(struct sink *out, const struct proc_machine *m,
     proc_put_vmstat(out, &v);
 }
 
+static void put_swaps(struct sink *out, const struct proc_machine *m)
+{
+    struct mm_swap_info info[MAX_SWAPFILES];
+    struct proc_swap swaps[MAX_SWAPFILES];
+    unsigned n = mm_swaps(m->sys, info);
+    for (unsigned i = 0; i < n; i++)
+        swaps[i] = (struct proc_swap){.path = info[i].path,
+                                      .size = info[i].pages << (PAGE_SHIFT - 10),
+                                      .used = info[i].used << (PAGE_SHIFT - 10),
+                                      .priority = info[i].prio};
+    proc_put_swaps(out, swaps, n);
+}
+
 static void put_machine(struct sink *out, enum proc_file_id file, const struct proc_machine *m,
                         const struct proc_nodes *n)
 {
@@ -274,6 +301,9 @@ static void put_machine(struct sink *out, enum proc_file_id file, const struct p
         break;
     case PROC_ZONEINFO:
         proc_put_zoneinfo(out, n->node, n->n);
+        break;
+    case PROC_SWAPS:
+        put_swaps(out, m);
         break;
     case PROC_UNUSABLE_INDEX:
         proc_put_unusable_index(out, n->node, n->n);

@@ -11,7 +11,7 @@
 struct proc_machine {
     const struct conf *conf;
     struct phys *phys;
-    const struct mm_sys *sys;
+    struct mm_sys *sys;
     const struct stat_set *stats;
 };
 /* The nodes of a machine; proc_nodes_close frees what proc_nodes_open took. */
@@ -28,16 +28,13 @@ void proc_meminfo_of(const struct proc_machine *m, const struct proc_nodes *node
                      struct proc_meminfo *ret);
 void proc_node_meminfo_of(const struct proc_node *node, struct proc_node_meminfo *ret);
 
-/* What two files compute from the same numbers, frames: si_mem_available, global_dirty_limits. */
+/* What MemAvailable is computed from (si_mem_available); frames. */
 struct proc_memory {
     uint64_t free, totalreserve, low; /* low: Σ low watermarks */
     uint64_t active_file, inactive_file,
-        reclaimable;                              /* reclaimable: slab and other kernel memory */
-    uint64_t dirty_ratio, dirty_background_ratio; /* % */
+        reclaimable; /* reclaimable: slab and other kernel memory */
 };
 uint64_t proc_available(const struct proc_memory *m);
-void proc_dirty_limits(const struct proc_memory *m, uint64_t *ret_threshold,
-                       uint64_t *ret_background);
 
 /* -- one mapping */
 void proc_map_of(const struct mm *m, const struct vma *v, struct proc_map *ret);

@@ -8,7 +8,7 @@
  *  I1  What two files show is taken from one value, so they cannot disagree.
  *
  * Source: Linux 6.18 mm/vmstat.c, mm/show_mem.c (si_mem_available), fs/proc/meminfo.c,
- * drivers/base/node.c, mm/page-writeback.c (global_dirtyable_memory, domain_dirty_limits).
+ * drivers/base/node.c.
  */
 #include "proc/gather.h"
 
@@ -18,8 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KB(pages) ((pages) << (PAGE_SHIFT - 10))
-#define THP_PAGES 512u
+#define KB(pages)           ((pages) << (PAGE_SHIFT - 10))
+#define THP_PAGES           512u
+#define MAX_RECLAIM_RETRIES 16u /* of kswapd, before it gives a node up */
 /* ZONE_MOVABLE has the least watermark there is, also when it is empty. */
 #define MOVABLE_WMARK 32u
 
@@ -88,6 +89,7 @@ static void fill_zone(struct proc_zone *to, const struct proc_machine *m, unsign
     put_zone(to, &z);
     put_zone_items(to, &z, mm_node(m->sys, nid), zone);
     put_sets(sets, m->phys, nid, (enum zone_id)zone, z.stat_threshold);
+    to->unreclaimable = mm_node(m->sys, nid)->kswapd_failures >= MAX_RECLAIM_RETRIES;
     to->sets = sets;
     to->n_sets = phys_cpus(m->phys);
 }
@@ -124,12 +126,16 @@ int proc_nodes_open(struct proc_nodes *ret, const struct proc_machine *m)
         proc_nodes_close(&nodes);
         return -ENOMEM;
     }
+    uint64_t pending[MM_NODES_MAX][ZONE_NR] = {{0}};
+    mm_write_pending(m->sys, pending);
     for (unsigned nid = 0; nid < n; nid++) {
         nodes.node[nid].nid = nid;
         fill_items(&nodes.node[nid], m);
         for (unsigned z = 0; z < PROC_ZONES; z++)
             fill_zone(&nodes.node[nid].zone[z], m, nid, z,
                       &nodes.sets[z < ZONE_NR ? (nid * ZONE_NR + z) * cpus : 0]);
+        for (unsigned z = 0; z < ZONE_NR; z++)
+            nodes.node[nid].zone[z].item[PROC_ZONE_nr_zone_write_pending] = pending[nid][z];
     }
     *ret = nodes;
     return 0;
@@ -183,26 +189,6 @@ uint64_t proc_available(const struct proc_memory *m)
     return pages > 0 ? (uint64_t)pages : 0;
 }
 
-/* Ratios are kept in 1/4096, as the kernel keeps them. */
-static uint64_t part(uint64_t percent, uint64_t pages)
-{
-    return percent * PAGE_SIZE / 100 * pages / PAGE_SIZE;
-}
-
-void proc_dirty_limits(const struct proc_memory *m, uint64_t *ret_threshold,
-                       uint64_t *ret_background)
-{
-    uint64_t pages =
-        m->free - min_u64(m->free, m->totalreserve) + m->active_file + m->inactive_file + 1;
-    uint64_t threshold = part(m->dirty_ratio, pages);
-    uint64_t background = part(m->dirty_background_ratio, pages);
-    *ret_threshold = threshold;
-    *ret_background = background >= threshold ? threshold / 2 : background;
-}
-
-#define DIRTY_RATIO            20
-#define DIRTY_BACKGROUND_RATIO 10
-
 static struct proc_memory memory_of(const struct proc_machine *m, const struct totals *t)
 {
     return (struct proc_memory){
@@ -213,8 +199,6 @@ static struct proc_memory memory_of(const struct proc_machine *m, const struct t
         .inactive_file = t->node[PROC_NODE_nr_inactive_file],
         .reclaimable =
             t->node[PROC_NODE_nr_slab_reclaimable] + t->node[PROC_NODE_nr_kernel_misc_reclaimable],
-        .dirty_ratio = DIRTY_RATIO,
-        .dirty_background_ratio = DIRTY_BACKGROUND_RATIO,
     };
 }
 
@@ -229,9 +213,8 @@ void proc_vmstat_of(const struct proc_machine *m, const struct proc_nodes *nodes
     memcpy(ret->zone, t.zone, sizeof ret->zone);
     memcpy(ret->numa, t.numa, sizeof ret->numa);
     memcpy(ret->node, t.node, sizeof ret->node);
-    struct proc_memory memory = memory_of(m, &t);
-    proc_dirty_limits(&memory, &ret->other[PROC_OTHER_nr_dirty_threshold],
-                      &ret->other[PROC_OTHER_nr_dirty_background_threshold]);
+    mm_dirty_limits(m->sys, &ret->other[PROC_OTHER_nr_dirty_threshold],
+                    &ret->other[PROC_OTHER_nr_dirty_background_threshold]);
     ret->other[PROC_OTHER_nr_memmap_boot_pages] = phys_owner_frames(m->phys, FRAME_MEMMAP);
     for (unsigned i = 0; i < PROC_EVENTS; i++) {
         int id = stat_find(proc_event_name((enum proc_event)i));
@@ -315,6 +298,10 @@ void proc_meminfo_of(const struct proc_machine *m, const struct proc_nodes *node
     struct proc_memory memory = memory_of(m, &t);
     ret->v[PROC_MEM_MEMAVAILABLE] = KB(proc_available(&memory));
     ret->v[PROC_MEM_CACHED] = KB(t.node[PROC_NODE_nr_file_pages] - t.node[PROC_NODE_nr_swapcached]);
+    ret->v[PROC_MEM_SWAPTOTAL] = KB(mm_swap_total(m->sys));
+    ret->v[PROC_MEM_SWAPFREE] = KB(mm_swap_free(m->sys));
+    ret->v[PROC_MEM_COMMITLIMIT] = KB(mm_commit_limit(m->sys));
+    ret->v[PROC_MEM_COMMITTED_AS] = KB(mm_committed(m->sys));
     ret->v[PROC_MEM_VMALLOCTOTAL] =
         m->conf->mmu_levels == 5 ? VMALLOC_KB_5LEVEL : VMALLOC_KB_4LEVEL;
     ret->v[PROC_MEM_VMALLOCUSED] = ret->v[PROC_MEM_KERNELSTACK]; /* stacks are mapped there */

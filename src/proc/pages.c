@@ -158,6 +158,13 @@ static void account_pages(struct proc_smaps *s, struct phys *p, const struct wal
     }
 }
 
+static void account_swap(struct proc_smaps *s, const struct mm *m, const struct walk *w)
+{
+    uint64_t users = mm_swap_users(mm_sys_of(m), w->e);
+    s->swap += w->bytes;
+    s->swap_pss += (w->bytes << PROC_PSS_SHIFT) / max_u64(users, 1);
+}
+
 static void account_hugetlb(struct proc_smaps *s, struct phys *p, const struct walk *w)
 {
     if (entry_kind(w->e) != ENTRY_PAGE && entry_kind(w->e) != ENTRY_MIGRATION)
@@ -174,6 +181,8 @@ static void account_entry(struct proc_smaps *s, const struct mm *m, const struct
     enum entry_kind kind = entry_kind(w->e);
     if (v->flags & VM_HUGETLB) {
         account_hugetlb(s, p, w);
+    } else if (kind == ENTRY_SWAP) {
+        account_swap(s, m, w);
     } else if (kind == ENTRY_PAGE || kind == ENTRY_MIGRATION) {
         const struct frame *head = phys_frame(p, head_of(p, entry_pfn(w)));
         if (is_zero_page(head))
@@ -195,6 +204,7 @@ void proc_smaps_of(const struct mm *m, const struct vma *v, struct proc_smaps *r
     struct walk w = walk_start(m, v->start.v, v->end.v);
     while (walk_next(&w))
         account_entry(&s, m, v, &w);
+    s.swap += mm_shmem_swapped(m, v) << PAGE_SHIFT;
     *ret = s;
 }
 

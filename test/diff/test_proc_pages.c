@@ -8,6 +8,11 @@
 #include "diff/proc_scan.h"
 #include "proc/gather.h"
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE  103
+#endif
+
 #define REGION UINT64_C(0x200000000000) /* nothing else of this process lies here */
 #define SPAN   4096u                    /* pages looked at */
 #define FLAGS                                                                                      \
@@ -233,6 +238,12 @@ static void discarded_and_unmapped_pages(void **state)
     RUN(MAP(0, 64, RW), WRITE(0, 32), ADVISE(8, 4, MADV_DONTNEED), UNMAP(16, 8), WRITE(9, 1));
 }
 
+static void guard_regions(void **state)
+{
+    RUN(MAP(0, 64, RW), WRITE(0, 8), ADVISE(4, 8, MADV_GUARD_INSTALL),
+        ADVISE(6, 1, MADV_GUARD_REMOVE));
+}
+
 static void shared_memory(void **state)
 {
     RUN(SHARED(0, 64, RW), WRITE(0, 8), READ(16, 8), UNMAP(2, 2), ADVISE(5, 1, MADV_DONTNEED));
@@ -282,6 +293,7 @@ int main(void)
         cmocka_unit_test(written_and_read_pages),
         cmocka_unit_test(pages_without_rights_stay_present),
         cmocka_unit_test(discarded_and_unmapped_pages),
+        cmocka_unit_test(guard_regions),
         cmocka_unit_test(shared_memory),
         cmocka_unit_test(read_only_shared_memory),
         cmocka_unit_test(locked_memory),

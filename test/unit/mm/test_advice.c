@@ -70,11 +70,11 @@ static void map_kinds(void)
     map_kind(FILE_RO, PROT_READ, MAP_SHARED, file, false);
     map_kind(LOCKED, RW, MAP_PRIVATE | MAP_LOCKED, NULL, true);
     map_kind(DROPPABLE, RW, 0x08, NULL, true);
-    assert_int_equal(mm_map_special(box.mm, va(at(SPECIAL)), 4 * K,
-                                    VM_READ | VM_EXEC | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC |
-                                        VM_DONTEXPAND,
-                                    VMA_VDSO),
-                     0);
+    assert_int_equal(
+        mm_map_special(box.mm, va(at(SPECIAL)), 4 * K,
+                       VM_READ | VM_EXEC | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_DONTEXPAND,
+                       VMA_VDSO),
+        0);
 }
 
 #define BIT_OF(kind) (1u << (kind))
@@ -158,8 +158,8 @@ static void arguments_are_checked_in_order(void **state)
         {BASE, K + 1, MADV_DONTNEED, 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(row); i++)
-        assert_int_equal(
-            mm_madvise(box.mm, va(row[i].start), row[i].len, row[i].advice), row[i].result);
+        assert_int_equal(mm_madvise(box.mm, va(row[i].start), row[i].len, row[i].advice),
+                         row[i].result);
 }
 
 static void holes_do_not_stop_the_work(void **state)

@@ -161,6 +161,109 @@ static void what_is_not_there_is_refused(void **state)
     box_close(&b);
 }
 
+/* -- swap: rules of smaps_pte_entry, pte_to_pagemap_entry and swap_show ---------------------------- */
+
+static void open_with_swap(struct box *b)
+{
+    memset(b, 0, sizeof(*b));
+    conf_init(&b->conf);
+    b->conf.phys_size = MIB(64);
+    b->conf.swap_size = MIB(16);
+    assert_int_equal(arch_outbox_open(&b->out), 0);
+    assert_int_equal(phys_open(&b->phys, &b->conf, &b->stats), 0);
+    assert_int_equal(mm_sys_open(&b->sys, &b->conf, b->phys, &b->stats, &b->out), 0);
+    assert_int_equal(mm_open(&b->mm, b->sys), 0);
+}
+
+static void swapped_pages_are_told_as_such(void **state)
+{
+    (void)state;
+    struct box b;
+    struct proc_smaps s;
+    struct proc_status status;
+    open_with_swap(&b);
+    uint64_t at = (uint64_t)map_anon(&b, GIB(1), 16, RW);
+    touch_pages(&b, at, 16, true);
+    assert_int_equal(mm_madvise(b.mm, va(at), 8 * K, MADV_PAGEOUT), 0);
+    proc_smaps_of(b.mm, mm_vma_at(b.mm, va(at)), &s);
+    assert_int_equal(s.rss, 8 * K);
+    assert_int_equal(s.swap, 8 * K);
+    assert_int_equal(s.swap_pss >> PROC_PSS_SHIFT, 8 * K);
+    proc_status_of(b.mm, &status);
+    assert_int_equal(status.swap, 32);
+    for (unsigned i = 0; i < 8; i++) { /* slot 0 holds the header; type 0 is the first area */
+        uint64_t word = proc_pagemap_word(b.mm, va(at + i * K));
+        assert_int_equal(word & (PM_SWAP | PM_PRESENT | PM_FILE | PM_MMAP_EXCLUSIVE), PM_SWAP);
+        assert_int_equal(word & 31, 0);
+        assert_in_range((word & (BIT(55) - 1)) >> 5, 1, 4095);
+    }
+    box_close(&b);
+}
+
+/* A slot that two entries name is half of each: do_div(pss_delta, mapcount). */
+static void a_slot_of_two_processes_is_half_of_each(void **state)
+{
+    (void)state;
+    struct box b;
+    struct mm *child;
+    struct proc_smaps s;
+    open_with_swap(&b);
+    uint64_t at = (uint64_t)map_anon(&b, GIB(1), 8, RW);
+    touch_pages(&b, at, 8, true);
+    assert_int_equal(mm_madvise(b.mm, va(at), 8 * K, MADV_PAGEOUT), 0);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    proc_smaps_of(child, mm_vma_at(child, va(at)), &s);
+    assert_int_equal(s.swap, 8 * K);
+    assert_int_equal(s.swap_pss >> PROC_PSS_SHIFT, 4 * K);
+    mm_close(child);
+    box_close(&b);
+}
+
+/* shmem leaves its entry none: smaps counts it, SwapPss and VmSwap do not. */
+static void swapped_shared_memory_counts_in_smaps_alone(void **state)
+{
+    (void)state;
+    struct box b;
+    struct proc_smaps s;
+    struct proc_status status;
+    open_with_swap(&b);
+    uint64_t at = (uint64_t)map_full(&b, 0, 8 * K, RW, MAP_SHARED | MAP_ANONYMOUS, NULL, 0);
+    touch_pages(&b, at, 8, true);
+    assert_int_equal(mm_madvise(b.mm, va(at), 4 * K, MADV_PAGEOUT), 0);
+    proc_smaps_of(b.mm, mm_vma_at(b.mm, va(at)), &s);
+    proc_status_of(b.mm, &status);
+    assert_int_equal(s.swap, 4 * K);
+    assert_int_equal(s.swap_pss, 0);
+    assert_int_equal(status.swap, 0);
+    assert_int_equal(proc_pagemap_word(b.mm, va(at)), 0);
+    box_close(&b);
+}
+
+static void swaps_and_meminfo_agree(void **state)
+{
+    (void)state;
+    struct box b;
+    struct sink out;
+    struct proc_nodes nodes;
+    struct proc_meminfo i;
+    open_with_swap(&b);
+    uint64_t at = (uint64_t)map_anon(&b, GIB(1), 8, RW);
+    touch_pages(&b, at, 8, true);
+    assert_int_equal(mm_madvise(b.mm, va(at), 8 * K, MADV_PAGEOUT), 0);
+    struct proc_machine m = {&b.conf, b.phys, b.sys, &b.stats};
+    assert_int_equal(proc_nodes_open(&nodes, &m), 0);
+    proc_meminfo_of(&m, &nodes, &i);
+    assert_int_equal(i.v[PROC_MEM_SWAPTOTAL], 16384 - 4);
+    assert_int_equal(i.v[PROC_MEM_SWAPFREE], 16384 - 4 - 32);
+    assert_int_equal(i.v[PROC_MEM_COMMITTED_AS], 32);
+    sink_memory(&out);
+    assert_int_equal(proc_put(&out, &(struct proc_target){.file = PROC_SWAPS}, &m, NULL), 0);
+    assert_non_null(strstr(out.data, "file\t\t16380\t\t32\t\t-"));
+    sink_close(&out);
+    proc_nodes_close(&nodes);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +274,10 @@ int main(void)
         cmocka_unit_test(runs_of_pagemap_are_the_words_of_every_page),
         cmocka_unit_test(every_file_can_be_made),
         cmocka_unit_test(what_is_not_there_is_refused),
+        cmocka_unit_test(swapped_pages_are_told_as_such),
+        cmocka_unit_test(a_slot_of_two_processes_is_half_of_each),
+        cmocka_unit_test(swapped_shared_memory_counts_in_smaps_alone),
+        cmocka_unit_test(swaps_and_meminfo_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,6 +144,38 @@ static uint64_t totalreserve(const struct proc_node *nodes, unsigned n, uint64_t
     return sum;
 }
 
+/* global_dirtyable_memory and domain_dirty_limits with ratios of 20 and 10 %, in 1/4096. */
+static void dirty_limits(const struct proc_memory *m, uint64_t *ret_threshold,
+                         uint64_t *ret_background)
+{
+    uint64_t pages =
+        m->free - min_u64(m->free, m->totalreserve) + m->active_file + m->inactive_file + 1;
+    *ret_threshold = 20 * 4096 / 100 * pages / 4096;
+    *ret_background = 10 * 4096 / 100 * pages / 4096;
+}
+
+static void dirty_limits_of_a_machine_follow_the_same_formula(void **state)
+{
+    (void)state;
+    struct box b;
+    struct proc_nodes nodes;
+    struct proc_vmstat v;
+    work(&b);
+    struct proc_machine m = machine_of(&b);
+    assert_int_equal(proc_nodes_open(&nodes, &m), 0);
+    proc_vmstat_of(&m, &nodes, &v);
+    struct proc_memory memory = {.free = v.zone[PROC_ZONE_nr_free_pages],
+                                 .active_file = v.node[PROC_NODE_nr_active_file],
+                                 .inactive_file = v.node[PROC_NODE_nr_inactive_file]};
+    uint64_t threshold, background;
+    memory.totalreserve = totalreserve(nodes.node, nodes.n, &memory.low);
+    dirty_limits(&memory, &threshold, &background);
+    assert_int_equal(v.other[PROC_OTHER_nr_dirty_threshold], threshold);
+    assert_int_equal(v.other[PROC_OTHER_nr_dirty_background_threshold], background);
+    proc_nodes_close(&nodes);
+    box_close(&b);
+}
+
 /* The kernel's files are read one after the other: of several tries one must fit. */
 static bool formulas_fit(void)
 {
@@ -168,12 +200,10 @@ static bool formulas_fit(void)
                             .active_file = v.node[PROC_NODE_nr_active_file],
                             .inactive_file = v.node[PROC_NODE_nr_inactive_file],
                             .reclaimable = v.node[PROC_NODE_nr_slab_reclaimable] +
-                                           v.node[PROC_NODE_nr_kernel_misc_reclaimable],
-                            .dirty_ratio = 20,
-                            .dirty_background_ratio = 10};
+                                           v.node[PROC_NODE_nr_kernel_misc_reclaimable]};
     uint64_t threshold, background;
     m.totalreserve = totalreserve(nodes, n, &m.low);
-    proc_dirty_limits(&m, &threshold, &background);
+    dirty_limits(&m, &threshold, &background);
     return proc_available(&m) * 4 == i.v[PROC_MEM_MEMAVAILABLE] &&
            threshold == v.other[PROC_OTHER_nr_dirty_threshold] &&
            background == v.other[PROC_OTHER_nr_dirty_background_threshold];
@@ -206,6 +236,7 @@ int main(void)
         cmocka_unit_test(meminfo_agrees_with_vmstat_and_the_process),
         cmocka_unit_test(a_node_of_one_is_the_machine),
         cmocka_unit_test(an_advised_mapping_shows_huge_pages),
+        cmocka_unit_test(dirty_limits_of_a_machine_follow_the_same_formula),
         cmocka_unit_test(available_and_dirty_limits_are_the_kernels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
