@@ -47,7 +47,8 @@ static int even_sizes(const struct conf *c, struct conf_numa *numa, char *err, s
 {
     uint64_t each = align_down(c->phys_size / numa->nodes, STEP);
     if (each == 0 && numa->nodes > 1)
-        return conf_refuse(err, n, "numa.nodes: %u nodes are too many for phys.size", numa->nodes);
+        return conf_refuse(err, n, "numa.nodes: %u nodes are too many for phys.size = %llu bytes",
+                           numa->nodes, (unsigned long long)c->phys_size);
     for (unsigned i = 0; i < numa->nodes; i++)
         numa->size[i] = each;
     numa->size[numa->nodes - 1] = c->phys_size - each * (numa->nodes - 1);
@@ -61,19 +62,23 @@ static int given_sizes(const struct conf *c, struct conf_numa *numa, char *err, 
     if (r < 0)
         return r;
     if (given != numa->nodes)
-        return conf_refuse(err, n, "numa.sizes: %u sizes for numa.nodes = %u", given, numa->nodes);
+        return conf_refuse(err, n, "numa.sizes: `%s` has %u sizes for numa.nodes = %u",
+                           c->numa_sizes, given, numa->nodes);
     uint64_t sum = 0;
     for (unsigned i = 0; i < given; i++) {
         if (numa->size[i] == 0)
-            return conf_refuse(err, n, "numa.sizes: node %u would have no memory", i);
+            return conf_refuse(err, n, "numa.sizes: `%s`: node %u would have no memory",
+                               c->numa_sizes, i);
         if (i + 1 < given && numa->size[i] % STEP != 0)
-            return conf_refuse(err, n, "numa.sizes: node %u is not a whole number of 4 MiB", i);
+            return conf_refuse(err, n, "numa.sizes: `%s`: node %u is not a whole number of 4 MiB",
+                               c->numa_sizes, i);
         if (__builtin_add_overflow(sum, numa->size[i], &sum) || sum > c->phys_size)
             break;
     }
     if (sum != c->phys_size)
-        return conf_refuse(err, n, "numa.sizes: the nodes do not add up to phys.size = %llu bytes",
-                           (unsigned long long)c->phys_size);
+        return conf_refuse(err, n,
+                           "numa.sizes: `%s`: the nodes do not add up to phys.size = %llu bytes",
+                           c->numa_sizes, (unsigned long long)c->phys_size);
     return 0;
 }
 
@@ -95,8 +100,9 @@ static int read_distances(const struct conf *c, struct conf_numa *numa, char *er
     unsigned given = 0, nodes = numa->nodes;
     int r = read_list("numa.distance", c->numa_distance, false, v, ARRAY_LEN(v), &given, err, n);
     if (r == 0 && given != 1 && given != nodes * nodes)
-        return conf_refuse(err, n, "numa.distance: %u numbers; take one, or %u for %u nodes", given,
-                           nodes * nodes, nodes);
+        return conf_refuse(err, n,
+                           "numa.distance: `%s` has %u numbers; take one, or %u for %u nodes",
+                           c->numa_distance, given, nodes * nodes, nodes);
     for (unsigned i = 0; i < nodes * nodes && r == 0; i++) {
         unsigned from = i / nodes, to = i % nodes;
         uint64_t one = from == to ? LOCAL : v[0];

@@ -154,17 +154,18 @@ static void test_contradicting_nodes_are_refused_with_key_value_and_reason(void 
 {
     (void)state;
     struct conf c = machine(GIB(8), 2, "8G,0", "20");
-    assert_refused(&c, "numa.sizes: node 1 would have no memory");
+    assert_refused(&c, "numa.sizes: `8G,0`: node 1 would have no memory");
     c = machine(GIB(8), 2, "4G,3G", "20");
-    assert_refused(&c, "numa.sizes: the nodes do not add up to phys.size = 8589934592 bytes");
+    assert_refused(&c,
+                   "numa.sizes: `4G,3G`: the nodes do not add up to phys.size = 8589934592 bytes");
     c = machine(GIB(8), 2, "4G", "20");
-    assert_refused(&c, "numa.sizes: 1 sizes for numa.nodes = 2");
+    assert_refused(&c, "numa.sizes: `4G` has 1 sizes for numa.nodes = 2");
     c = machine(GIB(8), 2, "4G,2G,2G", "20");
     assert_refused(&c, "numa.sizes: `2G` is one number too many");
     c = machine(GIB(8), 2, "4G,much", "20");
     assert_refused(&c, "numa.sizes: `much` is no number");
     c = machine(GIB(8), 2, "4097M,4095M", "20");
-    assert_refused(&c, "numa.sizes: node 0 is not a whole number of 4 MiB");
+    assert_refused(&c, "numa.sizes: `4097M,4095M`: node 0 is not a whole number of 4 MiB");
     c = machine(GIB(8), 2, "32M,8160M", "20");
     assert_refused(&c, "numa.sizes: node 0 has 32768 KiB, and its memmap, the firmware and the "
                        "kernel image take 42496 KiB of them: no memory would be left");
@@ -172,7 +173,7 @@ static void test_contradicting_nodes_are_refused_with_key_value_and_reason(void 
     assert_refused(&c, "numa.distance: 10 from node 0 to node 1; a node is 10 from itself and 11 "
                        "to 254 from others");
     c = machine(GIB(8), 2, "", "10 20 20");
-    assert_refused(&c, "numa.distance: 3 numbers; take one, or 4 for 2 nodes");
+    assert_refused(&c, "numa.distance: `10 20 20` has 3 numbers; take one, or 4 for 2 nodes");
     c = machine(GIB(8), 2, "", "11 20/20 10");
     assert_refused(&c, "numa.distance: 11 from node 0 to node 0; a node is 10 from itself and 11 "
                        "to 254 from others");
