@@ -1,10 +1,10 @@
 /* shared.c: memory in no file system: System V segments and memfds. It lives as long as an id, a
  * descriptor or a mapping leads to it; mm counts the mappings, this file the rest.
  *
- *   shmget ─► file of the model (its size)      memfd_create ─► descriptor of a new object
+ *   shmget ─► segment of mm (its size)          memfd_create ─► descriptor of a new object
  *   shmat  ─► its mapping, where it really is   dup, fcntl   ─► one descriptor more
  *   shmdt  ─► unmapped                          mmap         ─► the object's inode, from EV_FILE
- *   shmctl(IPC_RMID) ─► mm_file_unlink          close        ─► the last one: mm_file_unlink
+ *   shmctl(IPC_RMID) ─► gone with its mappings  close        ─► the last one: mm_file_unlink
  *
  * Not seen: descriptors sent over sockets, opened again through /proc, or inherited, and segments
  * other processes made; docs/CAVEATS.md says what becomes of them.
@@ -18,6 +18,7 @@
 
 #include "base/bits.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <stdlib.h>
@@ -27,8 +28,6 @@
 #include <sys/shm.h>
 #include <sys/syscall.h>
 
-#define SHM_DEVICE (UINT64_MAX - 1) /* no file's device: the inode is the id of a segment */
-
 static bool failed(const struct kern_call *c)
 {
     return c->result < 0 && c->result > -4096;
@@ -37,50 +36,24 @@ static bool failed(const struct kern_call *c)
 /* -- System V segments */
 
 /* on_shmget: the size asked for is the segment's if the call made it, and no more than its else. */
-static void on_shmget(struct kern *k, const struct kern_call *c)
+static void on_shmget(struct mm *m, const struct kern_call *c)
 {
-    uint64_t size = 0;
-    struct mm_file *f = mm_file_find(k->sys, SHM_DEVICE, (uint64_t)c->result, &size);
-    if (c->arg[1] > size) {
-        if (f)
-            mm_file_put(k->sys, f);
-        f = mm_file(k->sys, SHM_DEVICE, (uint64_t)c->result, c->arg[1], "/SYSV (deleted)");
-    }
-    if (f)
-        mm_file_put(k->sys, f);
+    mm_shm_adopt(m, (int)c->result, (int32_t)c->arg[0], c->arg[1], (int)c->arg[2]);
 }
 
+/* on_shmat: what another process made is unknown here: mapped page by page, when it is touched. */
 static int on_shmat(struct kern *k, struct mm *m, const struct kern_call *c)
 {
-    uint64_t size;
-    bool read_only = c->arg[2] & SHM_RDONLY;
-    struct mm_file *f = mm_file_find(k->sys, SHM_DEVICE, (uint32_t)c->arg[0], &size);
-    if (!f)
-        return 0; /* another process's: mapped page by page, when it is touched */
-    struct mm_map map = {
-        .addr = va((uint64_t)c->result),
-        .len = size,
-        .prot = PROT_READ | (read_only ? 0 : PROT_WRITE) | (c->arg[2] & SHM_EXEC ? PROT_EXEC : 0),
-        .flags = MAP_SHARED | MAP_FIXED,
-        .file = f,
-        .file_writable = !read_only,
-        .forced = true,
-    };
-    STAT(k->stats, div_syscall_answer) += mm_mmap(m, &map) != c->result;
-    mm_file_put(k->sys, f);
-    return 1;
+    int64_t r = mm_shmat(m, (int)c->arg[0], va((uint64_t)c->result), (int)c->arg[2], true);
+    STAT(k->stats, div_syscall_answer) += r != c->result && r != -EINVAL;
+    return r == c->result;
 }
 
-static void on_shmctl(struct kern *k, const struct kern_call *c)
+static void on_shmctl(struct mm *m, const struct kern_call *c)
 {
-    uint64_t size;
-    if ((int)c->arg[1] != IPC_RMID)
-        return;
-    struct mm_file *f = mm_file_find(k->sys, SHM_DEVICE, (uint32_t)c->arg[0], &size);
-    if (!f)
-        return;
-    mm_file_unlink(f);
-    mm_file_put(k->sys, f);
+    int cmd = (int)c->arg[1];
+    if (cmd == IPC_RMID || cmd == SHM_LOCK || cmd == SHM_UNLOCK)
+        mm_shmctl(m, (int)c->arg[0], cmd, NULL);
 }
 
 /* -- descriptors of memfds */
@@ -224,14 +197,14 @@ int shared_apply(struct kern *k, struct mm *m, const struct kern_call *c)
         return 0;
     switch (c->nr) {
     case SYS_shmget:
-        on_shmget(k, c);
+        on_shmget(m, c);
         return 0;
     case SYS_shmat:
         return on_shmat(k, m, c);
     case SYS_shmdt:
         return mm_shmdt(m, va(c->arg[0])) == 0;
     case SYS_shmctl:
-        on_shmctl(k, c);
+        on_shmctl(m, c);
         return 0;
     default:
         on_descriptor(k, c);

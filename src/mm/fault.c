@@ -178,7 +178,7 @@ static bool do_fault_around(struct vm_fault *vmf)
     struct mm_file *f = vmf->vma->file;
     uint64_t from, to, pte_off = pt_index(vmf->address, 0), mapped = 0;
     bool hit = false;
-    if (!f || s->conf.kernel_fault_around <= 1)
+    if (!f || f->sysv || s->conf.kernel_fault_around <= 1) /* shm_vm_ops has no map_pages */
         return false;
     fault_around_window(vmf, &from, &to);
     for (uint64_t i = from; i < to; i++) {

@@ -59,6 +59,7 @@ struct mm_file *file_new(struct mm_sys *s, enum file_kind kind, const char *path
     ASSERT(f);
     memcpy(f->path, path + (all - len), len + 1);
     f->kind = kind;
+    f->sysv = strncmp(path, "/SYSV", 5) == 0;
     f->fd = -1;
     f->serial = ++s->files_made;
     f->refs = 1;
@@ -96,6 +97,8 @@ static void file_free(struct mm_sys *s, struct mm_file *f)
     size_t pos = 0;
     if (f->named)
         file_unname(s, f);
+    if (f->sysv)
+        shm_file_gone(s, f);
     filemap_drop(s, f, 0, UINT64_MAX);
     mpol_free_shared_policy(f);
     vm_acct_memory(s, -(int64_t)f->promised_pages);

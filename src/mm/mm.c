@@ -119,6 +119,7 @@ void mm_sys_close(struct mm_sys *s)
 {
     ASSERT(!s->mms);
     huge_sys_close(s);
+    shm_close_all(s);
     while (s->all_files) {
         struct mm_file *f = s->all_files;
         f->named = false;

@@ -211,6 +211,22 @@ struct mm_map {
 };
 int64_t mm_mmap(struct mm *m, const struct mm_map *map); /* address or -errno */
 int mm_munmap(struct mm *m, vaddr start, uint64_t len);
+/* -- System V shared memory. mm_shmget returns an id. */
+int mm_shmget(struct mm *m, int32_t key, uint64_t size, int flags);
+/* mm_shm_adopt: the program was told this id for a segment of at least so many bytes. */
+void mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags);
+/* mm_shmat: address or -errno; forced: at `at`, where the program really got it. */
+int64_t mm_shmat(struct mm *m, int id, vaddr at, int flags, bool forced);
+/* What IPC_STAT tells; IPC_SET takes the mode. */
+struct mm_shmid {
+    int32_t key;              /* IPC_PRIVATE once removed */
+    uint64_t size;            /* bytes, as asked for */
+    uint32_t nattch;          /* mappings */
+    uint32_t uid, cpid, lpid; /* owner, creator, who attached last */
+    uint32_t mode;            /* permissions, SHM_DEST, SHM_LOCKED */
+};
+/* mm_shmctl: IPC_STAT, IPC_SET, IPC_RMID, SHM_LOCK, SHM_UNLOCK; others -EINVAL. */
+int mm_shmctl(struct mm *m, int id, int cmd, struct mm_shmid *buf);
 /* mm_shmdt unmaps what is left of the shared memory whose first page was mapped at `start`. */
 int mm_shmdt(struct mm *m, vaddr start);
 int mm_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot);

@@ -7,6 +7,7 @@
  *   vma_tree.c VMAs by address, and the gaps      unmapped.c where a new mapping goes
  *   commit.c   overcommit                         sysctl.c   tunables changed at run time
  *   seal.c     mseal and what it forbids          guard.c    guard regions
+ *   shm.c      System V segments
  *   pkey.c     protection keys                    memfd.c    files in memory, seals
  *   alloc.c    where frames come from             limits.c   the caller's limits and rights
  *   anon_vma.c which VMAs may map an anonymous page         fork.c     a child's address space
@@ -75,6 +76,9 @@ struct mm_file {
     uint32_t traits;       /* MM_FILE_… */
     uint32_t seals;        /* MM_SEAL_… */
     bool executable;       /* its mode has an x bit (a memfd without MFD_NOEXEC_SEAL) */
+    bool sysv;             /* a System V segment: no fault-around, shmdt finds it */
+    bool shm_locked;       /* SHM_LOCK: reclaim leaves its pages alone */
+    int shm_id;            /* of the segment */
     bool named;            /* found again by dev and ino */
     int fd;                /* of the host: its bytes, with phys.contents; -1: zeroes */
     bool unlinked;         /* no name or descriptor leads to it: goes with the last reference */
@@ -114,6 +118,16 @@ struct sys_compaction {
     struct compact_node node[NUMA_NODES];
 };
 
+/* System V shared memory, see shm.c. */
+struct mm_shm {
+    struct map ids;        /* id → struct shm_segment * */
+    struct map index_used; /* the indexes of ids in use */
+    uint32_t last_index;   /* given out last */
+    uint32_t seq;          /* sequence number of new ids */
+    bool begun;            /* an id was given out */
+    uint64_t attached;     /* shmat calls so far: each is an open file description */
+};
+
 struct mm_sys {
     struct conf conf;            /* as at opening, but for what mm_sysctl changed */
     struct phys *phys;           /* frames of the machine */
@@ -127,6 +141,7 @@ struct mm_sys {
     struct mm *current;          /* the one that runs or is served; NULL: none */
     struct sys_compaction compaction;
     uint8_t weights[NUMA_NODES];  /* of weighted interleaving, by node */
+    struct mm_shm shm;            /* System V segments */
     uint64_t committed;           /* pages promised: Committed_AS (I1 of commit.c) */
     uint64_t commit_lost;         /* of them charged to nothing: grown stacks without VM_ACCOUNT */
     uint64_t hugetlb_total_pages; /* in hugetlb pools, in pages of 4 KiB: no part of CommitLimit */
@@ -584,6 +599,11 @@ bool pkey_is_allocated(const struct mm *m, int pkey);
 int execute_only_pkey(struct mm *m);
 /* override_mprotect_pkey returns the key that a mapping gets: the one asked for, or (-1) its own. */
 int override_mprotect_pkey(struct mm *m, const struct vma *v, uint32_t prot, int pkey);
+
+/* -- shm.c */
+/* shm_file_gone: the file of a segment is about to be freed. */
+void shm_file_gone(struct mm_sys *s, const struct mm_file *f);
+void shm_close_all(struct mm_sys *s);
 
 /* -- seal.c */
 /* sealed_within: a VMA of [start, end) is sealed, so that it may not be changed (can_modify_mm). */

@@ -95,26 +95,34 @@ int mm_munmap(struct mm *m, vaddr start, uint64_t len)
     return err;
 }
 
-/* ksys_shmdt: the first VMA that lies where the file's page 0 at `start` puts it tells the file; all
- * VMAs of that file that lie so go. */
-int mm_shmdt(struct mm *m, vaddr start)
+/* attached: v lies where page 0 of a System V segment at `at` puts it. */
+static bool attached(const struct vma *v, uint64_t at)
 {
-    const struct mm_file *f = NULL;
-    uint64_t end = UINT64_MAX, next = start.v;
-    if (start.v & ~PAGE_MASK)
+    return v->file && v->file->sysv && v->start.v - at == v->pgoff << PAGE_SHIFT;
+}
+
+/* ksys_shmdt: the first VMA so attached tells the segment; all that came with it go. */
+int mm_shmdt(struct mm *m, vaddr at)
+{
+    if (at.v & ~PAGE_MASK)
         return -EINVAL;
+    const struct vma *v = find_vma(m, at.v);
+    while (v && (v->start.v < at.v || !attached(v, at.v)))
+        v = v->next;
+    if (!v)
+        return -EINVAL;
+    const struct mm_file *f = v->file;
+    uint64_t id = v->file_id, end = at.v + align_up(f->size, PAGE_SIZE);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
-    for (const struct vma *v; (v = find_vma_intersection(m, next, end)) != NULL;) {
-        uint64_t from = v->start.v;
-        next = v->end.v;
-        if (v->kind != VMA_SHMEM || (f && v->file != f) || from - start.v != v->pgoff << PAGE_SHIFT)
-            continue;
-        f = v->file;
-        end = start.v + align_up(f->size, PAGE_SIZE);
-        do_munmap(m, from, next - from);
+    for (bool first = true; v && (first || v->end.v <= end); first = false) {
+        uint64_t from = v->start.v, to = v->end.v;
+        if (attached(v, at.v) && v->file == f && v->file_id == id)
+            do_munmap(m, from,
+                      to - from); /* may free f with its last mapping: then no more follow */
+        v = find_vma(m, to);
     }
     AUDIT(audit_vmas(m));
-    return f ? 0 : -EINVAL;
+    return 0;
 }
 
 /* -- what may be mapped, and how -------------------------------------------------------------- */

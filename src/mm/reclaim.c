@@ -217,6 +217,8 @@ static enum fate reclaim_folio(struct mm_sys *s, struct scan_control *sc, pfn n)
         return FATE_KEEP;
     if (f->flags & FRAME_F_MLOCKED)
         return FATE_KEEP; /* putting it back makes it unevictable */
+    if (f->owner == FRAME_SHMEM && ((const struct mm_file *)f->mapping)->shm_locked)
+        return FATE_KEEP;
     if (f->flags & FRAME_F_WRITEBACK) {
         f->flags |= FRAME_F_RECLAIM;
         return FATE_ACTIVATE;

@@ -207,6 +207,12 @@ static bool can_merge_before(const struct vma *next, const struct vma_merge *g)
            next->pgoff == g->pgoff + ((g->end - g->start) >> PAGE_SHIFT);
 }
 
+/* may_vanish is can_merge_remove_vma: a mapping of a System V segment counts as one (vm_ops->close). */
+static bool may_vanish(const struct vma *v)
+{
+    return !v->file || !v->file->sysv;
+}
+
 /* choose says which sides take a range; prev and next must also fit each other. */
 static void choose(struct vma **prev, struct vma **next, const struct vma_merge *g)
 {
@@ -227,10 +233,13 @@ struct vma *vma_merge_new_range(struct mm *m, const struct vma_merge *g)
     if (g->just_expand)
         next = NULL;
     choose(&prev, &next, g);
+    if (prev && next && !may_vanish(next))
+        next = NULL;
     if (!prev && !next)
         return NULL;
     uint64_t start = prev ? prev->start.v : g->start, end = next ? next->end.v : g->end;
     struct vma *target = prev ? prev : next;
+    target->flags |= (g->flags | (next ? next->flags : 0)) & VM_STICKY;
     if (prev && next)
         anon_vma_dup(prev, next);
     if (g->src) /* mremap: the pages come from there; it may be next */
@@ -248,7 +257,9 @@ static struct vma *merge_existing(struct mm *m, struct vma *middle, const struct
     struct vma *prev = left_side ? middle->prev : NULL;
     struct vma *next = right_side ? middle->next : NULL;
     choose(&prev, &next, g);
-    if (!prev && !next)
+    if (prev && next && !may_vanish(next))
+        next = NULL;
+    if ((!prev && !next) || (left_side && right_side && !may_vanish(middle)))
         return NULL;
     struct vma *target = prev ? prev : next;
     uint64_t start = prev ? prev->start.v : g->start, end = next ? next->end.v : g->end;
@@ -363,6 +374,6 @@ bool audit_can_merge(const struct mm *m, const struct vma *a, const struct vma *
 {
     struct vma_merge g = same_as((struct vma *)b, b->start.v, b->end.v);
     /* Neither a stack that grows down to a neighbour nor the first heap page merges with it. */
-    return !(b->flags & (VM_SPECIAL | VM_GROWSDOWN)) && b->start.v != m->start_brk &&
-           can_merge_after(a, &g);
+    return !(b->flags & (VM_SPECIAL | VM_GROWSDOWN)) && may_vanish(b) &&
+           b->start.v != m->start_brk && can_merge_after(a, &g);
 }
