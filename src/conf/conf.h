@@ -68,14 +68,16 @@ int conf_check(const struct conf *c, char *err, size_t err_size);
  * with # or ;. On an error returns -errno or -EINVAL with "file:line: what" in err; c is untouched. */
 int conf_load(struct conf *c, const char *path, char *err, size_t err_size);
 
-/* What numa.nodes, numa.sizes and numa.distance say together. */
+/* What the options numa.… say together. */
 #define CONF_NODES_MAX 64
 struct conf_numa {
     unsigned nodes;                                   /* of the machine, 1..64 */
     uint64_t size[CONF_NODES_MAX];                    /* bytes of each; Σ = phys_size */
     uint8_t distance[CONF_NODES_MAX][CONF_NODES_MAX]; /* from, to: as ACPI's SLIT gives it */
+    uint8_t weight[CONF_NODES_MAX];                   /* of interleaving; 0: not given */
+    uint32_t bandwidth[CONF_NODES_MAX];               /* MB/s; 0: not known */
 };
-/* conf_numa works the three options out. 0, or -EINVAL with a line in err. */
+/* conf_numa works the options out. 0, or -EINVAL with a line in err. */
 int conf_numa(const struct conf *c, struct conf_numa *ret, char *err, size_t err_size);
 /* conf_reserve_ratios reads vm.lowmem_reserve_ratio: five numbers, zone DMA first. */
 int conf_reserve_ratios(const struct conf *c, uint64_t ret[5], char *err, size_t err_size);

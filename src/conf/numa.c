@@ -2,6 +2,8 @@
  * ratios of zones.
  *
  *   numa.sizes     8G,8G          one per node, together phys.size, whole 4 MiB but for the last
+ *   numa.weights   3,1            one per node
+ *   numa.bandwidth 200000,50000   one per node
  *   numa.distance  20             or rows of a matrix:  10 21/21 10
  *
  * Source: ACPI 6.5, 5.2.17 (SLIT: 10 is local, others are above it); Linux mm/numa_memblks.c
@@ -111,13 +113,44 @@ static int read_distances(const struct conf *c, struct conf_numa *numa, char *er
     return r;
 }
 
+/* per_node reads one number per node from 1 to max, or none at all: v[] is then 0. */
+static int per_node(const char *key, const char *list, unsigned nodes, uint64_t max,
+                    uint64_t v[CONF_NODES_MAX], char *err, size_t n)
+{
+    unsigned given = 0;
+    memset(v, 0, CONF_NODES_MAX * sizeof(*v));
+    int r = read_list(key, list, false, v, nodes, &given, err, n);
+    if (r == 0 && given != 0 && given != nodes)
+        return conf_refuse(err, n, "%s: %u numbers for numa.nodes = %u", key, given, nodes);
+    for (unsigned i = 0; i < given && r == 0; i++)
+        if (v[i] == 0 || v[i] > max)
+            r = conf_refuse(err, n, "%s: node %u has %llu; take 1 to %llu", key, i,
+                            (unsigned long long)v[i], (unsigned long long)max);
+    return r;
+}
+
+static int read_weights(const struct conf *c, struct conf_numa *numa, char *err, size_t n)
+{
+    uint64_t w[CONF_NODES_MAX], bw[CONF_NODES_MAX];
+    int r = per_node("numa.weights", c->numa_weights, numa->nodes, UINT8_MAX, w, err, n);
+    if (r == 0)
+        r = per_node("numa.bandwidth", c->numa_bandwidth, numa->nodes, UINT32_MAX, bw, err, n);
+    for (unsigned i = 0; i < numa->nodes && r == 0; i++) {
+        numa->weight[i] = (uint8_t)w[i];
+        numa->bandwidth[i] = (uint32_t)bw[i];
+    }
+    return r;
+}
+
 int conf_numa(const struct conf *c, struct conf_numa *ret, char *err, size_t err_size)
 {
     memset(ret, 0, sizeof(*ret));
     ret->nodes = (unsigned)c->numa_nodes;
     int r =
         c->numa_sizes[0] ? given_sizes(c, ret, err, err_size) : even_sizes(c, ret, err, err_size);
-    return r == 0 ? read_distances(c, ret, err, err_size) : r;
+    if (r == 0)
+        r = read_distances(c, ret, err, err_size);
+    return r == 0 ? read_weights(c, ret, err, err_size) : r;
 }
 
 int conf_reserve_ratios(const struct conf *c, uint64_t ret[5], char *err, size_t err_size)

@@ -70,6 +70,17 @@ uint64_t numa_memory_nodes(const struct mm_sys *s)
     return UINT64_MAX >> (64 - phys_nodes(s->phys));
 }
 
+void mempolicy_open(struct mm_sys *s)
+{
+    struct conf_numa numa;
+    char err[128];
+    if (conf_numa(&s->conf, &numa, err, sizeof(err)) != 0)
+        numa = (struct conf_numa){0}; /* phys_open has refused such a machine */
+    numa_weights(numa_memory_nodes(s), numa.bandwidth, s->weights);
+    for (unsigned n = 0; n < NUMA_NODES && numa.weight[0] != 0; n++)
+        s->weights[n] = (uint8_t)max_u64(1, numa.weight[n]);
+}
+
 /* -- shared memory --------------------------------------------------------------------------- */
 
 static bool has_shared_policy(const struct mm_file *f)

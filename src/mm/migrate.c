@@ -214,8 +214,11 @@ static enum frame_owner owner_of_copy(const struct frame *src)
 static int alloc_target(struct mm_sys *s, const struct migrate_to *to, pfn src, pfn *ret)
 {
     const struct frame *f = phys_frame(s->phys, src);
-    struct mm_req req = {
-        .order = f->order, .gfp = GFP_USER, .owner = owner_of_copy(f), .pick = &to->pick};
+    struct mm_req req = {.order = f->order,
+                         .gfp = GFP_USER,
+                         .owner = owner_of_copy(f),
+                         .pick = &to->pick,
+                         .flags = REQ_MAY_FAIL};
     struct mpol_pick pick;
     if (to->policy) {
         mpol_pick_by(s, to->m, to->policy, to->ilx + (f->index >> f->order), &pick);

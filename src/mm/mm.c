@@ -108,7 +108,7 @@ int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
     }
     commit_init(s);
     map_init(&s->files);
-    memset(s->weights, 1, sizeof(s->weights));
+    mempolicy_open(s);
     s->vdso = file_new(s, FILE_SPECIAL, "[vdso]");
     s->vvar = file_new(s, FILE_SPECIAL, "[vvar]");
     *ret = s;

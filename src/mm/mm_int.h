@@ -254,6 +254,8 @@ struct mpol_pick {
     bool then_all;    /* the nodes are a wish (MPOL_PREFERRED_MANY): without reclaim, then any */
     bool interleaved; /* nid is interleaving's choice: counts interleave_hit */
 };
+/* mempolicy_open sets the weights of interleaving as the options say. */
+void mempolicy_open(struct mm_sys *s);
 void mpol_pick(struct mm_sys *s, const struct mm_req *r, struct mpol_pick *ret);
 /* mpol_pick_by is mpol_pick by one policy, for the page of an interleave index. */
 void mpol_pick_by(struct mm_sys *s, struct mm *m, const struct mempolicy *p, uint64_t ilx,

@@ -483,7 +483,7 @@ static void snapshot_refaults(struct mm_node *node)
     node->lru.refaults[1] = node->stat.v[NODE_workingset_activate_file];
 }
 
-uint64_t try_to_free_pages(struct mm_sys *s, unsigned nid, enum zone_id zone)
+uint64_t try_to_free_pages(struct mm_sys *s, unsigned nid, uint64_t allowed, enum zone_id zone)
 {
     struct scan_control sc = {.nr_to_reclaim = SWAP_CLUSTER_MAX, .zone = zone, .may_swap = true};
     const uint8_t *nodes = phys_fallback(s->phys, nid);
@@ -496,7 +496,8 @@ uint64_t try_to_free_pages(struct mm_sys *s, unsigned nid, enum zone_id zone)
         sc.priority = (unsigned)priority;
         for (unsigned i = 0; i < phys_nodes(s->phys); i++) {
             sc.nid = nodes[i];
-            shrink_node(s, &sc);
+            if (allowed == 0 || (allowed >> sc.nid & 1))
+                shrink_node(s, &sc);
         }
     }
     for (unsigned i = 0; i < phys_nodes(s->phys); i++)

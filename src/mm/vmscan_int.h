@@ -185,8 +185,9 @@ struct scan_control {
 };
 uint64_t shrink_folio_list(struct mm_sys *s, struct scan_control *sc, const pfn *list, unsigned nr);
 void shrink_node(struct mm_sys *s, struct scan_control *sc);
-/* try_to_free_pages is direct reclaim: at least 32 pages, if there are; returns how many. */
-uint64_t try_to_free_pages(struct mm_sys *s, unsigned nid, enum zone_id zone);
+/* try_to_free_pages is direct reclaim for a request at node nid that may use the nodes `allowed` (0:
+ * any): at least 32 pages, if there are; returns how many. */
+uint64_t try_to_free_pages(struct mm_sys *s, unsigned nid, uint64_t allowed, enum zone_id zone);
 /* balance_pgdat is kswapd's run: a zone up to `top` gets its high watermark back. */
 void balance_pgdat(struct mm_sys *s, unsigned nid, enum zone_id top);
 void lru_note_cost(struct mm_sys *s, unsigned nid, bool file, uint64_t io, uint64_t rotated);
