@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 
 #include "conf/machines.h"
+#include "mm/swap.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -107,6 +108,8 @@ int config_build(struct config *ret, const struct config_layers *l, char *err, s
         r = apply_sets(&c.conf, l->args, err, err_size);
     if (r == 0)
         r = conf_check(&c.conf, err, err_size);
+    if (r == 0)
+        r = mm_swap_check(&c.conf, err, err_size);
     if (r != 0)
         return -EINVAL;
     *ret = c;

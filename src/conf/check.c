@@ -3,7 +3,7 @@
  *   TLB array    ways divide entries; sets are a power of two (the index is bits of the page
  *                number); tree-PLRU needs a power of two of ways, MRU3 three groups of such
  *   cache        ways divide lines; L1 sets are a power of two; tags of memory fit 32 bits
- *   memory       fits the physical address width, and the kernel image fits half of it; every NUMA
+ *   memory       fits the physical address width, and the kernel image fits three quarters of it; every NUMA
  *                node keeps some for itself
  */
 #include "conf/conf_int.h"
@@ -120,9 +120,9 @@ static int check_memory(const struct conf *c, char *err, size_t n)
                            "phys.size: memory and the hole below 4 GiB need more than phys.bits = "
                            "%llu address bits",
                            (unsigned long long)c->phys_bits);
-    if (c->phys_kernel_image > c->phys_size / 2)
+    if (c->phys_kernel_image > c->phys_size / 4 * 3)
         return conf_refuse(err, n,
-                           "phys.kernel_image: the image takes more than half of phys.size");
+                           "phys.kernel_image: the image takes more than three quarters of phys.size");
     if (!is_pow2(c->kernel_fault_around))
         return conf_refuse(err, n, "kernel.fault_around: %llu pages are no power of two",
                            (unsigned long long)c->kernel_fault_around);

@@ -80,9 +80,13 @@ static void drain(struct reader *r)
 static void consume(struct reader *r, struct guest *g, struct progress *p)
 {
     uint64_t moved_ns = now_ns();
-    bool rested = false;
+    bool rested = false, killed = false;
 
     while (!r->error) {
+        if (r->sim && !killed && sim_guest_killed(r->sim)) {
+            kill(g->pid, SIGKILL);
+            killed = true;
+        }
         if (reader_step(r)) {
             progress_show(p, r);
             rested = false;

@@ -606,6 +606,8 @@ void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *r
     } else {
         do_user_addr_fault(m, fault, ret);
     }
+    if (unlikely(m->sys->kswapd_woken))
+        mm_kswapd(m->sys);
 }
 
 /* -- touching pages for the kernel's own reasons --------------------------------------------- */

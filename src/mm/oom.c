@@ -115,3 +115,8 @@ const struct mm_oom_event *mm_oom_events(const struct mm_sys *s, uint64_t *ret_n
     *ret_n = s->oom.nr;
     return s->oom.event;
 }
+
+uint64_t mm_oom_panics(const struct mm_sys *s)
+{
+    return s->oom.panics;
+}

@@ -65,6 +65,8 @@ struct mm_oom_event {
 #define OOM_EVENTS_MAX 16u /* kept: the last ones */
 /* mm_oom_events returns a ring of OOM_EVENTS_MAX and how many there ever were. */
 const struct mm_oom_event *mm_oom_events(const struct mm_sys *s, uint64_t *ret_n);
+/* mm_oom_panics returns how often there was nobody to kill, or vm.panic_on_oom forbade it. */
+uint64_t mm_oom_panics(const struct mm_sys *s);
 /* mm_oom_score returns what /proc/PID/oom_score shows. */
 uint64_t mm_oom_score(const struct mm *m);
 

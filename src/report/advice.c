@@ -102,6 +102,8 @@ static uint64_t faulted_again(const struct sim_area *a)
 static bool reuse_memory(const struct report *r, struct advice *a)
 {
     uint64_t again = 0, cycles = 0;
+    if (STAT(r->stats, pswpin) + STAT(r->stats, oom_kill) > 0)
+        return false; /* the kernel took the pages, the program did not free them */
     for (uint32_t i = 0; i < r->n_areas; i++) {
         const struct sim_area *x = &r->areas[i];
         if (!is_anonymous(x->label) || faulted_again(x) == 0)

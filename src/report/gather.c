@@ -212,6 +212,7 @@ int report_gather(struct report *r, const struct report_run *run, struct sim *si
     *r = (struct report){.run = run, .conf = sim_conf(sim), .stats = sim_stats(sim)};
     sim_cycles(sim, &r->cycles);
     sim_process(sim, &r->process);
+    sim_oom(sim, &r->oom);
     r->counts_wrong = sim_counts_wrong(sim);
     gather_owners(r, sim_phys(sim));
     r->areas = sim_areas(sim, &r->n_areas);

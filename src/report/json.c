@@ -239,6 +239,22 @@ static void put_sites(struct jsonw *w, const struct report *r)
     jsonw_close(w, ']');
 }
 
+/* put_oom: the last processes the OOM killer chose, oldest first; the lines are the kernel's. */
+static void put_oom(struct jsonw *w, const struct sim_oom *o)
+{
+    jsonw_open(w, "oom", '[');
+    for (uint64_t i = o->kills - min_u64(o->kills, OOM_EVENTS_MAX); i < o->kills; i++) {
+        const struct mm_oom_event *e = &o->event[i % OOM_EVENTS_MAX];
+        jsonw_open(w, NULL, '{');
+        jsonw_u64(w, "pid", e->pid);
+        jsonw_u64(w, "pgfault", e->pgfault);
+        jsonw_u64(w, "diverged_at_event", o->at_event);
+        jsonw_text(w, "line", e->line);
+        jsonw_close(w, '}');
+    }
+    jsonw_close(w, ']');
+}
+
 void report_json(struct sink *out, const struct report *r)
 {
     struct jsonw w = {.out = out};
@@ -255,6 +271,7 @@ void report_json(struct sink *out, const struct report *r)
     put_counters(&w, r->stats, "vmstat", true);
     put_processes(&w, r);
     put_owners(&w, r);
+    put_oom(&w, &r->oom);
     put_vmas(&w, r);
     put_functions(&w, r);
     put_sites(&w, r);

@@ -231,12 +231,18 @@ static void area_name(const struct mm_label *l, char buf[128])
     snprintf(buf, 128, "%s %s", rights, name);
 }
 
+static bool ran_out(const struct report *r)
+{
+    return r->oom.kills + r->oom.panics > 0;
+}
+
 static void put_areas(struct page *p, const struct report *r)
 {
     uint64_t whole = r->cycles.translation + r->cycles.fault;
     put(p, "costly memory", "%-34s %10s %13s %10s %14s", "", "size", "page walks", "faults",
         "transl.+fault");
-    for (uint32_t i = 0; i < r->n_areas && i < AREAS_SHOWN; i++) {
+    uint32_t shown = AREAS_SHOWN - ran_out(r); /* I1: its line comes later */
+    for (uint32_t i = 0; i < r->n_areas && i < shown; i++) {
         const struct sim_area *a = &r->areas[i];
         uint64_t cycles = report_area_translation(r, a) + a->fault_cycles;
         if (cycles == 0)
@@ -255,6 +261,20 @@ static void put_incomplete(struct page *p, const struct report *r)
     const char *means = report_incomplete_means(r->run->incomplete);
     if (means != NULL)
         put(p, "note", "incomplete: %s", means);
+}
+
+/* put_oom says that the modelled machine ran out of memory, where, and whom it killed. */
+static void put_oom(struct page *p, const struct report *r)
+{
+    const struct sim_oom *o = &r->oom;
+    if (!ran_out(r))
+        return;
+    if (o->kills == 0)
+        put(p, "no memory", "diverged at event %" PRIu64 ": nobody could be killed", o->at_event);
+    else
+        put(p, "no memory", "diverged at event %" PRIu64 " (%s kill%s): %s", o->at_event,
+            text_count(o->kills).s, o->kills == 1 ? "" : "s",
+            o->event[(o->kills - 1) % OOM_EVENTS_MAX].line + strlen("Out of memory: "));
 }
 
 /* put_notes says what the figures do not cover, in one line, when there is something to say. */
@@ -315,6 +335,7 @@ void report_summary(struct sink *out, const struct report *r, bool colour)
     put_memory(&p, r);
     put_areas(&p, r);
     put_incomplete(&p, r);
+    put_oom(&p, r);
     put_notes(&p, r);
     put_advice(&p, r);
 }

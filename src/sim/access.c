@@ -86,6 +86,14 @@ static void count_verdict(struct sim *s, const struct mm_verdict *v, uint64_t cy
     STAT(st, sigbus_adrerr) += v->signal == SIGBUS;
 }
 
+/* Where the run left the modelled machine: there the program would have been killed. */
+static void note_oom(struct sim *s)
+{
+    if (!s->oom)
+        s->oom_at_event = STAT(&s->stats, sim_events);
+    s->oom = true;
+}
+
 /* Handles one fault; true if it ended well. *ret_cycles is what it cost. */
 static bool handle(struct sim *s, struct sim_thread *t, const struct arch_fault *f,
                    uint64_t *ret_cycles)
@@ -94,10 +102,12 @@ static bool handle(struct sim *s, struct sim_thread *t, const struct arch_fault 
 
     mm_fault(s->mm, f, &v);
     *ret_cycles = sim_drain(s, t);
+    if (unlikely(v.oom))
+        note_oom(s);
     count_verdict(s, &v, *ret_cycles);
     STAT(&s->stats, fault_kernel_mode) += !(f->code & FAULT_U);
     s->vma_end = s->vma_start; /* the stack may have grown */
-    return v.signal == 0 && !v.oom;
+    return v.signal == 0;      /* out of memory: it is tried again, as the program went on */
 }
 
 /* The program went on where the model says it could not: give it what it needs, and count. */

@@ -230,6 +230,19 @@ void sim_process(const struct sim *s, struct sim_process *ret)
         mm_counters(s->mm, &ret->mm);
 }
 
+void sim_oom(const struct sim *s, struct sim_oom *ret)
+{
+    *ret = (struct sim_oom){.at_event = s->oom_at_event, .panics = mm_oom_panics(s->mm_sys)};
+    ret->event = mm_oom_events(s->mm_sys, &ret->kills);
+}
+
+bool sim_guest_killed(const struct sim *s)
+{
+    uint64_t kills;
+    mm_oom_events(s->mm_sys, &kills);
+    return kills > 0 && s->conf.kernel_oom_kill_guest;
+}
+
 unsigned sim_counts_wrong(const struct sim *s)
 {
     unsigned wrong = s->counts_wrong;

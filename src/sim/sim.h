@@ -93,6 +93,16 @@ struct sim_area *sim_areas(const struct sim *s, uint32_t *ret_n);
 void sim_process(const struct sim *s, struct sim_process *ret);
 /* sim_mm returns the address space of the program, NULL before EV_START. */
 struct mm *sim_mm(struct sim *s);
+/* What the modelled OOM killer did. */
+struct sim_oom {
+    uint64_t kills;                   /* ever */
+    uint64_t panics;                  /* times nobody could be killed, or vm.panic_on_oom forbade it */
+    uint64_t at_event;                /* events read when memory was out for the first time */
+    const struct mm_oom_event *event; /* a ring of OOM_EVENTS_MAX: the last ones */
+};
+void sim_oom(const struct sim *s, struct sim_oom *ret);
+/* sim_guest_killed: the OOM killer chose the program, and kernel.oom_kill_guest says to obey. */
+bool sim_guest_killed(const struct sim *s);
 /* sim_counts_wrong compares EV_COUNTS words with what was modelled; returns the number of threads
  * whose counts differ (0 also when none were sent). */
 unsigned sim_counts_wrong(const struct sim *s);

@@ -1,0 +1,57 @@
+#!/bin/bash
+# A program of 200 MiB on a modelled machine of 64 MiB: with enough swap it runs through; with too
+# little the OOM killer comes, and the report says where; refused swap areas are named.
+. "$(dirname "$0")/cli_lib.sh.inc"
+cc -O1 -o "$work/workset" "$root/test/e2e/fixtures/workset.c" || exit 1
+
+small="--set phys.size=64M"
+# value FILE PATH: a number of the JSON document, PATH as python writes it.
+value() { python3 -c "import json,sys; d=json.load(open('$1')); print($2)"; }
+
+yes "200 MiB run on 64 MiB with 256 MiB of swap" \
+    "$pagewalk" run -q $small --set swap.size=256M --json swap.json -- "$work/workset" 200
+yes "and the model moved pages out and in" \
+    test "$(value swap.json 'd["vmstat"]["pswpout"] > 20000 and d["vmstat"]["pswpin"] > 20000')" = True
+yes "major faults are those of swap" \
+    test "$(value swap.json 'd["processes"][0]["majflt"] > 2000')" = True
+yes "nobody was killed" test "$(value swap.json 'd["oom"]')" = "[]"
+yes "no page outlived the machine's size" \
+    test "$(value swap.json 'd["processes"][0]["rss_peak_kb"] < 64 * 1024')" = True
+yes "the owners sum up to all frames" \
+    test "$(value swap.json 'sum(d["owners"].values()) == 64 * 256')" = True
+
+yes "with 64 MiB of swap the program goes on, too" \
+    "$pagewalk" run -o oom.txt $small --set swap.size=64M --json oom.json -- "$work/workset" 200
+yes "but the modelled machine would have killed it" \
+    test "$(value oom.json 'd["vmstat"]["oom_kill"] >= 1 and len(d["oom"]) >= 1')" = True
+yes "which the report says in the words of the kernel's log" \
+    grep -Eq '^no memory +diverged at event [0-9]+ .*Killed process [0-9]+ \(workset\) total-vm:[0-9]+kB' oom.txt
+yes "and in JSON in full" test "$(value oom.json 'd["oom"][0]["line"]' |
+    grep -cE '^Out of memory: Killed process [0-9]+ \(workset\) total-vm:[0-9]+kB, anon-rss:[0-9]+kB, file-rss:[0-9]+kB, shmem-rss:[0-9]+kB, UID:[0-9]+ pgtables:[0-9]+kB oom_score_adj:0$')" = 1
+yes "the summary keeps to 25 lines" test "$(wc -l < oom.txt)" -le 25
+"$pagewalk" run -q $small --set swap.size=64M --set kernel.oom_kill_guest=on -- "$work/workset" 200 \
+    > /dev/null 2>&1
+yes "kernel.oom_kill_guest=on kills the program as the kernel would" test $? -eq 137
+
+# refused PATTERN SETS...
+refused() {
+    local pattern=$1 sets=()
+    shift
+    for s in "$@"; do sets+=(--set "$s"); done
+    "$pagewalk" run "${sets[@]}" -- touch ran > out 2> err
+    [ $? -eq 125 ] && [ "$(wc -l < err)" -eq 1 ] && grep -q -- "$pattern" err && [ ! -e ran ]
+}
+mkdir dir
+yes "a directory is no swap file" refused "swap.file: dir: it is a directory" swap.size=1M swap.file=dir
+echo "my letters" > letters
+yes "a file with something else in it is left alone" \
+    refused "swap.file: letters: .*no SWAPSPACE2" swap.size=1M swap.file=letters
+yes "what it holds is still there" grep -q letters letters
+yes "a swap file without swap.size is refused" refused "swap.size says how large" swap.file=new
+truncate -s 64K short
+printf 'SWAPSPACE2' | dd of=short bs=1 seek=4086 conv=notrunc 2> dd.err
+yes "a swap area smaller than swap.size is refused" \
+    refused "swap.file: short: it is smaller than swap.size" swap.size=1M swap.file=short
+yes "a place where nothing can be made is refused" \
+    refused "swap.file: none/x: .*cannot be created" swap.size=1M swap.file=none/x
+finish
