@@ -202,6 +202,12 @@ uint32_t sim_thread_epoch(const struct sim_thread *t)
     return t->epoch;
 }
 
+bool sim_guest_killed(const struct sim *s)
+{
+    (void)s;
+    return false; /* this simulator never runs out of memory */
+}
+
 void sim_order_forced(struct sim *s)
 {
     s->forced++;
