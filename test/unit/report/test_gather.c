@@ -42,6 +42,11 @@ void sim_process(const struct sim *s, struct sim_process *ret)
     (void)s;
     *ret = made.report.process;
 }
+void sim_oom(const struct sim *s, struct sim_oom *ret)
+{
+    (void)s;
+    *ret = made.report.oom;
+}
 struct mm *sim_mm(struct sim *s)
 {
     return no_space ? NULL : (struct mm *)s;
