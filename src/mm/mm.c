@@ -128,6 +128,7 @@ void mm_sys_close(struct mm_sys *s)
     }
     map_free(&s->files);
     label_close(s);
+    swap_close(s);
     compaction_close(s);
     lru_close(s);
     free(s->wb.list);

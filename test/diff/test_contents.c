@@ -6,7 +6,8 @@
  * page tables. Counts of bytes copied (a copy ends where a fault does) and the bytes themselves must
  * agree; at intervals every page of every process is compared, and what msync wrote to the files.
  *
- * PW_SEQUENCES=n sequences, PW_SEED=s only that one. Half of them have transparent huge pages. */
+ * PW_SEQUENCES=n sequences, PW_SEED=s only that one. Odd seeds have transparent huge pages, the last
+ * two of each four a swap file and so little memory that pages go there unasked, too. */
 #include "unit/mm/mm_fixture.h"
 
 #include "base/rng.h"
@@ -81,10 +82,16 @@ static void world_open(struct world *w, uint64_t seed)
     memset(w, 0, sizeof(*w));
     w->seed = seed;
     w->rng.state = seed;
-    bool huge = seed % 2;
-    w->pages = huge ? 1400 : 48;
-    box_conf(&w->b, MIB(128));
+    bool huge = seed % 2, swap = seed % 4 >= 2;
+    w->pages = huge || swap ? 1400 : 48;
+    box_conf(&w->b, swap ? MIB(32) : MIB(128));
+    w->b.conf.phys_kernel_image = MIB(1);
     w->b.conf.phys_contents = true;
+    if (swap) {
+        snprintf(w->b.conf.swap_file, sizeof(w->b.conf.swap_file), "/tmp/pw-contents-swap-%d",
+                 (int)getpid());
+        w->b.conf.swap_size = MIB(128);
+    }
     w->b.conf.thp_enabled = huge ? THP_ALWAYS : THP_NEVER;
     box_start(&w->b);
     w->mm[0] = w->b.mm;
@@ -109,6 +116,8 @@ static void world_close(struct world *w)
     for (unsigned i = 0; i < FILES + w->anons; i++)
         free(w->rb[i].bytes);
     box_close(&w->b);
+    if (w->b.conf.swap_size > 0)
+        unlink(w->b.conf.swap_file);
 }
 
 /* -- steps ------------------------------------------------------------------------------------- */
@@ -223,6 +232,25 @@ static void do_discard(struct world *w)
         return;
     same(w, mm_madvise(w->mm[r.p], r.at, r.bytes, MADV_DONTNEED), 0);
     rb_dontneed(&w->space[r.p], r.first, r.n);
+}
+
+/* Advice that must not change a byte. */
+static void do_pageout(struct world *w)
+{
+    struct range r = pick_range(w);
+    if (!all(w, &r, MAPPED))
+        return;
+    same(w, mm_madvise(w->mm[r.p], r.at, r.bytes, pick(w, 4) ? MADV_PAGEOUT : MADV_COLD), 0);
+}
+
+/* Not of private file pages: locking copies them at once, and the oracle does not know. */
+static void do_lock(struct world *w)
+{
+    struct range r = pick_range(w);
+    if (r.n > 12 || !all(w, &r, 1u << RB_ANON | 1u << RB_SHARED))
+        return;
+    mm_mlock(w->mm[r.p], r.at, r.bytes, 0); /* may find rightless memory */
+    same(w, mm_munlock(w->mm[r.p], r.at, r.bytes), 0);
 }
 
 static void do_remove(struct world *w)
@@ -340,9 +368,9 @@ static void compare_all(struct world *w)
 static void do_step(struct world *w)
 {
     static void (*const steps[])(struct world *) = {
-        do_map,     do_map,   do_unmap,  do_protect, do_move, do_discard, do_remove,
-        do_inherit, do_fork,  do_resize, do_exit,    do_sync, do_store,   do_store,
-        do_store,   do_store, do_store,  do_load,    do_load, do_load,
+        do_map,   do_map,     do_unmap, do_protect, do_move,  do_discard, do_remove, do_inherit,
+        do_fork,  do_resize,  do_exit,  do_sync,    do_store, do_store,   do_store,  do_store,
+        do_store, do_pageout, do_lock,  do_load,    do_load,  do_load,
     };
     steps[pick(w, ARRAY_LEN(steps))](w);
     w->b.out.n = 0;
@@ -353,6 +381,7 @@ static void random_families_see_the_oracles_bytes(void **state)
     const char *only = getenv("PW_SEED"), *count = getenv("PW_SEQUENCES");
     uint64_t first = only ? strtoull(only, NULL, 0) : 1;
     uint64_t n = only ? 1 : count ? strtoull(count, NULL, 0) : SEQUENCES;
+    uint64_t swapped = 0, huge = 0, reused = 0;
     (void)state;
     for (uint64_t seed = first; seed < first + n; seed++) {
         static struct world w;
@@ -362,8 +391,13 @@ static void random_families_see_the_oracles_bytes(void **state)
             if (w.step % 50 == 49)
                 compare_all(&w);
         }
+        swapped += STAT(&w.b.stats, pswpin);
+        huge += STAT(&w.b.stats, thp_fault_alloc);
+        reused += STAT(&w.b.stats, pgreuse);
         world_close(&w);
     }
+    if (n >= SEQUENCES) /* or the sequences do not go where they should */
+        assert_true(swapped > 1000 && huge > 10 && reused > 100);
 }
 
 int main(void)
