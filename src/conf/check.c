@@ -111,6 +111,18 @@ static int check_caches(const struct conf *c, char *err, size_t n)
     return 0;
 }
 
+static int check_hugetlb(const struct conf *c, char *err, size_t n)
+{
+    uint64_t small = c->hugetlb_2m * MIB(2), large = c->hugetlb_1g * GIB(1);
+    bool first = large > small;
+    if (small + large <= c->phys_size - c->phys_kernel_image)
+        return 0;
+    return conf_refuse(err, n, "%s: %llu huge pages, %llu MiB with all pools, are more than memory",
+                       first ? "hugetlb.1g" : "hugetlb.2m",
+                       (unsigned long long)(first ? c->hugetlb_1g : c->hugetlb_2m),
+                       (unsigned long long)((small + large) >> 20));
+}
+
 static int check_memory(const struct conf *c, char *err, size_t n)
 {
     if (c->phys_size % MIB(1) != 0)
@@ -121,8 +133,8 @@ static int check_memory(const struct conf *c, char *err, size_t n)
                            "%llu address bits",
                            (unsigned long long)c->phys_bits);
     if (c->phys_kernel_image > c->phys_size / 4 * 3)
-        return conf_refuse(err, n,
-                           "phys.kernel_image: the image takes more than three quarters of phys.size");
+        return conf_refuse(
+            err, n, "phys.kernel_image: the image takes more than three quarters of phys.size");
     if (!is_pow2(c->kernel_fault_around))
         return conf_refuse(err, n, "kernel.fault_around: %llu pages are no power of two",
                            (unsigned long long)c->kernel_fault_around);
@@ -173,5 +185,7 @@ int conf_check(const struct conf *c, char *err, size_t err_size)
         r = check_nodes(c, err, err_size);
     if (r == 0)
         r = check_vm(c, err, err_size);
+    if (r == 0)
+        r = check_hugetlb(c, err, err_size);
     return r;
 }

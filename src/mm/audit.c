@@ -77,12 +77,15 @@ static int entries_right(struct mm *m, struct map *seen, struct map *named)
         if (pte_is_swap(*r.e) || (r.e->v & PTE_SPECIAL))
             continue;
         pfn n = pte_leaf_pfn(*r.e, r.level);
-        rss_add(&sum, phys_frame(m->sys->phys, n), (int64_t)BIT(9 * r.level));
+        if (phys_frame(m->sys->phys, n)->flags & FRAME_F_HUGETLB)
+            sum.cnt.hugetlb += BIT(9 * r.level);
+        else
+            rss_add(&sum, phys_frame(m->sys->phys, n), (int64_t)BIT(9 * r.level));
         count_seen(seen, n, r.level > 0 ? SEEN_ENTIRE : SEEN_PAGE);
         count_seen(seen, folio_head(m->sys, n), SEEN_FOLIO);
     }
     return memcmp(sum.cnt.rss, m->cnt.rss, sizeof(m->cnt.rss)) == 0 &&
-                   sum.cnt.swapents == m->cnt.swapents
+                   sum.cnt.swapents == m->cnt.swapents && sum.cnt.hugetlb == m->cnt.hugetlb
                ? 0
                : 4;
 }
@@ -103,6 +106,8 @@ static bool folio_right(struct mm_sys *s, pfn head, uint64_t entries)
 {
     const struct frame *f = phys_frame(s->phys, head);
     bool anon = f->owner == FRAME_USER_ANON;
+    if (f->flags & FRAME_F_HUGETLB) /* not in the trees' sense: hugetlb_fault.c walks its file's */
+        return f->refs == entries + !(f->private & HUGETLB_ANON);
     bool cached = !anon || (f->flags & FRAME_F_SWAPCACHE);
     return f->refs == entries + cached && rmap_finds(s, head, entries);
 }

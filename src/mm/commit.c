@@ -21,7 +21,7 @@ static struct overcommit rules(const struct mm_sys *s)
                                .ratio = s->conf.overcommit_ratio,
                                .kbytes = s->conf.overcommit_kbytes,
                                .totalram_pages = totalram_pages(s),
-                               .hugetlb_pages = s->hugetlb_total_pages,
+                               .hugetlb_pages = hugetlb_total_pages(s),
                                .total_swap_pages = s->total_swap_pages,
                                .admin_reserve_kb = s->conf.vm_admin_reserve_kbytes,
                                .user_reserve_kb = s->conf.vm_user_reserve_kbytes};

@@ -481,7 +481,7 @@ static int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write,
                            .write = write};
     m->sys->current = m;
     m->oom.busy++;
-    int result = handle_pmd_fault(&vmf);
+    int result = v->flags & VM_HUGETLB ? hugetlb_fault(&vmf) : handle_pmd_fault(&vmf);
     m->oom.busy--;
     if (unlikely(m->oom.victim) && m->oom.busy == 0) {
         oom_reap(m);

@@ -100,6 +100,8 @@ static void file_free(struct mm_sys *s, struct mm_file *f)
     if (f->sysv)
         shm_file_gone(s, f);
     filemap_drop(s, f, 0, UINT64_MAX);
+    if (f->hugetlb)
+        hugetlb_evict(s, f);
     mpol_free_shared_policy(f);
     vm_acct_memory(s, -(int64_t)f->promised_pages);
     free(f->head);
@@ -199,6 +201,8 @@ void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size)
         return;
     unmap_mapping_range(s, f, after, UINT64_MAX, true);
     filemap_drop(s, f, after, UINT64_MAX);
+    if (f->hugetlb)
+        hugetlb_drop(s, f, after, UINT64_MAX, true);
     f->first_pages = min_u64(f->first_pages, after);
 }
 
@@ -385,6 +389,8 @@ void filemap_migrate(struct mm_sys *s, pfn src, pfn dst)
 
 void filemap_punch(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last)
 {
+    if (f->hugetlb)
+        hugetlb_drop(s, f, first, last, false);
     filemap_drop(s, f, first, last);
     if (f->kind != FILE_REGULAR)
         return;

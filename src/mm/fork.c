@@ -116,6 +116,8 @@ static int copy_page_range(struct mm *child, const struct vma *v)
     int err = 0;
     if (!vma_needs_copy(v))
         return 0;
+    if (v->flags & VM_HUGETLB)
+        return copy_hugetlb(child, v);
     for (uint64_t a = v->start.v; a < v->end.v && err == 0;)
         err = copy_step(&c, a, v->end.v, &a);
     if (c.copied > 0)

@@ -393,6 +393,12 @@ void vma_adjust_trans_huge(struct mm *m, uint64_t a)
 
 /* -- clearing, changing, moving -------------------------------------------------------------- */
 
+/* maps_hugetlb: an entry of level 1 or 2 of a hugetlb mapping. */
+static bool maps_hugetlb(const struct mm_sys *s, pte e, unsigned level)
+{
+    return phys_frame(s->phys, pte_leaf_pfn(e, level))->flags & FRAME_F_HUGETLB;
+}
+
 static void gather_pmd(struct gather *g, uint64_t at)
 {
     g->start = min_u64(g->start, at);
@@ -404,6 +410,10 @@ static void gather_pmd(struct gather *g, uint64_t at)
 void zap_huge_pmd(struct gather *g, struct pt_run *r)
 {
     pte old = *r->e;
+    if (maps_hugetlb(g->m->sys, old, r->level)) {
+        zap_hugetlb(g, r);
+        return;
+    }
     run_set(g->m, r, (pte){0});
     pt_withdraw_free(&g->m->pt, r->a);
     if (!(old.v & PTE_SPECIAL)) {
@@ -426,20 +436,26 @@ void change_huge_pmd(struct gather *g, const struct vma *v, struct pt_run *r)
 {
     const uint64_t keep = PTE_ADDR_MASK | PTE_A | PTE_D | PTE_SPECIAL | PTE_SOFT_DIRTY | PTE_PS;
     pte old = *r->e, new = {(old.v & keep) | vm_page_prot(v)};
-    if (!(new.v &PTE_RW) && can_change_writable(g->m, v, new))
+    if (!(v->flags & VM_HUGETLB) && !(new.v &PTE_RW) && can_change_writable(g->m, v, new))
         new.v |= PTE_RW;
     run_set(g->m, r, new);
-    if (pte_needs_flush(old, new))
-        gather_pmd(g, r->a.v);
+    if (!pte_needs_flush(old, new))
+        return;
+    for (uint64_t a = r->a.v; a < r->a.v + BIT(pt_level_shift(r->level)); a += HPAGE_PMD_SIZE)
+        gather_pmd(g, a);
 }
 
-void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to)
+void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to, unsigned level)
 {
     struct mm *m = g->m;
-    pte *old = pt_lookup(&m->pt, va(from), 1), *new = pt_lookup(&m->pt, va(to), 1);
+    pte *old = pt_lookup(&m->pt, va(from), level), *new = pt_lookup(&m->pt, va(to), level);
     pte value = *old;
-    pt_deposit_table(&m->pt, va(to), pt_withdraw(&m->pt, va(from)));
-    set_pmd(m, va(from), old, (pte){0});
-    set_pmd(m, va(to), new, value);
-    gather_pmd(g, from);
+    if (!maps_hugetlb(m->sys, value, level))
+        pt_deposit_table(&m->pt, va(to), pt_withdraw(&m->pt, va(from)));
+    *old = (pte){0};
+    *new = value;
+    kernel_write(m->sys, pt_entry_paddr(&m->pt, va(from), level), sizeof(pte));
+    kernel_write(m->sys, pt_entry_paddr(&m->pt, va(to), level), sizeof(pte));
+    for (uint64_t a = from; a < from + BIT(pt_level_shift(level)); a += HPAGE_PMD_SIZE)
+        gather_pmd(g, a);
 }

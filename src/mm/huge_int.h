@@ -61,8 +61,8 @@ void vma_adjust_trans_huge(struct mm *m, uint64_t a);
 void zap_huge_pmd(struct gather *g, struct pt_run *r);
 /* change_huge_pmd gives it the rights of v. */
 void change_huge_pmd(struct gather *g, const struct vma *v, struct pt_run *r);
-/* move_huge_pmd moves the huge entry at `from` to `to`, whose entry of level 1 is none. */
-void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to);
+/* move_huge_pmd moves the huge entry of level 1 or 2 at `from` to `to`, whose entry is none. */
+void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to, unsigned level);
 /* copy_huge_pmd gives a child the huge entry of its parent at a, a multiple of 2 MiB: both read-only
  * from then on. False when the parent has none there; else *ret_err is 0 or -ENOMEM. */
 bool copy_huge_pmd(struct mm *child, struct mm *parent, const struct vma *v, vaddr a, int *ret_err);

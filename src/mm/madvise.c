@@ -80,8 +80,9 @@ static void reclaim_tables(struct gather *g, uint64_t start, uint64_t end)
 static int dontneed(struct gather *g, const struct vma *v, uint64_t start, uint64_t end, int advice)
 {
     uint64_t locked = advice == MADV_DONTNEED ? VM_LOCKED : 0;
-    if (v->flags & (VM_PFNMAP | locked))
+    if ((v->flags & (VM_PFNMAP | locked)) || (start & (vma_hpage_size(v) - 1)))
         return -EINVAL;
+    end = align_down(end, vma_hpage_size(v)); /* rather too little than too much */
     zap_range(g, start, end, ZAP_EVEN_COWS);
     reclaim_tables(g, start, end);
     return 0;

@@ -111,6 +111,7 @@ int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
     mempolicy_open(s);
     s->vdso = file_new(s, FILE_SPECIAL, "[vdso]");
     s->vvar = file_new(s, FILE_SPECIAL, "[vvar]");
+    hugetlb_open(s);
     *ret = s;
     return 0;
 }
@@ -126,6 +127,7 @@ void mm_sys_close(struct mm_sys *s)
         f->refs = 1;
         mm_file_put(s, f);
     }
+    hugetlb_close(s);
     map_free(&s->files);
     label_close(s);
     swap_close(s);

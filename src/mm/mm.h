@@ -114,6 +114,8 @@ struct vma {
     struct itree_node in_file;    /* among the VMAs of its file, by page offset */
     struct vma_swap_ra swap_ra;   /* swap readahead by address */
     struct vma *prev, *next;      /* by address; NULL at the ends */
+    struct resv_map *resv;        /* hugetlb, private, of its creator: promised pages; else NULL */
+    uint8_t resv_flags;           /* HPAGE_RESV_… */
     struct mempolicy *policy;     /* where its pages shall come from; NULL: as the task wants */
 };
 
@@ -194,6 +196,27 @@ void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size);
 /* mm_file_backing gives a file bytes, with phys.contents: those of a descriptor of the host, which the
  * caller keeps open (and resizes with the file). Before the first page is used; without: zeroes. */
 void mm_file_backing(struct mm_file *f, int fd);
+
+/* -- hugetlb: pools of huge pages */
+enum mm_hugetlb_size { MM_HUGETLB_2M, MM_HUGETLB_1G, MM_HUGETLB_NR };
+struct mm_hugetlb_info {
+    uint64_t bytes;                               /* of a page */
+    uint64_t nr, free, resv, surplus, overcommit; /* pages, as in hugepages-NkB/ */
+};
+void mm_hugetlb_info(const struct mm_sys *s, enum mm_hugetlb_size size,
+                     struct mm_hugetlb_info *ret);
+/* mm_hugetlb_set is writing nr_hugepages: the pool grows as far as memory allows, and shrinks to what
+ * is in use or promised, which then is surplus. */
+void mm_hugetlb_set(struct mm_sys *s, enum mm_hugetlb_size size, uint64_t count);
+/* A file of huge pages: of a memfd or of System V shared memory. */
+struct mm_hugetlb_file {
+    uint64_t bytes;    /* size, rounded up to a page */
+    unsigned size_log; /* 21, 30, or 0: the default, 2 MiB */
+    const char *path;  /* as /proc shows it */
+    bool reserve;      /* promise all its pages now */
+};
+/* mm_hugetlb_file makes one, with a reference for the caller. -EINVAL: no such size; -ENOMEM. */
+int mm_hugetlb_file(struct mm_sys *s, const struct mm_hugetlb_file *q, struct mm_file **ret);
 
 /* -- memory calls. Where `forced` is set the place is where the program really got it: existing
  * mappings there are replaced, limits and search are skipped; policy (flags, rights, merging,
@@ -396,6 +419,7 @@ struct mm_counters {
     uint64_t pte_bytes;                                           /* VmPTE */
     uint64_t swapents;                                            /* swap entries; VmSwap */
     uint32_t map_count;
+    uint64_t hugetlb; /* HugetlbPages, pages of 4 KiB */
 };
 void mm_counters(const struct mm *m, struct mm_counters *ret);
 

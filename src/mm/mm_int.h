@@ -31,6 +31,7 @@
 #include <sys/mman.h>
 
 #include "mm/huge_int.h"
+#include "mm/hugetlb_int.h"
 
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_LOCKED_MASK  (VM_LOCKED | VM_LOCKONFAULT)
@@ -53,6 +54,7 @@ enum file_kind {
     FILE_REGULAR, /* a file system with write notification and writeback (ext4) */
     FILE_SHMEM,   /* tmpfs, memfd, shared anonymous memory */
     FILE_ZERO,    /* /dev/zero: private mappings are anonymous, shared ones a file of their own */
+    FILE_HUGETLB, /* hugetlbfs, see hugetlb.c */
     FILE_SPECIAL, /* frames of the kernel: [vdso], [vvar] */
 };
 
@@ -89,10 +91,11 @@ struct mm_file {
     uint64_t nr_dirty;     /* pages with FRAME_F_DIRTY, of a regular file */
     uint64_t dirtied_when; /* virtual time when the first of them became so, ms */
     struct map chunks;     /* later pages: pgoff / CHUNK_PAGES → uint64_t[CHUNK_PAGES] */
-    struct sp_range *policies; /* of a file in memory: NUMA policies mbind gave its pages */
-    uint32_t policies_nr;      /* ranges of them, see mempolicy.c */
-    struct itree mapped;       /* the VMAs that map it (i_mmap): vma.in_file by page offset */
-    char path[];               /* the end of a longer path */
+    struct sp_range *policies;     /* of a file in memory: NUMA policies mbind gave its pages */
+    uint32_t policies_nr;          /* ranges of them, see mempolicy.c */
+    struct hugetlb_inode *hugetlb; /* of FILE_HUGETLB, else NULL */
+    struct itree mapped;           /* the VMAs that map it (i_mmap): vma.in_file by page offset */
+    char path[];                   /* the end of a longer path */
 };
 
 /* -- compaction.c */
@@ -140,27 +143,27 @@ struct mm_sys {
     struct mm *mms;              /* every address space */
     struct mm *current;          /* the one that runs or is served; NULL: none */
     struct sys_compaction compaction;
-    uint8_t weights[NUMA_NODES];  /* of weighted interleaving, by node */
-    struct mm_shm shm;            /* System V segments */
-    uint64_t committed;           /* pages promised: Committed_AS (I1 of commit.c) */
-    uint64_t commit_lost;         /* of them charged to nothing: grown stacks without VM_ACCOUNT */
-    uint64_t hugetlb_total_pages; /* in hugetlb pools, in pages of 4 KiB: no part of CommitLimit */
-    uint64_t total_swap_pages;    /* of swap areas in use */
-    struct mm_label *labels;      /* rows of attribution */
-    size_t labels_cap;            /* room */
-    uint32_t labels_nr;           /* rows in use */
-    struct map named_labels;      /* hash of name and rights → row */
-    struct map anon_label_at;     /* where an anonymous mapping began → the row made last there */
-    uint32_t anon_labels;         /* rows of anonymous mappings among them */
-    uint32_t file_labels;         /* rows of files among them */
-    struct mm_lru lru;            /* lists of pages, counters of nodes */
-    struct sys_thp thp;           /* see huge_int.h */
-    struct mm_swap swap;          /* swap areas */
-    struct mm_writeback wb;       /* the flusher, pages under writeback */
-    struct mm_oom_log oom;        /* what was killed */
-    uint64_t now_ms;              /* virtual time, as last heard (mm_tick) */
-    bool kswapd_woken;            /* phys may want kswapd of a node (mm_kswapd) */
-    bool reclaiming;              /* PF_MEMALLOC: allocations may use the reserves */
+    uint8_t weights[NUMA_NODES]; /* of weighted interleaving, by node */
+    struct mm_shm shm;           /* System V segments */
+    uint64_t committed;          /* pages promised: Committed_AS (I1 of commit.c) */
+    uint64_t commit_lost;        /* of them charged to nothing: grown stacks without VM_ACCOUNT */
+    uint64_t total_swap_pages;   /* of swap areas in use */
+    struct mm_label *labels;     /* rows of attribution */
+    size_t labels_cap;           /* room */
+    uint32_t labels_nr;          /* rows in use */
+    struct map named_labels;     /* hash of name and rights → row */
+    struct map anon_label_at;    /* where an anonymous mapping began → the row made last there */
+    uint32_t anon_labels;        /* rows of anonymous mappings among them */
+    uint32_t file_labels;        /* rows of files among them */
+    struct mm_lru lru;           /* lists of pages, counters of nodes */
+    struct sys_thp thp;          /* see huge_int.h */
+    struct sys_hugetlb hugetlb;  /* see hugetlb_int.h */
+    struct mm_swap swap;         /* swap areas */
+    struct mm_writeback wb;      /* the flusher, pages under writeback */
+    struct mm_oom_log oom;       /* what was killed */
+    uint64_t now_ms;             /* virtual time, as last heard (mm_tick) */
+    bool kswapd_woken;           /* phys may want kswapd of a node (mm_kswapd) */
+    bool reclaiming;             /* PF_MEMALLOC: allocations may use the reserves */
 };
 
 /* An answer of mm_vma_at, kept by address bits; behind a pointer so that a question stays const.
@@ -324,8 +327,10 @@ static inline uint64_t vma_pages(const struct vma *v)
     return (v->end.v - v->start.v) >> PAGE_SHIFT;
 }
 /* vma_may_split: a special mapping stays whole (special_mapping_split). */
-static inline bool vma_may_split(const struct vma *v)
+static inline bool vma_may_split(const struct vma *v, uint64_t a)
 {
+    if (v->flags & VM_HUGETLB) /* hugetlb_vm_op_split */
+        return (a & (vma_hpage_size(v) - 1)) == 0;
     return v->kind != VMA_VDSO && v->kind != VMA_VVAR;
 }
 static inline bool vma_is_anonymous(const struct vma *v)
@@ -367,6 +372,8 @@ struct vma_merge {
     struct vma *src;           /* the VMA it is part of, or whose pages will move there; or NULL */
     struct mempolicy *policy;  /* of its pages; no reference */
     uint64_t file_id;          /* the open file description it came through */
+    struct resv_map *resv;     /* hugetlb: promises made for it, handed over; or NULL */
+    uint8_t resv_flags;        /* HPAGE_RESV_… */
     bool own_file;             /* file was made for this mapping: a reference is to be dropped */
     bool special;              /* [vdso], [vvar]: never merges */
     bool just_expand;          /* may only extend the VMA before it (brk) */

@@ -18,6 +18,12 @@
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE 0x08 /* since 6.11 */
 #endif
+#ifndef MAP_HUGE_SHIFT
+#define MAP_HUGE_SHIFT 26
+#endif
+#ifndef MAP_HUGE_MASK
+#define MAP_HUGE_MASK 0x3f
+#endif
 #define LEGACY_ABOVE4G 0x80u
 #define LEGACY_HUGE    (31u << 26)
 #define LEGACY_FLAGS                                                                               \
@@ -34,13 +40,13 @@ static int cut_edges(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
     if (v->start.v < start) {
         if (end < v->end.v && m->vmas.nr >= m->sys->conf.kernel_max_map_count)
             return -ENOMEM;
-        if (!vma_may_split(v))
+        if (!vma_may_split(v, start))
             return -EINVAL;
         v = vma_split(m, v, start);
     }
     struct vma *last = find_vma_intersection(m, end - 1, end);
     if (last && last->end.v > end) {
-        if (!vma_may_split(last)) {
+        if (!vma_may_split(last, end)) {
             m->loose = true; /* a split at the start stays */
             return -EINVAL;
         }
@@ -146,8 +152,6 @@ static int check_size(const struct mm *m, const struct mm_map *map, uint64_t *le
     uint64_t pgoff = map->offset >> PAGE_SHIFT;
     if (map->offset & ~PAGE_MASK)
         return -EINVAL;
-    if ((map->flags & MAP_HUGETLB) && !map->forced)
-        return map->file ? -EINVAL : -ENOMEM; /* no hugetlbfs, an empty pool */
     if (map->len == 0)
         return -EINVAL;
     *len = align_up(map->len, PAGE_SIZE);
@@ -238,6 +242,8 @@ static int make_flags(struct mm *m, const struct mm_map *map, uint64_t len, uint
         return err;
     if ((map->flags & MAP_NORESERVE) && m->sys->conf.overcommit_memory != OVERCOMMIT_NEVER)
         vm |= VM_NORESERVE;
+    if (map->file && map->file->kind == FILE_HUGETLB)
+        vm |= VM_HUGETLB | VM_DONTEXPAND | (map->flags & MAP_NORESERVE ? VM_NORESERVE : 0);
     *ret = vm;
     return 0;
 }
@@ -281,6 +287,8 @@ static int charge_region(struct mm *m, struct vma_merge *g, bool forced)
 static int open_region(struct mm *m, struct vma_merge *g, bool forced)
 {
     bool zero = !g->file || g->file->kind == FILE_ZERO;
+    if (g->flags & VM_HUGETLB)
+        return hugetlb_mmap(m, g);
     if (g->file && (g->flags & VM_SYNC) && g->file->kind == FILE_REGULAR)
         return -EOPNOTSUPP; /* no DAX */
     if (!zero || !(g->flags & VM_SHARED))
@@ -372,7 +380,7 @@ static int check_lock(const struct mm *m, const struct mm_map *map, uint64_t len
     return mlock_future_ok(m, vm_map_flags(map->flags) | m->def_flags, len) ? 0 : -EAGAIN;
 }
 
-int64_t mm_mmap(struct mm *m, const struct mm_map *map)
+static int64_t do_mmap(struct mm *m, const struct mm_map *map)
 {
     struct vma_merge g = {.file = map->file, .file_id = map->file_id};
     uint64_t len;
@@ -401,6 +409,47 @@ int64_t mm_mmap(struct mm *m, const struct mm_map *map)
         populate_range(m, g.start, g.end);
     AUDIT(audit_vmas(m));
     return addr;
+}
+
+/* mmap_huge is what ksys_mmap_pgoff does for huge pages: their length is rounded up, an anonymous
+ * mapping gets a file of its own. */
+static int64_t mmap_huge(struct mm *m, const struct mm_map *asked)
+{
+    struct mm_map map = *asked;
+    struct mm_hugetlb_file q = {.bytes = map.len,
+                                .size_log = map.flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK,
+                                .path = "/anon_hugepage (deleted)"};
+    int err = map.file ? 0 : mm_hugetlb_file(m->sys, &q, &map.file);
+    if (err != 0)
+        return err;
+    map.len = align_up(map.len, huge_page_size(m->sys, map.file));
+    map.file_writable |= !asked->file;
+    int64_t r = do_mmap(m, &map);
+    if (!asked->file)
+        mm_file_put(m->sys, map.file);
+    return r;
+}
+
+/* huge_follows: where the program got huge pages of the host's pool, the model's has them, too. */
+static bool huge_follows(const struct mm *m, const struct mm_map *map)
+{
+    struct mm_hugetlb_info i;
+    mm_hugetlb_info(m->sys, (map->flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK) == 30, &i);
+    return map->addr.v % i.bytes == 0 &&
+           div_up(map->len, i.bytes) <=
+               i.free - i.resv + i.overcommit - min_u64(i.surplus, i.overcommit);
+}
+
+int64_t mm_mmap(struct mm *m, const struct mm_map *map)
+{
+    bool huge = map->file && map->file->kind == FILE_HUGETLB;
+    if (map->offset & ~PAGE_MASK)
+        return -EINVAL;
+    if ((map->flags & MAP_HUGETLB) && map->file && !huge && !map->forced)
+        return -EINVAL;
+    if (!huge && (!(map->flags & MAP_HUGETLB) || map->file))
+        return do_mmap(m, map);
+    return map->forced && !huge_follows(m, map) ? do_mmap(m, map) : mmap_huge(m, map);
 }
 
 /* -- remap_file_pages ------------------------------------------------------------------------- */

@@ -34,7 +34,7 @@ static bool move_entry(struct gather *g, uint64_t from, uint64_t to, unsigned le
     if (mm_tables(m, va(to), level, &new) != 0 || !pte_none(*new))
         return false;
     if (pte_is_leaf(*old, level)) {
-        move_huge_pmd(g, from, to);
+        move_huge_pmd(g, from, to, level);
         return true;
     }
     *new = *old;
@@ -145,6 +145,10 @@ static struct vma *copy_vma(struct remap *x)
     uint32_t label = v->label;
     if (vma_is_anonymous(v) && !v->anon_vma) /* I1 */
         g.pgoff = x->new_addr >> PAGE_SHIFT;
+    g.resv = v->resv; /* the promises move along */
+    g.resv_flags = v->resv_flags;
+    x->vma->resv = NULL;
+    x->vma->resv_flags = 0;
     struct vma *new = vma_merge_new_range(x->m, &g);
     return new ? new : vma_insert_new(x->m, &g, kind, label);
 }
@@ -258,6 +262,10 @@ static int check_prep_vma(const struct remap *x)
         return -EFAULT;
     if (v->flags & VM_SEALED)
         return -EPERM;
+    if ((x->addr | (implies_new_addr(x) ? x->new_addr : 0)) & (vma_hpage_size(v) - 1))
+        return -EINVAL;
+    if ((v->flags & VM_HUGETLB) && x->new_len > x->old_len)
+        return -EINVAL; /* its promises cannot grow */
     if (!implies_new_addr(x) && x->new_len <= x->old_len)
         return 0;
     if (x->old_len == 0 && !(v->flags & (VM_SHARED | VM_MAYSHARE)))
@@ -419,8 +427,19 @@ static int64_t follow(struct remap *x)
     return 0;
 }
 
+/* round_lengths: of a hugetlb mapping to its pages. */
+static void round_lengths(struct remap *x)
+{
+    const struct vma *v = vma_lookup(x->m, x->addr);
+    if (v && (v->flags & VM_HUGETLB)) {
+        x->old_len = align_up(x->old_len, vma_hpage_size(v));
+        x->new_len = align_up(x->new_len, vma_hpage_size(v));
+    }
+}
+
 static int64_t do_mremap(struct remap *x, bool forced)
 {
+    round_lengths(x);
     int64_t r = forced ? 0 : check_params(x);
     if (forced && ((x->addr & ~PAGE_MASK) || x->new_len == 0 || x->new_len > x->m->task_size))
         r = -EINVAL;

@@ -57,7 +57,7 @@ static bool in_core(const struct mm *m, const struct vma *v, uint64_t a)
     if (e && !pte_none(*e) && !pte_is_marker(*e, PTE_MARKER_GUARD))
         return true;
     pte entry;
-    if (vma_is_anonymous(v) || !v->file)
+    if (vma_is_anonymous(v) || !v->file || (v->flags & VM_HUGETLB))
         return false;
     if (filemap_swapped(v->file, vma_pgoff_at(v, va(a)), &entry))
         return swap_cache_get(m->sys, entry, &n);

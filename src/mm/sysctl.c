@@ -15,6 +15,7 @@ enum sysctl_effect {
     SYSCTL_PLAIN,
     SYSCTL_RATIO,  /* overcommit_ratio and overcommit_kbytes end each other */
     SYSCTL_KBYTES, /* likewise */
+    SYSCTL_HUGE,   /* the pool of 2 MiB pages grows or shrinks at once */
 };
 
 struct sysctl_row {
@@ -34,6 +35,8 @@ static const struct sysctl_row rows[] = {
     ROW("overcommit_kbytes", 0, INT64_MAX, overcommit_kbytes, SYSCTL_KBYTES),
     ROW("admin_reserve_kbytes", 0, INT64_MAX, vm_admin_reserve_kbytes, SYSCTL_PLAIN),
     ROW("user_reserve_kbytes", 0, INT64_MAX, vm_user_reserve_kbytes, SYSCTL_PLAIN),
+    ROW("nr_hugepages", 0, INT64_MAX, hugetlb_2m, SYSCTL_HUGE),
+    ROW("nr_overcommit_hugepages", 0, INT64_MAX, hugetlb_2m_overcommit, SYSCTL_PLAIN),
     ROW("max_map_count", 0, INT32_MAX, kernel_max_map_count, SYSCTL_PLAIN),
     ROW("mmap_min_addr", 0, INT64_MAX, kernel_mmap_min_addr, SYSCTL_PLAIN),
     ROW("legacy_va_layout", 0, 1, kernel_legacy_va_layout,
@@ -65,6 +68,9 @@ static void applied(struct mm_sys *s, enum sysctl_effect effect)
     case SYSCTL_KBYTES:
         s->conf.overcommit_ratio = 0;
         break;
+    case SYSCTL_HUGE:
+        mm_hugetlb_set(s, MM_HUGETLB_2M, s->conf.hugetlb_2m);
+        break;
     case SYSCTL_PLAIN:
         break;
     }
@@ -87,6 +93,8 @@ int mm_sysctl_get(const struct mm_sys *s, const char *key, uint64_t *ret)
     const struct sysctl_row *row = find_row(key);
     if (!row)
         return -ENOENT;
-    *ret = *(const uint64_t *)(const void *)((const char *)&s->conf + row->option);
+    *ret = row->effect == SYSCTL_HUGE
+               ? s->hugetlb.h[MM_HUGETLB_2M].nr
+               : *(const uint64_t *)(const void *)((const char *)&s->conf + row->option);
     return 0;
 }

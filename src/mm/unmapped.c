@@ -124,18 +124,36 @@ static int64_t thp_unmapped(const struct mm *m, uint64_t addr, uint64_t len, uin
     return sub == 0 ? r + (int64_t)HPAGE : r + (int64_t)sub;
 }
 
+/* hugetlb_get_unmapped_area: aligned to the page size of the file. */
+static int64_t hugetlb_unmapped(const struct mm *m, uint64_t size, uint64_t addr, uint64_t len,
+                                uint32_t flags)
+{
+    if (flags & MAP_FIXED)
+        return addr & (size - 1) ? -EINVAL : (int64_t)addr;
+    if (addr != 0) {
+        addr = align_up(addr, size);
+        if (m->task_size - len >= addr && free_at(m, addr, len))
+            return (int64_t)addr;
+    }
+    uint64_t wide = len + size - PAGE_SIZE;
+    int64_t r = arch_unmapped(m, 0, wide, flags);
+    return r < 0 ? r : (int64_t)align_down((uint64_t)r + wide - len, size);
+}
+
 int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, uint64_t len,
                           uint64_t pgoff, uint32_t flags)
 {
     int64_t r = 0;
     if (len > m->task_size)
         return -ENOMEM;
+    if (f && f->kind == FILE_HUGETLB)
+        r = hugetlb_unmapped(m, huge_page_size(m->sys, f), addr, len, flags);
     bool shared = (flags & MAP_SHARED) && (!f || f->kind == FILE_ZERO);
     if (shared || (f && f->kind == FILE_SHMEM))
         r = 0; /* shmem_get_unmapped_area: shmem has no huge pages, shmem_enabled is "never" */
-    else if (f)
+    else if (f && f->kind != FILE_HUGETLB)
         r = thp_unmapped(m, addr, len, pgoff << PAGE_SHIFT, flags);
-    else if (addr == 0 && (len & (HPAGE - 1)) == 0)
+    else if (!f && addr == 0 && (len & (HPAGE - 1)) == 0)
         r = thp_unmapped(m, addr, len, 0, flags);
     if (r == 0)
         r = arch_unmapped(m, addr, len, flags);

@@ -109,6 +109,7 @@ static struct vma *insert(struct mm *m, const struct vma *proto)
     if (v->file)
         file_get(v->file);
     mpol_get(v->policy);
+    resv_map_get(v->resv);
     vma_link_file(v);
     label_add(m->sys, v->label, (int64_t)(v->end.v - v->start.v));
     m->vma_gen++;
@@ -120,6 +121,7 @@ void vma_remove(struct mm *m, struct vma *v)
     label_add(m->sys, v->label, -(int64_t)(v->end.v - v->start.v));
     unlink_anon_vmas(v);
     vma_unlink_file(v);
+    hugetlb_vma_close(m->sys, v);
     if (v->file)
         mm_file_put(m->sys, v->file);
     mpol_put(v->policy);
@@ -146,6 +148,8 @@ struct vma *vma_insert_new(struct mm *m, const struct vma_merge *g, enum vma_kin
                         .file_id = g->file_id,
                         .label = label};
     struct vma *v = insert(m, &proto);
+    v->resv = g->resv; /* the reference is handed over */
+    v->resv_flags = g->resv_flags;
     if (g->src)
         anon_vma_dup(v, g->src);
     return v;
@@ -156,6 +160,8 @@ struct vma *vma_dup(struct mm *m, const struct vma *v, uint64_t flags)
     struct vma proto = *v;
     proto.flags = flags;
     proto.anon_vma = NULL;
+    proto.resv = NULL; /* a child was promised nothing */
+    proto.resv_flags = 0;
     return insert(m, &proto);
 }
 
@@ -282,7 +288,7 @@ static int split_checked(struct mm *m, struct vma *v, uint64_t a, struct vma **r
 {
     if (m->vmas.nr >= m->sys->conf.kernel_max_map_count)
         return -ENOMEM;
-    if (!vma_may_split(v))
+    if (!vma_may_split(v, a))
         return -EINVAL;
     *ret_upper = vma_split(m, v, a);
     return 0;

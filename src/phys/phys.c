@@ -32,7 +32,7 @@ const char *phys_owner_name(enum frame_owner owner)
 {
     static const char *const names[FRAME_OWNER_NR] = {
         "free", "reserved",   "kernel_image", "memmap",    "page_table", "kernel_stack",
-        "slab", "page_cache", "user_file",    "user_anon", "shmem",
+        "slab", "page_cache", "user_file",    "user_anon", "shmem",      "hugetlb",
     };
     return names[owner];
 }

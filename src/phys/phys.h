@@ -44,10 +44,12 @@ enum frame_owner {
     FRAME_USER_FILE,  /* file pages that a process maps */
     FRAME_USER_ANON,
     FRAME_SHMEM,
+    FRAME_HUGETLB, /* of a hugetlb pool, free or in use */
     FRAME_OWNER_NR
 };
 /* phys_owner_name returns the JSON key: "free", "reserved", "kernel_image", "memmap",
- * "page_table", "kernel_stack", "slab", "page_cache", "user_file", "user_anon", "shmem". */
+ * "page_table", "kernel_stack", "slab", "page_cache", "user_file", "user_anon", "shmem",
+ * "hugetlb". */
 const char *phys_owner_name(enum frame_owner owner);
 
 enum zone_id { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_NR };

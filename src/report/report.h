@@ -51,7 +51,7 @@ struct report {
     uint64_t frames;                /* all frames of the machine */
     uint64_t owner[FRAME_OWNER_NR]; /* frames; sums to .frames */
     struct sim_process process;
-    struct sim_oom oom; /* what the OOM killer did */
+    struct sim_oom oom;                /* what the OOM killer did */
     unsigned counts_wrong;             /* threads whose plain counters differ from the model's */
     struct symbol_map *maps;           /* the address space at the end, sorted; may be NULL */
     struct sim_area *areas;            /* costliest first */

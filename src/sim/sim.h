@@ -95,9 +95,9 @@ void sim_process(const struct sim *s, struct sim_process *ret);
 struct mm *sim_mm(struct sim *s);
 /* What the modelled OOM killer did. */
 struct sim_oom {
-    uint64_t kills;                   /* ever */
-    uint64_t panics;                  /* times nobody could be killed, or vm.panic_on_oom forbade it */
-    uint64_t at_event;                /* events read when memory was out for the first time */
+    uint64_t kills;    /* ever */
+    uint64_t panics;   /* times nobody could be killed, or vm.panic_on_oom forbade it */
+    uint64_t at_event; /* events read when memory was out for the first time */
     const struct mm_oom_event *event; /* a ring of OOM_EVENTS_MAX: the last ones */
 };
 void sim_oom(const struct sim *s, struct sim_oom *ret);

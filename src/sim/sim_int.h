@@ -136,9 +136,9 @@ struct sim {
     vaddr vma_start, vma_end; /* attribution: the range last looked up … */
     uint32_t vma_label;       /* … and its label; valid until the space changes */
     uint32_t deep;            /* recent accesses beyond L2 or with a walk, for looking ahead */
-    uint64_t now_ms;        /* virtual time the kernel's threads know of */
-    uint64_t oom_at_event;  /* events read when memory was out first */
-    bool oom;               /* it was */
+    uint64_t now_ms;          /* virtual time the kernel's threads know of */
+    uint64_t oom_at_event;    /* events read when memory was out first */
+    bool oom;                 /* it was */
     uint32_t pid;
     char path[512];
     size_t decoder; /* capstone handle, 0 until first used */

@@ -199,7 +199,8 @@ static void combinations_no_machine_has_are_refused(void **state)
     ASSERT_CHECK("phys.size: memory and the hole below 4 GiB need more than phys.bits = 36 address "
                  "bits",
                  "phys.size=64G", "phys.bits=36");
-    ASSERT_CHECK("phys.kernel_image: the image takes more than three quarters of phys.size", "phys.size=32M");
+    ASSERT_CHECK("phys.kernel_image: the image takes more than three quarters of phys.size",
+                 "phys.size=32M");
     ASSERT_CHECK("kernel.fault_around: 3 pages are no power of two", "kernel.fault_around=3");
     ASSERT_CHECK("cache.l1d: 1 sets are too few to tag so large a phys.size", "cache.l1d.size=1K",
                  "cache.l1d.ways=16", "phys.size=1T");

@@ -27,7 +27,8 @@ static void open_nodes(struct box *b, unsigned nodes)
     mm_set_task(b->mm, &t);
 }
 
-static int bind(struct box *b, uint64_t page, uint64_t pages, int mode, uint64_t nodes, unsigned how)
+static int bind(struct box *b, uint64_t page, uint64_t pages, int mode, uint64_t nodes,
+                unsigned how)
 {
     struct nodemask_arg mask = {&nodes, 1, 64};
     return mm_mbind(b->mm, va(AT + page * K), pages * K, mode, &mask, how);

@@ -1,0 +1,431 @@
+/* hugetlb: pools, promises, faults. Expectations: observations of Linux 6.18 (nr, free, rsvd, surp in
+ * /proc/meminfo after each call), Documentation/admin-guide/mm/hugetlbpage.rst, and LTP's hugetlb
+ * cases (hugemmap01, 02, 04, 05, 06, hugefork01, hugefallocate01), marked where used. */
+#include "unit/mm/mm_fixture.h"
+
+#define A  UINT64_C(0x200000000000)
+#define M2 MIB(2)
+
+static struct box b;
+
+static void open_pool(uint64_t pages, uint64_t overcommit)
+{
+    memset(&b, 0, sizeof(b));
+    conf_init(&b.conf);
+    b.conf.phys_size = MIB(256);
+    b.conf.hugetlb_2m = pages;
+    b.conf.hugetlb_2m_overcommit = overcommit;
+    assert_int_equal(arch_outbox_open(&b.out), 0);
+    assert_int_equal(phys_open(&b.phys, &b.conf, &b.stats), 0);
+    assert_int_equal(mm_sys_open(&b.sys, &b.conf, b.phys, &b.stats, &b.out), 0);
+    assert_int_equal(mm_open(&b.mm, b.sys), 0);
+}
+
+static int four_pages(void **state)
+{
+    (void)state;
+    open_pool(4, 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    box_close(&b);
+    return 0;
+}
+
+/* pool compares the counters of the 2 MiB pool. */
+static void pool(uint64_t nr, uint64_t free, uint64_t resv, uint64_t surplus)
+{
+    struct mm_hugetlb_info i;
+    mm_hugetlb_info(b.sys, MM_HUGETLB_2M, &i);
+    assert_int_equal(i.nr, nr);
+    assert_int_equal(i.free, free);
+    assert_int_equal(i.resv, resv);
+    assert_int_equal(i.surplus, surplus);
+    assert_int_equal(mm_audit(b.mm), 0);
+}
+
+static int64_t map_huge(uint64_t a, uint64_t pages, uint32_t flags)
+{
+    return map_full(&b, a, pages * M2, RW, MAP_ANONYMOUS | MAP_HUGETLB | flags, NULL, 0);
+}
+
+static int64_t private(uint64_t a, uint64_t pages)
+{
+    return map_huge(a, pages, MAP_PRIVATE | MAP_FIXED);
+}
+
+static void a_private_mapping_promises_uses_and_gives_back(void **state)
+{
+    (void)state;
+    pool(4, 4, 0, 0);
+    assert_int_equal(private(A, 3), A);
+    pool(4, 4, 3, 0);
+    assert_int_equal(touch_pages(&b, A, 512, true), 1); /* one fault a huge page */
+    pool(4, 3, 2, 0);
+    assert_int_equal(counters(&b).rss[MM_ANONPAGES], 0);
+    assert_int_equal(counters(&b).hugetlb, 512);
+    touch(&b, A + M2, true);
+    pool(4, 2, 1, 0);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_DONTNEED), 0);
+    pool(4, 3, 2, 0);
+    assert_int_equal(mm_munmap(b.mm, va(A), 3 * M2), 0);
+    pool(4, 4, 0, 0);
+}
+
+static void more_than_the_pool_is_refused_unless_nothing_is_promised(void **state)
+{
+    (void)state;
+    assert_int_equal(private(A, 5), -ENOMEM);
+    assert_null(mm_vma_at(b.mm, va(A)));
+    pool(4, 4, 0, 0);
+    assert_int_equal(map_huge(A, 5, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE), A);
+    pool(4, 4, 0, 0);
+    for (uint64_t i = 0; i < 4; i++)
+        assert_int_equal(touch(&b, A + i * M2, true).signal, 0);
+    struct mm_verdict v = touch(&b, A + 4 * M2, false); /* reading, too */
+    assert_int_equal(v.signal, SIGBUS);
+    assert_int_equal(v.si_code, BUS_ADRERR);
+}
+
+static void a_shared_mapping_promises_to_its_file(void **state)
+{
+    (void)state;
+    assert_int_equal(map_huge(A, 2, MAP_SHARED | MAP_FIXED), A);
+    pool(4, 4, 2, 0);
+    assert_int_equal(touch_pages(&b, A, 1024, true), 2);
+    pool(4, 2, 0, 0);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_DONTNEED), 0);
+    pool(4, 2, 0, 0); /* the page stays in the file */
+    assert_int_equal(touch_pages(&b, A, 512, true), 1);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_REMOVE), 0);
+    pool(4, 3, 0, 0); /* gone, and so is its promise */
+    assert_int_equal(mm_munmap(b.mm, va(A), 2 * M2), 0);
+    pool(4, 4, 0, 0);
+}
+
+static void a_smaller_pool_keeps_what_is_used_or_promised_as_surplus(void **state)
+{
+    (void)state;
+    private(A, 3);
+    touch(&b, A, true);
+    assert_int_equal(mm_sysctl(b.sys, "vm.nr_hugepages", 0), 0);
+    pool(3, 2, 2, 3);
+    assert_int_equal(mm_munmap(b.mm, va(A), 3 * M2), 0);
+    pool(0, 0, 0, 0);
+    assert_int_equal(mm_sysctl(b.sys, "nr_hugepages", 2), 0);
+    pool(2, 2, 0, 0);
+}
+
+static void overcommit_adds_surplus_pages_that_go_again(void **state)
+{
+    (void)state;
+    assert_int_equal(mm_sysctl(b.sys, "nr_overcommit_hugepages", 2), 0);
+    assert_int_equal(private(A, 6), A);
+    pool(6, 6, 6, 2);
+    assert_int_equal(private(A + 16 * M2, 1), -ENOMEM);
+    touch_pages(&b, A, 6 * 512, true);
+    pool(6, 0, 0, 2);
+    assert_int_equal(mm_munmap(b.mm, va(A), 6 * M2), 0);
+    pool(4, 4, 0, 0);
+}
+
+/* -- fork ------------------------------------------------------------------------------------- */
+
+static struct mm_verdict in_child(struct mm *child, uint64_t a, bool write)
+{
+    struct box c = b;
+    c.mm = child;
+    return touch(&c, a, write);
+}
+
+static void a_child_copies_from_the_pool_while_it_lasts(void **state)
+{
+    (void)state;
+    struct mm *child;
+    private(A, 2);
+    touch_pages(&b, A, 1024, true);
+    pool(4, 2, 0, 0);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(in_child(child, A, true).signal, 0);
+    pool(4, 1, 0, 0);
+    mm_close(child);
+    pool(4, 2, 0, 0);
+}
+
+static void a_child_gets_sigbus_when_the_pool_is_empty_but_may_read(void **state)
+{
+    (void)state;
+    struct mm *child;
+    private(A, 4);
+    touch_pages(&b, A, 4 * 512, true);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(in_child(child, A, false).signal, 0);
+    assert_int_equal(in_child(child, A, true).signal, SIGBUS);
+    mm_close(child);
+}
+
+static void the_creator_takes_its_page_from_the_child(void **state)
+{
+    (void)state;
+    struct mm *child;
+    private(A, 4);
+    touch_pages(&b, A, 4 * 512, true);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(touch(&b, A, true).signal, 0);
+    pool(4, 0, 0, 0);
+    assert_int_equal(in_child(child, A + M2, false).signal, 0);
+    assert_int_equal(in_child(child, A, false).signal, SIGBUS);
+    mm_close(child);
+}
+
+static void the_last_owner_writes_in_place(void **state)
+{
+    (void)state;
+    struct mm *child;
+    private(A, 4);
+    touch_pages(&b, A, 4 * 512, true);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    mm_close(child);
+    assert_int_equal(touch_pages(&b, A, 4 * 512, true), 4);
+    pool(4, 0, 0, 0);
+}
+
+static void a_child_of_a_shared_mapping_shares_it(void **state)
+{
+    (void)state;
+    struct mm *child;
+    map_huge(A, 2, MAP_SHARED | MAP_FIXED);
+    touch(&b, A, true);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(in_child(child, A, true).signal, 0);
+    assert_int_equal(in_child(child, A + M2, true).signal, 0);
+    pool(4, 2, 0, 0);
+    assert_int_equal(touch_pages(&b, A + M2, 512, true), 1);
+    mm_close(child);
+    pool(4, 2, 0, 0);
+}
+
+/* -- calls ------------------------------------------------------------------------------------ */
+
+static void lengths_and_places_must_be_whole_huge_pages(void **state)
+{
+    (void)state;
+    private(A, 3);
+    assert_int_equal(mm_munmap(b.mm, va(A), K), -EINVAL);
+    assert_int_equal(mm_munmap(b.mm, va(A + K), M2), -EINVAL);
+    assert_int_equal(mm_mprotect(b.mm, va(A), K, PROT_READ), -EINVAL);
+    assert_int_equal(mm_mprotect(b.mm, va(A), M2, PROT_READ), 0);
+    assert_int_equal(mm_munmap(b.mm, va(A + M2), M2), 0);
+    pool(4, 4, 2, 0);
+    assert_int_equal(
+        map_full(&b, A + K, M2, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED, NULL, 0),
+        -EINVAL);
+}
+
+static void a_length_is_rounded_up_and_the_place_is_aligned(void **state)
+{
+    (void)state;
+    int64_t at = map_full(&b, 0, K, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, NULL, 0);
+    assert_true(at > 0 && at % (int64_t)M2 == 0);
+    const struct vma *v = mm_vma_at(b.mm, va((uint64_t)at));
+    assert_int_equal(v->end.v - v->start.v, M2);
+    assert_true((v->flags & (VM_HUGETLB | VM_DONTEXPAND)) == (VM_HUGETLB | VM_DONTEXPAND));
+    assert_false(v->flags & VM_ACCOUNT);
+    assert_int_equal(mm_mremap(b.mm, va((uint64_t)at), M2, 2 * M2, MREMAP_MAYMOVE, va(0), false),
+                     -EINVAL);
+}
+
+static void sizes_are_encoded_in_the_flags(void **state)
+{
+    (void)state;
+    assert_int_equal(map_huge(A, 1, MAP_PRIVATE | MAP_FIXED | 21u << 26), A);
+    assert_int_equal(map_huge(A + M2, 1, MAP_PRIVATE | MAP_FIXED | 22u << 26), -EINVAL);
+    assert_int_equal(map_huge(0, 1, MAP_PRIVATE | 30u << 26), -ENOMEM); /* that pool is empty */
+}
+
+static void advice_that_needs_small_pages_is_refused(void **state)
+{
+    (void)state;
+    private(A, 2);
+    touch(&b, A, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_FREE), -EINVAL);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_COLD), -EINVAL);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_HUGEPAGE), -EINVAL);
+    assert_int_equal(mm_madvise(b.mm, va(A + K), M2, MADV_DONTNEED), -EINVAL);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2 / 2, MADV_DONTNEED), 0); /* rounded down */
+    pool(4, 3, 1, 0);
+    assert_int_equal(mm_mlock(b.mm, va(A), M2, 0), 0);
+    assert_int_equal(counters(&b).locked_vm, 0);
+}
+
+static void mprotect_takes_the_right_to_write_and_gives_it_back_by_a_fault(void **state)
+{
+    (void)state;
+    private(A, 1);
+    touch(&b, A, true);
+    assert_int_equal(mm_mprotect(b.mm, va(A), M2, PROT_READ), 0);
+    assert_int_equal(touch(&b, A, true).signal, SIGSEGV);
+    assert_int_equal(mm_mprotect(b.mm, va(A), M2, RW), 0);
+    assert_int_equal(touch_pages(&b, A, 512, true), 1);
+    pool(4, 3, 0, 0);
+}
+
+static void mincore_sees_the_pages(void **state)
+{
+    (void)state;
+    uint8_t vec[1024];
+    private(A, 2);
+    touch(&b, A, true);
+    assert_int_equal(mm_mincore(b.mm, va(A), 2 * M2, vec), 0);
+    assert_int_equal(vec[0] + vec[511], 2);
+    assert_int_equal(vec[512] + vec[1023], 0);
+}
+
+static void a_move_takes_pages_and_promises_along(void **state)
+{
+    (void)state;
+    const uint64_t to = A + 64 * M2;
+    private(A, 2);
+    touch(&b, A, true);
+    assert_int_equal(
+        mm_mremap(b.mm, va(A), 2 * M2, 2 * M2, MREMAP_MAYMOVE | MREMAP_FIXED, va(to), false), to);
+    pool(4, 3, 1, 0);
+    assert_int_equal(touch_pages(&b, to, 512, true), 0);
+    touch(&b, to + M2, true);
+    pool(4, 2, 0, 0);
+    assert_int_equal(mm_munmap(b.mm, va(to), 2 * M2), 0);
+    pool(4, 4, 0, 0);
+}
+
+static void a_file_keeps_its_pages_until_its_last_reference(void **state)
+{
+    (void)state;
+    struct mm_file *f;
+    struct mm_hugetlb_file q = {.bytes = 2 * M2, .path = "/memfd:huge (deleted)"};
+    assert_int_equal(mm_hugetlb_file(b.sys, &q, &f), 0);
+    assert_int_equal(map_full(&b, A, 2 * M2, RW, MAP_SHARED | MAP_FIXED, f, 0), A);
+    pool(4, 4, 2, 0);
+    touch(&b, A, true);
+    assert_int_equal(mm_munmap(b.mm, va(A), 2 * M2), 0);
+    pool(4, 3, 1, 0);
+    mm_file_resize(b.sys, f, M2); /* truncation gives the second one's promise back */
+    pool(4, 3, 0, 0);
+    assert_int_equal(map_full(&b, A, M2, RW, MAP_PRIVATE | MAP_FIXED, f, 0), A);
+    pool(4, 3, 1, 0);
+    assert_int_equal(touch_pages(&b, A, 512, false), 1); /* the file's page */
+    pool(4, 3, 1, 0);
+    assert_int_equal(touch_pages(&b, A, 512, true), 1); /* a copy */
+    pool(4, 2, 0, 0);
+    mm_file_put(b.sys, f);
+    assert_int_equal(mm_munmap(b.mm, va(A), M2), 0);
+    pool(4, 4, 0, 0);
+}
+
+static void shared_memory_promises_when_it_is_made(void **state)
+{
+    (void)state;
+    struct mm_file *f;
+    struct mm_hugetlb_file q = {
+        .bytes = 3 * M2, .path = "/SYSV00000000 (deleted)", .reserve = true};
+    assert_int_equal(mm_hugetlb_file(b.sys, &q, &f), 0);
+    pool(4, 4, 3, 0);
+    q.bytes = 2 * M2;
+    struct mm_file *g;
+    assert_int_equal(mm_hugetlb_file(b.sys, &q, &g), -ENOMEM);
+    mm_file_put(b.sys, f);
+    pool(4, 4, 0, 0);
+}
+
+static void beyond_the_end_of_the_file_is_sigbus(void **state)
+{
+    (void)state;
+    struct mm_file *f;
+    struct mm_hugetlb_file q = {.bytes = M2, .path = "/memfd:huge (deleted)"};
+    assert_int_equal(mm_hugetlb_file(b.sys, &q, &f), 0);
+    struct mm_map map = {.addr = va(A),
+                         .len = 2 * M2,
+                         .prot = PROT_READ,
+                         .flags = MAP_SHARED | MAP_FIXED,
+                         .file = f,
+                         .file_writable = true};
+    assert_int_equal(mm_mmap(b.mm, &map), A);
+    assert_int_equal(touch(&b, A, false).signal, 0);
+    assert_int_equal(touch(&b, A + M2, false).signal, SIGBUS);
+    mm_file_put(b.sys, f);
+}
+
+static void pages_of_one_gib_are_made_at_boot(void **state)
+{
+    (void)state;
+    struct mm_hugetlb_info i;
+    memset(&b, 0, sizeof(b));
+    conf_init(&b.conf);
+    b.conf.phys_size = GIB(8);
+    b.conf.hugetlb_1g = 2;
+    assert_int_equal(arch_outbox_open(&b.out), 0);
+    assert_int_equal(phys_open(&b.phys, &b.conf, &b.stats), 0);
+    assert_int_equal(mm_sys_open(&b.sys, &b.conf, b.phys, &b.stats, &b.out), 0);
+    assert_int_equal(mm_open(&b.mm, b.sys), 0);
+    mm_hugetlb_info(b.sys, MM_HUGETLB_1G, &i);
+    assert_int_equal(i.nr, 2);
+    assert_int_equal(phys_owner_frames(b.phys, FRAME_HUGETLB), 2 * GIB(1) / K);
+    int64_t at =
+        map_full(&b, 0, GIB(1), RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 30u << 26, NULL, 0);
+    assert_true(at > 0 && at % (int64_t)GIB(1) == 0);
+    assert_int_equal(touch(&b, (uint64_t)at + GIB(1) - K, true).signal, 0);
+    assert_int_equal(touch(&b, (uint64_t)at, true).kind, FAULT_KIND_NR); /* no second fault */
+    unsigned level;
+    assert_non_null(pt_leaf(mm_pt(b.mm), va((uint64_t)at), &level));
+    assert_int_equal(level, 2);
+    assert_int_equal(counters(&b).pte_bytes, 4096); /* a PUD table is all it takes */
+    assert_int_equal(mm_munmap(b.mm, va((uint64_t)at), GIB(1)), 0);
+    mm_hugetlb_info(b.sys, MM_HUGETLB_1G, &i);
+    assert_int_equal(i.free, 2);
+}
+
+static void a_pool_larger_than_memory_is_refused_with_key_and_reason(void **state)
+{
+    (void)state;
+    struct conf c;
+    char err[256];
+    open_pool(0, 0);
+    conf_init(&c);
+    assert_int_equal(conf_set(&c, "phys.size", "1G", err, sizeof(err)), 0);
+    assert_int_equal(conf_set(&c, "hugetlb.2m", "500", err, sizeof(err)), 0);
+    assert_int_equal(conf_check(&c, err, sizeof(err)), -EINVAL);
+    assert_non_null(strstr(err, "hugetlb.2m: 500 huge pages"));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, four_pages, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(a_private_mapping_promises_uses_and_gives_back),
+        T(more_than_the_pool_is_refused_unless_nothing_is_promised),
+        T(a_shared_mapping_promises_to_its_file),
+        T(a_smaller_pool_keeps_what_is_used_or_promised_as_surplus),
+        T(overcommit_adds_surplus_pages_that_go_again),
+        T(a_child_copies_from_the_pool_while_it_lasts),
+        T(a_child_gets_sigbus_when_the_pool_is_empty_but_may_read),
+        T(the_creator_takes_its_page_from_the_child),
+        T(the_last_owner_writes_in_place),
+        T(a_child_of_a_shared_mapping_shares_it),
+        T(lengths_and_places_must_be_whole_huge_pages),
+        T(a_length_is_rounded_up_and_the_place_is_aligned),
+        T(sizes_are_encoded_in_the_flags),
+        T(advice_that_needs_small_pages_is_refused),
+        T(mprotect_takes_the_right_to_write_and_gives_it_back_by_a_fault),
+        T(mincore_sees_the_pages),
+        T(a_move_takes_pages_and_promises_along),
+        T(a_file_keeps_its_pages_until_its_last_reference),
+        T(shared_memory_promises_when_it_is_made),
+        T(beyond_the_end_of_the_file_is_sigbus),
+        cmocka_unit_test_teardown(pages_of_one_gib_are_made_at_boot, tear_down),
+        cmocka_unit_test_teardown(a_pool_larger_than_memory_is_refused_with_key_and_reason,
+                                  tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
