@@ -121,6 +121,15 @@ static void boot(struct phys *p)
     zero->flags = FRAME_F_ZERO_PAGE;
 }
 
+/* Do options let THP make pages of 2 MiB? (mm/khugepaged.c, shmem left out: it is off by default.) */
+static bool hugepage_pmd_enabled(const struct conf *c)
+{
+    enum { INHERIT, ALWAYS, MADVISE }; /* of thp.size.2m */
+    enum { ENABLED_NEVER = 2 };        /* of thp.enabled */
+    bool inherits = c->thp_size_2m == INHERIT && c->thp_enabled != ENABLED_NEVER;
+    return inherits || c->thp_size_2m == ALWAYS || c->thp_size_2m == MADVISE;
+}
+
 /* read_conf takes the options; -EINVAL when they contradict each other (conf_check says how). */
 static int read_conf(struct phys *p, const struct conf *c)
 {
@@ -137,7 +146,7 @@ static int read_conf(struct phys *p, const struct conf *c)
     p->vm.numa_stat = c->vm_numa_stat;
     p->vm.defrag_mode = c->vm_defrag_mode;
     p->user_min_free = c->vm_min_free_kbytes != 0 ? (int64_t)c->vm_min_free_kbytes : -1;
-    p->thp = true;
+    p->thp = hugepage_pmd_enabled(c);
     return err;
 }
 

@@ -379,8 +379,8 @@ void phys_tunables(const struct phys *p, struct phys_tunables *ret);
 /* phys_set_tunables takes all of them and works out watermarks, protections and list lengths anew,
  * as a write below /proc/sys/vm does. -EINVAL if one is out of Linux's range, nothing changes. */
 int phys_set_tunables(struct phys *p, const struct phys_tunables *t);
-/* phys_set_thp says whether THP may make 2 MiB pages: khugepaged then raises min_free_kbytes. On
- * when the machine is opened. */
+/* phys_set_thp says whether THP may make 2 MiB pages: khugepaged then raises min_free_kbytes. When
+ * the machine is opened the options thp.… say it, and below 512 MiB Linux does not raise it. */
 void phys_set_thp(struct phys *p, bool enabled);
 
 /* phys_same_until helps to look at all frames: it returns the end of a range from n on whose frames

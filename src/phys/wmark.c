@@ -9,7 +9,7 @@
  *
  * Source: Linux 6.18 mm/page_alloc.c (calculate_min_free_kbytes, __setup_per_zone_wmarks,
  * setup_per_zone_lowmem_reserve, calculate_totalreserve_pages, zone_batchsize, zone_highsize),
- * mm/khugepaged.c (set_recommended_min_free_kbytes).
+ * mm/khugepaged.c (set_recommended_min_free_kbytes), mm/huge_memory.c (hugepage_init).
  */
 #include "phys/phys_int.h"
 
@@ -18,6 +18,7 @@
 
 #define MIN_FREE_KB_LO   128
 #define MIN_FREE_KB_HI   262144
+#define SMALL_MACHINE    (MIB(512) >> PAGE_SHIFT)
 #define HIGH_FRACTION_LO 8 /* MIN_PERCPU_PAGELIST_HIGH_FRACTION */
 
 static uint64_t int_sqrt(uint64_t x)
@@ -163,14 +164,23 @@ static void raise_for_thp(struct phys *p)
     p->vm.min_free_kbytes = max_u64(p->vm.min_free_kbytes, min);
 }
 
+static void set_recommended_min_free(struct phys *p)
+{
+    if (p->thp)
+        raise_for_thp(p);
+    else
+        calculate_min_free(p);
+}
+
+/* khugepaged starts after the first computation, but not on machines below 512 MiB. */
 void wmarks_init(struct phys *p)
 {
     p->vm.min_free_kbytes = p->user_min_free > 0 ? (uint64_t)p->user_min_free : 0;
     if (p->user_min_free < 0) {
         calculate_min_free(p);
         wmarks_setup(p);
-        if (p->thp)
-            raise_for_thp(p);
+        if (phys_managed(p) >= SMALL_MACHINE)
+            set_recommended_min_free(p);
     }
     wmarks_setup(p);
 }
@@ -178,10 +188,7 @@ void wmarks_init(struct phys *p)
 void phys_set_thp(struct phys *p, bool enabled)
 {
     p->thp = enabled;
-    if (enabled)
-        raise_for_thp(p);
-    else
-        calculate_min_free(p);
+    set_recommended_min_free(p);
     wmarks_setup(p);
 }
 

@@ -126,6 +126,32 @@ static void test_min_free_kbytes_without_thp_is_the_square_root(void **state)
     phys_close(p);
 }
 
+/* hugepage_init: the raise is khugepaged's, which machines below 512 MiB do not start, nor those
+ * without pages of 2 MiB. */
+static void test_small_machine_and_thp_never_are_not_raised(void **state)
+{
+    (void)state;
+    struct conf conf;
+    struct phys *p = NULL;
+    struct phys_tunables vm;
+    conf_init(&conf);
+    conf.phys_size = MIB(500);
+    conf.phys_kernel_image = MIB(8);
+    assert_int_equal(phys_open(&p, &conf, &stats), 0);
+    phys_tunables(p, &vm);
+    uint64_t kb = phys_managed(p) * 4, root = vm.min_free_kbytes;
+    assert_true(root * root <= 16 * kb && (root + 1) * (root + 1) > 16 * kb);
+    phys_close(p);
+    conf.phys_size = GIB(16);
+    conf.thp_enabled = 2; /* never */
+    assert_int_equal(phys_open(&p, &conf, &stats), 0);
+    phys_tunables(p, &vm);
+    assert_true(vm.min_free_kbytes <
+                16384); /* isqrt(16 * 16 GiB in KiB) = 16384, less the reserves */
+    assert_true(vm.min_free_kbytes > 16000);
+    phys_close(p);
+}
+
 static void test_tunables_are_followed_and_bad_ones_change_nothing(void **state)
 {
     (void)state;
@@ -161,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_young_guest_has_the_kernels_watermarks_and_list_lengths),
         cmocka_unit_test(test_watermarks_share_min_free_kbytes_by_size),
         cmocka_unit_test(test_min_free_kbytes_without_thp_is_the_square_root),
+        cmocka_unit_test(test_small_machine_and_thp_never_are_not_raised),
         cmocka_unit_test(test_tunables_are_followed_and_bad_ones_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
