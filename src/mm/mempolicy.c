@@ -443,7 +443,7 @@ static int lookup_node(struct mm *m, vaddr a)
     a = va(align_down(a.v, PAGE_SIZE));
     struct vma *v = vma_lookup(m, a.v);
     const pte *e = pt_leaf(&m->pt, a, &level);
-    if (!e || !pte_present(*e)) {
+    if (!e || !pte_present(*e) || (level == 0 && (e->v & PTE_SPECIAL))) {
         if (!(v->flags & VM_READ) || (v->flags & (VM_IO | VM_PFNMAP)))
             return -EFAULT;
         int err = faultin_page(m, v, a, false);
