@@ -27,9 +27,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#ifndef SYS_mseal
+#define SYS_mseal 462 /* newer than some C libraries' headers */
+#endif
+
 #define PATH_BYTES   4096
 #define IOVEC_MAX    1024
 #define MSGHDR_BYTES 56
+#define RLIMIT_BYTES 16 /* struct rlimit: two words */
 #define ARRAY_BYTES  4096
 
 /* -- the lock of address-space calls: 0 free, 1 held, 2 held and wanted (futex(2), Drepper) ------ */
@@ -69,6 +74,8 @@ static bool changes_space(uint64_t num)
     case SYS_mlock2:
     case SYS_pkey_mprotect:
     case SYS_remap_file_pages:
+    case SYS_process_madvise:
+    case SYS_mseal:
     case SYS_mbind:
     case SYS_set_mempolicy_home_node:
     case SYS_migrate_pages:
@@ -298,6 +305,7 @@ static void put_pointed(struct writer *w, uint64_t num, const uint64_t a[6], int
     case SYS_vmsplice:
     case SYS_process_vm_readv:
     case SYS_process_vm_writev:
+    case SYS_process_madvise:
         put_iovec(w, 1, a[1], a[2]);
         break;
     case SYS_sendmsg:
@@ -315,6 +323,16 @@ static void put_pointed(struct writer *w, uint64_t num, const uint64_t a[6], int
         break;
     case SYS_recvfrom:
         put_object(w, a[5], 4);
+        break;
+    case SYS_fcntl:
+        if (a[1] == F_ADD_SEALS)
+            put_file(w, a[0]);
+        break;
+    case SYS_setrlimit:
+        put_object(w, a[1], RLIMIT_BYTES);
+        break;
+    case SYS_prlimit64:
+        put_object(w, a[2], RLIMIT_BYTES);
         break;
     case SYS_mbind:
         put_nodemask(w, a[3], a[4]);

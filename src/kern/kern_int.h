@@ -2,8 +2,14 @@
 #ifndef KERN_KERN_INT_H
 #define KERN_KERN_INT_H
 
+#include "base/map.h"
 #include "kern/kern.h"
 
+#include <sys/syscall.h>
+
+#ifndef SYS_mseal
+#define SYS_mseal 462 /* 6.10 */
+#endif
 #define KERN_TASK_SIZE     UINT64_C(0x7ffffffff000) /* end of user space, 4 levels */
 #define KERN_COPY_MAX      UINT64_C(0x7ffff000)     /* MAX_RW_COUNT of read and write */
 #define KERN_STACK_FRAMES  4                        /* 16 KiB, mapped page by page (VMAP_STACK) */
@@ -45,6 +51,8 @@ struct kern {
     struct kern_fd *fd; /* n_fd are valid, in no order */
     uint32_t n_fd, cap_fd;
     uint64_t last_object; /* number last given out */
+    struct map opened;    /* descriptor → number of its open file description */
+    uint64_t last_opened; /* number last given out */
 };
 
 /* -- elf.c: the parts of an ELF file exec looks at, checked. */
@@ -79,6 +87,14 @@ void *kern_grow(void *array, uint32_t n, uint32_t *cap, size_t size);
 
 /* -- shared.c: System V segments, and how long memory without a name lives. 1: the space changed. */
 int shared_apply(struct kern *k, struct mm *m, const struct kern_call *call);
+
+/* opened_apply follows open, dup and close; opened_id returns the number of a descriptor's open file
+ * description: two descriptors have the same if one is a dup of the other. */
+void opened_apply(struct kern *k, const struct kern_call *call);
+uint64_t opened_id(struct kern *k, int fd);
+
+/* -- extcall.c: keys, seals, limits, advice by descriptor. 1: the space changed. */
+int extcall_apply(struct kern *k, struct mm *m, const struct kern_call *call);
 
 /* -- memcall.c: memory calls applied to the address space. 1: the space may have changed. */
 int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *call);

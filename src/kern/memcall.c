@@ -138,10 +138,10 @@ static struct mm_file *open_file(struct kern *k, const struct kern_call *c)
     return mm_file(k->sys, UNKNOWN_DEVICE, c->arg[4], c->arg[5] + c->arg[1], "(unknown file)");
 }
 
-/* is_device: /dev/zero and its like give anonymous memory. */
+/* is_device: what devices map is unknown here: taken for anonymous memory. /dev/zero mm knows. */
 static bool is_device(const struct kern_file *f)
 {
-    return f->present && S_ISCHR(f->mode);
+    return f->present && S_ISCHR(f->mode) && strcmp(f->path, "/dev/zero") != 0;
 }
 
 static int64_t mmap_do(struct kern *k, struct mm *m, const struct kern_call *c)
@@ -153,6 +153,7 @@ static int64_t mmap_do(struct kern *k, struct mm *m, const struct kern_call *c)
         .prot = (uint32_t)c->arg[2],
         .flags = (uint32_t)c->arg[3] | (anon ? MAP_ANONYMOUS : 0),
         .file = anon ? NULL : open_file(k, c),
+        .file_id = anon ? 0 : opened_id(k, (int)c->arg[4]),
         .file_writable = !c->file.present || (c->file.open_flags & O_ACCMODE) != O_RDONLY,
         .offset = c->arg[5],
         .forced = true,
@@ -232,15 +233,20 @@ static int mprotect_refusal(const struct mm *m, uint64_t start, uint64_t len, ui
 
 static int apply_mprotect(struct kern *k, struct mm *m, const struct kern_call *c)
 {
+    int pkey = c->nr == SYS_pkey_mprotect ? (int)c->arg[3] : -1;
     if (failed(c->result)) {
         int refusal = mprotect_refusal(m, c->arg[0], c->arg[1], c->arg[2]);
         compare(k, refusal, c->result);
         if (refusal != c->result || refusal == -EINVAL)
             return 0; /* else what lies before the obstacle has changed nevertheless */
-        mm_mprotect(m, va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2]);
+        mm_pkey_mprotect(m, va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2], pkey);
         return 1;
     }
-    compare(k, mm_mprotect(m, va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2]), c->result);
+    uint32_t prot = (uint32_t)c->arg[2];
+    int r = mm_pkey_mprotect(m, va(c->arg[0]), c->arg[1], prot, pkey);
+    compare(k, r, c->result);
+    if (r == -EINVAL && pkey != -1) /* a key the modelled CPU does not have: the rights count */
+        mm_mprotect(m, va(c->arg[0]), c->arg[1], prot);
     return 1;
 }
 

@@ -17,6 +17,7 @@
 #include "kern/kern_int.h"
 
 #include "base/bits.h"
+#include "base/check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -189,6 +190,63 @@ static void on_descriptor(struct kern *k, const struct kern_call *c)
         on_file(k, &c->file);
         break;
     }
+}
+
+/* -- open file descriptions */
+
+/* opens: the result is a descriptor of a description of its own. */
+static bool opens(uint64_t nr)
+{
+    return nr == SYS_open || nr == SYS_openat || nr == SYS_openat2 || nr == SYS_creat ||
+           nr == SYS_memfd_create;
+}
+
+static bool dups(const struct kern_call *c)
+{
+    return c->nr == SYS_dup || c->nr == SYS_dup2 || c->nr == SYS_dup3 ||
+           (c->nr == SYS_fcntl && (c->arg[1] == F_DUPFD || c->arg[1] == F_DUPFD_CLOEXEC));
+}
+
+static void opened_set(struct kern *k, uint64_t fd, uint64_t id)
+{
+    int err = map_put(&k->opened, (uint32_t)fd, id);
+    ASSERT(err == 0);
+}
+
+/* opened_id: a descriptor that came with the program, or in a way not seen, gets its number now. */
+uint64_t opened_id(struct kern *k, int fd)
+{
+    const uint64_t *id = map_find(&k->opened, (uint32_t)fd);
+    if (id)
+        return *id;
+    opened_set(k, (uint32_t)fd, ++k->last_opened);
+    return k->last_opened;
+}
+
+static void close_opened(struct kern *k, uint32_t first, uint32_t last)
+{
+    size_t pos = 0;
+    for (const struct map_slot *x; first < last && (x = map_next(&k->opened, &pos)) != NULL;)
+        if (x->key >= first && x->key <= last) {
+            map_del(&k->opened, x->key);
+            pos = 0; /* slots moved */
+        }
+    if (first == last)
+        map_del(&k->opened, first);
+}
+
+void opened_apply(struct kern *k, const struct kern_call *c)
+{
+    if (failed(c))
+        return;
+    if (opens(c->nr))
+        opened_set(k, (uint64_t)c->result, ++k->last_opened);
+    else if (dups(c))
+        opened_set(k, (uint64_t)c->result, opened_id(k, (int)c->arg[0]));
+    else if (c->nr == SYS_close)
+        close_opened(k, (uint32_t)c->arg[0], (uint32_t)c->arg[0]);
+    else if (c->nr == SYS_close_range && !(c->arg[2] & CLOSE_RANGE_CLOEXEC))
+        close_opened(k, (uint32_t)c->arg[0], (uint32_t)c->arg[1]);
 }
 
 int shared_apply(struct kern *k, struct mm *m, const struct kern_call *c)

@@ -379,11 +379,12 @@ int kern_syscall(struct kern *k, struct mm *m, const struct kern_call *call,
                  struct kern_copies *copies)
 {
     arch_step(k->outbox, STEP_SYSCALL, 1);
-    int changed = numacall_is(call->nr) ? numacall_apply(k, m, call) : 0;
+    int changed = numacall_is(call->nr) ? numacall_apply(k, m, call) : extcall_apply(k, m, call);
     if (call->result == -ENOSYS && lacks(call->nr)) {
         STAT(k->stats, div_syscall_answer) += !harmless(call->nr);
         return changed; /* nothing was read or written */
     }
+    opened_apply(k, call);
     changed |= memcall_apply(k, m, call) | shared_apply(k, m, call);
     if (kern_call_name(call->nr))
         add_bufs(call_rows[call->nr].buf, call, copies);
@@ -415,6 +416,8 @@ bool kern_call_is_memory(uint64_t nr)
     case SYS_shmdt:
     case SYS_remap_file_pages:
     case SYS_pkey_mprotect:
+    case SYS_mseal:
+    case SYS_process_madvise:
     case SYS_mbind:
     case SYS_set_mempolicy_home_node:
     case SYS_migrate_pages:

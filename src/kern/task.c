@@ -41,6 +41,7 @@ void kern_close(struct kern *k)
     free(k->task);
     free(k->slab);
     free(k->fd);
+    map_free(&k->opened);
     free(k);
 }
 

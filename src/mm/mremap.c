@@ -340,8 +340,9 @@ static int64_t expand_in_place(struct remap *x)
                           .anon_vma = v->anon_vma,
                           .policy = v->policy};
     uint64_t pages = (g.end - g.start) >> PAGE_SHIFT;
-    if ((g.flags & VM_ACCOUNT) && vm_enough_memory(x->m, pages) != 0)
+    if ((g.flags & VM_ACCOUNT) && !x->forced && vm_enough_memory(x->m, pages) != 0)
         return -ENOMEM;
+    vm_acct_memory(x->m->sys, (g.flags & VM_ACCOUNT) && x->forced ? (int64_t)pages : 0);
     if (!vma_merge_new_range(x->m, &g)) {
         vm_acct_memory(x->m->sys, g.flags & VM_ACCOUNT ? -(int64_t)pages : 0);
         return -ENOMEM;

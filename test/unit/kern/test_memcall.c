@@ -310,8 +310,52 @@ static void a_mapping_of_dev_zero_is_anonymous(void **state)
     map.arg[3] = MAP_PRIVATE;
     map.result = (int64_t)AT;
     kern_syscall(w->kern, w->mm, &map, &w->copies);
-    assert_null(mm_vma_at(w->mm, va(AT))->file);
+    assert_int_equal(mm_vma_at(w->mm, va(AT))->kind, VMA_ANON);
+    assert_non_null(mm_vma_at(w->mm, va(AT))->file); /* maps shows its name */
     assert_int_equal(divergences(w), 0);
+}
+
+/* Observed on Linux 6.18: two opens keep two mappings, a dup joins. */
+static void mappings_of_two_opens_stay_apart(void **state)
+{
+    struct world *w = *state;
+    told(w, 3, SYS_openat, 0, 0, 0, 0, 0);
+    told(w, 4, SYS_openat, 0, 0, 0, 0, 0);
+    told(w, 5, SYS_dup, 3, 0, 0, 0, 0);
+    const uint64_t fds[] = {3, 4, 3, 5};
+    for (uint64_t i = 0; i < 4; i++) {
+        struct kern_call map = file_call(SYS_mmap, 16384, "/tmp/x", S_IFREG | 0600);
+        map.arg[0] = AT + i * 4096;
+        map.arg[1] = 4096;
+        map.arg[2] = PROT_READ;
+        map.arg[3] = MAP_PRIVATE | MAP_FIXED;
+        map.arg[4] = fds[i];
+        map.arg[5] = i * 4096;
+        map.result = (int64_t)map.arg[0];
+        kern_syscall(w->kern, w->mm, &map, &w->copies);
+    }
+    assert_int_equal(mm_vma_at(w->mm, va(AT))->end.v, AT + 4096);
+    assert_int_equal(mm_vma_at(w->mm, va(AT + 4096))->end.v, AT + 8192);
+    assert_int_equal(mm_vma_at(w->mm, va(AT + 8192))->end.v, AT + 16384);
+}
+
+static void a_descriptor_opened_again_is_another(void **state)
+{
+    struct world *w = *state;
+    for (uint64_t i = 0; i < 2; i++) {
+        told(w, 3, SYS_openat, 0, 0, 0, 0, 0);
+        struct kern_call map = file_call(SYS_mmap, 16384, "/tmp/x", S_IFREG | 0600);
+        map.arg[0] = AT + i * 4096;
+        map.arg[1] = 4096;
+        map.arg[2] = PROT_READ;
+        map.arg[3] = MAP_PRIVATE | MAP_FIXED;
+        map.arg[4] = 3;
+        map.arg[5] = i * 4096;
+        map.result = (int64_t)map.arg[0];
+        kern_syscall(w->kern, w->mm, &map, &w->copies);
+        told(w, 0, SYS_close, 3, 0, 0, 0, 0);
+    }
+    assert_int_equal(mm_vma_at(w->mm, va(AT))->end.v, AT + 4096);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
@@ -338,6 +382,8 @@ int main(void)
         T(what_is_mapped_after_mlockall_future_is_touched_at_once),
         T(truncation_reaches_the_mapping),
         T(a_mapping_of_dev_zero_is_anonymous),
+        T(mappings_of_two_opens_stay_apart),
+        T(a_descriptor_opened_again_is_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

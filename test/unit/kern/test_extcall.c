@@ -1,0 +1,236 @@
+/* test_extcall.c: keys, seals, limits and advice of the program reach the model; an emulator's ENOSYS
+ * changes nothing but advice. Answers: Linux 6.18 without PKU. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kern/kern.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define AT        UINT64_C(0x10000000)
+#define RW        (PROT_READ | PROT_WRITE)
+#define NR_MSEAL  462
+#define PAGE      UINT64_C(4096)
+
+struct world {
+    struct conf conf;
+    struct stat_set stats;
+    struct arch_outbox outbox;
+    struct phys *phys;
+    struct mm_sys *sys;
+    struct mm *mm;
+    struct kern *kern;
+    struct kern_copies copies;
+};
+
+static struct world w;
+
+static int open_world(void **state)
+{
+    (void)state;
+    memset(&w, 0, sizeof w);
+    conf_init(&w.conf);
+    w.conf.phys_size = MIB(64);
+    if (arch_outbox_open(&w.outbox) || phys_open(&w.phys, &w.conf, &w.stats) ||
+        mm_sys_open(&w.sys, &w.conf, w.phys, &w.stats, &w.outbox) || mm_open(&w.mm, w.sys) ||
+        kern_open(&w.kern, &w.conf, w.phys, w.sys, &w.stats, &w.outbox))
+        return -1;
+    struct mm_map map = {
+        .addr = va(AT), .len = 4 * PAGE, .prot = RW, .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED};
+    return mm_mmap(w.mm, &map) == (int64_t)AT ? 0 : -1;
+}
+
+static int close_world(void **state)
+{
+    (void)state;
+    int broken = mm_audit(w.mm);
+    kern_copies_close(&w.copies);
+    kern_close(w.kern);
+    mm_close(w.mm);
+    mm_sys_close(w.sys);
+    phys_close(w.phys);
+    arch_outbox_close(&w.outbox);
+    return broken;
+}
+
+static void call(const struct kern_call *c)
+{
+    kern_syscall(w.kern, w.mm, c, &w.copies);
+    w.outbox.n = 0;
+}
+
+static uint64_t divergences(void)
+{
+    return STAT(&w.stats, div_syscall_answer);
+}
+
+static void sealing_reaches_the_model(void **state)
+{
+    (void)state;
+    call(&(struct kern_call){.nr = NR_MSEAL, .arg = {AT, 2 * PAGE, 0}, .result = 0});
+    assert_true(mm_vma_at(w.mm, va(AT))->flags & VM_SEALED);
+    assert_int_equal(mm_munmap(w.mm, va(AT), PAGE), -EPERM);
+    assert_int_equal(divergences(), 0);
+}
+
+static void an_emulator_without_mseal_leaves_memory_unsealed(void **state)
+{
+    (void)state;
+    call(&(struct kern_call){.nr = NR_MSEAL, .arg = {AT, 2 * PAGE, 0}, .result = -ENOSYS});
+    assert_false(mm_vma_at(w.mm, va(AT))->flags & VM_SEALED);
+    assert_int_equal(divergences(), 1);
+}
+
+static void keys_are_refused_without_pku(void **state)
+{
+    (void)state;
+    call(&(struct kern_call){.nr = SYS_pkey_alloc, .result = -EINVAL});
+    call(&(struct kern_call){.nr = SYS_pkey_free, .arg = {1}, .result = -EINVAL});
+    assert_int_equal(divergences(), 0);
+    call(&(struct kern_call){.nr = SYS_pkey_alloc, .result = 1}); /* the host has them */
+    assert_int_equal(divergences(), 1);
+    call(&(struct kern_call){
+        .nr = SYS_pkey_mprotect, .arg = {AT, PAGE, PROT_READ, 1}, .result = 0});
+    assert_false(mm_vma_at(w.mm, va(AT))->flags & VM_WRITE); /* the rights count nevertheless */
+    assert_int_equal(divergences(), 2);
+}
+
+static void advice_by_descriptor_is_followed_even_after_enosys(void **state)
+{
+    (void)state;
+    struct mm_counters c;
+    struct arch_fault f = {.cr2 = va(AT), .code = FAULT_U | FAULT_W};
+    struct mm_verdict v;
+    struct kern_iovec iov = {AT, 4 * PAGE};
+    mm_fault(w.mm, &f, &v);
+    call(&(struct kern_call){.nr = SYS_process_madvise,
+                             .arg = {5, AT + 64, 1, MADV_DONTNEED, 0},
+                             .result = -ENOSYS,
+                             .iov = &iov,
+                             .n_iov = 1,
+                             .iov_arg = 1});
+    mm_counters(w.mm, &c);
+    assert_int_equal(c.rss[MM_ANONPAGES], 0);
+}
+
+static void limits_of_the_program_are_heard(void **state)
+{
+    (void)state;
+    uint64_t limit[2] = {5 * PAGE, MM_RLIM_INFINITY};
+    struct kern_call c = {.nr = SYS_setrlimit,
+                          .arg = {RLIMIT_AS, AT},
+                          .bytes = (const uint8_t *)limit,
+                          .bytes_addr = AT,
+                          .n_bytes = sizeof limit};
+    call(&c);
+    assert_int_equal(mm_task(w.mm)->rlimit[MM_RLIM_AS].cur, 5 * PAGE);
+    struct kern_call p = {.nr = SYS_prlimit64,
+                          .arg = {0, RLIMIT_STACK, AT},
+                          .bytes = (const uint8_t *)limit,
+                          .bytes_addr = AT,
+                          .n_bytes = sizeof limit};
+    call(&p);
+    assert_int_equal(mm_task(w.mm)->rlimit[MM_RLIM_STACK].cur, 5 * PAGE);
+    limit[0] = PAGE;
+    p.arg[0] = 77; /* another process */
+    call(&p);
+    c.result = -EPERM;
+    call(&c);
+    assert_int_equal(mm_task(w.mm)->rlimit[MM_RLIM_STACK].cur, 5 * PAGE);
+    assert_int_equal(mm_task(w.mm)->rlimit[MM_RLIM_AS].cur, 5 * PAGE);
+}
+
+/* What the program has it has: its limits are the host's to enforce. */
+static void a_limit_never_takes_away_what_the_program_got(void **state)
+{
+    (void)state;
+    mm_set_rlimit(w.mm, MM_RLIM_AS, (struct mm_rlimit){4 * PAGE, 4 * PAGE});
+    call(&(struct kern_call){.nr = SYS_mmap,
+                             .arg = {0, 8 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX},
+                             .result = (int64_t)(AT + MIB(1))});
+    assert_non_null(mm_vma_at(w.mm, va(AT + MIB(1))));
+    assert_int_equal(divergences(), 0);
+}
+
+static void seals_of_a_memfd_reach_its_file(void **state)
+{
+    (void)state;
+    uint64_t size;
+    struct kern_call c = {.nr = SYS_fcntl,
+                          .arg = {3, F_ADD_SEALS, F_SEAL_WRITE},
+                          .file = {.present = true,
+                                   .fd = 3,
+                                   .dev = 1,
+                                   .ino = 7,
+                                   .size = PAGE,
+                                   .mode = S_IFREG | 0777,
+                                   .open_flags = O_RDWR,
+                                   .path = "/memfd:x (deleted)"}};
+    call(&c);
+    struct mm_file *f = mm_file_find(w.sys, 1, 7, &size);
+    assert_int_equal(mm_file_seals(f), F_SEAL_WRITE);
+    mm_file_put(w.sys, f);
+}
+
+static void remapped_file_pages_are_followed(void **state)
+{
+    (void)state;
+    struct mm_file *f = mm_file(w.sys, 1, 1, 8 * PAGE, "/data");
+    struct mm_map map = {.addr = va(AT),
+                         .len = 4 * PAGE,
+                         .prot = RW,
+                         .flags = MAP_SHARED | MAP_FIXED,
+                         .file = f,
+                         .file_writable = true};
+    assert_int_equal(mm_mmap(w.mm, &map), AT);
+    call(&(struct kern_call){.nr = SYS_remap_file_pages, .arg = {AT, PAGE, 0, 3, 0}, .result = 0});
+    assert_int_equal(mm_vma_at(w.mm, va(AT))->pgoff, 3);
+    assert_int_equal(divergences(), 0);
+    mm_file_put(w.sys, f);
+}
+
+static void prctl_switches_huge_pages_off(void **state)
+{
+    (void)state;
+    call(&(struct kern_call){.nr = SYS_mmap,
+                             .arg = {0, MIB(4), RW, MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX},
+                             .result = (int64_t)GIB(1)});
+    call(&(struct kern_call){
+        .nr = SYS_madvise, .arg = {GIB(1), MIB(4), MADV_HUGEPAGE}, .result = 0});
+    call(&(struct kern_call){.nr = SYS_prctl, .arg = {PR_SET_THP_DISABLE, 1}, .result = 0});
+    struct arch_fault f = {.cr2 = va(GIB(1)), .code = FAULT_U | FAULT_W};
+    struct mm_verdict v;
+    struct mm_counters c;
+    mm_fault(w.mm, &f, &v);
+    mm_counters(w.mm, &c);
+    assert_int_equal(c.rss[MM_ANONPAGES], 1);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(sealing_reaches_the_model),
+        T(an_emulator_without_mseal_leaves_memory_unsealed),
+        T(keys_are_refused_without_pku),
+        T(advice_by_descriptor_is_followed_even_after_enosys),
+        T(limits_of_the_program_are_heard),
+        T(a_limit_never_takes_away_what_the_program_got),
+        T(seals_of_a_memfd_reach_its_file),
+        T(remapped_file_pages_are_followed),
+        T(prctl_switches_huge_pages_off),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
