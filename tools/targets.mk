@@ -9,13 +9,14 @@ JOBS       ?= 2
 SUB        := $(MAKE) --no-print-directory BUILD=$(BUILD)
 DESTROOT    = $(DESTDIR)$(PREFIX)
 
-.PHONY: help deps demo check check-faults check-kernel tidy bench install uninstall clean format docs tsan-tests gendocs
+.PHONY: help deps demo check check-faults check-kernel check-kernel-global tidy bench install uninstall clean format docs tsan-tests gendocs
 help:
 	@echo 'make              build $(BUILD)/release/pagewalk (MODE=release|debug|asan|tsan|hostile)'
 	@echo 'make demo         install what is missing, build, run it on a real program'
 	@echo 'make check        install what is missing, build, all tests'
 	@echo 'make check-faults minor faults of 25 programs against the real kernel (6 are in make check)'
 	@echo 'make check-kernel memory calls on the model and the running kernel (SEED=s SEQUENCES=n)'
+	@echo 'make check-kernel-global  what needs swapon and the like on this host'
 	@echo 'make bench        time it against cachegrind'
 	@echo 'make tidy         the longest files and functions; clang-tidy and cppcheck'
 	@echo 'make format       clang-format in place'
@@ -48,6 +49,11 @@ SEQUENCES ?= 1000
 check-kernel:
 	@$(SUB) -j$(JOBS) MODE=$(MODE) kernel-tests
 	@$(O)/test/kernel/check_kernel $(O)/test/kernel/subject --seed $(SEED) --sequences $(SEQUENCES)
+
+# What changes the whole host while it runs (swapon …). Each program locks and puts things back. Root.
+check-kernel-global:
+	@$(SUB) -j$(JOBS) MODE=$(MODE) $(GLOBAL_BIN)
+	@status=0; for t in $(GLOBAL_BIN); do $$t || status=1; done; exit $$status
 
 # Threads meet in the rings only: those tests run under the thread sanitizer.
 TSAN_BIN := $(foreach t,$(TEST_BIN),$(if $(findstring ring,$(notdir $t))$(findstring thread,$(notdir $t)),$t))
