@@ -7,23 +7,13 @@
  *   a part unmapped ─► deferred split queue ─► under pressure: split_folio ─► 2^order single frames,
  *                                              those nobody maps are freed
  *
- * I1  Every tail has FRAME_F_TAIL and the head's order.
- * I2  A folio on the queue has FRAME_F_PARTIAL or may be underused; it is linked through its second
+ * I1  A folio on the queue has FRAME_F_PARTIAL or may be underused; it is linked through its second
  *     tail, whose link fields nobody else uses, so its head stays free for the LRU lists.
  *
  * Source: Linux 6.18 mm/huge_memory.c (__folio_split, deferred_split_folio, deferred_split_scan,
- * thp_underused), mm/memory.c (alloc_anon_folio), mm/page_alloc.c (prep_compound_page).
+ * thp_underused), mm/memory.c (alloc_anon_folio).
  */
 #include "mm/mm_int.h"
-
-void folio_prep(struct phys *p, pfn head, unsigned order)
-{
-    for (uint64_t i = 1; i < BIT(order); i++) { /* I1 */
-        struct frame *f = phys_frame(p, (pfn){head.v + i});
-        f->flags |= FRAME_F_TAIL;
-        f->order = (uint8_t)order;
-    }
-}
 
 /* effort_flags: how hard an allocation of the order tries (vma_thp_gfp_mask). */
 static unsigned effort_flags(const struct mm_sys *s, const struct vma *v, unsigned order)
@@ -54,7 +44,6 @@ int folio_alloc_anon_as(struct mm *m, const struct vma *v, vaddr a, unsigned ord
     int err = mm_alloc(s, &req, ret);
     if (err != 0)
         return err;
-    folio_prep(s->phys, *ret, order);
     folio_add_new_anon_rmap(s, *ret, v, a);
     arch_step(s->outbox, STEP_ALLOC, 1);
     arch_step(s->outbox, STEP_CHARGE, 1);

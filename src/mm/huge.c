@@ -151,7 +151,6 @@ static int get_zero(struct mm *m)
             return -ENOMEM;
         }
         STAT(s->stats, thp_zero_page_alloc)++;
-        folio_prep(s->phys, s->thp.zero, HPAGE_PMD_ORDER);
         phys_frame(s->phys, s->thp.zero)->flags |= FRAME_F_ZERO_PAGE;
         clear_frames(s, s->thp.zero, HPAGE_PMD_NR);
     }

@@ -93,8 +93,6 @@ void khugepaged_enter(struct mm *m);
 void khugepaged_exit(struct mm *m);
 
 /* -- folio.c */
-/* folio_prep marks the tails of a new large folio. */
-void folio_prep(struct phys *p, pfn head, unsigned order);
 /* folio_alloc_anon takes a folio of 2^order frames for anonymous memory of v at a, not zeroed, all
  * exclusive. 0 or -ENOMEM. */
 int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order, pfn *ret);

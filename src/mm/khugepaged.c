@@ -129,11 +129,10 @@ static void copy_page(const struct scan *c, pte *table, pfn to, unsigned i)
     pte e = table[i];
     table[i] = (pte){0};
     if (pte_none(e) || (e.v & PTE_SPECIAL)) {
-        kernel_write(s, pfn_paddr(to), PAGE_SIZE);
+        clear_frames(s, to, 1);
         return;
     }
-    kernel_read(s, pfn_paddr(pte_pfn(e)), PAGE_SIZE);
-    kernel_write(s, pfn_paddr(to), PAGE_SIZE);
+    copy_frames(s, pte_pfn(e), to, 1);
     munlock_vma_folio(c->m, va(c->at + i * PAGE_SIZE), pte_pfn(e));
     page_remove_rmap(c->m, pte_pfn(e));
 }
