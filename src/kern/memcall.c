@@ -26,6 +26,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/prctl.h>
+
+#define HUGE_SHIFT         26 /* MAP_HUGE_SHIFT */
+#define THP_EXCEPT_ADVISED 2u /* PR_THP_DISABLE_EXCEPT_ADVISED, since 6.18 */
 
 #define PROT_KNOWN     (PROT_READ | PROT_WRITE | PROT_EXEC | 8u /* PROT_SEM */)
 #define MAP_DROP       0x08u /* MAP_DROPPABLE, 6.11 */
@@ -97,7 +101,7 @@ static void plain_map(struct mm *m, uint64_t addr, uint64_t len, uint32_t prot)
 /* -- mmap */
 
 /* mmap_flags_bad: what do_mmap refuses by its arguments alone, in its order. */
-static int mmap_flags_bad(const struct kern_call *c)
+static int mmap_flags_bad(const struct mm_sys *s, const struct kern_call *c)
 {
     uint32_t flags = (uint32_t)c->arg[3], type = flags & MAP_TYPE;
     bool anon = flags & MAP_ANONYMOUS;
@@ -107,12 +111,14 @@ static int mmap_flags_bad(const struct kern_call *c)
         return -EINVAL;
     if (flags & MAP_GROWSDOWN && (type != MAP_PRIVATE || !anon))
         return -EINVAL;
-    if (flags & MAP_HUGETLB && anon && !(flags & MAP_NORESERVE))
-        return -ENOMEM; /* the modelled pool of huge pages is empty */
-    return 0;
+    if (!(flags & MAP_HUGETLB) || !anon || (flags & MAP_NORESERVE))
+        return 0;
+    struct mm_hugetlb_info i;
+    mm_hugetlb_info(s, flags >> HUGE_SHIFT == 30, &i);
+    return div_up(c->arg[1], i.bytes) > mm_hugetlb_available(&i) ? -ENOMEM : 0;
 }
 
-static int mmap_refusal(const struct mm *m, const struct kern_call *c)
+static int mmap_refusal(const struct kern *k, const struct mm *m, const struct kern_call *c)
 {
     uint64_t addr = c->arg[0], len = c->arg[1];
     uint32_t flags = (uint32_t)c->arg[3];
@@ -125,7 +131,7 @@ static int mmap_refusal(const struct mm *m, const struct kern_call *c)
         return -EINVAL;
     if (flags & MAP_FIXED_NOREPLACE && first_within(m, addr, addr + align_up(len, PAGE_SIZE)))
         return -EEXIST;
-    return mmap_flags_bad(c);
+    return mmap_flags_bad(k->sys, c);
 }
 
 /* open_file finds the model's file of a mapping call; a file the front end did not tell about gets
@@ -173,7 +179,7 @@ static void mmap_failed(struct kern *k, int refusal, int64_t result)
 
 static int apply_mmap(struct kern *k, struct mm *m, const struct kern_call *c)
 {
-    int refusal = mmap_refusal(m, c);
+    int refusal = mmap_refusal(k, m, c);
     if (failed(c->result)) {
         mmap_failed(k, refusal, c->result);
         return 0;
@@ -470,6 +476,11 @@ int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c)
         return apply_madvise(k, m, c);
     case SYS_msync:
         compare(k, mm_msync(m, va(c->arg[0]), c->arg[1], (int)c->arg[2]), c->result);
+        return 0;
+    case SYS_prctl:
+        if (c->arg[0] == PR_SET_THP_DISABLE && c->result == 0)
+            mm_thp_disable(m, c->arg[1] && !(c->arg[2] & THP_EXCEPT_ADVISED),
+                           c->arg[1] && (c->arg[2] & THP_EXCEPT_ADVISED));
         return 0;
     case SYS_mincore:
         return apply_mincore(k, m, c);

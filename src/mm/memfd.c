@@ -13,6 +13,9 @@
 #define MFD_NOEXEC_BIT   0x08u
 #define MFD_EXEC_BIT     0x10u
 #define MFD_KNOWN        (MFD_CLOEXEC_BIT | MFD_SEALING_BIT | MFD_NOEXEC_BIT | MFD_EXEC_BIT)
+#define MFD_HUGETLB_BIT  0x04u
+#define MFD_HUGE_SHIFT_  26
+#define MFD_HUGE         (MFD_HUGETLB_BIT | 0x3fu << MFD_HUGE_SHIFT_)
 #define MFD_NAME_MAX     249u /* NAME_MAX less "memfd:" */
 #define MM_SEALS         0x3fu
 #define MM_SEALS_CONTENT (MM_SEAL_SHRINK | MM_SEAL_GROW | MM_SEAL_WRITE | MM_SEAL_FUTURE_WRITE)
@@ -31,12 +34,18 @@ int mm_memfd(struct mm_sys *s, const char *name, uint32_t flags, struct mm_file 
 {
     char path[MFD_NAME_MAX + 32] = "/memfd:";
     size_t len = strlen(name), at = strlen(path);
-    if ((flags & ~MFD_KNOWN) || len > MFD_NAME_MAX ||
+    const uint32_t known = MFD_KNOWN | (flags & MFD_HUGETLB_BIT ? MFD_HUGE : 0);
+    if ((flags & ~known) || len > MFD_NAME_MAX ||
         (flags & (MFD_EXEC_BIT | MFD_NOEXEC_BIT)) == (MFD_EXEC_BIT | MFD_NOEXEC_BIT))
         return -EINVAL;
     memcpy(path + at, name, len);
     memcpy(path + at + len, " (deleted)", sizeof(" (deleted)"));
-    struct mm_file *f = file_new(s, FILE_SHMEM, path);
+    struct mm_hugetlb_file huge = {.size_log = flags >> MFD_HUGE_SHIFT_ & 0x3f, .path = path};
+    struct mm_file *f;
+    if (!(flags & MFD_HUGETLB_BIT))
+        f = file_new(s, FILE_SHMEM, path);
+    else if (mm_hugetlb_file(s, &huge, &f) != 0)
+        return -ENODEV;
     f->seals = flags & (MFD_SEALING_BIT | MFD_NOEXEC_BIT) ? 0 : MM_SEAL_SEAL;
     if (flags & MFD_NOEXEC_BIT)
         f->seals |= MM_SEAL_EXEC;
@@ -59,7 +68,7 @@ static bool mapped_writable(const struct mm_file *f)
 
 int mm_file_add_seals(struct mm_file *f, uint32_t seals)
 {
-    if (f->kind != FILE_SHMEM || (seals & ~MM_SEALS))
+    if ((f->kind != FILE_SHMEM && f->kind != FILE_HUGETLB) || (seals & ~MM_SEALS))
         return -EINVAL;
     if (f->seals & MM_SEAL_SEAL)
         return -EPERM;
@@ -73,6 +82,8 @@ int mm_file_add_seals(struct mm_file *f, uint32_t seals)
 
 int mm_ftruncate(struct mm_sys *s, struct mm_file *f, uint64_t size)
 {
+    if (f->kind == FILE_HUGETLB && (size & (huge_page_size(s, f) - 1)))
+        return -EINVAL;
     if ((size < f->size && (f->seals & MM_SEAL_SHRINK)) ||
         (size > f->size && (f->seals & MM_SEAL_GROW)))
         return -EPERM;

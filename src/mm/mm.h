@@ -205,6 +205,11 @@ struct mm_hugetlb_info {
 };
 void mm_hugetlb_info(const struct mm_sys *s, enum mm_hugetlb_size size,
                      struct mm_hugetlb_info *ret);
+/* mm_hugetlb_available returns how many pages could be promised now. */
+static inline uint64_t mm_hugetlb_available(const struct mm_hugetlb_info *i)
+{
+    return i->free - i->resv + (i->overcommit > i->surplus ? i->overcommit - i->surplus : 0);
+}
 /* mm_hugetlb_set is writing nr_hugepages: the pool grows as far as memory allows, and shrinks to what
  * is in use or promised, which then is surplus. */
 void mm_hugetlb_set(struct mm_sys *s, enum mm_hugetlb_size size, uint64_t count);

@@ -435,9 +435,7 @@ static bool huge_follows(const struct mm *m, const struct mm_map *map)
 {
     struct mm_hugetlb_info i;
     mm_hugetlb_info(m->sys, (map->flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK) == 30, &i);
-    return map->addr.v % i.bytes == 0 &&
-           div_up(map->len, i.bytes) <=
-               i.free - i.resv + i.overcommit - min_u64(i.surplus, i.overcommit);
+    return map->addr.v % i.bytes == 0 && div_up(map->len, i.bytes) <= mm_hugetlb_available(&i);
 }
 
 int64_t mm_mmap(struct mm *m, const struct mm_map *map)

@@ -15,11 +15,12 @@
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
-#define SHM_MAX     (UINT64_MAX - (UINT64_C(1) << 24)) /* kernel.shmmax, and kernel.shmall in pages */
-#define SHM_MNI     4096u                              /* kernel.shmmni */
-#define SHM_IDX     32768u                             /* ids are sequence * this + index */
-#define SHM_LOCK_   11
-#define SHM_UNLOCK_ 12
+#define SHM_MAX         (UINT64_MAX - (UINT64_C(1) << 24)) /* kernel.shmmax, and kernel.shmall in pages */
+#define SHM_MNI         4096u                              /* kernel.shmmni */
+#define SHM_IDX         32768u                             /* ids are sequence * this + index */
+#define SHM_LOCK_       11
+#define SHM_UNLOCK_     12
+#define SHM_HUGE_SHIFT_ 26
 
 struct shm_segment {
     int32_t key;          /* IPC_PRIVATE: found by id alone */
@@ -114,17 +115,38 @@ static bool owns(const struct mm *m, const struct shm_segment *g)
 
 /* -- shmget ---------------------------------------------------------------------------------- */
 
-static int add_segment(struct mm *m, const struct shm_segment *proto, uint64_t size, bool promise,
+/* new_file makes the memory of a segment; of huge pages all is promised at once. */
+static int new_file(struct mm *m, const char *name, uint64_t size, int flags, struct mm_file **ret)
+{
+    struct mm_hugetlb_file q = {.bytes = size,
+                                .size_log = (unsigned)flags >> SHM_HUGE_SHIFT_ & 0x3f,
+                                .path = name,
+                                .reserve = !(flags & SHM_NORESERVE)};
+    if (!(flags & SHM_HUGETLB)) {
+        *ret = file_new(m->sys, FILE_SHMEM, name);
+        (*ret)->size = size;
+        return 0;
+    }
+    if (!task_capable(m, CAP_IPC_LOCK) && size > task_rlimit(m, MM_RLIM_MEMLOCK))
+        return -EPERM; /* can_do_hugetlb_shm; vm.hugetlb_shm_group has no members */
+    return mm_hugetlb_file(m->sys, &q, ret);
+}
+
+static int add_segment(struct mm *m, const struct shm_segment *proto, uint64_t size, int flags,
                        bool forced)
 {
     struct mm_sys *s = m->sys;
     char name[32];
     snprintf(name, sizeof(name), "/SYSV%08x (deleted)", (uint32_t)proto->key);
+    struct mm_file *f;
+    int made = new_file(m, name, size, flags, &f);
+    if (made != 0)
+        return made;
+    bool promise = !(flags & (SHM_NORESERVE | SHM_HUGETLB));
     struct shm_segment *g = malloc(sizeof(*g));
     ASSERT(g);
     *g = *proto;
-    g->file = file_new(s, FILE_SHMEM, name);
-    g->file->size = size;
+    g->file = f;
     g->file->shm_id = g->id;
     if (promise && shmem_acct_size(m, g->file, forced) != 0) {
         mm_file_put(s, g->file);
@@ -141,8 +163,6 @@ static int newseg(struct mm *m, int32_t key, uint64_t size, int flags)
 {
     struct mm_sys *s = m->sys;
     bool strict = s->conf.overcommit_memory == 2;
-    if (flags & SHM_HUGETLB)
-        return -ENOMEM; /* the pool of huge pages has none for segments */
     if (size == 0 || size > SHM_MAX)
         return -EINVAL;
     if (align_up(size, PAGE_SIZE) < size || s->shm.ids.used >= SHM_MNI)
@@ -150,7 +170,7 @@ static int newseg(struct mm *m, int32_t key, uint64_t size, int flags)
     struct shm_segment g = {
         .key = key, .mode = (uint32_t)flags & 0777, .uid = m->task.uid, .cpid = m->task.pid};
     g.id = new_id(s);
-    return add_segment(m, &g, size, strict || !(flags & SHM_NORESERVE), false);
+    return add_segment(m, &g, size, strict ? flags & ~SHM_NORESERVE : flags, false);
 }
 
 int mm_shmget(struct mm *m, int32_t key, uint64_t size, int flags)
@@ -180,7 +200,7 @@ void mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags)
                                           .mode = (uint32_t)flags & 0777,
                                           .uid = m->task.uid,
                                           .cpid = m->task.pid},
-                    size, !(flags & SHM_NORESERVE), true);
+                    size, flags & ~SHM_HUGETLB, true);
 }
 
 /* -- shmat ----------------------------------------------------------------------------------- */

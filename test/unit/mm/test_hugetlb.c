@@ -3,6 +3,9 @@
  * cases (hugemmap01, 02, 04, 05, 06, hugefork01, hugefallocate01), marked where used. */
 #include "unit/mm/mm_fixture.h"
 
+#include <sys/ipc.h>
+#include <sys/shm.h>
+
 #define A  UINT64_C(0x200000000000)
 #define M2 MIB(2)
 
@@ -339,6 +342,34 @@ static void shared_memory_promises_when_it_is_made(void **state)
     pool(4, 4, 0, 0);
 }
 
+static void a_memfd_and_a_segment_may_be_of_huge_pages(void **state)
+{
+    (void)state;
+    struct mm_file *f;
+    assert_int_equal(mm_memfd(b.sys, "x", 4u | 22u << 26, &f), -ENODEV); /* no such size */
+    assert_int_equal(mm_memfd(b.sys, "x", 4u, &f), 0);
+    assert_int_equal(mm_ftruncate(b.sys, f, K), -EINVAL);
+    assert_int_equal(mm_ftruncate(b.sys, f, M2), 0);
+    assert_int_equal(map_full(&b, A, M2, RW, MAP_SHARED | MAP_FIXED, f, 0), A);
+    pool(4, 4, 1, 0);
+    assert_int_equal(mm_munmap(b.mm, va(A), M2), 0);
+    mm_file_put(b.sys, f);
+    pool(4, 4, 0, 0);
+    assert_int_equal(mm_shmget(b.mm, 0, 5 * M2, SHM_HUGETLB | 0600), -EPERM); /* RLIMIT_MEMLOCK */
+    mm_set_rlimit(b.mm, MM_RLIM_MEMLOCK, (struct mm_rlimit){MM_RLIM_INFINITY, MM_RLIM_INFINITY});
+    assert_int_equal(mm_shmget(b.mm, 0, 5 * M2, SHM_HUGETLB | 0600), -ENOMEM);
+    int id = mm_shmget(b.mm, 0, 2 * M2, SHM_HUGETLB | 0600);
+    assert_true(id >= 0);
+    pool(4, 4, 2, 0);
+    assert_int_equal(mm_shmat(b.mm, id, va(A), 0, false), A);
+    assert_int_equal(touch(&b, A, true).signal, 0);
+    pool(4, 3, 1, 0);
+    assert_int_equal(mm_shmdt(b.mm, va(A)), 0);
+    pool(4, 3, 1, 0);
+    assert_int_equal(mm_shmctl(b.mm, id, IPC_RMID, NULL), 0);
+    pool(4, 4, 0, 0);
+}
+
 static void beyond_the_end_of_the_file_is_sigbus(void **state)
 {
     (void)state;
@@ -422,6 +453,7 @@ int main(void)
         T(a_move_takes_pages_and_promises_along),
         T(a_file_keeps_its_pages_until_its_last_reference),
         T(shared_memory_promises_when_it_is_made),
+        T(a_memfd_and_a_segment_may_be_of_huge_pages),
         T(beyond_the_end_of_the_file_is_sigbus),
         cmocka_unit_test_teardown(pages_of_one_gib_are_made_at_boot, tear_down),
         cmocka_unit_test_teardown(a_pool_larger_than_memory_is_refused_with_key_and_reason,
