@@ -175,14 +175,16 @@ uint64_t file_pages(const struct mm_file *f)
     return div_up(f->size, PAGE_SIZE);
 }
 
-/* zero_partial clears the rest of the page that [from, to) begins in, if it is cached. */
+/* zero_partial clears the rest of the page that [from, to) begins in, if it is cached or in swap. */
 static void zero_partial(struct mm_sys *s, struct mm_file *f, uint64_t from, uint64_t to)
 {
     const uint64_t *slot = slot_find(f, from >> PAGE_SHIFT);
     uint64_t at = from & ~PAGE_MASK;
-    if (at == 0 || !slot || *slot == 0 || *slot == EVICTED)
+    pfn n;
+    if (at == 0 || !slot || *slot == 0 || (*slot & SLOT_SHADOW))
         return;
-    pfn n = {*slot - 1};
+    if (filemap_get(s, f, from >> PAGE_SHIFT, &n) != 0) /* brings it back from swap */
+        return;
     file_zero(s, n, at, min_u64(PAGE_SIZE, at + (to - from)));
     if (f->kind == FILE_SHMEM)
         phys_frame(s->phys, n)->flags |= FRAME_F_DIRTY; /* shmem_undo_range */
