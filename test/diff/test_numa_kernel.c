@@ -38,14 +38,14 @@ enum kind { MAP, UNMAP, PROTECT, READ, WRITE, BIND, SET, GET, HOME, MIGRATE, MOV
 
 struct step {
     enum kind kind;
-    uint64_t addr, len;       /* bytes from BASE */
-    uint32_t prot, flags;     /* of mmap; flags of the call */
-    int mode;                 /* with its flags; home node */
-    uint64_t mask[2];         /* first word of the masks */
-    uint64_t high;            /* word 16 of the first */
+    uint64_t addr, len;   /* bytes from BASE */
+    uint32_t prot, flags; /* of mmap; flags of the call */
+    int mode;             /* with its flags; home node */
+    uint64_t mask[2];     /* first word of the masks */
+    uint64_t high;        /* word 16 of the first */
     uint64_t maxnode;
-    unsigned readable;        /* words of a mask before unreadable memory; 999: NULL is passed */
-    bool want;                /* get_mempolicy: a mask; move_pages: nodes */
+    unsigned readable; /* words of a mask before unreadable memory; 999: NULL is passed */
+    bool want;         /* get_mempolicy: a mask; move_pages: nodes */
     uint64_t pages[MOVES];
     int32_t nodes[MOVES];
 };
@@ -67,33 +67,49 @@ static uint64_t pick(struct rng *r, uint64_t n)
     return rng_below(r, n);
 }
 
-static void gen_mask(struct rng *r, struct step *s)
+/* odd_mask makes a mask that is hardly ever good. */
+static void odd_mask(struct rng *r, struct step *s)
 {
-    static const uint64_t masks[] = {1, 1, 1, 1, 0, 2, 3, 0x21, 1, UINT64_MAX};
-    static const uint64_t maxnodes[] = {64, 64, 64, 64, 64, 2, 3, 1, 0, 65, 66, 1025, 1026, 1100,
-                                        32769, 32770, 70000};
-    s->mask[0] = masks[pick(r, ARRAY_LEN(masks))];
-    s->mask[1] = masks[pick(r, ARRAY_LEN(masks))];
-    s->high = pick(r, 12) == 0 ? BIT(pick(r, 64)) : 0;
-    s->maxnode = maxnodes[pick(r, ARRAY_LEN(maxnodes))];
-    uint64_t how = pick(r, 10);
-    s->readable = how == 0 ? 1 : how == 1 ? 17 : how == 2 ? 0 : WORDS;
-    if (pick(r, 12) == 0)
-        s->readable = NO_MASK;
+    static const uint64_t words[] = {0, 2, 3, 0x21, 1, UINT64_MAX};
+    static const uint64_t maxnodes[] = {2, 3, 1, 0, 65, 66, 1025, 1026, 1100, 32769, 32770, 70000};
+    s->mask[0] = words[pick(r, ARRAY_LEN(words))];
+    s->mask[1] = words[pick(r, ARRAY_LEN(words))];
+    s->high = pick(r, 4) == 0 ? BIT(pick(r, 64)) : 0;
+    s->maxnode = pick(r, 2) ? 64 : maxnodes[pick(r, ARRAY_LEN(maxnodes))];
+    uint64_t how = pick(r, 8);
+    s->readable = how == 0 ? 1 : how == 1 ? 17 : how == 2 ? 0 : how == 3 ? NO_MASK : WORDS;
+}
+
+static void good_mask(struct rng *r, struct step *s)
+{
+    s->mask[0] = pick(r, 4) ? 1 : 3;
+    s->mask[1] = pick(r, 4) ? 1 : 3;
+    s->maxnode = 64;
+    s->readable = WORDS;
 }
 
 static void gen_policy(struct rng *r, struct step *s)
 {
-    static const int flags[] = {0, 0, 0, 0, 0, 0x8000, 0x4000, 0x2000, 0xc000, 0xa000, 0x1000};
-    s->mode = (int)pick(r, 9) | flags[pick(r, ARRAY_LEN(flags))];
-    gen_mask(r, s);
-    if ((s->mode & 0xff) == MPOL_DEFAULT && pick(r, 3))
-        s->readable = NO_MASK;
+    static const int flags[] = {0, 0, 0, 0, 0x8000, 0x4000, 0x2000};
+    static const int odd[] = {0xc000, 0xa000, 0x6000, 0x1000};
+    s->mode = (int)pick(r, MPOL_MAX) | flags[pick(r, ARRAY_LEN(flags))];
+    good_mask(r, s);
+    if (s->mode % 8 == MPOL_DEFAULT || s->mode % 8 == MPOL_LOCAL) {
+        s->mode &= 7;
+        s->mask[0] = 0;
+        s->readable = pick(r, 2) ? NO_MASK : WORDS;
+    }
+    if ((s->mode & MPOL_F_RELATIVE_NODES) && pick(r, 2))
+        s->mask[0] = BIT(1 + pick(r, 9)); /* no node the machine has: its pages are misplaced */
+    if (pick(r, 5) == 0)
+        odd_mask(r, s);
+    if (pick(r, 12) == 0)
+        s->mode = (int)pick(r, 10) | odd[pick(r, ARRAY_LEN(odd))];
 }
 
 static void gen_move(struct rng *r, struct step *s)
 {
-    static const int32_t nodes[] = {0, 0, 0, 0, 0, 0, 0, 1, -1, 5000};
+    static const int32_t nodes[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1, 5000};
     static const uint32_t flags[] = {0, 2, 2, 4, 6, 1, 8};
     s->want = pick(r, 2);
     s->len = pick(r, MOVES + 1);
@@ -117,8 +133,9 @@ static void gen_get(struct rng *r, struct step *s)
 
 static struct step gen_step(struct rng *r)
 {
-    static const enum kind kinds[] = {MAP,  MAP,  UNMAP, PROTECT, READ, WRITE, WRITE, BIND, BIND,
-                                      BIND, BIND, SET,   GET,     GET,  HOME,  HOME,  MIGRATE, MOVE};
+    static const enum kind kinds[] = {MAP,   MAP,   MAP,  UNMAP, PROTECT, READ,    WRITE,
+                                      WRITE, WRITE, BIND, BIND,  BIND,    BIND,    BIND,
+                                      SET,   GET,   GET,  HOME,  HOME,    MIGRATE, MOVE};
     static const uint32_t prots[] = {RW, RW, RW, PROT_READ, PROT_NONE, PROT_WRITE};
     static const uint32_t binds[] = {0, 0, 0, 1, 2, 2, 3, 4, 7, 8};
     struct step s = {.kind = kinds[pick(r, ARRAY_LEN(kinds))]};
@@ -131,8 +148,10 @@ static struct step gen_step(struct rng *r)
         gen_policy(r, &s);
     if (s.kind == BIND)
         s.flags = binds[pick(r, ARRAY_LEN(binds))];
-    if (s.kind == MIGRATE)
-        gen_mask(r, &s);
+    if (s.kind == MIGRATE && pick(r, 2))
+        odd_mask(r, &s);
+    else if (s.kind == MIGRATE)
+        good_mask(r, &s);
     if (s.kind == GET)
         gen_get(r, &s);
     if (s.kind == MOVE)
@@ -158,16 +177,18 @@ static unsigned gen(uint64_t seed, struct step *steps)
     unsigned n = 8 + (unsigned)pick(&r, STEPS_MAX - 8);
     for (unsigned i = 0; i < n; i++)
         steps[i] = gen_step(&r);
+    steps[0] = (struct step){.kind = MAP, .len = WINDOW * K, .prot = RW};
     return n;
 }
 
 static void print_step(const struct step *s)
 {
     static const char *const names[KIND_NR] = {
-        "mmap", "munmap", "mprotect", "read",    "write",     "mbind", "set_mempolicy", "get_mempolicy",
-        "home", "migrate_pages", "move_pages"};
+        "mmap",          "munmap",        "mprotect", "read",          "write",     "mbind",
+        "set_mempolicy", "get_mempolicy", "home",     "migrate_pages", "move_pages"};
     fprintf(stderr, "  %-13s page %lld+%lld len %lld prot %u flags %u", names[s->kind],
-            (long long)(s->addr / K), (long long)(s->addr % K), (long long)s->len, s->prot, s->flags);
+            (long long)(s->addr / K), (long long)(s->addr % K), (long long)s->len, s->prot,
+            s->flags);
     if (s->kind >= BIND)
         fprintf(stderr, " mode %#x mask %#llx,%#llx high %#llx maxnode %llu readable %u want %d",
                 (unsigned)s->mode, (unsigned long long)s->mask[0], (unsigned long long)s->mask[1],
@@ -305,7 +326,7 @@ static void native_frames(uint64_t *frames)
 static void draw_pages(const uint64_t *before, const uint64_t *after, bool moves, char *text)
 {
     for (unsigned i = 0; i < WINDOW; i++)
-        text[i] = after[i] == UINT64_MAX                                             ? '.'
+        text[i] = after[i] == UINT64_MAX                                      ? '.'
                   : moves && before[i] != UINT64_MAX && before[i] != after[i] ? 'M'
                                                                               : '=';
     text[WINDOW] = '\0';
@@ -540,7 +561,8 @@ static void print_seen(const char *who, const struct seen *o)
 {
     fprintf(stderr, "%s: result %lld policy %d nodes %#llx status %d %d %d %d %d %d\n%s\n%s", who,
             (long long)o->result, o->policy, (unsigned long long)o->nodes, o->status[0],
-            o->status[1], o->status[2], o->status[3], o->status[4], o->status[5], o->pages, o->vmas);
+            o->status[1], o->status[2], o->status[3], o->status[4], o->status[5], o->pages,
+            o->vmas);
 }
 
 static void report(uint64_t seed, struct step *steps, unsigned n)
