@@ -438,8 +438,8 @@ static int page_at(struct mm *m, uint64_t a, bool movable, pfn *ret)
     const pte *e = pt_leaf(&m->pt, va(align_down(a, PAGE_SIZE)), &level);
     if (normal_page(m->sys, e, level, ret))
         return 0;
-    bool zero =
-        e && level == 0 && pte_present(*e) && pte_pfn(*e).v == phys_zero_page(m->sys->phys).v;
+    bool zero = e && level == 0 && (pte_present(*e) || pte_protnone(*e)) &&
+                pte_pfn(*e).v == phys_zero_page(m->sys->phys).v;
     return zero ? -EFAULT : -ENOENT;
 }
 
