@@ -44,58 +44,11 @@ uint64_t hugetlb_total_pages(const struct mm_sys *s)
 
 /* -- frames ---------------------------------------------------------------------------------- */
 
-/* give_back returns the blocks of [first, first + 2^order) to the allocator. */
-static void give_back(struct mm_sys *s, pfn first, unsigned order)
-{
-    unsigned block = order < BLOCK_ORDER ? order : BLOCK_ORDER;
-    for (uint64_t n = first.v; n < first.v + BIT(order); n += BIT(block)) {
-        struct frame *f = phys_frame(s->phys, (pfn){n});
-        f->flags = FRAME_F_HEAD;
-        f->order = (uint8_t)block;
-        phys_free(s->phys, (pfn){n}, block);
-    }
-}
-
-/* take_gigantic takes all free blocks of an aligned range; false, with nothing taken, if one of them
- * is not free (alloc_contig_pages without migration). */
-static bool take_gigantic(struct mm_sys *s, uint64_t first, unsigned order)
-{
-    uint64_t n = first, end = first + BIT(order);
-    unsigned got;
-    while (n < end && phys_take_free(s->phys, (pfn){n}, FRAME_HUGETLB, &got) == 0) {
-        if (got != BLOCK_ORDER) {
-            phys_free(s->phys, (pfn){n}, got);
-            break;
-        }
-        n += BIT(BLOCK_ORDER);
-    }
-    if (n == end)
-        return true;
-    for (uint64_t back = first; back < n; back += BIT(BLOCK_ORDER))
-        phys_free(s->phys, (pfn){back}, BLOCK_ORDER);
-    return false;
-}
-
-static int alloc_gigantic(struct mm_sys *s, unsigned nid, unsigned order, pfn *ret)
-{
-    struct phys_node_info info;
-    phys_node_info(s->phys, nid, &info);
-    uint64_t size = BIT(order), first = align_up(info.start_pfn, size);
-    for (uint64_t at = align_down(info.start_pfn + info.spanned, size); at >= first + size;) {
-        at -= size;
-        if (!take_gigantic(s, at, order))
-            continue;
-        *ret = (pfn){at};
-        return 0;
-    }
-    return -ENOMEM;
-}
-
 static int alloc_frames(struct mm_sys *s, unsigned nid, unsigned order, pfn *ret)
 {
     struct phys_req r = phys_request(order, GFP_USER, FRAME_HUGETLB);
     if (order > BLOCK_ORDER)
-        return alloc_gigantic(s, nid, order, ret);
+        return phys_alloc_contig(s->phys, order, nid, BIT(nid), FRAME_HUGETLB, ret);
     r.nid = nid;
     r.flags = PHYS_THISNODE;
     int err = phys_alloc_req(s->phys, &r, ret);
@@ -172,7 +125,7 @@ static void remove_page(struct mm_sys *s, struct hstate *h, pfn head, bool surpl
     h->nr_node[nid]--;
     h->surplus -= surplus;
     h->surplus_node[nid] -= surplus;
-    give_back(s, head, h->order);
+    phys_free(s->phys, head, h->order);
 }
 
 static unsigned next_nid(const struct mm_sys *s, struct hstate *h)

@@ -94,13 +94,33 @@ static void remove_first(struct phys *p, struct zone *z, uint64_t n, unsigned or
         z->orders[type] &= ~(1u << ORDER_MAX);
 }
 
-void buddy_touch(struct phys *p, struct zone *z, uint64_t end)
+/* Up to this many blocks are listed to keep the order exact; of more, the fewer on one side. */
+#define TOUCH_MAX 4096 /* 16 GiB; a record's page of the host each */
+
+/* list_virgin lists the virgin blocks of [first, end), one end of the run. */
+static void list_virgin(struct phys *p, struct zone *z, uint64_t first, uint64_t end)
 {
-    while (z->virgin < z->virgin_end && z->virgin < end) {
-        uint64_t n = z->virgin;
-        z->virgin += BLOCK_MAX;
+    if (first == z->virgin)
+        z->virgin = end;
+    else
+        z->virgin_end = first;
+    for (uint64_t n = first; n < end; n += BLOCK_MAX)
         buddy_list_add(p, z, n, ORDER_MAX, MIGRATE_MOVABLE, true);
-    }
+}
+
+/* Those below stand before the rest of the run, so listing them changes nothing; those above come
+ * after it, and would be taken earlier than they should: no matter if the caller takes them now. */
+void buddy_touch(struct phys *p, struct zone *z, uint64_t first, uint64_t end)
+{
+    if (first >= z->virgin_end || end <= z->virgin)
+        return;
+    first = max_u64(align_down(first, BLOCK_MAX), z->virgin);
+    end = min_u64(align_up(end, BLOCK_MAX), z->virgin_end);
+    uint64_t below = (first - z->virgin) >> ORDER_MAX, above = (z->virgin_end - end) >> ORDER_MAX;
+    if (below > 0 && (above == 0 || (below > TOUCH_MAX && above < below)))
+        list_virgin(p, z, first, z->virgin_end);
+    else
+        list_virgin(p, z, z->virgin, end);
 }
 
 /* -- boot ------------------------------------------------------------------------------------ */

@@ -83,7 +83,7 @@ int phys_take_free(struct phys *p, pfn head, enum frame_owner owner, unsigned *r
     uint64_t mark = z->wmark[WMARK_MIN] + BIT(b.order);
     if (b.type != MIGRATE_ISOLATE && !zone_watermark_ok(z, 0, mark, 0, 0))
         return -ENOMEM;
-    buddy_touch(p, z, head.v < z->virgin_end ? head.v + 1 : 0);
+    buddy_touch(p, z, head.v, head.v + BIT(b.order));
     buddy_list_remove(p, z, head.v, b.order, b.type);
     buddy_account(z, -(int64_t)BIT(b.order), b.type);
     for (uint64_t i = 0; b.order >= PAGEBLOCK_ORDER - 1 && i < BIT(b.order); i += PAGEBLOCK_FRAMES)
@@ -110,8 +110,7 @@ static void take_range(struct phys *p, struct zone *z, uint64_t first, unsigned 
                        enum frame_owner owner)
 {
     uint64_t end = first + BIT(order);
-    if (end > z->virgin && first < z->virgin_end)
-        buddy_touch(p, z, end);
+    buddy_touch(p, z, first, end);
     for (uint64_t n = first; n < end;) {
         unsigned o = p->head.frames[n].order;
         enum migrate_type type = block_type(p, n);

@@ -101,8 +101,7 @@ enum migrate_type phys_pageblock_type(const struct phys *p, pfn n)
 static bool take_larger(struct phys *p, struct zone *z, uint64_t n, uint64_t *ret_n,
                         unsigned *ret_order)
 {
-    if (n >= z->virgin && n < z->virgin_end)
-        buddy_touch(p, z, n + 1);
+    buddy_touch(p, z, n, n + 1);
     for (unsigned o = PAGEBLOCK_ORDER + 1; o <= ORDER_MAX; o++) {
         uint64_t head = align_down(n, BIT(o));
         const struct frame *f = &p->head.frames[head];

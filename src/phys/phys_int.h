@@ -185,8 +185,8 @@ uint64_t buddy_take(struct phys *p, struct zone *z, unsigned have, unsigned orde
                     enum migrate_type from, enum migrate_type to);
 /* buddy_smallest takes from the lists of one type; NO_BLOCK if none is large enough. */
 uint64_t buddy_smallest(struct phys *p, struct zone *z, unsigned order, enum migrate_type type);
-/* buddy_touch makes sure that the frames before `end` are not virgin. */
-void buddy_touch(struct phys *p, struct zone *z, uint64_t end);
+/* buddy_touch puts the virgin blocks of [first, end), and those on one side of them, on their list. */
+void buddy_touch(struct phys *p, struct zone *z, uint64_t first, uint64_t end);
 /* buddy_free_one merges a block into the free ones of its type; buddy_free any block. */
 void buddy_free_one(struct phys *p, struct zone *z, uint64_t n, unsigned order,
                     enum migrate_type type);

@@ -209,7 +209,7 @@ static void test_pageblock_that_changed_type_under_its_blocks_is_found(void **st
 static void test_two_types_in_one_free_block_are_found(void **state)
 {
     struct scene *s = *state;
-    buddy_touch(s->p, dma32(s), dma32(s)->virgin + 1);
+    buddy_touch(s->p, dma32(s), dma32(s)->virgin, dma32(s)->virgin + 1);
     uint32_t head = dma32(s)->lists[MIGRATE_MOVABLE][10].tail;
     block_set_type(s->p, dma32(s), head - 1 + 512, MIGRATE_UNMOVABLE);
     assert_int_equal(phys_audit(s->p), 5);

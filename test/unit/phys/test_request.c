@@ -735,6 +735,23 @@ static void test_1_tib_of_eight_nodes_costs_the_host_what_is_used(void **state)
     close_audited(p);
 }
 
+static void test_touching_the_middle_of_untouched_memory_costs_the_host_little(void **state)
+{
+    (void)state;
+    struct conf c = machine(GIB(1024), 1);
+    struct phys *p = open_conf(&c);
+    uint64_t before = resident();
+    unsigned order;
+    pfn top = {phys_frames(p) - phys_owner_frames(p, FRAME_MEMMAP) - 1024};
+    assert_int_equal(phys_take_free(p, (pfn){align_down(top.v, 1024)}, FRAME_SLAB, &order), 0);
+    assert_int_equal(phys_isolate(p, (pfn){align_down(top.v, 1024) - 5000}, true), 0);
+    assert_int_equal(phys_isolate(p, (pfn){GIB(9) / 4096}, true), 0);
+    assert_true(resident() - before < MIB(16));
+    struct phys_req r = user(0);
+    assert_int_equal(must(p, &r).v, GIB(9) / 4096 + 512); /* the half that is not isolated */
+    close_audited(p);
+}
+
 /* -- injected failure */
 
 static void test_injected_failure_is_one_per_request_not_per_attempt(void **state)
@@ -783,6 +800,7 @@ int main(void)
         cmocka_unit_test(test_bytes_of_a_frame_stay_and_freed_memory_goes_back_to_the_host),
         cmocka_unit_test(test_without_contents_a_frame_has_no_bytes),
         cmocka_unit_test(test_1_tib_of_eight_nodes_costs_the_host_what_is_used),
+        cmocka_unit_test(test_touching_the_middle_of_untouched_memory_costs_the_host_little),
         cmocka_unit_test(test_injected_failure_is_one_per_request_not_per_attempt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
