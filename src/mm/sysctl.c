@@ -16,6 +16,7 @@ enum sysctl_effect {
     SYSCTL_RATIO,  /* overcommit_ratio and overcommit_kbytes end each other */
     SYSCTL_KBYTES, /* likewise */
     SYSCTL_HUGE,   /* the pool of 2 MiB pages grows or shrinks at once */
+    SYSCTL_DIRTY,  /* the flusher's next turn is worked out anew */
 };
 
 struct sysctl_row {
@@ -37,6 +38,14 @@ static const struct sysctl_row rows[] = {
     ROW("user_reserve_kbytes", 0, INT64_MAX, vm_user_reserve_kbytes, SYSCTL_PLAIN),
     ROW("nr_hugepages", 0, INT64_MAX, hugetlb_2m, SYSCTL_HUGE),
     ROW("nr_overcommit_hugepages", 0, INT64_MAX, hugetlb_2m_overcommit, SYSCTL_PLAIN),
+    ROW("swappiness", 0, 200, vm_swappiness, SYSCTL_PLAIN),
+    ROW("page-cluster", 0, 31, vm_page_cluster, SYSCTL_PLAIN),
+    ROW("dirty_ratio", 0, 100, vm_dirty_ratio, SYSCTL_PLAIN),
+    ROW("dirty_background_ratio", 0, 100, vm_dirty_background_ratio, SYSCTL_PLAIN),
+    ROW("dirty_expire_centisecs", 0, INT32_MAX, vm_dirty_expire, SYSCTL_PLAIN),
+    ROW("dirty_writeback_centisecs", 0, INT32_MAX, vm_dirty_writeback, SYSCTL_DIRTY),
+    ROW("panic_on_oom", 0, 2, vm_panic_on_oom, SYSCTL_PLAIN),
+    ROW("oom_kill_allocating_task", 0, 1, vm_oom_kill_allocating_task, SYSCTL_PLAIN),
     ROW("max_map_count", 0, INT32_MAX, kernel_max_map_count, SYSCTL_PLAIN),
     ROW("mmap_min_addr", 0, INT64_MAX, kernel_mmap_min_addr, SYSCTL_PLAIN),
     ROW("legacy_va_layout", 0, 1, kernel_legacy_va_layout,
@@ -71,14 +80,35 @@ static void applied(struct mm_sys *s, enum sysctl_effect effect)
     case SYSCTL_HUGE:
         mm_hugetlb_set(s, MM_HUGETLB_2M, s->conf.hugetlb_2m);
         break;
+    case SYSCTL_DIRTY:
+        s->wb.next_ms = 0;
+        break;
     case SYSCTL_PLAIN:
         break;
     }
 }
 
+/* drop_caches is no tunable but an order: 1 the page cache, 2 slabs, 3 both; 4 says no more of it in
+ * the log. */
+static bool is_drop_caches(const char *key)
+{
+    return strcmp(strncmp(key, "vm.", 3) == 0 ? key + 3 : key, "drop_caches") == 0;
+}
+
+static int drop_caches(struct mm_sys *s, uint64_t what)
+{
+    if (what < 1 || what > 4)
+        return -EINVAL;
+    if (what < 4)
+        mm_drop_caches(s, (unsigned)what);
+    return 0;
+}
+
 int mm_sysctl(struct mm_sys *s, const char *key, uint64_t value)
 {
     const struct sysctl_row *row = find_row(key);
+    if (is_drop_caches(key))
+        return drop_caches(s, value);
     if (!row)
         return -ENOENT;
     if (value < row->min || value > row->max)
