@@ -175,13 +175,13 @@ uint64_t file_pages(const struct mm_file *f)
     return div_up(f->size, PAGE_SIZE);
 }
 
-/* zero_partial clears the rest of the page that [from, to) begins in, if it is cached or in swap. */
-static void zero_partial(struct mm_sys *s, struct mm_file *f, uint64_t from, uint64_t to)
+void filemap_zero_partial(struct mm_sys *s, struct mm_file *f, uint64_t from, uint64_t to)
 {
     const uint64_t *slot = slot_find(f, from >> PAGE_SHIFT);
     uint64_t at = from & ~PAGE_MASK;
+    bool partial = to > from && (at != 0 || to - from < PAGE_SIZE);
     pfn n;
-    if (at == 0 || !slot || *slot == 0 || (*slot & SLOT_SHADOW))
+    if (!partial || !slot || *slot == 0 || (*slot & SLOT_SHADOW))
         return;
     if (filemap_get(s, f, from >> PAGE_SHIFT, &n) != 0) /* brings it back from swap */
         return;
@@ -196,9 +196,9 @@ void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size)
     f->size = size;
     uint64_t after = file_pages(f);
     if (size < old)
-        zero_partial(s, f, size, UINT64_MAX);
+        filemap_zero_partial(s, f, size, UINT64_MAX);
     else if (size > old && f->kind == FILE_REGULAR)
-        zero_partial(s, f, old, size);
+        filemap_zero_partial(s, f, old, size);
     if (after >= before)
         return;
     unmap_mapping_range(s, f, after, UINT64_MAX, true);

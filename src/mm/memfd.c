@@ -98,9 +98,12 @@ int mm_fallocate_punch(struct mm_sys *s, struct mm_file *f, uint64_t offset, uin
     if (f->seals & (MM_SEAL_WRITE | MM_SEAL_FUTURE_WRITE))
         return -EPERM;
     uint64_t first = div_up(offset, PAGE_SIZE), last = (offset + len) / PAGE_SIZE;
-    if (first >= last)
-        return 0;
-    unmap_mapping_range(s, f, first, last, false);
-    filemap_punch(s, f, first, last);
+    if (first < last) {
+        unmap_mapping_range(s, f, first, last, false);
+        filemap_punch(s, f, first, last);
+    }
+    filemap_zero_partial(s, f, offset, offset + len);
+    if (offset / PAGE_SIZE != (offset + len) / PAGE_SIZE)
+        filemap_zero_partial(s, f, align_down(offset + len, PAGE_SIZE), offset + len);
     return 0;
 }

@@ -435,8 +435,8 @@ int mm_set_mempolicy(struct mm *m, int mode, const struct nodemask_arg *mask)
     return 0;
 }
 
-/* lookup_node touches a page and says where it lies (get_user_pages_fast: what is mapped needs no
- * right of the VMA). */
+/* lookup_node touches a page and says where it lies (get_user_pages_fast: what is mapped, the zero page
+ * excepted, needs no right of the VMA). */
 static int lookup_node(struct mm *m, vaddr a)
 {
     unsigned level;

@@ -163,7 +163,7 @@ int mm_open(struct mm **ret, struct mm_sys *s)
 void mm_close(struct mm *m)
 {
     if (m->vmas.first)
-        munmap_range(m, m->vmas.first->start.v, m->vmas.last->end.v);
+        unmap_region(m, m->vmas.first->start.v, m->vmas.last->end.v);
     huge_exit(m);
     pt_close(&m->pt);
     struct mm **link = &m->sys->mms;

@@ -491,6 +491,9 @@ int filemap_add(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret);
 int filemap_read(struct mm_sys *s, struct mm_file *f, const struct vma *v, uint64_t pgoff);
 /* filemap_readahead brings [first, last) into the cache without a fault (MADV_WILLNEED). */
 void filemap_readahead(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
+/* filemap_zero_partial clears what [from, to) has of the page it begins in, if that is cached and not
+ * covered in full (truncate_inode_partial_folio). */
+void filemap_zero_partial(struct mm_sys *s, struct mm_file *f, uint64_t from, uint64_t to);
 /* filemap_drop removes pages [first, last) that nobody maps any more from the cache. */
 void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
 /* filemap_migrate lets the cache hold dst where it held src; src keeps its other references. */
@@ -590,6 +593,8 @@ int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, 
 /* do_munmap is munmap without its cost; munmap_range is do_munmap after its argument checks. */
 int do_munmap(struct mm *m, uint64_t start, uint64_t len);
 int munmap_range(struct mm *m, uint64_t start, uint64_t end);
+/* unmap_region unmaps whole VMAs, sealed ones too: the end of munmap, and of an address space. */
+void unmap_region(struct mm *m, uint64_t start, uint64_t end);
 uint64_t vm_prot_flags(uint32_t prot);
 
 /* -- brk.c */
@@ -615,8 +620,6 @@ void shm_file_gone(struct mm_sys *s, const struct mm_file *f);
 void shm_close_all(struct mm_sys *s);
 
 /* -- seal.c */
-/* sealed_within: a VMA of [start, end) is sealed, so that it may not be changed (can_modify_mm). */
-bool sealed_within(const struct mm *m, uint64_t start, uint64_t end);
 /* range_has_hole: some byte of [start, end) is not mapped. */
 bool range_has_hole(const struct mm *m, uint64_t start, uint64_t end);
 

@@ -33,38 +33,38 @@
 
 /* -- munmap ---------------------------------------------------------------------------------- */
 
-/* cut_edges splits the VMAs that [start, end) cuts; stores the first VMA inside. */
-static int cut_edges(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
-                     struct vma **ret_first)
+/* cut_edges splits the VMAs that [start, end) cuts, unless one of it may not go. What was split before
+ * the obstacle stays split (vms_gather_munmap_vmas). */
+static int cut_edges(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
 {
-    if (v->start.v < start) {
+    if (v && v->start.v < start) {
         if (end < v->end.v && m->vmas.nr >= m->sys->conf.kernel_max_map_count)
             return -ENOMEM;
+        if (v->flags & VM_SEALED)
+            return -EPERM;
         if (!vma_may_split(v, start))
             return -EINVAL;
         v = vma_split(m, v, start);
     }
-    struct vma *last = find_vma_intersection(m, end - 1, end);
-    if (last && last->end.v > end) {
-        if (!vma_may_split(last, end)) {
-            m->loose = true; /* a split at the start stays */
+    for (; v && v->start.v < end; v = v->next) {
+        bool whole = v->end.v <= end || vma_may_split(v, end);
+        m->loose |= v->flags & VM_SEALED || !whole;
+        if (v->flags & VM_SEALED)
+            return -EPERM;
+        if (!whole)
             return -EINVAL;
-        }
-        vma_split(m, last, end);
+        if (v->end.v > end)
+            vma_split(m, v, end);
     }
-    *ret_first = v;
     return 0;
 }
 
-int munmap_range(struct mm *m, uint64_t start, uint64_t end)
+void unmap_region(struct mm *m, uint64_t start, uint64_t end)
 {
-    struct vma *first = start < end ? find_vma_intersection(m, start, end) : NULL, *next;
+    struct vma *first = find_vma_intersection(m, start, end), *next;
     struct gather g;
     if (!first)
-        return 0;
-    int err = cut_edges(m, first, start, end, &first);
-    if (err != 0)
-        return err;
+        return;
     uint64_t floor = first->prev ? first->prev->end.v : 0, from = first->start.v, to = from;
     gather_init(&g, m);
     for (const struct vma *v = first; v && v->start.v < end; v = v->next) {
@@ -80,7 +80,15 @@ int munmap_range(struct mm *m, uint64_t start, uint64_t end)
     }
     free_pgtables(&g, from, to, floor, next ? next->start.v : 0);
     gather_finish(&g);
-    return 0;
+}
+
+int munmap_range(struct mm *m, uint64_t start, uint64_t end)
+{
+    struct vma *first = start < end ? find_vma_intersection(m, start, end) : NULL;
+    int err = cut_edges(m, first, start, end);
+    if (err == 0 && first)
+        unmap_region(m, start, end);
+    return err;
 }
 
 int do_munmap(struct mm *m, uint64_t start, uint64_t len)
@@ -90,7 +98,7 @@ int do_munmap(struct mm *m, uint64_t start, uint64_t len)
     uint64_t end = start + align_up(len, PAGE_SIZE);
     if (end == start)
         return -EINVAL;
-    return sealed_within(m, start, end) ? -EPERM : munmap_range(m, start, end);
+    return munmap_range(m, start, end);
 }
 
 int mm_munmap(struct mm *m, vaddr start, uint64_t len)
@@ -326,9 +334,10 @@ static void insert_region(struct mm *m, struct vma_merge *g)
 /* mmap_region puts the mapping at [g->start, g->end), replacing what is there. */
 static int mmap_region(struct mm *m, struct vma_merge *g, bool forced)
 {
-    if (sealed_within(m, g->start, g->end))
-        return -EPERM;
-    int err = charge_region(m, g, forced);
+    int err = cut_edges(m, find_vma_intersection(m, g->start, g->end), g->start, g->end);
+    if (err == 0)
+        err = charge_region(m, g, forced);
+    m->loose |= err != 0;
     if (err != 0)
         return err;
     err = munmap_range(m, g->start, g->end);

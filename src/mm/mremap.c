@@ -242,15 +242,13 @@ static int check_params(const struct remap *x)
     return x->m->vmas.nr + 5 >= x->m->sys->conf.kernel_max_map_count ? -ENOMEM : 0;
 }
 
-/* check_limits: growth by RLIMIT_MEMLOCK, AS and DATA; a duplicate or DONTUNMAP adds all of it. */
+/* check_limits: growth by RLIMIT_MEMLOCK, AS and DATA; a duplicate adds all of it. */
 static int check_limits(const struct remap *x)
 {
     uint64_t more = x->new_len > x->old_len ? x->new_len - x->old_len : 0;
     if (x->forced)
         return 0;
-    if (x->flags & MREMAP_DONTUNMAP)
-        more = x->new_len;
-    else if (!mlock_future_ok(x->m, x->vma->flags, more))
+    if (!mlock_future_ok(x->m, x->vma->flags, more))
         return -EAGAIN;
     return may_expand_vm(x->m, x->vma->flags, more >> PAGE_SHIFT) ? 0 : -ENOMEM;
 }
@@ -276,7 +274,7 @@ static int check_prep_vma(const struct remap *x)
     if (min_u64(x->old_len, x->new_len) > v->end.v - x->addr)
         return -EFAULT;
     if (x->new_len <= x->old_len)
-        return x->flags & MREMAP_DONTUNMAP ? check_limits(x) : 0;
+        return 0;
     uint64_t pgoff = vma_pgoff_at(v, va(x->addr));
     if (pgoff + (x->new_len >> PAGE_SHIFT) < pgoff)
         return -EINVAL;
@@ -315,6 +313,9 @@ static int64_t mremap_to(struct remap *x)
         x->old_len = x->new_len;
         x->vma = vma_lookup(x->m, x->addr);
     }
+    if ((x->flags & MREMAP_DONTUNMAP) && !x->forced &&
+        !may_expand_vm(x->m, x->vma->flags, x->old_len >> PAGE_SHIFT))
+        return -ENOMEM;
     int err = set_new_addr(x);
     return err != 0 ? err : move_vma(x);
 }
@@ -371,7 +372,7 @@ static int64_t mremap_at(struct remap *x)
 
 static bool multi_allowed(const struct vma *v)
 {
-    return v->kind != VMA_VDSO && v->kind != VMA_VVAR;
+    return !(v->file && v->file->sysv) && v->kind != VMA_VDSO && v->kind != VMA_VVAR;
 }
 
 /* move_piece moves the part of one VMA that lies in [addr, end). */

@@ -7,14 +7,6 @@
  */
 #include "mm/mm_int.h"
 
-bool sealed_within(const struct mm *m, uint64_t start, uint64_t end)
-{
-    for (const struct vma *v = find_vma(m, start); v && v->start.v < end; v = v->next)
-        if (v->flags & VM_SEALED)
-            return true;
-    return false;
-}
-
 bool range_has_hole(const struct mm *m, uint64_t start, uint64_t end)
 {
     for (const struct vma *v = find_vma(m, start); start < end; v = v->next) {

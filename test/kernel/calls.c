@@ -4,8 +4,7 @@
  * Generators aim at edges: rights that do not fit, lengths of zero, ranges that begin or end a page
  * off, flags that contradict each other, descriptors that do not allow it.
  */
-#include "kernel/check.h"
-#include "kernel/model.h"
+#include "kernel/calls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +14,6 @@
 
 #define RW       (PROT_READ | PROT_WRITE)
 #define HUGE_LEN MIB(64)
-
-#define CALLER(w, c) ((w)->mm[(c)->proc])
 
 /* -- mmap */
 
@@ -84,6 +81,7 @@ static int descriptor(const struct model *w, const struct call *c, struct mm_map
         return -EBADF;
     map->file = c->arg[4] == MEMFD_FD ? w->memfd : w->file;
     map->file_writable = c->arg[4] != FILE_RO_FD;
+    map->file_id = c->arg[4];
     return 0;
 }
 
@@ -302,21 +300,6 @@ static int64_t model_munlockall(struct model *w, const struct call *c, struct an
     return 0;
 }
 
-/* -- files */
-
-static void gen_ftruncate(struct gen *g, struct call *c)
-{
-    c->arg[0] = MEMFD_FD;
-    c->arg[1] = pick(g, MEMFD_PAGES + 4) * K + (pick(g, 4) ? 0 : pick(g, K));
-}
-
-static int64_t model_ftruncate(struct model *w, const struct call *c, struct answer *a)
-{
-    (void)a;
-    mm_file_resize(w->sys, w->memfd, c->arg[1]);
-    return 0;
-}
-
 /* -- touches */
 
 static void gen_touch(struct gen *g, struct call *c)
@@ -332,9 +315,12 @@ static void gen_touch(struct gen *g, struct call *c)
 static int64_t touch_range(struct model *w, const struct call *c, uint32_t code, struct answer *a)
 {
     int64_t n = 0;
-    for (uint64_t p = c->arg[0]; p < c->arg[0] + c->arg[1]; p += K, n++)
+    for (uint64_t p = c->arg[0]; p < c->arg[0] + c->arg[1]; p += K, n++) {
         if (!model_touch(w, CALLER(w, c), p, code, a))
             break;
+        if (code & FAULT_W)
+            model_store(w, CALLER(w, c), p, c->arg[2] + (uint64_t)n * 256);
+    }
     return n;
 }
 
@@ -368,6 +354,7 @@ static void gen_fork(struct gen *g, struct call *c)
     while (g->live[c->arg[0]])
         c->arg[0]++;
     g->live[c->arg[0]] = true;
+    g->dropped[c->arg[0]] = g->dropped[c->proc];
 }
 
 static int64_t model_fork_call(struct model *w, const struct call *c, struct answer *a)
@@ -406,6 +393,25 @@ const struct call_kind call_kinds[] = {
     {"ftruncate", 2, SYS_ftruncate, OP_CALL, "dx", 0, gen_ftruncate, model_ftruncate},
     {"read", 14, -1, OP_READ, "xx", 0, gen_touch, model_read},
     {"write", 20, -1, OP_WRITE, "xxx", 0, gen_touch, model_write},
+    {"fallocate", 2, SYS_fallocate, OP_CALL, "dxxx", 0, gen_fallocate, model_fallocate},
+    {"mbind", 3, SYS_mbind, OP_CALL, "xxxixx", 0, gen_mbind, model_mbind},
+    {"set_mempolicy", 1, SYS_set_mempolicy, OP_CALL, "xid", 0, gen_set_mempolicy,
+     model_set_mempolicy},
+    {"get_mempolicy", 2, SYS_get_mempolicy, OP_CALL, "oodxx", 16, gen_get_mempolicy,
+     model_get_mempolicy},
+    {"set_mempolicy_home_node", 1, 450, OP_CALL, "xxxx", 0, gen_home_node, model_home_node},
+    {"migrate_pages", 1, SYS_migrate_pages, OP_CALL, "ddii", 0, gen_migrate_pages,
+     model_migrate_pages},
+    {"move_pages", 2, SYS_move_pages, OP_CALL, "ddiiox", 16, gen_move_pages, model_move_pages},
+    {"shmget", 1, SYS_shmget, OP_CALL, "dxx", 0, gen_shmget, model_shmget},
+    {"shmat", 2, SYS_shmat, OP_CALL, "sxx", 0, gen_shmat, model_shmat},
+    {"shmdt", 1, SYS_shmdt, OP_CALL, "x", 0, gen_shmdt, model_shmdt},
+    {"shmctl", 1, SYS_shmctl, OP_CALL, "sd", 0, gen_shmctl, model_shmctl},
+    {"prlimit64", 1, SYS_prlimit64, OP_CALL, "ddid", 0, gen_setrlimit, model_setrlimit},
+    {"capset", 1, SYS_capset, OP_CALL, "ii", 0, gen_capset, model_capset},
+    {"mseal", 1, 462, OP_CALL, "xxd", 0, gen_mseal, model_mseal},
+    {"pkey_mprotect", 1, SYS_pkey_mprotect, OP_CALL, "xxxd", 0, gen_pkey_mprotect,
+     model_pkey_mprotect},
     {"fork", 3, -1, OP_FORK, "d", 0, gen_fork, model_fork_call},
     {"exit", 1, -1, OP_EXIT, "", 0, gen_exit, model_exit},
     {"exec", 2, -1, OP_EXEC, "x", 0, gen_exec, model_exec},

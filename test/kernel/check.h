@@ -176,7 +176,7 @@ struct gen {
         uint8_t ref;
     } recent[8]; /* ranges that were mapped lately */
     unsigned n_recent, n_shm, forks;
-    bool future_lock; /* mlockall(MCL_FUTURE) was asked for */
+    uint64_t dropped[SLOTS]; /* capabilities given up */
 };
 void gen_sequence(struct sequence *q, uint64_t seed);
 static inline uint64_t pick(struct gen *g, uint64_t n)
@@ -210,6 +210,7 @@ const struct own *native_own(const struct native *k, unsigned *ret_n, uint64_t *
 /* native_present calls see(arg, addr) for each present page of a process's own VMAs. */
 void native_present(const struct native *k, unsigned proc, void (*see)(void *, uint64_t),
                     void *arg);
+int native_pristine(const struct native *k);       /* the test file as it is at first */
 const char *native_cgroup(const struct native *k); /* where its subjects run, or why nowhere */
 
 /* -- model.c */

@@ -96,6 +96,9 @@ static bool page(const struct page_view *k, const struct page_view *m, struct di
                      k->bits ^ m->bits);
     if (k->mapcount != m->mapcount)
         return found(d, "page mapcount", "%llx: kernel %u, model %u", a, k->mapcount, m->mapcount);
+    if (k->word != m->word)
+        return found(d, "contents", "%llx: kernel %#llx, model %#llx", a,
+                     (unsigned long long)k->word, (unsigned long long)m->word);
     return false;
 }
 

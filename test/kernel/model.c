@@ -45,6 +45,15 @@ bool model_touch(struct model *w, struct mm *m, uint64_t addr, uint32_t code, st
     return true;
 }
 
+void model_store(struct model *w, struct mm *m, uint64_t addr, uint64_t value)
+{
+    unsigned level;
+    const pte *e = pt_leaf(mm_pt(m), va(addr), &level);
+    pfn n = pte_leaf_pfn(*e, level);
+    n.v += addr % BIT(pt_level_shift(level)) / K;
+    memcpy((uint8_t *)phys_bytes(w->phys, n) + addr % K, &value, sizeof(value));
+}
+
 /* -- the machine ------------------------------------------------------------------------------- */
 
 /* What a subject may do: it is root, but on the reference machine without CAP_SYS_RESOURCE. */
@@ -59,12 +68,14 @@ static void machine_open(struct model *w)
 {
     conf_init(&w->conf);
     w->conf.phys_size = MIB(512);
+    w->conf.phys_contents = true;
     ASSERT(arch_outbox_open(&w->out) == 0);
     ASSERT(phys_open(&w->phys, &w->conf, &w->stats) == 0);
     ASSERT(mm_sys_open(&w->sys, &w->conf, w->phys, &w->stats, &w->out) == 0);
     ASSERT(mm_open(&w->zygote, w->sys) == 0);
     set_task(w->zygote);
     w->file = mm_file(w->sys, 8, 100, FILE_BYTES, "/data");
+    mm_file_backing(w->file, native_pristine(w->native));
     w->memfd = mm_file(w->sys, 1, 200, MEMFD_PAGES * K, "/memfd:pw (deleted)");
     w->control = mm_file(w->sys, 1, 201, align_up(sizeof(struct control), K), "/memfd:control");
 }
@@ -159,6 +170,9 @@ void model_end(struct model *w, bool broken)
             mm_close(w->mm[i]);
     if (!broken) { /* else what it holds is lost with the process: its tables cannot be trusted */
         mm_close(w->zygote);
+        for (unsigned i = 0; i < w->n_shm; i++)
+            if (w->shm[i].file && !w->shm[i].removed)
+                mm_file_put(w->sys, w->shm[i].file);
         mm_file_put(w->sys, w->file);
         mm_file_put(w->sys, w->memfd);
         mm_file_put(w->sys, w->control);
@@ -211,6 +225,7 @@ struct mapped {
     unsigned level;
     const struct frame *page, *head; /* NULL: the zero page, or a frame of the kernel */
     bool zero;
+    const uint8_t *bytes; /* of the page */
 };
 
 static bool look_up(const struct model *w, const struct mm *m, uint64_t a, struct mapped *ret)
@@ -226,6 +241,7 @@ static bool look_up(const struct model *w, const struct mm *m, uint64_t a, struc
     if (ret->zero)
         return true;
     ret->page = phys_frame(w->phys, n);
+    ret->bytes = phys_bytes(w->phys, n);
     n.v &= ~(uint64_t)(ret->page->flags & FRAME_F_TAIL ? BIT(ret->page->order) - 1 : 0);
     ret->head = phys_frame(w->phys, n);
     return true;
@@ -291,6 +307,7 @@ static void look_page(const struct model *w, const struct mm *m, struct page_vie
     s->word = 0;
     if (look_up(w, m, s->addr, &p)) {
         s->bits = page_bits(&p);
+        s->word = p.bytes ? *(const uint64_t *)(const void *)p.bytes : 0;
         s->mapcount = p.page ? mapcount_of(&p) : 0;
     } else if (p.e && pte_is_swap(*p.e)) {
         s->bits = PV_SWAP | (pte_is_marker(*p.e, PTE_MARKER_GUARD) ? PV_GUARD : 0);

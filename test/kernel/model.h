@@ -14,12 +14,20 @@ struct model {
     struct mm *zygote;    /* what slot 0 is forked from */
     struct mm *mm[SLOTS]; /* NULL: no such process */
     struct mm_file *file, *memfd;
-    struct mm_file *control;     /* what subjects and observer talk through */
+    struct mm_file *control; /* what subjects and observer talk through */
+    struct {
+        struct mm_file *file; /* a reference until it is removed */
+        uint64_t size;        /* bytes, as asked for */
+        bool removed;
+    } shm[SHM_MAX]; /* System V segments */
+    unsigned n_shm, attaches;
     const struct native *native; /* tells what subjects are made of */
 };
 /* model_touch accesses one address as a program does: until it succeeds or a signal comes. false:
  * the signal is in *a. */
 bool model_touch(struct model *w, struct mm *m, uint64_t addr, uint32_t code, struct answer *a);
+/* model_store stores 8 bytes where model_touch was before with FAULT_W. */
+void model_store(struct model *w, struct mm *m, uint64_t addr, uint64_t value);
 /* model_fork makes the process of slot `child`, as far as the kernel's child came already. */
 int model_fork(struct model *w, unsigned parent, unsigned child);
 

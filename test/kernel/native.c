@@ -54,7 +54,7 @@ struct watched {
 };
 struct native {
     struct control *control;
-    int control_fd, file_fd, kpageflags, kpagecount, pipe[2];
+    int control_fd, file_fd, pristine, kpageflags, kpagecount, pipe[2];
     pid_t zygote;
     uint32_t zygote_done;
     struct watched p[SLOTS];
@@ -476,7 +476,7 @@ static void fill_request(const struct native *k, const struct call *c, struct sl
     for (unsigned i = 0; i < 6; i++)
         s->arg[i] = argument(k, c, i);
     memcpy(s->in, c->in, sizeof(c->in));
-    memset(s->out, 0, OUT_SEEN);
+    memset(s->out, 0, sizeof(s->out));
 }
 
 static bool forked(struct native *k, const struct call *c, const struct slot *s, uint32_t before)
@@ -545,20 +545,12 @@ struct cachestat {
     uint64_t cache, dirty, writeback, evicted, recently_evicted;
 };
 
-/* settle_file: every page cached, clean and as it was first written. */
-static void settle_file(int fd)
+/* restore writes the pages again that are not as they were at first; says whether there were any. */
+static bool restore(int fd)
 {
     static uint8_t all[FILE_BYTES + K];
     uint8_t page[K];
-    uint64_t range[2] = {0, FILE_BYTES};
-    struct cachestat cs = {.cache = FILE_PAGES + 1};
-    syscall(NR_CACHESTAT, fd, range, &cs, 0);
-    struct stat st;
-    if (cs.cache != FILE_PAGES + 1 || fstat(fd, &st) != 0 || (uint64_t)st.st_size != FILE_BYTES) {
-        rebuild_file(fd);
-        return;
-    }
-    bool changed = cs.dirty || cs.writeback;
+    bool changed = false;
     if (pread(fd, all, FILE_BYTES, 0) != (ssize_t)FILE_BYTES)
         die("reading the test file");
     for (uint64_t i = 0; i <= FILE_PAGES; i++) {
@@ -568,7 +560,19 @@ static void settle_file(int fd)
             changed = true;
         }
     }
-    if (changed)
+    return changed;
+}
+
+/* settle_file: every page cached, clean and as it was first written. */
+static void settle_file(int fd)
+{
+    uint64_t range[2] = {0, FILE_BYTES};
+    struct cachestat cs = {.cache = FILE_PAGES + 1};
+    struct stat st;
+    syscall(NR_CACHESTAT, fd, range, &cs, 0);
+    if (cs.cache != FILE_PAGES + 1 || fstat(fd, &st) != 0 || (uint64_t)st.st_size != FILE_BYTES)
+        rebuild_file(fd);
+    else if (restore(fd) || cs.dirty || cs.writeback)
         fsync(fd);
 }
 
@@ -623,6 +627,11 @@ static void cgroup_leave(struct native *k)
     rmdir(k->cgroup);
 }
 
+int native_pristine(const struct native *k)
+{
+    return k->pristine;
+}
+
 const char *native_cgroup(const struct native *k)
 {
     return k->why_no_cgroup[0] ? k->why_no_cgroup : k->cgroup;
@@ -653,6 +662,7 @@ static void zygote_exec(const struct native *k, const char *subject)
     getrlimit(RLIMIT_STACK, &stack);
     stack.rlim_cur = MIB(8);
     setrlimit(RLIMIT_STACK, &stack);
+    setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){MIB(8), MIB(8)});
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     personality(ADDR_NO_RANDOMIZE);
@@ -666,6 +676,7 @@ static void zygote_exec(const struct native *k, const char *subject)
         if (fds[i] >= 0)
             dup2(fds[i], CONTROL_FD + (int)i);
     close(MEMFD_FD);
+    syscall(SYS_close_range, 0, CONTROL_FD - 1, 0); /* who reads our output waits for its end */
     syscall(SYS_close_range, PIPE_FD + 1, UINT_MAX, 0);
     execl(subject, "subject", (char *)NULL);
     _exit(127);
@@ -716,6 +727,8 @@ void native_open(struct native **ret, const char *subject, int cpu)
     k->control =
         mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, k->control_fd, 0);
     k->file_fd = make_file();
+    k->pristine = memfd_create("pristine", MFD_CLOEXEC);
+    rebuild_file(k->pristine);
     k->kpageflags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
     k->kpagecount = open("/proc/kpagecount", O_RDONLY | O_CLOEXEC);
     if (pipe2(k->pipe, O_CLOEXEC) != 0)
@@ -747,6 +760,7 @@ bool native_begin(struct native *k, const struct sequence *q)
     struct slot *s = &k->control->slot[0], *z = &k->control->slot[ZYGOTE];
     uint32_t done = s->done;
     settle_file(k->file_fd);
+    restore(k->pristine); /* the model writes back into it */
     k->zygote_done = z->done;
     if (!request(z) || z->result < 0 || !await(&s->done, done))
         return false;

@@ -155,6 +155,7 @@ static void warm(struct slot *s)
     perform(s);
     s->arg[0] = (uint64_t)restorer;
     perform(s);
+    CALL(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
     s->op = OP_WARM;
     CALL(SYS_getrusage, RUSAGE_SELF, &s->before, 0, 0);
 }

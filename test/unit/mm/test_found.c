@@ -155,6 +155,82 @@ static void a_page_locked_in_two_places_stays_locked_after_one_munlock(void **st
     box_close(&b);
 }
 
+static void a_refused_mmap_over_mappings_leaves_them_split(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    map_anon(&b, BASE, 6, RW);
+    mm_set_rlimit(b.mm, MM_RLIM_AS, (struct mm_rlimit){5 * K, MM_RLIM_INFINITY});
+    assert_int_equal(map_anon(&b, BASE + 2 * K, 2, RW), -ENOMEM);
+    assert_string_equal(draw(&b, BASE, 6), "WwWwWw");
+    box_close(&b);
+}
+
+static void only_system_v_segments_are_detached_and_mapped_without_fault_around(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    struct mm_file *memfd = mm_file(b.sys, 1, 1, 4 * K, "/memfd:x (deleted)");
+    struct mm_file *segment = mm_file(b.sys, 1, 2, 4 * K, "/SYSV00000000 (deleted)");
+    map_full(&b, BASE, 4 * K, RW, MAP_SHARED | MAP_FIXED, memfd, 0);
+    assert_int_equal(mm_shmdt(b.mm, va(BASE)), -EINVAL);
+    map_full(&b, BASE, 4 * K, RW, MAP_SHARED | MAP_FIXED, segment, 0);
+    touch_pages(&b, BASE, 4, true);
+    map_full(&b, BASE + MIB(1), 4 * K, RW, MAP_SHARED | MAP_FIXED, segment, 0);
+    assert_int_equal(touch_pages(&b, BASE + MIB(1), 4, false), 4);
+    int flags = MREMAP_MAYMOVE | MREMAP_FIXED; /* shm_file_operations places mappings itself */
+    assert_int_equal(mm_mremap(b.mm, va(BASE), 5 * K, 5 * K, flags, va(BASE + MIB(2)), false),
+                     -EFAULT);
+    assert_int_equal(mm_shmdt(b.mm, va(BASE)), 0);
+    mm_file_put(b.sys, memfd);
+    mm_file_put(b.sys, segment);
+    box_close(&b);
+}
+
+static void punching_part_of_a_page_zeroes_and_dirties_it(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 1, 1, 4 * K, "/memfd:x (deleted)");
+    map_full(&b, BASE, 4 * K, RW, MAP_SHARED | MAP_FIXED | MAP_POPULATE, f, 0);
+    mm_fallocate_punch(b.sys, f, 100, 2 * K);
+    assert_true(flags_at(&b, BASE) & FRAME_F_DIRTY);
+    assert_true(flags_at(&b, BASE + 2 * K) & FRAME_F_DIRTY);
+    assert_false(flags_at(&b, BASE + 3 * K) & FRAME_F_DIRTY);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
+static void dontunmap_over_the_limit_has_unmapped_its_target(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    map_anon(&b, BASE, 1, RW);
+    map_anon(&b, BASE + 2 * K, 3, PROT_READ);
+    mm_set_rlimit(b.mm, MM_RLIM_AS, (struct mm_rlimit){3 * K, MM_RLIM_INFINITY});
+    int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+    assert_int_equal(mm_mremap(b.mm, va(BASE), K, K, flags, va(BASE + 3 * K), false), -ENOMEM);
+    assert_string_equal(draw(&b, BASE, 6), "W.R.R.");
+    box_close(&b);
+}
+
+static void a_process_with_sealed_memory_ends(void **state)
+{
+    (void)state;
+    struct box b;
+    struct mm *child;
+    box_open(&b, MIB(64), false);
+    map_anon(&b, BASE, 3, RW);
+    assert_int_equal(mm_mseal(b.mm, va(BASE), K, 0), 0);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    mm_close(child);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +242,11 @@ int main(void)
         cmocka_unit_test(cutting_a_page_of_shared_memory_makes_it_dirty),
         cmocka_unit_test(populating_a_clean_writable_page_makes_the_page_dirty),
         cmocka_unit_test(dontunmap_unlocks_all_of_the_old_mapping),
+        cmocka_unit_test(a_refused_mmap_over_mappings_leaves_them_split),
+        cmocka_unit_test(only_system_v_segments_are_detached_and_mapped_without_fault_around),
+        cmocka_unit_test(punching_part_of_a_page_zeroes_and_dirties_it),
+        cmocka_unit_test(dontunmap_over_the_limit_has_unmapped_its_target),
+        cmocka_unit_test(a_process_with_sealed_memory_ends),
         cmocka_unit_test(locking_nothing_succeeds_even_in_rightless_memory),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };

@@ -1,0 +1,36 @@
+/* calls.h: what the rows of the table (calls.c) are made of, by subject. Each gen_ fills in a call,
+ * each model_ performs it on the model.
+ */
+#ifndef TEST_KERNEL_CALLS_H
+#define TEST_KERNEL_CALLS_H
+
+#include "kernel/model.h"
+
+#define CALLER(w, c) ((w)->mm[(c)->proc])
+#define KIND(name)                                                                                 \
+    void gen_##name(struct gen *g, struct call *c);                                                \
+    int64_t model_##name(struct model *w, const struct call *c, struct answer *a);
+
+/* -- calls_numa.c */
+KIND(mbind)
+KIND(set_mempolicy)
+KIND(get_mempolicy)
+KIND(home_node)
+KIND(migrate_pages)
+KIND(move_pages)
+
+/* -- calls_shm.c: System V segments, files in memory */
+KIND(shmget)
+KIND(shmat)
+KIND(shmdt)
+KIND(shmctl)
+KIND(ftruncate)
+KIND(fallocate)
+
+/* -- calls_limits.c: what the caller may do */
+KIND(setrlimit)
+KIND(capset)
+KIND(mseal)
+KIND(pkey_mprotect)
+
+#endif
