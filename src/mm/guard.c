@@ -44,7 +44,8 @@ int guard_install(struct gather *g, struct vma *v, uint64_t start, uint64_t end)
     int err = 0;
     if (v->flags & (VM_SPECIAL | VM_HUGETLB | VM_LOCKED))
         return -EINVAL;
-    anon_vma_prepare(g->m, v); /* so that a fork copies the entries */
+    if (vma_is_anonymous(v)) /* 6.18.44: a file mapping is copied by fork for its flag alone */
+        anon_vma_prepare(g->m, v);
     v->flags |= VM_MAYBE_GUARD;
     if (has_pages(g->m, start, end))
         zap_range(g, start, end, ZAP_EVEN_COWS);

@@ -7,6 +7,9 @@
 #include "kernel/calls.h"
 
 #include <errno.h>
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -144,6 +147,13 @@ static void gen_madvise(struct gen *g, struct call *c)
                               MADV_MERGEABLE,
                               MADV_UNMERGEABLE,
                               24,
+                              102,
+                              102,
+                              103,
+                              100,
+                              101,
+                              MADV_REMOVE,
+                              MADV_COLLAPSE,
                               99,
                               MADV_POPULATE_READ,
                               MADV_POPULATE_WRITE};
@@ -410,6 +420,8 @@ const struct call_kind call_kinds[] = {
     {"prlimit64", 1, SYS_prlimit64, OP_CALL, "ddid", 0, gen_setrlimit, model_setrlimit},
     {"capset", 1, SYS_capset, OP_CALL, "ii", 0, gen_capset, model_capset},
     {"mseal", 1, 462, OP_CALL, "xxd", 0, gen_mseal, model_mseal},
+    {"remap_file_pages", 1, SYS_remap_file_pages, OP_CALL, "xxxdx", 0, gen_remap_file_pages,
+     model_remap_file_pages},
     {"pkey_mprotect", 1, SYS_pkey_mprotect, OP_CALL, "xxxd", 0, gen_pkey_mprotect,
      model_pkey_mprotect},
     {"fork", 3, -1, OP_FORK, "d", 0, gen_fork, model_fork_call},

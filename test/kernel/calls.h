@@ -32,5 +32,6 @@ KIND(setrlimit)
 KIND(capset)
 KIND(mseal)
 KIND(pkey_mprotect)
+KIND(remap_file_pages)
 
 #endif

@@ -80,11 +80,29 @@ void gen_pkey_mprotect(struct gen *g, struct call *c)
     static const uint32_t prots[] = {PROT_READ, PROT_READ | PROT_WRITE, PROT_NONE};
     gen_range(g, c, 0);
     c->arg[2] = PICK(g, prots);
-    c->arg[3] = (uint64_t)-1;
+    c->arg[3] = pick(g, 8) ? (uint64_t)-1 : pick(g, 3);
 }
 
 int64_t model_pkey_mprotect(struct model *w, const struct call *c, struct answer *a)
 {
     (void)a;
-    return mm_mprotect(CALLER(w, c), va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2]);
+    return mm_pkey_mprotect(CALLER(w, c), va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2],
+                            (int)c->arg[3]);
+}
+
+/* -- what else changes mappings */
+
+void gen_remap_file_pages(struct gen *g, struct call *c)
+{
+    gen_range(g, c, 0);
+    c->arg[2] = pick(g, 12) == 0;
+    c->arg[3] = pick(g, 50);
+    c->arg[4] = pick(g, 3) ? 0 : MAP_NONBLOCK;
+}
+
+int64_t model_remap_file_pages(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_remap_file_pages(CALLER(w, c), va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2],
+                               c->arg[3], (uint32_t)c->arg[4]);
 }

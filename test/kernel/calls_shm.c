@@ -1,18 +1,10 @@
-/* calls_shm.c: System V segments and the sizes of files in memory.
- *
- * The memory manager knows a segment as a file in memory; what ipc/shm.c checks before it maps one is
- * done here, from Linux 6.18 (do_shmat, newseg, ksys_shmctl).
- */
+/* calls_shm.c: System V segments and the sizes of files in memory. */
 #include "kernel/calls.h"
 
 #include <errno.h>
 #include <linux/falloc.h>
-#include <string.h>
 #include <sys/ipc.h>
-#include <sys/mman.h>
 #include <sys/shm.h>
-
-#define SHM_DEVICE (UINT64_MAX - 1)
 
 /* -- segments */
 
@@ -27,21 +19,19 @@ void gen_shmget(struct gen *g, struct call *c)
 int64_t model_shmget(struct model *w, const struct call *c, struct answer *a)
 {
     (void)a;
-    if (c->arg[1] == 0)
-        return -EINVAL;
-    if (w->n_shm == SHM_MAX)
-        return -ENOSPC;
-    w->shm[w->n_shm].file =
-        mm_file(w->sys, SHM_DEVICE, w->n_shm + 1, c->arg[1], "/SYSV00000000 (deleted)");
-    w->shm[w->n_shm].size = c->arg[1];
+    int id = w->n_shm == SHM_MAX
+                 ? -ENOSPC
+                 : mm_shmget(CALLER(w, c), (int32_t)c->arg[0], c->arg[1], (int)c->arg[2]);
+    if (id < 0)
+        return id;
+    w->shm[w->n_shm] = id;
     return w->n_shm++;
 }
 
-/* segment returns a segment with a reference: a removed one as long as it is attached somewhere. */
-static struct mm_file *segment(struct model *w, uint64_t n)
+/* segment_id: a segment is spoken of by its place among those of the sequence. */
+static int segment_id(const struct model *w, const struct call *c)
 {
-    uint64_t size;
-    return mm_file_find(w->sys, SHM_DEVICE, n + 1, &size);
+    return c->arg[0] < w->n_shm ? w->shm[c->arg[0]] : -1;
 }
 
 void gen_shmat(struct gen *g, struct call *c)
@@ -59,52 +49,10 @@ void gen_shmat(struct gen *g, struct call *c)
     gen_mapped(g, 0, 4 * K);
 }
 
-static int shmat_place(const struct call *c, uint64_t *addr, uint32_t *flags)
-{
-    *addr = c->arg[1];
-    *flags = MAP_SHARED;
-    if (*addr == 0)
-        return c->arg[2] & SHM_REMAP ? -EINVAL : 0;
-    if (*addr % K) {
-        if (!(c->arg[2] & SHM_RND))
-            return -EINVAL;
-        *addr = align_down(*addr, K);
-        if (*addr == 0 && c->arg[2] & SHM_REMAP)
-            return -EINVAL;
-    }
-    *flags |= MAP_FIXED;
-    return 0;
-}
-
 int64_t model_shmat(struct model *w, const struct call *c, struct answer *a)
 {
-    struct mm *m = CALLER(w, c);
-    uint64_t addr, n = c->arg[0];
-    uint32_t flags;
-    bool rdonly = c->arg[2] & SHM_RDONLY;
     (void)a;
-    int err = n >= w->n_shm ? -EINVAL : shmat_place(c, &addr, &flags);
-    struct mm_file *f = err ? NULL : segment(w, n);
-    if (!f)
-        return -EINVAL;
-    uint64_t size = w->shm[n].size;
-    const struct vma *v = addr ? mm_vma_next(m, va(addr)) : NULL;
-    if (addr && !(c->arg[2] & SHM_REMAP) &&
-        (addr + size < addr || (v && v->start.v < addr + size))) {
-        mm_file_put(w->sys, f);
-        return -EINVAL;
-    }
-    struct mm_map map = {.addr = va(addr),
-                         .len = size,
-                         .prot = PROT_READ | (rdonly ? 0 : PROT_WRITE) |
-                                 (c->arg[2] & SHM_EXEC ? PROT_EXEC : 0),
-                         .flags = flags,
-                         .file = f,
-                         .file_writable = !rdonly,
-                         .file_id = 1000 + ++w->attaches};
-    int64_t r = mm_mmap(m, &map);
-    mm_file_put(w->sys, f);
-    return r;
+    return mm_shmat(CALLER(w, c), segment_id(w, c), va(c->arg[1]), (int)c->arg[2], false);
 }
 
 void gen_shmdt(struct gen *g, struct call *c)
@@ -122,22 +70,13 @@ int64_t model_shmdt(struct model *w, const struct call *c, struct answer *a)
 void gen_shmctl(struct gen *g, struct call *c)
 {
     c->arg[0] = pick(g, max_u64(1, g->n_shm));
-    c->arg[1] = IPC_RMID;
+    c->arg[1] = pick(g, 2) ? IPC_RMID : pick(g, 2) ? SHM_LOCK : SHM_UNLOCK;
 }
 
 int64_t model_shmctl(struct model *w, const struct call *c, struct answer *a)
 {
-    uint64_t n = c->arg[0];
     (void)a;
-    struct mm_file *f = n < w->n_shm ? segment(w, n) : NULL;
-    if (!f)
-        return -EINVAL;
-    mm_file_unlink(f);
-    if (!w->shm[n].removed)
-        mm_file_put(w->sys, f); /* the segment's own reference */
-    w->shm[n].removed = true;
-    mm_file_put(w->sys, f);
-    return 0;
+    return mm_shmctl(CALLER(w, c), segment_id(w, c), (int)c->arg[1], NULL);
 }
 
 /* -- files in memory */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 /* -- a program's access ---------------------------------------------------------------------- */
 
@@ -60,7 +61,7 @@ void model_store(struct model *w, struct mm *m, uint64_t addr, uint64_t value)
 static void set_task(struct mm *m)
 {
     struct mm_task t = *mm_task(m);
-    t.caps = BIT(CAP_IPC_LOCK) | BIT(CAP_SYS_RAWIO) | BIT(CAP_SYS_NICE) | BIT(CAP_SYS_ADMIN);
+    t.caps = UINT64_MAX & ~BIT(CAP_SYS_RESOURCE);
     mm_set_task(m, &t);
 }
 
@@ -169,10 +170,9 @@ void model_end(struct model *w, bool broken)
         if (w->mm[i])
             mm_close(w->mm[i]);
     if (!broken) { /* else what it holds is lost with the process: its tables cannot be trusted */
-        mm_close(w->zygote);
         for (unsigned i = 0; i < w->n_shm; i++)
-            if (w->shm[i].file && !w->shm[i].removed)
-                mm_file_put(w->sys, w->shm[i].file);
+            mm_shmctl(w->zygote, w->shm[i], 0 /* IPC_RMID */, NULL);
+        mm_close(w->zygote);
         mm_file_put(w->sys, w->file);
         mm_file_put(w->sys, w->memfd);
         mm_file_put(w->sys, w->control);
@@ -189,6 +189,17 @@ int model_audit(struct model *w)
     for (unsigned i = 0; i < SLOTS && !broken; i++)
         broken = w->mm[i] ? mm_audit(w->mm[i]) : 0;
     return broken;
+}
+
+bool model_left_out(const struct model *w, const struct call *c)
+{
+    uint64_t end = c->arg[0] + align_up(c->arg[1], K);
+    if (call_kinds[c->kind].nr != SYS_madvise || c->arg[2] != MADV_REMOVE)
+        return false;
+    const struct vma *v = mm_vma_next(w->mm[c->proc], va(c->arg[0]));
+    while (v && v->start.v < end && v->file != w->file)
+        v = v->next;
+    return v && v->start.v < end;
 }
 
 void model_call(struct model *w, const struct call *c, struct answer *ret)

@@ -15,12 +15,8 @@ struct model {
     struct mm *mm[SLOTS]; /* NULL: no such process */
     struct mm_file *file, *memfd;
     struct mm_file *control; /* what subjects and observer talk through */
-    struct {
-        struct mm_file *file; /* a reference until it is removed */
-        uint64_t size;        /* bytes, as asked for */
-        bool removed;
-    } shm[SHM_MAX]; /* System V segments */
-    unsigned n_shm, attaches;
+    int shm[SHM_MAX];        /* ids of System V segments */
+    unsigned n_shm;
     const struct native *native; /* tells what subjects are made of */
 };
 /* model_touch accesses one address as a program does: until it succeeds or a signal comes. false:

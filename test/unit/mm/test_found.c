@@ -231,6 +231,22 @@ static void a_process_with_sealed_memory_ends(void **state)
     box_close(&b);
 }
 
+static void guards_give_anonymous_memory_an_anon_vma_but_not_file_mappings(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 8, 1, 4 * K, "/f");
+    map_anon(&b, BASE, 2, RW);
+    map_full(&b, BASE + MIB(1), 2 * K, RW, MAP_PRIVATE | MAP_FIXED, f, 0);
+    assert_int_equal(mm_madvise(b.mm, va(BASE), K, 102), 0);
+    assert_int_equal(mm_madvise(b.mm, va(BASE + MIB(1)), K, 102), 0);
+    assert_non_null(mm_vma_at(b.mm, va(BASE))->anon_vma);
+    assert_null(mm_vma_at(b.mm, va(BASE + MIB(1)))->anon_vma);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +263,7 @@ int main(void)
         cmocka_unit_test(punching_part_of_a_page_zeroes_and_dirties_it),
         cmocka_unit_test(dontunmap_over_the_limit_has_unmapped_its_target),
         cmocka_unit_test(a_process_with_sealed_memory_ends),
+        cmocka_unit_test(guards_give_anonymous_memory_an_anon_vma_but_not_file_mappings),
         cmocka_unit_test(locking_nothing_succeeds_even_in_rightless_memory),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };
