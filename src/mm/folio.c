@@ -171,6 +171,17 @@ void deferred_split_folio(struct mm_sys *s, pfn head, bool partially_mapped)
         enqueue(s, head);
 }
 
+bool folio_mapped_shared(const struct mm *m, pfn head)
+{
+    struct rmap_walk w;
+    if (phys_frame(m->sys->phys, head)->refs == 1)
+        return false;
+    for (rmap_start(&w, m->sys, head); rmap_next(&w);)
+        if (w.m != m)
+            return true;
+    return false;
+}
+
 void folio_end_batch(struct mm_sys *s, pfn head)
 {
     const struct frame *f = phys_frame(s->phys, head);
@@ -182,13 +193,43 @@ void folio_end_batch(struct mm_sys *s, pfn head)
 
 /* -- splitting a folio ----------------------------------------------------------------------- */
 
-/* split_mappings replaces every huge entry that maps the folio. */
-static void split_mappings(struct mm_sys *s, pfn head)
+static bool zero_filled(const struct mm_sys *s, pfn n)
+{
+    const uint64_t *word = phys_bytes(s->phys, n);
+    for (unsigned i = 0; word && i < PAGE_SIZE / sizeof(*word); i++)
+        if (word[i] != 0)
+            return false;
+    return word != NULL;
+}
+
+/* use_zeropage: a page without a byte in it need not be a page (try_to_map_unused_to_zeropage). Only
+ * phys.contents tells. */
+static bool use_zeropage(const struct rmap_walk *w, pfn n)
+{
+    struct mm *m = w->m;
+    if ((w->vma->flags & VM_LOCKED) || !zero_filled(m->sys, n))
+        return false;
+    pte zero = pte_make(phys_zero_page(m->sys->phys), vm_page_prot(w->vma) | PTE_SPECIAL);
+    set_pte(m, w->a, w->e, zero);
+    page_remove_rmap_batch(m, n);
+    return true;
+}
+
+/* remap takes all entries of a folio away and brings them back, as a split does for its safety. */
+static void remap(struct mm_sys *s, pfn head)
 {
     struct rmap_walk w;
+    struct frame *f = phys_frame(s->phys, head);
     for (rmap_start(&w, s, head); rmap_next(&w);)
         if (w.level == 1)
             split_huge_pmd(w.m, w.a);
+    f->refs++; /* it lives until it is split */
+    for (rmap_start(&w, s, head); rmap_next(&w);) {
+        f->flags |= w.e->v & PTE_D ? FRAME_F_DIRTY : 0;
+        use_zeropage(&w, pte_pfn(*w.e));
+        arch_send(s->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT, w.a.v, w.a.v + PAGE_SIZE);
+    }
+    f->refs--;
 }
 
 /* make_single turns frame i of a folio into one of its own. */
@@ -222,7 +263,7 @@ int split_folio(struct mm_sys *s, pfn head)
     lru_add_drain_all(s);
     proto.flags = f->flags;
     folio_unqueue_deferred(s, head);
-    split_mappings(s, head);
+    remap(s, head);
     proto.flags |= f->flags & FRAME_F_DIRTY;
     if (proto.flags & FRAME_F_LRU)
         lruvec_del(s, head);
@@ -233,18 +274,98 @@ int split_folio(struct mm_sys *s, pfn head)
     return 0;
 }
 
+/* thp_underused: more zero pages than khugepaged would take for empty ones. */
+static bool thp_underused(const struct mm_sys *s, pfn head)
+{
+    uint64_t zero = 0, nr = folio_nr_pages(s, head), max = s->conf.khugepaged_max_ptes_none;
+    if (max == HPAGE_PMD_NR - 1)
+        return false;
+    for (uint64_t i = 0; i < nr && zero <= max; i++)
+        zero += zero_filled(s, (pfn){head.v + i});
+    return zero > max;
+}
+
 uint64_t mm_shrink_thp(struct mm_sys *s, uint64_t want)
 {
     uint64_t freed = 0;
     for (uint64_t n = s->thp.deferred_nr; n > 0 && freed < want && s->thp.deferred_first; n--) {
         pfn head = {s->thp.deferred_first - 1};
         bool partial = phys_frame(s->phys, head)->flags & FRAME_F_PARTIAL;
-        uint64_t before = phys_owner_frames(s->phys, FRAME_FREE);
+        bool underused = !partial && thp_underused(s, head);
+        uint64_t before = phys_owner_frames(s->phys, FRAME_USER_ANON);
         dequeue(s, head);
-        if (partial && split_folio(s, head) == 0)
-            freed += phys_owner_frames(s->phys, FRAME_FREE) - before;
-        else if (partial)
+        if (!partial && !underused)
+            continue;
+        if (split_folio(s, head) != 0)
             enqueue(s, head);
+        else
+            STAT(s->stats, thp_underused_split_page) += underused;
+        freed += before - phys_owner_frames(s->phys, FRAME_USER_ANON);
     }
     return freed;
+}
+
+/* -- advice ---------------------------------------------------------------------------------- */
+
+/* batch counts the entries from a run's on that map the frames of a folio one after the other. */
+static uint64_t batch(const struct mm_sys *s, const struct pt_run *r, pfn head)
+{
+    uint64_t n = 0, nr = folio_nr_pages(s, head), first = pte_pfn(*r->e).v;
+    uint64_t room = min_u64((r->table_end - r->a.v) >> PAGE_SHIFT, head.v + nr - first);
+    while (n < room && (pte_present(r->e[n]) || pte_protnone(r->e[n])) &&
+           pte_pfn(r->e[n]).v == first + n)
+        n++;
+    return n;
+}
+
+/* age_folio clears A, and D for MADV_FREE, of n entries in a row, or of one of level 1. */
+static void age_folio(struct gather *g, struct pt_run *r, pfn head, uint64_t n, bool free)
+{
+    struct mm_sys *s = g->m->sys;
+    struct frame *f = phys_frame(s->phys, head);
+    const uint64_t bits = PTE_A | (free ? PTE_D : 0);
+    for (uint64_t i = 0; i < n; i++) {
+        struct pt_run one = *r;
+        one.e += i;
+        one.at.v += i * sizeof(pte);
+        if (!(one.e->v & bits))
+            continue;
+        run_set(g->m, &one, (pte){one.e->v & ~bits});
+        gather_page(g, va(r->a.v + i * PAGE_SIZE));
+    }
+    f->flags &= ~(FRAME_F_REFERENCED | (free ? FRAME_F_DIRTY : 0));
+    if (free) {
+        folio_mark_lazyfree(s, head);
+    } else {
+        f->flags |= f->flags & FRAME_F_ACTIVE ? FRAME_F_WORKINGSET : 0;
+        folio_deactivate(s, head);
+    }
+}
+
+bool advise_large(struct gather *g, struct pt_run *r, bool free)
+{
+    struct mm_sys *s = g->m->sys;
+    if (pte_is_swap(*r->e) || (r->e->v & PTE_SPECIAL))
+        return r->level > 0;
+    pfn head = folio_head(s, pte_leaf_pfn(*r->e, r->level));
+    uint64_t size = BIT(pt_level_shift(r->level)), nr = folio_nr_pages(s, head), n = 1;
+    if (nr == 1 || !folio_test_anon(s, head))
+        return false;
+    bool whole = r->a.v % size == 0 && r->end.v - r->a.v >= size;
+    if (r->level == 0) {
+        n = batch(s, r, head);
+        whole = n == nr;
+    }
+    if (folio_mapped_shared(g->m, head))
+        return true;
+    if (!whole) { /* then look again: single pages now */
+        if (split_folio(s, head) == 0)
+            r->e = NULL;
+        return true;
+    }
+    age_folio(g, r, head, n, free);
+    r->a.v += (n - 1) * PAGE_SIZE;
+    r->e += n - 1;
+    r->at.v += (n - 1) * sizeof(pte);
+    return true;
 }

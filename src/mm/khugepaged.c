@@ -45,25 +45,13 @@ struct scan {
 
 /* -- looking --------------------------------------------------------------------------------- */
 
-/* folio_maybe_mapped_shared: some entry of another address space maps it. */
-static bool mapped_shared(const struct scan *c, pfn head)
-{
-    struct rmap_walk w;
-    if (phys_frame(c->m->sys->phys, head)->refs == 1)
-        return false;
-    for (rmap_start(&w, c->m->sys, head); rmap_next(&w);)
-        if (w.m != c->m)
-            return true;
-    return false;
-}
-
 static enum scan_result scan_page(struct scan *c, pte e)
 {
     struct mm_sys *s = c->m->sys;
     pfn head = folio_head(s, pte_pfn(e));
     const struct frame *f = phys_frame(s->phys, head);
     uint64_t cached = f->flags & FRAME_F_SWAPCACHE ? folio_nr_pages(s, head) : 0;
-    if (mapped_shared(c, head) && ++c->shared > s->conf.khugepaged_max_ptes_shared &&
+    if (folio_mapped_shared(c->m, head) && ++c->shared > s->conf.khugepaged_max_ptes_shared &&
         c->khugepaged) {
         STAT(s->stats, thp_scan_exceed_share_pte)++;
         return SCAN_EXCEED_SHARED_PTE;

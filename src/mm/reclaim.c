@@ -617,11 +617,11 @@ static void age_entry(struct gather *g, const struct pt_run *r, struct frame *f)
 void madvise_cold(struct gather *g, uint64_t start, uint64_t end)
 {
     struct mm_sys *s = g->m->sys;
-    struct pt_run r = {.a = va(start), .end = va(end)};
+    struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_LOOK};
     pfn n;
     lru_add_drain(s);
     while (run_next(g->m, &r)) {
-        if (!take_small(g->m, &r, &n))
+        if (advise_large(g, &r, false) || !take_small(g->m, &r, &n))
             continue;
         age_entry(g, &r, phys_frame(s->phys, n));
         folio_deactivate(s, n);
@@ -685,10 +685,12 @@ static void free_one(struct gather *g, const struct pt_run *r, pfn n)
 void madvise_free(struct gather *g, uint64_t start, uint64_t end)
 {
     struct mm *m = g->m;
-    struct pt_run r = {.a = va(start), .end = va(end)};
+    struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_LOOK};
     pfn n;
     lru_add_drain(m->sys);
     while (run_next(m, &r)) {
+        if (advise_large(g, &r, true))
+            continue;
         if (pte_is_swap_slot(*r.e)) {
             m->cnt.swapents--;
             free_swap_and_cache(m->sys, (pte){r.e->v & ~PTE_SWP_EXCLUSIVE});

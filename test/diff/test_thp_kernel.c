@@ -91,9 +91,9 @@ static void gen_range(struct rng *r, struct step *s)
 
 static const uint32_t prots[] = {RW, RW, RW, RW, PROT_READ, PROT_NONE, RX};
 static const int advices[] = {
-    MADV_HUGEPAGE,       MADV_HUGEPAGE,   MADV_HUGEPAGE, MADV_DONTNEED,
-    MADV_DONTNEED,       MADV_NOHUGEPAGE, MADV_DONTFORK, MADV_POPULATE_READ,
-    MADV_POPULATE_WRITE, COLLAPSE,        COLLAPSE};
+    MADV_HUGEPAGE,   MADV_HUGEPAGE, MADV_HUGEPAGE,      MADV_DONTNEED,       MADV_DONTNEED,
+    MADV_NOHUGEPAGE, MADV_DONTFORK, MADV_POPULATE_READ, MADV_POPULATE_WRITE, COLLAPSE,
+    COLLAPSE,        MADV_FREE,     MADV_COLD};
 
 static struct step gen_step(struct rng *r)
 {
@@ -422,11 +422,22 @@ static bool run_native(const struct step *steps, unsigned n, struct seen *out)
 
 static struct mm *model_child;
 
+/* What the page contains counts: a split gives up pages of zeroes. */
+static void store(struct box *b, uint64_t a)
+{
+    unsigned level;
+    const pte *e = pt_leaf(mm_pt(b->mm), va(a), &level);
+    pfn n = {pte_leaf_pfn(*e, level).v + (level == 0 ? 0 : a / K % HP)};
+    *(char *)phys_bytes(b->phys, n) = 1;
+}
+
 static void model_touch(struct box *b, const struct step *s, bool write, struct seen *o)
 {
     uint64_t a = BASE + s->addr;
     for (uint64_t end = a + s->len; a < end && o->signal == 0; a += K) {
         struct mm_verdict v = touch(b, a, write);
+        if (write && v.signal == 0)
+            store(b, a);
         o->signal = v.signal;
         o->code = v.signal ? v.si_code : 0;
     }
@@ -517,7 +528,9 @@ static int run_model(const struct step *steps, unsigned n, struct seen *out)
     struct box b;
     int broken = 0;
     memset(out, 0, STEPS_MAX * sizeof(*out));
-    box_open(&b, MIB(256), false);
+    box_conf(&b, MIB(256));
+    b.conf.phys_contents = true;
+    box_start(&b);
     struct mm_task task = *mm_task(b.mm);
     task.rlimit[MM_RLIM_MEMLOCK].cur = MM_RLIM_INFINITY; /* root may lock all of it */
     mm_set_task(b.mm, &task);

@@ -18,10 +18,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define AT        UINT64_C(0x10000000)
-#define RW        (PROT_READ | PROT_WRITE)
-#define NR_MSEAL  462
-#define PAGE      UINT64_C(4096)
+#define AT       UINT64_C(0x10000000)
+#define RW       (PROT_READ | PROT_WRITE)
+#define NR_MSEAL 462
+#define PAGE     UINT64_C(4096)
 
 struct world {
     struct conf conf;
@@ -46,8 +46,10 @@ static int open_world(void **state)
         mm_sys_open(&w.sys, &w.conf, w.phys, &w.stats, &w.outbox) || mm_open(&w.mm, w.sys) ||
         kern_open(&w.kern, &w.conf, w.phys, w.sys, &w.stats, &w.outbox))
         return -1;
-    struct mm_map map = {
-        .addr = va(AT), .len = 4 * PAGE, .prot = RW, .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED};
+    struct mm_map map = {.addr = va(AT),
+                         .len = 4 * PAGE,
+                         .prot = RW,
+                         .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED};
     return mm_mmap(w.mm, &map) == (int64_t)AT ? 0 : -1;
 }
 
@@ -100,8 +102,8 @@ static void keys_are_refused_without_pku(void **state)
     assert_int_equal(divergences(), 0);
     call(&(struct kern_call){.nr = SYS_pkey_alloc, .result = 1}); /* the host has them */
     assert_int_equal(divergences(), 1);
-    call(&(struct kern_call){
-        .nr = SYS_pkey_mprotect, .arg = {AT, PAGE, PROT_READ, 1}, .result = 0});
+    call(
+        &(struct kern_call){.nr = SYS_pkey_mprotect, .arg = {AT, PAGE, PROT_READ, 1}, .result = 0});
     assert_false(mm_vma_at(w.mm, va(AT))->flags & VM_WRITE); /* the rights count nevertheless */
     assert_int_equal(divergences(), 2);
 }
@@ -222,14 +224,10 @@ static void prctl_switches_huge_pages_off(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(sealing_reaches_the_model),
-        T(an_emulator_without_mseal_leaves_memory_unsealed),
-        T(keys_are_refused_without_pku),
-        T(advice_by_descriptor_is_followed_even_after_enosys),
-        T(limits_of_the_program_are_heard),
-        T(a_limit_never_takes_away_what_the_program_got),
-        T(seals_of_a_memfd_reach_its_file),
-        T(remapped_file_pages_are_followed),
+        T(sealing_reaches_the_model),       T(an_emulator_without_mseal_leaves_memory_unsealed),
+        T(keys_are_refused_without_pku),    T(advice_by_descriptor_is_followed_even_after_enosys),
+        T(limits_of_the_program_are_heard), T(a_limit_never_takes_away_what_the_program_got),
+        T(seals_of_a_memfd_reach_its_file), T(remapped_file_pages_are_followed),
         T(prctl_switches_huge_pages_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
