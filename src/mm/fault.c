@@ -532,10 +532,11 @@ int expand_stack(struct mm *m, struct vma *v, uint64_t a)
 /* find_vma_grow is lock_mm_and_find_vma: the VMA of an address, or a stack that grows to it. */
 static struct vma *find_vma_grow(struct mm *m, uint64_t a, bool *ret_grew)
 {
-    struct vma *v = find_vma(m, a);
-    if (!v || v->start.v <= a)
+    struct vma *v = vma_lookup(m, a);
+    if (likely(v != NULL))
         return v;
-    if (!(v->flags & VM_GROWSDOWN) || expand_stack(m, v, a) != 0)
+    v = find_vma(m, a);
+    if (!v || !(v->flags & VM_GROWSDOWN) || expand_stack(m, v, a) != 0)
         return NULL;
     *ret_grew = true;
     return v;
