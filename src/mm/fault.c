@@ -675,7 +675,10 @@ void populate_range(struct mm *m, uint64_t start, uint64_t end)
 
 int populate_all(struct mm *m, uint64_t start, uint64_t end)
 {
-    return mm_populate(m, start, end, false) == 0 ? 0 : -ENOMEM; /* __mlock_posix_error_return */
+    int err = mm_populate(m, start, end, false);
+    return err == -EFAULT   ? -ENOMEM
+           : err == -ENOMEM ? -EAGAIN
+                            : err; /* __mlock_posix_error_return */
 }
 
 /* -- when the program went on although it could not ------------------------------------------- */
