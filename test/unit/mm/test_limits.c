@@ -197,8 +197,12 @@ static void one_mapping_more_than_max_map_count_can_be_made(void **state)
     (void)state;
     box_close(&box);
     box_open(&box, MIB(512), false);
-    const uint64_t max = box.conf.kernel_max_map_count;
-    assert_int_equal(max, 65530);
+    assert_int_equal(box.conf.kernel_max_map_count, 65530);
+#ifdef PW_HOSTILE /* every call looks at every mapping */
+    assert_int_equal(mm_sysctl(box.sys, "max_map_count", 500), 0);
+#endif
+    uint64_t max;
+    assert_int_equal(mm_sysctl_get(box.sys, "vm.max_map_count", &max), 0);
     assert_int_equal(map(BASE, max + 2, RW, MAP_FIXED), BASE);
     uint64_t i = 1;
     while (counters(&box).map_count < max - 1) {
