@@ -8,8 +8,10 @@
  *  I2  stdout belongs to the program; only `--json -` adds to it, after the program's end.
  */
 #include "cli/cli.h"
+#include "cli/control.h"
 #include "cli/save.h"
 
+#include "base/vec.h"
 #include "front/front.h"
 #include "report/report.h"
 
@@ -38,6 +40,12 @@ static const struct cli_option options[] = {
      "Keep what /proc and /sys of the machine said at the program's end in DIR, for `view --from "
      "DIR`. Default: the last run's is kept in $XDG_STATE_HOME/pagewalk/last."},
     {"--no-save", 0, NULL, "Do not keep the end of the run."},
+    {"--sysctl", 0, "TIME: KEY=VALUE",
+     "Write a tunable of the modelled kernel when the program first enters the kernel at that time "
+     "or "
+     "later: `5ms: vm.drop_caches=3`. TIME is a whole number of us, ms or s of virtual time, or of "
+     "instructions (i) of a thread. May be repeated."},
+    {"--sysctls", 0, "FILE", "Take such orders from FILE, one a line; # begins a comment."},
     {"--no-progress", 0, NULL, "No progress line, even on a terminal."},
     {"--verbose", 'v', NULL, "Say which machine, files and tools are used."},
 };
@@ -47,8 +55,11 @@ struct results {
     const char *json, *summary; /* files, NULL: not asked for */
     const char *save;           /* directory for the end of the run, NULL: the user's place */
     bool no_save;               /* it is not kept at all */
-    bool to_stderr;             /* the summary goes there */
-    bool quiet;                 /* nothing is said that is not an error */
+    struct proc_order *orders;  /* of --sysctl, n_orders; owned */
+    size_t orders_cap;
+    uint32_t n_orders;
+    bool to_stderr; /* the summary goes there */
+    bool quiet;     /* nothing is said that is not an error */
 };
 
 static int find_results(struct results *ret, const struct cli_args *args)
@@ -201,12 +212,38 @@ static void explain_run(const struct config *config, const char *program,
         cli_note("emulator %s, plugin %s", qemu, plugin);
 }
 
+/* tell_orders says which orders of --sysctl came to nothing. */
+static void tell_orders(const struct results *results, const struct sim *sim)
+{
+    if (results->quiet)
+        return;
+    if (sim_order_error(sim)[0] != '\0')
+        cli_note("--sysctl: %s", sim_order_error(sim));
+    if (sim_orders_open(sim) > 0)
+        cli_note("--sysctl: %u orders were for a time after the program's end",
+                 sim_orders_open(sim));
+}
+
+/* run_front runs the program while others may ask about it. */
+static int run_front(const struct front_options *given, struct sim *sim, struct front_result *ret,
+                     char *err, size_t err_size)
+{
+    struct front_options front = *given;
+    struct control control;
+    control_open(&control, sim);
+    front.poll = control_poll;
+    front.poll_data = &control;
+    int status = front_run(&front, sim, ret, err, err_size);
+    control_close(&control);
+    return status;
+}
+
 static int run_and_tell(const struct config *config, const struct front_options *front,
                         const struct results *results, struct sim *sim)
 {
     struct front_result result;
     char err[CLI_LINE] = "";
-    int status = front_run(front, sim, &result, err, sizeof(err));
+    int status = run_front(front, sim, &result, err, sizeof(err));
     if (status != 0) {
         cli_note("%s", err);
         return status;
@@ -226,6 +263,7 @@ static int run_and_tell(const struct config *config, const struct front_options 
     status = error != 0 ? cli_fail("cannot make the report: %s", strerror(-error))
                         : tell(results, &report);
     report_close(&report);
+    tell_orders(results, sim);
     if (status == 0)
         status = keep(results, sim, front->argv);
     return status != 0 ? status : end_like_program(&result);
@@ -241,7 +279,10 @@ static int run_command(const struct config *config, const struct results *result
     if (error != 0)
         return cli_fail("cannot make machine %s: %s; a smaller phys.size or cache may do",
                         config->conf.machine_name, strerror(-error));
-    int status = run_and_tell(config, front, results, sim);
+    for (uint32_t i = 0; i < results->n_orders && error == 0; i++)
+        error = sim_order(sim, &results->orders[i]);
+    int status =
+        error != 0 ? cli_fail("%s", strerror(-error)) : run_and_tell(config, front, results, sim);
     sim_close(sim);
     return status;
 }
@@ -286,6 +327,50 @@ static int run_program(const struct config *config, const struct results *result
     return status;
 }
 
+static int add_order(struct results *r, const char *text, const char *where)
+{
+    char err[CLI_LINE / 2];
+    struct proc_order o;
+    if (proc_order_parse(text, &o, err, sizeof(err)) != 0)
+        return cli_fail("%s: %s", where, err);
+    struct proc_order *all = vec_room(r->orders, r->n_orders, &r->orders_cap, sizeof(o));
+    if (all == NULL)
+        return cli_fail("%s", strerror(ENOMEM));
+    r->orders = all;
+    all[r->n_orders++] = o;
+    return 0;
+}
+
+/* add_order_file reads a file of orders: one a line, # begins a comment. */
+static int add_order_file(struct results *r, const char *path)
+{
+    char line[CLI_LINE], where[PATH_MAX + 16];
+    FILE *f = fopen(path, "re");
+    int status = f != NULL ? 0 : cli_fail("--sysctls %s: %s", path, strerror(errno));
+    for (unsigned n = 1; status == 0 && fgets(line, sizeof(line), f) != NULL; n++) {
+        line[strcspn(line, "#\n")] = '\0';
+        snprintf(where, sizeof(where), "%s:%u", path, n);
+        if (line[strspn(line, " \t\r")] != '\0')
+            status = add_order(r, line, where);
+    }
+    if (f != NULL)
+        fclose(f);
+    return status;
+}
+
+static int find_orders(struct results *r, const struct cli_args *args)
+{
+    int status = 0;
+    for (size_t i = 0; i < args->n_given && status == 0; i++) {
+        const struct cli_given *g = &args->given[i];
+        if (strcmp(g->option->name, "--sysctl") == 0)
+            status = add_order(r, g->value, "--sysctl");
+        else if (strcmp(g->option->name, "--sysctls") == 0)
+            status = add_order_file(r, g->value);
+    }
+    return status;
+}
+
 static int run_run(const struct cli_args *args)
 {
     struct config config;
@@ -295,7 +380,12 @@ static int run_run(const struct cli_args *args)
     int status = config_load(&config, args);
     if (status == 0)
         status = find_results(&results, args);
-    return status != 0 ? status : run_program(&config, &results, args);
+    if (status == 0)
+        status = find_orders(&results, args);
+    if (status == 0)
+        status = run_program(&config, &results, args);
+    free(results.orders);
+    return status;
 }
 
 const struct cli_verb verb_run = {

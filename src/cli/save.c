@@ -24,20 +24,13 @@
 
 /* -- the machine --------------------------------------------------------------------------------- */
 
-struct proc_machine machine_of(struct sim *sim)
-{
-    struct sim_parts p;
-    sim_parts(sim, &p);
-    return (struct proc_machine){p.conf, p.phys, p.mm_sys, p.stats};
-}
-
 const struct mm *process_of(struct sim *sim, uint32_t pid)
 {
-    struct sim_parts p;
-    sim_parts(sim, &p);
+    struct proc_machine p;
+    sim_machine(sim, &p);
     const struct mm *m = NULL;
     do
-        m = mm_next(p.mm_sys, m);
+        m = mm_next(p.sys, m);
     while (m && pid != 0 && mm_task(m)->pid != pid);
     return m;
 }
@@ -143,7 +136,6 @@ int save_check(const char *dir)
 struct writer {
     const char *dir;
     struct proc_machine machine;
-    struct sim *sim;
     int error; /* the first one */
 };
 
@@ -173,6 +165,10 @@ static void save_file(struct writer *w, const struct proc_target *t, const struc
     save_name(t, name, sizeof(name));
     sink_memory(&text);
     w->error = proc_put(&text, t, &w->machine, process);
+    if (w->error == -EACCES) { /* write-only: nothing to keep */
+        w->error = 0;
+        return;
+    }
     if (w->error == 0 && snprintf(path, sizeof(path), "%s/%s", w->dir, name) >= (int)sizeof(path))
         w->error = -ENAMETOOLONG;
     if (w->error == 0)
@@ -195,6 +191,8 @@ static void save_files(struct writer *w)
         struct proc_target t = {.file = (enum proc_file_id)i};
         enum proc_scope scope = proc_file(t.file)->scope;
         if (scope == PROC_OF_MACHINE)
+            save_file(w, &t, NULL);
+        for (; scope == PROC_OF_SYSCTL && proc_sysctl_name(t.sysctl); t.sysctl++)
             save_file(w, &t, NULL);
         for (; scope == PROC_OF_NODE && t.nid < phys_nodes(w->machine.phys); t.nid++)
             save_file(w, &t, NULL);
@@ -312,7 +310,8 @@ int save_machine(const char *dir, struct sim *sim, char *const *argv)
         error = beside(target, dir ? ".pagewalk-XXXXXX" : "end-XXXXXX", temp);
     if (error != 0 || !mkdtemp(temp))
         return error ? error : -errno;
-    struct writer w = {.dir = temp, .machine = machine_of(sim), .sim = sim};
+    struct writer w = {.dir = temp};
+    sim_machine(sim, &w.machine);
     save_files(&w);
     save_mark(&w, argv);
     if (dir)

@@ -30,9 +30,8 @@ void save_name(const struct proc_target *t, char *path, size_t size);
 /* save_list lists the processes of an end, "7 (ls), 8 (cat)", from its mark; false when `dir` holds no
  * end. *ret_first is the first process, 0 without one. */
 bool save_list(const char *dir, char *list, size_t size, uint32_t *ret_first);
-/* machine_of and process_of find what to print: process NULL when no process has that pid; pid 0 is
- * the first one. */
-struct proc_machine machine_of(struct sim *sim);
+/* process_of returns the address space of a process, NULL when no process has that pid; pid 0 is the
+ * first one. */
 const struct mm *process_of(struct sim *sim, uint32_t pid);
 
 #endif

@@ -4,6 +4,7 @@
  *                                                  └─ runs: words of the range ───┘
  */
 #include "cli/cli.h"
+#include "cli/control.h"
 #include "cli/save.h"
 #include "cli/words.h"
 
@@ -18,6 +19,10 @@
 
 static const struct cli_option options[] = {
     {"--pid", 'p', "PID", "The process a file of a process is about. Default: the program itself."},
+    {"--run", 'r', "PID",
+     "Ask the pagewalk that is running as process PID, instead of the end of a run."},
+    {"--set", 's', "KEY=VALUE",
+     "With --run: write a tunable of its kernel first, vm.drop_caches=3 say; may be repeated."},
     {"--from", 0, "DIR", "The end of a run kept with `run --save DIR`. Default: the last run's."},
     {"--range", 0, "START-END",
      "Of pagemap: addresses; of kpageflags and kpagecount: frame numbers; up to, but without END."},
@@ -36,6 +41,7 @@ struct view {
     char last[PATH_MAX];    /* what dir points to, when nobody named one */
     const char *range_text; /* NULL: all */
     const char *output;     /* file, NULL: stdout */
+    uint32_t run;           /* process to ask, 0: the saved end is read */
 };
 
 /* -- names --------------------------------------------------------------------------------------- */
@@ -123,6 +129,8 @@ static int open_file(const struct view *v, FILE **ret)
     FILE *f = fopen(path, "re");
     if (!f && errno == ENOENT && proc_file(v->target.file)->scope == PROC_OF_NODE)
         return cli_fail("view: the machine has no node %u", v->target.nid);
+    if (!f && errno == ENOENT && proc_file(v->target.file)->scope == PROC_OF_SYSCTL)
+        return cli_fail("view: vm.%s can only be written", proc_sysctl_name(v->target.sysctl));
     if (!f)
         return cli_fail("view: %s: %s", path, strerror(errno));
     *ret = f;
@@ -215,18 +223,59 @@ static int put_file(const struct view *v, const struct sink *bytes)
     return status != 0 ? status : put(v, bytes, &range);
 }
 
-static int show(const struct view *v)
+static int fetch_saved(const struct view *v, struct sink *bytes)
 {
     FILE *f = NULL;
-    struct sink bytes;
     int status = open_file(v, &f);
     if (status != 0)
         return status;
-    sink_memory(&bytes);
-    int error = read_all(f, &bytes);
+    int error = read_all(f, bytes);
     fclose(f);
-    status = error != 0 ? cli_fail("view: %s", strerror(-error)) : put_file(v, &bytes);
+    return error != 0 ? cli_fail("view: %s", strerror(-error)) : 0;
+}
+
+static int fetch_running(const struct view *v, struct sink *bytes)
+{
+    char request[CONTROL_MAX], path[PROC_PATH_MAX];
+    const struct proc_file *f = proc_file(v->target.file);
+    bool named = f->scope == PROC_OF_PROCESS || f->path[0] == 'n'; /* numastat: no file of Linux */
+    snprintf(request, sizeof(request), "view %s%s %u\n", named ? "" : "/",
+             named ? f->name : proc_target_path(&v->target, path), v->target.pid);
+    return control_ask(v->run, request, bytes);
+}
+
+static int show(const struct view *v)
+{
+    struct sink bytes;
+    sink_memory(&bytes);
+    int status = v->run ? fetch_running(v, &bytes) : fetch_saved(v, &bytes);
+    if (status == 0)
+        status = put_file(v, &bytes);
     sink_close(&bytes);
+    return status;
+}
+
+/* set_all writes what --set says to a running machine. */
+static int set_all(const struct view *v, const struct cli_args *args)
+{
+    char request[CONTROL_MAX], err[CLI_LINE / 2];
+    struct sink answer;
+    struct proc_order o;
+    int status = 0;
+    sink_memory(&answer);
+    for (size_t i = 0; i < args->n_given && status == 0; i++) {
+        const struct cli_given *g = &args->given[i];
+        if (strcmp(g->option->name, "--set") != 0)
+            continue;
+        if (v->run == 0)
+            status = cli_fail("view: --set needs --run PID; `run --sysctl` sets one at a time");
+        else if (proc_assignment_parse(g->value, &o, err, sizeof(err)) != 0)
+            status = cli_fail("view: --set %s", err);
+        snprintf(request, sizeof(request), "set %s=%s\n", o.key, o.value);
+        if (status == 0)
+            status = control_ask(v->run, request, &answer);
+    }
+    sink_close(&answer);
     return status;
 }
 
@@ -251,22 +300,33 @@ static int resolve(struct view *v, const struct cli_args *args)
     return 0;
 }
 
+static int view_saved(struct view *v, bool named)
+{
+    if (!named && !save_default(v->last))
+        return cli_fail("view: neither XDG_STATE_HOME nor HOME is set; name a run with --from DIR");
+    v->dir = named ? v->dir : v->last;
+    int status = choose_process(v, named);
+    return status != 0 ? status : show(v);
+}
+
 static int run_view(const struct cli_args *args)
 {
     struct view v = {.dir = args_value(args, "--from")};
-    bool named = v.dir != NULL;
+    const char *run = args_value(args, "--run");
     if (!args_operands(args, 0, 1))
         return STATUS_FAILED;
-    if (args->n_operands == 0)
-        return list_files();
-    int status = resolve(&v, args);
+    if (run && v.dir)
+        return cli_fail("view: --run and --from exclude each other");
+    int status = run ? parse_pid(run, &v.run) : 0;
+    if (status == 0 && args->n_operands == 1)
+        status = resolve(&v, args);
+    if (status == 0)
+        status = set_all(&v, args);
     if (status != 0)
         return status;
-    if (!named && !save_default(v.last))
-        return cli_fail("view: neither XDG_STATE_HOME nor HOME is set; name a run with --from DIR");
-    v.dir = named ? v.dir : v.last;
-    status = choose_process(&v, named);
-    return status != 0 ? status : show(&v);
+    if (args->n_operands == 0)
+        return args_has(args, "--set") ? 0 : list_files();
+    return v.run ? show(&v) : view_saved(&v, v.dir != NULL);
 }
 
 const struct cli_verb verb_view = {

@@ -15,11 +15,13 @@
 #include "sim/sim.h"
 
 struct front_options {
-    char *const *argv;  /* program and arguments, NULL-terminated */
-    const char *qemu;   /* path of qemu-x86_64, NULL: search PATH */
-    const char *plugin; /* path of the plugin, NULL: beside the running binary or in libdir */
-    bool progress;      /* show a line on stderr while running */
-    bool counts;        /* ask the plugin for plain counters too */
+    char *const *argv;    /* program and arguments, NULL-terminated */
+    const char *qemu;     /* path of qemu-x86_64, NULL: search PATH */
+    const char *plugin;   /* path of the plugin, NULL: beside the running binary or in libdir */
+    bool progress;        /* show a line on stderr while running */
+    bool counts;          /* ask the plugin for plain counters too */
+    void (*poll)(void *); /* called every few ms between two batches of events; NULL: nothing is */
+    void *poll_data;      /* what it is called with */
 };
 
 struct front_result {

@@ -35,6 +35,7 @@ struct progress {
     uint64_t began_ns, shown_ns; /* start of the run, last line */
     uint64_t shown_words;
     unsigned steps;
+    const struct front_options *options; /* for .poll */
 };
 
 static void put_line(const char *line)
@@ -43,12 +44,21 @@ static void put_line(const char *line)
         return; /* a progress line is not worth an error */
 }
 
+static void look_outside(const struct progress *p)
+{
+    if (p->options->poll)
+        p->options->poll(p->options->poll_data);
+}
+
 static void progress_show(struct progress *p, const struct reader *r)
 {
     uint64_t now;
     char line[128];
 
-    if (!p->on || ++p->steps % STEPS_PER_LOOK)
+    if (++p->steps % STEPS_PER_LOOK)
+        return;
+    look_outside(p);
+    if (!p->on)
         return;
     now = now_ns();
     if (now - p->shown_ns < PROGRESS_NS)
@@ -97,6 +107,7 @@ static void consume(struct reader *r, struct guest *g, struct progress *p)
         rested = true;
         if (guest_poll(g))
             break;
+        look_outside(p);
         if (now_ns() - moved_ns > FORCE_NS && reader_force(r))
             rested = false;
         else
@@ -147,7 +158,7 @@ static int verdict(const struct reader *r, const struct guest *g, struct front_r
 static int run_guest(const struct front_options *o, const struct front_command *c, struct reader *r,
                      struct front_result *ret, char *err, size_t err_size)
 {
-    struct progress p = {.on = o->progress, .began_ns = now_ns()};
+    struct progress p = {.on = o->progress, .began_ns = now_ns(), .options = o};
     char qemu[4096], plugin[4096];
     struct guest g;
 

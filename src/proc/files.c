@@ -37,6 +37,7 @@ static const struct proc_file files[PROC_FILE_NR] = {
         "The table of numastat(8): allocations by node."),
     ROW(NUMASTAT_M, "numastat-m", "numastat-m", PROC_OF_MACHINE, false,
         "The table of `numastat -m`: memory of each node in MB."),
+    ROW(SYSCTL, "sys/vm/NAME", "proc/sys/vm/", PROC_OF_SYSCTL, false, "A tunable of the kernel."),
     ROW(NODE_MEMINFO, "meminfo", NODE_PATH "meminfo", PROC_OF_NODE, false,
         "Memory of a node by use, in kB."),
     ROW(NODE_NUMASTAT, "numastat", NODE_PATH "numastat", PROC_OF_NODE, false,
@@ -108,6 +109,11 @@ int proc_resolve(const char *name, struct proc_target *ret)
     struct proc_target t = {0};
     enum proc_scope scope = PROC_OF_MACHINE;
     const char *at = name;
+    int sysctl = proc_sysctl_find(name);
+    if (sysctl >= 0) {
+        *ret = (struct proc_target){.file = PROC_SYSCTL, .sysctl = (unsigned)sysctl};
+        return 0;
+    }
     if (!skip(&at, "/sys/kernel/debug/") && !skip(&at, "/sys/devices/system/node/"))
         skip(&at, "/proc/");
     if (strncmp(at, "node", 4) == 0 && isdigit((unsigned char)at[4])) {
@@ -132,7 +138,9 @@ char *proc_target_path(const struct proc_target *t, char buf[PROC_PATH_MAX])
 {
     const struct proc_file *f = &files[t->file];
     const char *mark = strstr(f->path, "%u");
-    if (mark == NULL)
+    if (f->scope == PROC_OF_SYSCTL)
+        snprintf(buf, PROC_PATH_MAX, "%s%s", f->path, proc_sysctl_name(t->sysctl));
+    else if (mark == NULL)
         snprintf(buf, PROC_PATH_MAX, "%s", f->path);
     else
         snprintf(buf, PROC_PATH_MAX, "%.*s%u%s", (int)(mark - f->path), f->path,
@@ -334,6 +342,8 @@ int proc_put(struct sink *out, const struct proc_target *t, const struct proc_ma
         put_process(out, t->file, process);
         return sink_error(out);
     }
+    if (scope == PROC_OF_SYSCTL)
+        return proc_sysctl_put(out, m, t->sysctl);
     int err = proc_nodes_open(&nodes, m);
     if (err != 0)
         return err;

@@ -6,7 +6,7 @@
 #ifndef PROC_FILES_H
 #define PROC_FILES_H
 
-#include "proc/gather.h"
+#include "proc/sysctl.h"
 
 #define PROC_PATH_MAX 96 /* bytes of a file's path, the final 0 included */
 
@@ -23,6 +23,7 @@ enum proc_file_id {
     PROC_KPAGECOUNT,
     PROC_NUMASTAT,
     PROC_NUMASTAT_M,
+    PROC_SYSCTL,
     PROC_NODE_MEMINFO,
     PROC_NODE_NUMASTAT,
     PROC_NODE_VMSTAT,
@@ -39,7 +40,7 @@ enum proc_file_id {
     PROC_FILE_NR
 };
 
-enum proc_scope { PROC_OF_MACHINE, PROC_OF_NODE, PROC_OF_PROCESS };
+enum proc_scope { PROC_OF_MACHINE, PROC_OF_SYSCTL, PROC_OF_NODE, PROC_OF_PROCESS };
 
 struct proc_file {
     const char *name; /* "meminfo"; of a node's file what follows "nodeN/" */
@@ -54,8 +55,9 @@ const struct proc_file *proc_file(enum proc_file_id id);
 /* One file of a machine. */
 struct proc_target {
     enum proc_file_id file;
-    unsigned nid; /* for PROC_OF_NODE */
-    uint32_t pid; /* for PROC_OF_PROCESS; 0: not said */
+    unsigned nid;    /* for PROC_OF_NODE */
+    uint32_t pid;    /* for PROC_OF_PROCESS; 0: not said */
+    unsigned sysctl; /* for PROC_OF_SYSCTL: number of the tunable */
 };
 /* proc_resolve understands a name, "nodeN/name", and the path Linux has the file at, with or without
  * its first "/proc/", "/sys/devices/system/node/" or "/sys/kernel/debug/". "self" is pid 0.
@@ -64,7 +66,8 @@ int proc_resolve(const char *name, struct proc_target *ret);
 /* proc_target_path writes the path without its first "/": "proc/7/maps". Returns buf. */
 char *proc_target_path(const struct proc_target *t, char buf[PROC_PATH_MAX]);
 
-/* proc_put writes a file: 0, -ESRCH when there is no such process or node, or -ENOMEM. `process` is
+/* proc_put writes a file: 0, -ESRCH when there is no such process or node, -EACCES for a tunable that
+ * can only be written, or -ENOMEM. `process` is
  * what a file of a process shows. Binary files are written as runs (struct proc_run). */
 int proc_put(struct sink *out, const struct proc_target *t, const struct proc_machine *m,
              const struct mm *process);

@@ -100,6 +100,7 @@ static bool handle(struct sim *s, struct sim_thread *t, const struct arch_fault 
 {
     struct mm_verdict v;
 
+    sim_clock(s, t);
     mm_fault(s->mm, f, &v);
     *ret_cycles = sim_drain(s, t);
     if (unlikely(v.oom))

@@ -239,6 +239,7 @@ static void apply_call(struct sim *s, struct sim_thread *t)
         finish_sigreturn(s, t);
     if (!s->mm)
         return;
+    sim_clock(s, t);
     if (kern_syscall(s->kern, s->mm, &c->call, &s->copies) != 0)
         s->vma_end = s->vma_start;
     uint64_t cycles = sim_drain(s, t);

@@ -292,19 +292,6 @@ static size_t feed_run(struct sim *s, struct sim_thread *t, const uint64_t *word
     return i;
 }
 
-/* The kernel's threads run when virtual time says so, on a CPU of their own: what they do costs the
- * program nothing but the translations and cache lines it loses. */
-static void tick(struct sim *s, struct sim_thread *t)
-{
-    uint64_t now_ms = sim_thread_time(t) / 1000000000;
-
-    if (now_ms <= s->now_ms)
-        return;
-    s->now_ms = now_ms;
-    mm_tick(s->mm_sys, now_ms);
-    sim_drain(s, t);
-}
-
 size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size_t n, bool ordered,
                 enum sim_stop *ret_stop)
 {
@@ -313,7 +300,6 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
 
     *ret_stop = SIM_ALL;
     mm_set_cpu(s->mm_sys, t->core_id);
-    tick(s, t);
     while (i < n) {
         size_t batch = min_u64(n - i, BATCH);
         if (s->deep >= DEEP && n - i > AHEAD + BATCH)

@@ -133,6 +133,7 @@ void sim_close(struct sim *s)
         phys_close(s->phys);
     arch_outbox_close(&s->outbox);
     free(s->copies.copy);
+    free(s->orders);
     free(s->areas);
     free(s);
 }
@@ -205,10 +206,10 @@ void sim_cycles(const struct sim *s, struct cpu_cycles *ret)
     cpu_cycles(&s->conf, &s->stats, ret);
 }
 
-void sim_parts(struct sim *s, struct sim_parts *ret)
+void sim_machine(struct sim *s, struct proc_machine *ret)
 {
     sim_sync(s);
-    *ret = (struct sim_parts){&s->conf, s->phys, s->mm_sys, &s->stats};
+    *ret = (struct proc_machine){&s->conf, s->phys, s->mm_sys, &s->stats};
 }
 
 const struct phys *sim_phys(const struct sim *s)

@@ -15,6 +15,7 @@
 #include "event/ring.h"
 #include "kern/kern.h"
 #include "mmu/mmu.h"
+#include "proc/sysctl.h"
 
 struct sim;
 struct sim_thread;
@@ -79,14 +80,17 @@ const struct conf *sim_conf(const struct sim *s);
 const struct stat_set *sim_stats(const struct sim *s);
 void sim_cycles(const struct sim *s, struct cpu_cycles *ret);
 const struct phys *sim_phys(const struct sim *s);
-/* sim_parts gives the parts of a machine to who prints them (src/proc). */
-struct sim_parts {
-    const struct conf *conf;
-    struct phys *phys;
-    struct mm_sys *mm_sys;
-    const struct stat_set *stats;
-};
-void sim_parts(struct sim *s, struct sim_parts *ret);
+/* sim_machine gives the parts of a machine to who prints or changes them (src/proc). */
+void sim_machine(struct sim *s, struct proc_machine *ret);
+/* sim_sysctl writes a tunable of the modelled kernel between two events, as proc_sysctl_set does. */
+int sim_sysctl(struct sim *s, const char *key, const char *value, char *err, size_t err_size);
+/* sim_order keeps an order for its time: it is carried out when a thread of the program enters the
+ * kernel (fault, system call) then or later. 0 or -ENOMEM. */
+int sim_order(struct sim *s, const struct proc_order *order);
+/* sim_orders_open returns how many orders had no occasion yet. sim_order_error returns why one was
+ * refused, "" when none was. */
+unsigned sim_orders_open(const struct sim *s);
+const char *sim_order_error(const struct sim *s);
 /* sim_sites and sim_areas return malloc'd arrays, costliest translation + fault first. */
 struct sim_site *sim_sites(const struct sim *s, uint32_t *ret_n);
 struct sim_area *sim_areas(const struct sim *s, uint32_t *ret_n);

@@ -139,6 +139,10 @@ struct sim {
     uint64_t now_ms;          /* virtual time the kernel's threads know of */
     uint64_t oom_at_event;    /* events read when memory was out first */
     bool oom;                 /* it was */
+    struct proc_order *orders; /* n_orders, not carried out yet */
+    size_t orders_cap;
+    uint32_t n_orders;
+    char order_err[256]; /* why one was refused; "" none was */
     uint32_t pid;
     char path[512];
     size_t decoder; /* capstone handle, 0 until first used */
@@ -172,6 +176,11 @@ void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigne
 void sim_copies(struct sim *s, struct sim_thread *t);
 /* sim_drain does what the outbox says and returns the cycles it cost. */
 uint64_t sim_drain(struct sim *s, struct sim_thread *t);
+
+/* order.c */
+/* sim_clock runs what waits for this moment of a thread that enters the kernel: the kernel's own
+ * threads, and orders. */
+void sim_clock(struct sim *s, struct sim_thread *t);
 
 /* control.c */
 /* sim_sync copies what mm counts for the address space (minor and major faults) to the counters. */

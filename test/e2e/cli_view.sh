@@ -74,6 +74,42 @@ else
     echo "ok - numastat(8) prints our table of our files # SKIP needs root and numactl"
 fi
 
+# -- tunables ----------------------------------------------------------------------------------------
+yes "a tunable is a file" [ "$("$pagewalk" view sys/vm/swappiness)" = 60 ]
+yes "one that acts at once can only be written" says 'can only be written' "$pagewalk" view vm.drop_caches
+"$pagewalk" run -q --sysctl '1us: vm.swappiness=7' --sysctl '100i: vm.page-cluster=5' -- true
+yes "an order by time is carried out" [ "$("$pagewalk" view vm.swappiness)" = 7 ]
+yes "an order by instructions is" [ "$("$pagewalk" view vm.page-cluster)" = 5 ]
+printf '# two orders\n0us: vm.swappiness=8\n\n1us: vm.swappiness=9 # later\n' > orders
+"$pagewalk" run -q --sysctls orders -- true
+yes "a file of orders is, in the order of their times" [ "$("$pagewalk" view vm.swappiness)" = 9 ]
+yes "an order for after the end is told" bash -c "'$pagewalk' run --sysctl '99999s: vm.swappiness=1' -- true 2>&1 | grep -q '1 orders were for a time after'"
+yes "a value the kernel refuses is told" bash -c "'$pagewalk' run --sysctl '0us: vm.swappiness=999' -- true 2>&1 | grep -q 'vm.swappiness does not take .999.: Invalid argument'"
+yes "a bad order is refused before the run" says 'TIME: KEY=VALUE is wanted' "$pagewalk" run --sysctl 'vm.swappiness=1' -- touch ran
+yes "in a file with its line" says 'orders:2: ' bash -c "printf '\n1ms: vm.nope=1\n' > orders; '$pagewalk' run --sysctls orders -- touch ran"
+yes "and nothing ran" [ ! -e ran ]
+
+# -- a run that is going on ----------------------------------------------------------------------------
+# The program looks at its own descriptors: the run's socket must not be among them.
+"$pagewalk" run -q --no-save -- sh -c 'ls /proc/self/fd > fds; sleep 20; true' &
+running=$!
+for _ in $(seq 100); do "$pagewalk" view --run $running status > s 2> "$work/err" && grep -q 'Name:.sh' s && [ -s fds ] && break; sleep 0.1; done
+yes "a running pagewalk answers" grep -q '^Name:	sh$' s
+yes "with the files of the machine" bash -c "'$pagewalk' view --run $running meminfo | grep -q '^MemTotal: '"
+yes "and of its nodes" bash -c "'$pagewalk' view --run $running node0/numastat | grep -q '^numa_hit [1-9]'"
+yes "and with binary ones" bash -c "[ \"\$('$pagewalk' view --run $running kpagecount --range 0x100000-0x100010 | wc -c)\" -eq 128 ]"
+yes "a tunable can be set" [ "$("$pagewalk" view --run $running --set vm.swappiness=33 vm.swappiness)" = 33 ]
+yes "drop_caches drops the cache" "$pagewalk" view --run $running --set vm.drop_caches=1
+yes "which vmstat counts" bash -c "'$pagewalk' view --run $running vmstat | grep -q '^drop_pagecache 1$'"
+yes "a bad value is refused by the machine" says 'does not take .999.' "$pagewalk" view --run $running --set vm.swappiness=999
+yes "another process lists those there are" says "no process 1; there are: [0-9]* (sh)" "$pagewalk" view --run $running --pid 1 maps
+yes "a process that is no pagewalk is told from one" says "running: .*$running" "$pagewalk" view --run $$ maps
+yes "the program saw no descriptor of ours" bash -c "sh -c 'ls /proc/self/fd' < /dev/null 2> /dev/null | cmp - fds" 
+kill $(sed -n 's/^Pid:	//p' s)
+wait $running 2> /dev/null
+yes "when it is over it says so" says "no pagewalk runs as process $running" "$pagewalk" view --run $running maps
+yes "--set needs a running one" says '--set needs --run' "$pagewalk" view --set vm.swappiness=1
+
 # -- where ends are kept -----------------------------------------------------------------------------
 "$pagewalk" run -q -- echo second > /dev/null
 yes "the next run takes its place" bash -c "'$pagewalk' view status | grep -q '^Name:	echo$'"

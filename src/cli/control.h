@@ -1,0 +1,38 @@
+/* control.h: how a running pagewalk is asked.
+ *
+ *   view --run PID ─► abstract socket "pagewalk/PID" ─► asked between two batches of events ─► answer
+ *
+ * Signals belong to the program, and so do its descriptors: the socket is closed on exec, has no file
+ * name that could stay behind, and vanishes with the process.
+ *
+ *   request  "view NAME PID\n" or "set KEY=VALUE\n"      (PID 0: the program)
+ *   answer   "ok LENGTH\n" and LENGTH bytes, or "no REASON\n"
+ */
+#ifndef CLI_CONTROL_H
+#define CLI_CONTROL_H
+
+#include "base/sink.h"
+#include "sim/sim.h"
+
+#include <sys/types.h>
+
+#define CONTROL_MAX 512 /* bytes of a request, its newline included */
+
+struct control {
+    int fd; /* listens, or -1 */
+    struct sim *sim;
+};
+
+/* control_open begins to listen for questions about `sim`. A run goes on without, so it cannot fail. */
+void control_open(struct control *c, struct sim *sim);
+/* control_poll answers who asks now: at most one, and it waits for nobody. */
+void control_poll(void *control);
+void control_close(struct control *c);
+/* control_answer answers one request; the text it appends is the whole answer. */
+void control_answer(struct sim *sim, const char *request, struct sink *answer);
+
+/* control_ask sends a request to the pagewalk that runs as `pid` and appends the answer's bytes to ret.
+ * 0, or STATUS_FAILED after one line. */
+int control_ask(uint32_t pid, const char *request, struct sink *ret);
+
+#endif

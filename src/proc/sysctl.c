@@ -1,0 +1,157 @@
+/* sysctl.c: reading and writing /proc/sys/vm.
+ *
+ * I1  A value that is refused changes nothing.
+ *
+ * Source: Linux 6.18 kernel/sysctl.c (proc_dointvec: numbers separated by tabs), mm/page_alloc.c
+ * (page_alloc_sysctl_table), fs/drop_caches.c, mm/compaction.c (sysctl_compaction_handler).
+ */
+#include "proc/sysctl.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum row_kind {
+    ROW_PHYS,    /* numbers in struct phys_tunables */
+    ROW_DROP,    /* drop_caches */
+    ROW_COMPACT, /* compact_memory */
+    ROW_MM,      /* mm_sysctl knows it */
+};
+struct row {
+    const char *name;
+    enum row_kind kind;
+    size_t offset; /* in struct phys_tunables */
+    unsigned n;    /* numbers */
+};
+#define PHYS(name, n)                                                                              \
+    {                                                                                              \
+#name, ROW_PHYS, offsetof(struct phys_tunables, name), n                                   \
+    }
+static const struct row rows[] = {
+    PHYS(min_free_kbytes, 1),
+    PHYS(watermark_scale_factor, 1),
+    PHYS(watermark_boost_factor, 1),
+    PHYS(lowmem_reserve_ratio, PHYS_ZONES_NR),
+    PHYS(percpu_pagelist_high_fraction, 1),
+    PHYS(extfrag_threshold, 1),
+    PHYS(numa_stat, 1),
+    PHYS(defrag_mode, 1),
+    {"drop_caches", ROW_DROP, 0, 1},
+    {"compact_memory", ROW_COMPACT, 0, 1},
+};
+
+static struct row row_of(unsigned i)
+{
+    if (i < ARRAY_LEN(rows))
+        return rows[i];
+    return (struct row){mm_sysctl_name(i - ARRAY_LEN(rows)), ROW_MM, 0, 1};
+}
+
+const char *proc_sysctl_name(unsigned i)
+{
+    return row_of(i).name;
+}
+
+int proc_sysctl_find(const char *key)
+{
+    static const char *const prefixes[] = {"/proc/sys/vm/", "sys/vm/", "vm.", "vm/"};
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+        if (strncmp(key, prefixes[i], strlen(prefixes[i])) == 0) {
+            const char *name = key + strlen(prefixes[i]);
+            for (unsigned k = 0; proc_sysctl_name(k) != NULL; k++)
+                if (strcmp(proc_sysctl_name(k), name) == 0)
+                    return (int)k;
+            return -1;
+        }
+    return -1;
+}
+
+/* -- writing ------------------------------------------------------------------------------------- */
+
+/* parse_numbers reads up to n numbers between blanks, as proc_dointvec does: fewer leave the rest as it
+ * was. */
+static bool parse_numbers(const char *text, uint64_t *v, unsigned n)
+{
+    unsigned got = 0;
+    for (;;) {
+        char *end;
+        text += strspn(text, " \t\n");
+        if (*text == '\0')
+            return got > 0;
+        if (got == n || !isdigit((unsigned char)*text))
+            return false;
+        errno = 0;
+        v[got++] = strtoull(text, &end, 0);
+        if (errno != 0 || (*end != '\0' && strchr(" \t\n", *end) == NULL))
+            return false;
+        text = end;
+    }
+}
+
+static int set_phys(const struct proc_machine *m, const struct row *row, const char *value)
+{
+    struct phys_tunables t;
+    phys_tunables(m->phys, &t);
+    uint64_t *v = (uint64_t *)(void *)((char *)&t + row->offset);
+    if (!parse_numbers(value, v, row->n))
+        return -EINVAL;
+    return phys_set_tunables(m->phys, &t);
+}
+
+static int set_row(const struct proc_machine *m, const struct row *row, const char *value)
+{
+    uint64_t v;
+    if (row->kind == ROW_PHYS)
+        return set_phys(m, row, value);
+    if (!parse_numbers(value, &v, 1))
+        return -EINVAL;
+    if (row->kind == ROW_MM)
+        return mm_sysctl(m->sys, row->name, v);
+    if (v < 1 || v > (row->kind == ROW_DROP ? 4 : 1))
+        return -EINVAL;
+    if (row->kind == ROW_COMPACT)
+        mm_compact_memory(m->sys);
+    else if (v < 4) /* 4 only ends the kernel's message about it */
+        mm_drop_caches(m->sys, (unsigned)v);
+    return 0;
+}
+
+int proc_sysctl_set(const struct proc_machine *m, const char *key, const char *value, char *err,
+                    size_t err_size)
+{
+    int i = proc_sysctl_find(key);
+    if (i < 0) {
+        snprintf(err, err_size, "no tunable `%s`; `pagewalk view` lists them as sys/vm/NAME", key);
+        return -ENOENT;
+    }
+    struct row row = row_of((unsigned)i);
+    int error = set_row(m, &row, value);
+    if (error != 0)
+        snprintf(err, err_size, "vm.%s does not take `%s`: %s", row.name, value, strerror(-error));
+    return error;
+}
+
+/* -- reading ------------------------------------------------------------------------------------- */
+
+int proc_sysctl_put(struct sink *out, const struct proc_machine *m, unsigned i)
+{
+    struct row row = row_of(i);
+    struct phys_tunables t;
+    uint64_t one;
+    const uint64_t *v = &one;
+    if (row.kind == ROW_DROP || row.kind == ROW_COMPACT)
+        return -EACCES;
+    if (row.kind == ROW_PHYS) {
+        phys_tunables(m->phys, &t);
+        v = (const uint64_t *)(const void *)((const char *)&t + row.offset);
+    } else if (mm_sysctl_get(m->sys, row.name, &one) != 0) {
+        return -ENOENT;
+    }
+    for (unsigned k = 0; k < row.n; k++)
+        sink_fmt(out, "%s%" PRIu64, k > 0 ? "\t" : "", v[k]);
+    sink_char(out, '\n');
+    return sink_error(out);
+}
