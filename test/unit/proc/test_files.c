@@ -49,7 +49,8 @@ static void a_target_says_where_linux_has_it(void **state)
 {
     (void)state;
     char path[PROC_PATH_MAX];
-    const struct proc_target node = {PROC_NODE_VMSTAT, 12, 0}, process = {PROC_PID_STATM, 0, 4321};
+    const struct proc_target node = {.file = PROC_NODE_VMSTAT, .nid = 12};
+    const struct proc_target process = {.file = PROC_PID_STATM, .pid = 4321};
     assert_string_equal(proc_target_path(&node, path), "sys/devices/system/node/node12/vmstat");
     assert_string_equal(proc_target_path(&process, path), "proc/4321/statm");
 }
