@@ -48,14 +48,6 @@ static const struct sysctl_row rows[] = {
     ROW("oom_kill_allocating_task", 0, 1, vm_oom_kill_allocating_task, SYSCTL_PLAIN),
     ROW("max_map_count", 0, INT32_MAX, kernel_max_map_count, SYSCTL_PLAIN),
     ROW("mmap_min_addr", 0, INT64_MAX, kernel_mmap_min_addr, SYSCTL_PLAIN),
-    ROW("swappiness", 0, 200, vm_swappiness, SYSCTL_PLAIN),
-    ROW("page-cluster", 0, 31, vm_page_cluster, SYSCTL_PLAIN),
-    ROW("dirty_ratio", 0, 100, vm_dirty_ratio, SYSCTL_PLAIN),
-    ROW("dirty_background_ratio", 0, 100, vm_dirty_background_ratio, SYSCTL_PLAIN),
-    ROW("dirty_expire_centisecs", 0, INT32_MAX, vm_dirty_expire, SYSCTL_PLAIN),
-    ROW("dirty_writeback_centisecs", 0, INT32_MAX, vm_dirty_writeback, SYSCTL_PLAIN),
-    ROW("panic_on_oom", 0, 2, vm_panic_on_oom, SYSCTL_PLAIN),
-    ROW("oom_kill_allocating_task", 0, 1, vm_oom_kill_allocating_task, SYSCTL_PLAIN),
     ROW("legacy_va_layout", 0, 1, kernel_legacy_va_layout,
         SYSCTL_PLAIN), /* from the next exec on */
 };
