@@ -315,6 +315,7 @@ static uint64_t do_scan(struct mm_sys *s)
 void mm_tick(struct mm_sys *s, uint64_t now_ms)
 {
     struct sys_thp *t = &s->thp;
+    phys_tick(s->phys, now_ms);
     flusher_tick(s, now_ms);
     kcompactd_tick(s, now_ms);
     if (now_ms < t->scan_due || !thp_pmd_possible(s))

@@ -107,6 +107,7 @@ static int audit_list(struct phys *p, const struct zone *z, enum migrate_type ty
     const struct free_list *l = &z->lists[type][order];
     uint32_t prev = 0, at = l->head;
     uint64_t seen = 0;
+    bool placed = false; /* the virgin run's place */
     for (; at != 0 && seen <= blocks; seen++) {
         const struct frame *f = &p->head.frames[at - 1];
         bool here = at - 1 >= z->usable_first && at - 1 < z->usable_end;
@@ -114,10 +115,13 @@ static int audit_list(struct phys *p, const struct zone *z, enum migrate_type ty
             return 2;
         if (block_type(p, at - 1) != type)
             return 5;
+        placed |= at == z->virgin_prev;
         prev = at;
         at = f->link_next;
     }
     bool virgin = type == MIGRATE_MOVABLE && order == ORDER_MAX && z->virgin < z->virgin_end;
+    if (virgin && z->virgin_prev != 0 && !placed)
+        return 2;
     bool bit = z->orders[type] >> order & 1;
     bool good = seen == blocks && l->blocks_nr == blocks && l->tail == prev;
     return good && bit == (blocks > 0 || virgin) ? 0 : 2;

@@ -6,9 +6,9 @@
  *     [ 2 | 2 |   4   ]                           [  2 ][  2  ]   their union -> order 2
  *      ^taken  ^lists                             [     4     ]   goes on the list of order 2
  *
- * Memory nobody used yet (virgin) stands for a run of largest movable blocks at the tail of its
- * zone's list of that order, lowest address first. Taking one means moving the start of the run.
- * Such blocks need no record and no merging: nothing is larger. So the answers are those of an
+ * Memory nobody used yet (virgin) stands for a run of largest movable blocks in its zone's list of
+ * that order, lowest address first: at its end at boot, later before blocks put at the tail. Taking
+ * one means moving the start of the run. Such blocks need no record and no merging: nothing is larger. So the answers are those of an
  * allocator that put every block on its lists at boot, and unused memory costs nothing.
  *
  * Invariants: I2, I3 and I5 of phys.h; a bit of zone.orders says that list (or the virgin run) has
@@ -31,12 +31,19 @@ void buddy_account(struct zone *z, int64_t frames, enum migrate_type type)
         z->free_highatomic += (uint64_t)frames;
 }
 
-void buddy_list_add(struct phys *p, struct zone *z, uint64_t n, unsigned order,
-                    enum migrate_type type, bool to_tail)
+/* Where the virgin run is part of the list: behind block z->virgin_prev. */
+static bool is_virgin(const struct zone *z, enum migrate_type type, unsigned order)
+{
+    return type == MIGRATE_MOVABLE && order == ORDER_MAX && z->virgin < z->virgin_end;
+}
+
+/* list_insert puts a block behind another one of the list, at the head if prev is 0. */
+static void list_insert(struct phys *p, struct zone *z, uint64_t n, unsigned order,
+                        enum migrate_type type, uint32_t prev)
 {
     struct free_list *l = &z->lists[type][order];
     uint32_t me = (uint32_t)(n + 1);
-    uint32_t prev = to_tail ? l->tail : 0, next = to_tail ? 0 : l->head;
+    uint32_t next = prev != 0 ? p->head.frames[prev - 1].link_next : l->head;
     p->head.frames[n] = (struct frame){
         .order = (uint8_t)order,
         .flags = FRAME_F_BUDDY,
@@ -51,9 +58,12 @@ void buddy_list_add(struct phys *p, struct zone *z, uint64_t n, unsigned order,
     z->orders[type] |= 1u << order;
 }
 
-static bool is_virgin(const struct zone *z, enum migrate_type type, unsigned order)
+void buddy_list_add(struct phys *p, struct zone *z, uint64_t n, unsigned order,
+                    enum migrate_type type, bool to_tail)
 {
-    return type == MIGRATE_MOVABLE && order == ORDER_MAX && z->virgin < z->virgin_end;
+    list_insert(p, z, n, order, type, to_tail ? z->lists[type][order].tail : 0);
+    if (!to_tail && z->virgin_prev == 0 && is_virgin(z, type, order))
+        z->virgin_prev = (uint32_t)(n + 1);
 }
 
 void buddy_list_remove(struct phys *p, struct zone *z, uint64_t n, unsigned order,
@@ -65,6 +75,8 @@ void buddy_list_remove(struct phys *p, struct zone *z, uint64_t n, unsigned orde
     uint32_t prev = f->link_prev, next = f->link_next;
     *(prev != 0 ? &p->head.frames[prev - 1].link_next : &l->head) = next;
     *(next != 0 ? &p->head.frames[next - 1].link_prev : &l->tail) = prev;
+    if (unlikely(z->virgin_prev == n + 1))
+        z->virgin_prev = prev;
     f->flags = 0;
     f->order = 0;
     f->link_next = f->link_prev = 0;
@@ -75,52 +87,41 @@ void buddy_list_remove(struct phys *p, struct zone *z, uint64_t n, unsigned orde
 uint64_t buddy_first(const struct zone *z, enum migrate_type type, unsigned order)
 {
     uint32_t head = z->lists[type][order].head;
-    if (head != 0)
-        return head - 1;
-    return is_virgin(z, type, order) ? z->virgin : NO_BLOCK;
+    if (z->virgin_prev == 0 && is_virgin(z, type, order))
+        return z->virgin;
+    return head != 0 ? head - 1 : NO_BLOCK;
 }
 
 /* remove_first takes the block that buddy_first named off its list or out of the virgin run. */
 static void remove_first(struct phys *p, struct zone *z, uint64_t n, unsigned order,
                          enum migrate_type type)
 {
-    if (z->lists[type][order].head != 0) {
+    if (n != z->virgin || !is_virgin(z, type, order)) {
         buddy_list_remove(p, z, n, order, type);
         return;
     }
-    CHECK(is_virgin(z, type, order) && n == z->virgin);
     z->virgin += BLOCK_MAX;
-    if (z->virgin == z->virgin_end)
+    if (z->virgin == z->virgin_end && z->lists[type][order].blocks_nr == 0)
         z->orders[type] &= ~(1u << ORDER_MAX);
 }
 
-/* Up to this many blocks are listed to keep the order exact; of more, the fewer on one side. */
-#define TOUCH_MAX 4096 /* 16 GiB; a record's page of the host each */
-
-/* list_virgin lists the virgin blocks of [first, end), one end of the run. */
-static void list_virgin(struct phys *p, struct zone *z, uint64_t first, uint64_t end)
-{
-    if (first == z->virgin)
-        z->virgin = end;
-    else
-        z->virgin_end = first;
-    for (uint64_t n = first; n < end; n += BLOCK_MAX)
-        buddy_list_add(p, z, n, ORDER_MAX, MIGRATE_MOVABLE, true);
-}
-
-/* Those below stand before the rest of the run, so listing them changes nothing; those above come
- * after it, and would be taken earlier than they should: no matter if the caller takes them now. */
+/* The run keeps its place in the list: blocks below it go before it, blocks above it behind. */
 void buddy_touch(struct phys *p, struct zone *z, uint64_t first, uint64_t end)
 {
     if (first >= z->virgin_end || end <= z->virgin)
         return;
     first = max_u64(align_down(first, BLOCK_MAX), z->virgin);
     end = min_u64(align_up(end, BLOCK_MAX), z->virgin_end);
-    uint64_t below = (first - z->virgin) >> ORDER_MAX, above = (z->virgin_end - end) >> ORDER_MAX;
-    if (below > 0 && (above == 0 || (below > TOUCH_MAX && above < below)))
-        list_virgin(p, z, first, z->virgin_end);
-    else
-        list_virgin(p, z, z->virgin, end);
+    if (z->virgin_end - first < end - z->virgin) {
+        for (; z->virgin_end > first; z->virgin_end -= BLOCK_MAX)
+            list_insert(p, z, z->virgin_end - BLOCK_MAX, ORDER_MAX, MIGRATE_MOVABLE,
+                        z->virgin_prev);
+        return;
+    }
+    for (; z->virgin < end; z->virgin += BLOCK_MAX) {
+        list_insert(p, z, z->virgin, ORDER_MAX, MIGRATE_MOVABLE, z->virgin_prev);
+        z->virgin_prev = (uint32_t)(z->virgin + 1);
+    }
 }
 
 /* -- boot ------------------------------------------------------------------------------------ */

@@ -12,11 +12,13 @@
  * zone.free_frames, and its head is marked FRAME_F_PCP.
  *
  * Source: Linux 6.18 mm/page_alloc.c (nr_pcp_alloc, nr_pcp_free, nr_pcp_high, rmqueue_bulk,
- * free_pcppages_bulk, free_frozen_page_commit, decay_pcp_high, drain_pages_zone).
+ * free_pcppages_bulk, free_frozen_page_commit, decay_pcp_high, drain_pages_zone), mm/vmstat.c
+ * (vmstat_update).
  */
 #include "phys/phys_int.h"
 
-#define BATCH_SCALE_MAX 5 /* CONFIG_PCP_BATCH_SCALE_MAX */
+#define BATCH_SCALE_MAX 5    /* CONFIG_PCP_BATCH_SCALE_MAX */
+#define STAT_INTERVAL   1000 /* ms; vm.stat_interval */
 
 /* -- lists ----------------------------------------------------------------------------------- */
 
@@ -255,4 +257,13 @@ void phys_decay_cpu(struct phys *p, unsigned cpu)
         if (z->managed != 0)
             decay(p, z, &z->pcp[cpu]);
     }
+}
+
+void phys_tick(struct phys *p, uint64_t now_ms)
+{
+    if (now_ms < p->decay_due)
+        return;
+    p->decay_due = now_ms + STAT_INTERVAL;
+    for (unsigned c = 0; c < p->cpus; c++)
+        phys_decay_cpu(p, c);
 }

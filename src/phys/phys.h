@@ -263,10 +263,12 @@ void phys_free(struct phys *p, pfn first, unsigned order);
 void phys_count_interleave(struct phys *p, pfn n);
 
 /* phys_drain_cpu gives the frames on a CPU's lists to the buddy allocator, phys_drain_all those of
- * all CPUs. phys_decay_cpu lowers what its lists may keep, as the kernel does every second. */
+ * all CPUs. phys_decay_cpu lowers what its lists may keep; phys_tick does so for all CPUs once a
+ * second of virtual time, as the kernel's vmstat_update. */
 void phys_drain_cpu(struct phys *p, unsigned cpu);
 void phys_drain_all(struct phys *p);
 void phys_decay_cpu(struct phys *p, unsigned cpu);
+void phys_tick(struct phys *p, uint64_t now_ms);
 
 /* phys_kswapd_wanted: has a request failed at LOW, or page blocks been mixed, since
  * phys_kswapd_clear? Stores what for. */

@@ -41,15 +41,17 @@ struct pcp {
 struct zone {
     uint64_t first, end;               /* frames of the machine in this zone: [first, end) */
     uint64_t usable_first, usable_end; /* of those, what boot gave to the allocator */
-    uint64_t virgin, virgin_end;     /* never used yet; whole movable blocks of the largest order */
-    uint64_t managed;                /* usable_end - usable_first */
-    uint64_t free_frames;            /* NR_FREE_PAGES (I3) */
-    uint64_t free_highatomic;        /* of those, in pageblocks of the atomic reserve */
-    uint64_t reserved_highatomic;    /* frames of the pageblocks of that reserve */
-    uint64_t wmark[WMARK_NR];        /* frames, without the boost */
-    uint64_t boost;                  /* frames added to every watermark for a while */
-    uint64_t reserve[PHYS_ZONES_NR]; /* lowmem_reserve, by highest zone of the request */
-    uint64_t numa[NUMA_NR];          /* allocation calls */
+    uint64_t virgin, virgin_end; /* never used yet; whole movable blocks of the largest order */
+    uint32_t virgin_prev; /* block of the largest movable list that the virgin run follows, frame
+                             number + 1; 0: the run comes first */
+    uint64_t managed;     /* usable_end - usable_first */
+    uint64_t free_frames; /* NR_FREE_PAGES (I3) */
+    uint64_t free_highatomic;           /* of those, in pageblocks of the atomic reserve */
+    uint64_t reserved_highatomic;       /* frames of the pageblocks of that reserve */
+    uint64_t wmark[WMARK_NR];           /* frames, without the boost */
+    uint64_t boost;                     /* frames added to every watermark for a while */
+    uint64_t reserve[PHYS_ZONES_NR];    /* lowmem_reserve, by highest zone of the request */
+    uint64_t numa[NUMA_NR];             /* allocation calls */
     uint64_t pageblocks[MIGRATE_TYPES]; /* pageblocks of each type */
     uint32_t batch;                     /* of its per-CPU lists: frames moved at a time */
     uint32_t high_min, high_max;        /* between these lies how many frames they keep */
@@ -114,6 +116,7 @@ struct phys {
     pfn zero_page;                       /* inside the kernel image */
     uint64_t fail_every;                 /* phys_fail_every; 0 = never */
     uint64_t fail_count;                 /* allocations since then */
+    uint64_t decay_due;                  /* virtual ms: when per-CPU lists decay next */
     uint64_t changes;                    /* allocations and frees, for audits now and then */
 };
 
@@ -185,7 +188,7 @@ uint64_t buddy_take(struct phys *p, struct zone *z, unsigned have, unsigned orde
                     enum migrate_type from, enum migrate_type to);
 /* buddy_smallest takes from the lists of one type; NO_BLOCK if none is large enough. */
 uint64_t buddy_smallest(struct phys *p, struct zone *z, unsigned order, enum migrate_type type);
-/* buddy_touch puts the virgin blocks of [first, end), and those on one side of them, on their list. */
+/* buddy_touch lists the virgin blocks of [first, end), and those on the shorter side of them. */
 void buddy_touch(struct phys *p, struct zone *z, uint64_t first, uint64_t end);
 /* buddy_free_one merges a block into the free ones of its type; buddy_free any block. */
 void buddy_free_one(struct phys *p, struct zone *z, uint64_t n, unsigned order,

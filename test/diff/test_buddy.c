@@ -14,7 +14,10 @@
 #include "phys/phys.h"
 #include "ref/ref_buddy.h"
 
-#define OPS 200000
+#define OPS    200000
+#define ROUNDS 4 /* each with seeds of its own; PW_SEED=n runs round n only */
+
+static uint64_t round_nr;
 
 /* Both allocators and what is allocated from them. */
 struct pair {
@@ -239,7 +242,7 @@ static void pair_touch(struct pair *p, struct rng *rng)
     unsigned cpu = (unsigned)rng_below(rng, phys_cpus(p->phys));
     enum migrate_type type = rng_below(rng, 3);
     bool isolate = rng_below(rng, 3) == 0;
-    switch (rng_below(rng, 6)) {
+    switch (rng_below(rng, 7)) {
     case 0:
         assert_int_equal(phys_isolate(p->phys, (pfn){n}, isolate) == 0,
                          ref_buddy_isolate(&p->ref, n, isolate));
@@ -255,6 +258,10 @@ static void pair_touch(struct pair *p, struct rng *rng)
         ref_buddy_drain(&p->ref, cpu);
         break;
     case 3:
+        phys_decay_cpu(p->phys, cpu);
+        ref_buddy_decay(&p->ref, cpu);
+        break;
+    case 4:
         if (p->held_nr > 0)
             pair_mark(p, rng);
         break;
@@ -279,7 +286,7 @@ static void pair_unreserve(struct pair *p, struct rng *rng)
  * every `turn` calls, so that memory runs full and empty. */
 static void pair_run(struct pair *p, uint64_t seed, const struct mix *m)
 {
-    struct rng rng = {seed};
+    struct rng rng = {seed + 1000 * round_nr};
     for (unsigned i = 0; i < m->ops; i++) {
         unsigned grow = i / m->turn % 2 == 0 ? 80 : 20;
         if (rng_below(&rng, 100) < m->touch) {
@@ -441,5 +448,10 @@ int main(void)
         cmocka_unit_test(test_virgin_memory_of_three_zones_equals_naive_buddy),
         cmocka_unit_test(test_every_frame_of_a_machine_comes_in_the_naive_order),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const char *only = getenv("PW_SEED");
+    int failed = 0;
+    round_nr = only != NULL ? strtoull(only, NULL, 10) : 0;
+    for (uint64_t end = only != NULL ? round_nr + 1 : ROUNDS; round_nr < end; round_nr++)
+        failed += cmocka_run_group_tests(tests, NULL, NULL);
+    return failed;
 }

@@ -435,6 +435,20 @@ void ref_buddy_drain(struct ref_buddy *b, unsigned cpu)
             give_back(b, &b->zones[z].pcp[cpu], b->zones[z].batch * 32, 0);
 }
 
+void ref_buddy_decay(struct ref_buddy *b, unsigned cpu)
+{
+    for (unsigned i = 0; i < b->zones_nr; i++) {
+        struct ref_zone *z = &b->zones[i];
+        struct ref_pcp *c = &z->pcp[cpu];
+        if (c->high > z->high_min) {
+            long a = c->count - z->batch * 32, e = c->high - c->high / 8;
+            c->high = at_least(a > e ? a : e, z->high_min);
+        }
+        for (long left = c->count - c->high; left > 0; left -= z->batch)
+            give_back(b, c, left < z->batch ? left : z->batch, 0);
+    }
+}
+
 /* -- requests */
 
 static bool watermark(const struct ref_zone *z, const struct ref_req *r, long mark)

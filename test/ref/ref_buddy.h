@@ -74,6 +74,8 @@ void ref_buddy_boot(struct ref_buddy *b, unsigned zone, uint64_t first, uint64_t
 int64_t ref_buddy_alloc(struct ref_buddy *b, const struct ref_req *r);
 void ref_buddy_free(struct ref_buddy *b, uint64_t first, unsigned order);
 void ref_buddy_drain(struct ref_buddy *b, unsigned cpu);
+/* ref_buddy_decay does what the kernel does to a CPU's lists every second. */
+void ref_buddy_decay(struct ref_buddy *b, unsigned cpu);
 /* ref_buddy_isolate and ref_buddy_set_type change the pageblock of a page; false: not possible. */
 bool ref_buddy_isolate(struct ref_buddy *b, uint64_t page, bool isolate);
 bool ref_buddy_set_type(struct ref_buddy *b, uint64_t page, unsigned type);

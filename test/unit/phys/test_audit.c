@@ -159,6 +159,13 @@ static void test_virgin_run_out_of_place_is_found(void **state)
     assert_int_not_equal(phys_audit(s->p), 0);
 }
 
+static void test_virgin_run_that_lost_its_place_is_found(void **state)
+{
+    struct scene *s = *state;
+    s->p->nodes[0].zones[ZONE_DMA32].virgin_prev = 7;
+    assert_int_equal(phys_audit(s->p), 2);
+}
+
 static void test_table_without_bytes_is_found(void **state)
 {
     struct scene *s = *state;
@@ -291,6 +298,7 @@ int main(void)
         AUDIT_TEST(test_stale_bit_of_free_orders_is_found),
         AUDIT_TEST(test_wrong_count_of_free_frames_is_found),
         AUDIT_TEST(test_virgin_run_out_of_place_is_found),
+        AUDIT_TEST(test_virgin_run_that_lost_its_place_is_found),
         AUDIT_TEST(test_table_without_bytes_is_found),
         AUDIT_TEST(test_lost_bytes_of_a_table_are_found),
         AUDIT_TEST(test_wrong_owner_counter_is_found),

@@ -418,8 +418,14 @@ static void test_idle_lists_decay(void **state)
     uint64_t eighth = l.high - l.high / 8, kept = l.count - l.batch * 32;
     uint64_t want = eighth > kept ? eighth : kept;
     assert_int_equal(later.high, want > l.high_min ? want : l.high_min);
-    for (unsigned i = 0; i < 200; i++)
-        phys_decay_cpu(p, 0);
+    phys_tick(p, 0);
+    phys_pcp_info(p, 0, ZONE_NORMAL, 0, &l);
+    assert_true(l.high < later.high);
+    phys_tick(p, 999); /* not yet */
+    phys_pcp_info(p, 0, ZONE_NORMAL, 0, &later);
+    assert_int_equal(l.high, later.high);
+    for (uint64_t s = 1; s < 200; s++)
+        phys_tick(p, 1000 * s);
     phys_pcp_info(p, 0, ZONE_NORMAL, 0, &later);
     assert_int_equal(later.high, later.high_min);
     close_audited(p);
@@ -747,8 +753,9 @@ static void test_touching_the_middle_of_untouched_memory_costs_the_host_little(v
     assert_int_equal(phys_isolate(p, (pfn){align_down(top.v, 1024) - 5000}, true), 0);
     assert_int_equal(phys_isolate(p, (pfn){GIB(9) / 4096}, true), 0);
     assert_true(resident() - before < MIB(16));
-    struct phys_req r = user(0);
+    struct phys_req r = user(0), large = user(10);
     assert_int_equal(must(p, &r).v, GIB(9) / 4096 + 512); /* the half that is not isolated */
+    assert_int_equal(must(p, &large).v, GIB(4) / 4096);   /* lowest first all the same */
     close_audited(p);
 }
 
