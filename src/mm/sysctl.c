@@ -46,6 +46,8 @@ static const struct sysctl_row rows[] = {
     ROW("dirty_writeback_centisecs", 0, INT32_MAX, vm_dirty_writeback, SYSCTL_DIRTY),
     ROW("panic_on_oom", 0, 2, vm_panic_on_oom, SYSCTL_PLAIN),
     ROW("oom_kill_allocating_task", 0, 1, vm_oom_kill_allocating_task, SYSCTL_PLAIN),
+    ROW("compaction_proactiveness", 0, 100, vm_compaction_proactiveness, SYSCTL_PLAIN),
+    ROW("compact_unevictable_allowed", 0, 1, vm_compact_unevictable_allowed, SYSCTL_PLAIN),
     ROW("max_map_count", 0, INT32_MAX, kernel_max_map_count, SYSCTL_PLAIN),
     ROW("mmap_min_addr", 0, INT64_MAX, kernel_mmap_min_addr, SYSCTL_PLAIN),
     ROW("legacy_va_layout", 0, 1, kernel_legacy_va_layout,
@@ -88,13 +90,21 @@ static void applied(struct mm_sys *s, enum sysctl_effect effect)
     }
 }
 
-/* drop_caches is no tunable but an order: 1 the page cache, 2 slabs, 3 both; 4 says no more of it in
- * the log. */
-static bool is_drop_caches(const char *key)
+static bool is_key(const char *key, const char *name)
 {
-    return strcmp(strncmp(key, "vm.", 3) == 0 ? key + 3 : key, "drop_caches") == 0;
+    return strcmp(strncmp(key, "vm.", 3) == 0 ? key + 3 : key, name) == 0;
 }
 
+/* compact_memory is no tunable but an order: 1. */
+static int compact_memory(struct mm_sys *s, uint64_t value)
+{
+    if (value != 1)
+        return -EINVAL;
+    mm_compact_memory(s);
+    return 0;
+}
+
+/* drop_caches is an order, too: 1 the page cache, 2 slabs, 3 both; 4 says no more of it in the log. */
 static int drop_caches(struct mm_sys *s, uint64_t what)
 {
     if (what < 1 || what > 4)
@@ -107,8 +117,10 @@ static int drop_caches(struct mm_sys *s, uint64_t what)
 int mm_sysctl(struct mm_sys *s, const char *key, uint64_t value)
 {
     const struct sysctl_row *row = find_row(key);
-    if (is_drop_caches(key))
+    if (is_key(key, "drop_caches"))
         return drop_caches(s, value);
+    if (is_key(key, "compact_memory"))
+        return compact_memory(s, value);
     if (!row)
         return -ENOENT;
     if (value < row->min || value > row->max)

@@ -185,6 +185,8 @@ int phys_open(struct phys **ret, const struct conf *conf, struct stat_set *stats
         phys_close(p);
         return err;
     }
+    if (conf->phys_fragmentation > 0)
+        fragment(p, conf);
     *ret = p;
     return 0;
 }

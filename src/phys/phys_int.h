@@ -232,6 +232,10 @@ bool zone_watermark_ok(const struct zone *z, unsigned order, uint64_t mark, unsi
 /* frames_own makes the frames of a taken block the owner's; frames_disown frees them again. */
 void frames_own(struct phys *p, struct zone *z, uint64_t n, unsigned order, enum frame_owner owner);
 
+/* -- fragment.c */
+/* fragment puts single frames of the kernel into a share of the pageblocks (phys.fragmentation). */
+void fragment(struct phys *p, const struct conf *conf);
+
 /* -- contents.c */
 int contents_open(struct phys *p);
 void contents_close(struct phys *p);

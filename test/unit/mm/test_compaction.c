@@ -242,6 +242,25 @@ static void a_zone_that_cannot_be_compacted_is_let_alone_longer_and_longer(void 
     box_close(&b);
 }
 
+static void sysctls_compact_and_refuse_like_the_kernels(void **state)
+{
+    (void)state;
+    struct box b;
+    open_machine(&b);
+    scatter(&b, 4);
+    assert_int_equal(mm_sysctl(b.sys, "compact_memory", 0), -EINVAL);
+    assert_int_equal(mm_sysctl(b.sys, "compact_memory", 2), -EINVAL);
+    assert_int_equal(STAT(&b.stats, pgmigrate_success), 0);
+    assert_int_equal(mm_sysctl(b.sys, "vm.compact_memory", 1), 0);
+    assert_true(STAT(&b.stats, pgmigrate_success) > 0);
+    assert_int_equal(mm_sysctl(b.sys, "vm.compaction_proactiveness", 101), -EINVAL);
+    assert_int_equal(mm_sysctl(b.sys, "vm.compaction_proactiveness", 0), 0);
+    assert_int_equal(mm_sysctl(b.sys, "vm.drop_caches", 5), -EINVAL);
+    assert_int_equal(mm_sysctl(b.sys, "vm.drop_caches", 1), 0);
+    check_pages(&b, 4);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +270,7 @@ int main(void)
         cmocka_unit_test(an_allocation_compacts_until_it_gets_its_block),
         cmocka_unit_test(the_fragmentation_score_wakes_kcompactd_and_it_stops_below_the_mark),
         cmocka_unit_test(proactiveness_0_leaves_memory_alone),
+        cmocka_unit_test(sysctls_compact_and_refuse_like_the_kernels),
         cmocka_unit_test(a_zone_that_cannot_be_compacted_is_let_alone_longer_and_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
