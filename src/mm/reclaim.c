@@ -700,3 +700,31 @@ void madvise_free(struct gather *g, uint64_t start, uint64_t end)
         }
     }
 }
+
+/* -- clear_refs --------------------------------------------------------------------------------- */
+
+/* clear_young makes the entries of a VMA old and their pages unreferenced (clear_refs_pte_range). */
+static void clear_young(struct mm *m, const struct vma *v)
+{
+    struct pt_run r = {.a = v->start, .end = v->end, .huge = RUN_LOOK};
+    while (run_next(m, &r)) {
+        if (!pte_present(*r.e) || (r.e->v & PTE_SPECIAL))
+            continue;
+        if (r.e->v & PTE_A)
+            run_set(m, &r, (pte){r.e->v & ~PTE_A});
+        pfn head = folio_head(m->sys, pte_leaf_pfn(*r.e, r.level));
+        phys_frame(m->sys->phys, head)->flags &= ~FRAME_F_REFERENCED;
+    }
+}
+
+int mm_clear_refs(struct mm *m, unsigned what)
+{
+    if (what < 1 || what > 5)
+        return -EINVAL;
+    if (what == 5)
+        m->cnt.rss_peak = m->cnt.rss[0] + m->cnt.rss[1] + m->cnt.rss[2];
+    for (struct vma *v = m->vmas.first; what <= 3 && v; v = v->next)
+        if (what == 1 || (what == 2) == !v->file)
+            clear_young(m, v);
+    return 0;
+}

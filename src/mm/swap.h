@@ -56,6 +56,11 @@ void mm_dirty_limits(const struct mm_sys *s, uint64_t *ret_thresh, uint64_t *ret
 /* mm_drop_caches is a write of 1, 2 or 3 to /proc/sys/vm/drop_caches. */
 void mm_drop_caches(struct mm_sys *s, unsigned what);
 
+/* mm_clear_refs is a write to /proc/PID/clear_refs: 1 all pages, 2 anonymous, 3 of files are no longer
+ * referenced; 4 (soft-dirty, which this kernel has not) does nothing; 5 resets the peak of resident
+ * memory. 0 or -EINVAL. */
+int mm_clear_refs(struct mm *m, unsigned what);
+
 /* A process the OOM killer chose. */
 struct mm_oom_event {
     uint32_t pid;

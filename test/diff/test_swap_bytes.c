@@ -13,15 +13,17 @@
 
 #include <unistd.h>
 
-#define AT    UINT64_C(0x200000000)
-#define PAGES UINT64_C(51200) /* 200 MiB */
+#define AT               UINT64_C(0x200000000)
+#define PAGES            UINT64_C(51200) /* 200 MiB */
+#define MADV_COLLAPSE_NR 25              /* newer than some C libraries' headers */
 
 static unsigned thp = 2; /* thp.enabled: never */
 
 struct twin {
     struct box b;
-    uint8_t *bytes; /* what the pages must hold */
-    char path[64];  /* swap file */
+    uint8_t *bytes;  /* what the pages must hold */
+    char path[64];   /* swap file */
+    uint64_t now_ms; /* virtual time */
 };
 
 static void twin_open(struct twin *t, enum conf_swap_device device, uint64_t pages)
@@ -189,11 +191,27 @@ static void with_child(struct twin *t, struct rng *r)
     mm_close(child);
 }
 
+/* there_and_back moves a range away and back: entries travel, pages stay. */
+static void there_and_back(struct twin *t, uint64_t page, uint64_t n)
+{
+    vaddr home = va(AT + page * K), away = va(AT + GIB(4));
+    const uint32_t flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    assert_int_equal(mm_mremap(t->b.mm, home, n * K, n * K, flags, away, false), away.v);
+    assert_int_equal(mm_mremap(t->b.mm, away, n * K, n * K, flags, home, false), home.v);
+}
+
+static void random_reads(struct twin *t, uint64_t page, uint64_t n, struct rng *r)
+{
+    for (unsigned i = 0; i < 20; i++)
+        check(t, t->b.mm, (page + rng_below(r, n)) * K, K);
+}
+
 static void random_call(struct twin *t, struct rng *r)
 {
-    static const int advice[] = {MADV_PAGEOUT, MADV_COLD, MADV_WILLNEED, MADV_NORMAL};
+    static const int advice[] = {MADV_PAGEOUT,  MADV_COLD,       MADV_WILLNEED,   MADV_NORMAL,
+                                 MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_COLLAPSE_NR};
     uint64_t page = rng_below(r, FEW - 300), n = 1 + rng_below(r, 300);
-    switch (rng_below(r, 6)) {
+    switch (rng_below(r, 12)) {
     case 0:
         forget(t, page, n);
         break;
@@ -203,16 +221,35 @@ static void random_call(struct twin *t, struct rng *r)
     case 2:
         with_child(t, r);
         break;
+    case 3:
+        there_and_back(t, page, n);
+        break;
+    case 4:
+        mm_mprotect(t->b.mm, va(AT + page * K), n * K, PROT_READ);
+        random_reads(t, page, n, r);
+        mm_mprotect(t->b.mm, va(AT + page * K), n * K, RW);
+        break;
+    case 5:
+        mm_mlock(t->b.mm, va(AT + page * K), n * K, 0);
+        random_work(t, FEW, 50, r);
+        mm_munlock(t->b.mm, va(AT + page * K), n * K);
+        break;
+    case 6:
+        t->now_ms += 20000; /* khugepaged, kcompactd, the flusher */
+        mm_tick(t->b.sys, t->now_ms);
+        break;
     default:
-        mm_madvise(t->b.mm, va(AT + page * K), n * K, advice[rng_below(r, 4)]);
+        mm_madvise(t->b.mm, va(AT + page * K), n * K, advice[rng_below(r, ARRAY_LEN(advice))]);
     }
     t->b.out.n = 0;
 }
 
-static void forks_and_calls_between_lose_no_byte(void **state)
+/* PW_SWAP_SEEDS=n: so many seeds more. */
+static void mixed(uint64_t first_seed, uint64_t last_seed)
 {
-    (void)state;
-    for (uint64_t seed = 1; seed <= 3; seed++) {
+    const char *more = getenv("PW_SWAP_SEEDS");
+    last_seed += more ? strtoull(more, NULL, 0) : 0;
+    for (uint64_t seed = first_seed; seed <= last_seed; seed++) {
         struct twin t;
         struct rng r = {seed};
         twin_open(&t, (enum conf_swap_device)(seed % 3), FEW);
@@ -235,6 +272,20 @@ static void forks_and_calls_between_lose_no_byte(void **state)
     }
 }
 
+static void forks_and_calls_between_lose_no_byte(void **state)
+{
+    (void)state;
+    mixed(1, 3);
+}
+
+static void nor_do_they_with_huge_pages(void **state)
+{
+    (void)state;
+    thp = 0; /* always */
+    mixed(4, 6);
+    thp = 2;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +294,7 @@ int main(void)
         cmocka_unit_test(two_hundred_mib_in_compressed_memory),
         cmocka_unit_test(two_hundred_mib_of_huge_pages),
         cmocka_unit_test(forks_and_calls_between_lose_no_byte),
+        cmocka_unit_test(nor_do_they_with_huge_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -270,6 +270,29 @@ static void drop_caches_leaves_mapped_and_dirty_pages(void **state)
     box_end(&b);
 }
 
+static void clear_refs_makes_pages_of_one_kind_old_and_resets_the_peak(void **state)
+{
+    (void)state;
+    struct box b;
+    box_with(&b, &(struct options){0});
+    struct mm_file *f = map_file(&b, AT, 4, MAP_SHARED);
+    map_anon(&b, AT + MIB(1), 4, RW);
+    touch_pages(&b, AT, 4, false);
+    touch_pages(&b, AT + MIB(1), 4, true);
+    assert_int_equal(mm_clear_refs(b.mm, 2), 0);
+    assert_false(entry_at(&b, AT + MIB(1)).v & PTE_A);
+    assert_true(entry_at(&b, AT).v & PTE_A);
+    assert_int_equal(mm_clear_refs(b.mm, 3), 0);
+    assert_false(entry_at(&b, AT).v & PTE_A);
+    mm_munmap(b.mm, va(AT + MIB(1)), 4 * K);
+    assert_int_equal(counters(&b).rss_peak, 8);
+    assert_int_equal(mm_clear_refs(b.mm, 5), 0);
+    assert_int_equal(counters(&b).rss_peak, 4);
+    assert_int_equal(mm_clear_refs(b.mm, 6), -EINVAL);
+    mm_file_put(b.sys, f);
+    box_end(&b);
+}
+
 /* -- out of memory ------------------------------------------------------------------------------------ */
 
 static struct mm *process(struct box *b, uint32_t pid, const char *comm, int adj)
@@ -417,6 +440,7 @@ int main(void)
         cmocka_unit_test(the_flusher_writes_what_is_older_than_30_seconds),
         cmocka_unit_test(the_limits_are_shares_of_what_could_be_dirty),
         cmocka_unit_test(drop_caches_leaves_mapped_and_dirty_pages),
+        cmocka_unit_test(clear_refs_makes_pages_of_one_kind_old_and_resets_the_peak),
         cmocka_unit_test(the_largest_process_is_killed_and_its_memory_comes_back),
         cmocka_unit_test(a_small_process_with_a_large_adjustment_goes_first),
         cmocka_unit_test(a_process_that_kills_itself_hears_of_it),
