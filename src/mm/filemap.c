@@ -514,7 +514,7 @@ int filemap_swapin(struct mm_sys *s, struct mm_file *f, struct vma *v, vaddr a, 
     pfn n;
     if (!filemap_swapped(f, pgoff, &entry))
         return 0;
-    int got = swapin_page(s, v, a, entry, &n);
+    int got = swapin_page(s, v, a, entry, false, &n);
     if (got < 0)
         return got;
     struct frame *fr = phys_frame(s->phys, n);

@@ -174,10 +174,10 @@ static void vma_readahead(struct mm_sys *s, struct vma *v, vaddr a)
     lru_add_drain(s);
 }
 
-int swapin_page(struct mm_sys *s, struct vma *v, vaddr a, pte entry, pfn *ret)
+int swapin_page(struct mm_sys *s, struct vma *v, vaddr a, pte entry, bool anon, pfn *ret)
 {
     if (swap_cache_get(s, entry, ret)) {
-        swap_update_readahead(s, v, a, entry, *ret);
+        swap_update_readahead(s, anon ? v : NULL, a, entry, *ret);
         return 0;
     }
     int got = read_slot(s, v, a, entry, ret);
@@ -186,7 +186,7 @@ int swapin_page(struct mm_sys *s, struct vma *v, vaddr a, pte entry, pfn *ret)
     STAT(s->stats, pgmajfault)++;
     phys_frame(s->phys, *ret)->flags |=
         FRAME_F_LOCKED; /* the neighbours' frames come from elsewhere */
-    if (v && swap_area_of(s, entry)->device != SWAP_DISK)
+    if (anon && swap_area_of(s, entry)->device != SWAP_DISK)
         vma_readahead(s, v, a);
     else
         cluster_readahead(s, v, a, entry);
@@ -260,7 +260,7 @@ int do_swap_page(struct mm *m, struct vma *v, vaddr a, pte *e, bool write)
     bool alone = swap_area_of(s, entry)->device == SWAP_RAM && swap_slot_of(s, entry)->count == 1 &&
                  !swap_slot_cached(swap_slot_of(s, entry));
     anon_vma_prepare(m, v);
-    int got = alone ? read_alone(s, v, a, entry, &n) : swapin_page(s, v, a, entry, &n);
+    int got = alone ? read_alone(s, v, a, entry, &n) : swapin_page(s, v, a, entry, true, &n);
     if (got < 0)
         return -ENOMEM;
     struct frame *f = phys_frame(s->phys, n);

@@ -162,8 +162,9 @@ bool audit_swap(struct mm_sys *s, const struct map *named);
 /* do_swap_page brings the page of a swap entry back and maps it: 0, 1 (it had to be read: a major
  * fault) or -ENOMEM. The caller breaks COW if it wants to write and the entry is still read-only. */
 int do_swap_page(struct mm *m, struct vma *v, vaddr a, pte *e, bool write);
-/* swapin_page brings the page of a slot into memory, in the swap cache: 0, 1 (read) or -ENOMEM. */
-int swapin_page(struct mm_sys *s, struct vma *v, vaddr a, pte entry, pfn *ret);
+/* swapin_page brings the page of a slot into memory, in the swap cache: 0, 1 (read) or -ENOMEM. Only an
+ * anonymous page is read with the addresses around it. */
+int swapin_page(struct mm_sys *s, struct vma *v, vaddr a, pte entry, bool anon, pfn *ret);
 /* swapin_range reads the swapped pages of [start, end) ahead (MADV_WILLNEED). */
 void swapin_range(struct mm *m, struct vma *v, uint64_t start, uint64_t end);
 

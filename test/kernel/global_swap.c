@@ -3,8 +3,8 @@
  *   swapon of a private file of 16 MiB ─► a child in a memory cgroup of its own ─► swapoff, removal
  *
  * Each scenario is one function over a few operations (map, fill, page out, touch …) that exist
- * twice: performed by a child of this process on the kernel, and on a machine of the model with
- * swap.device=disk. What it observes (faults, entries, counters of swap) must be equal.
+ * twice: performed by a child of this process on the kernel, and on a machine of the model. They run
+ * with swap on what the kernel takes for a rotating disk, and with what it takes for an SSD. What it observes (faults, entries, counters of swap) must be equal.
  *
  * It changes the host for all: while it runs there is swap. It takes a lock, and the file goes whatever
  * happens. On a host whose swap would not be a rotating disk, or that has swap already, it says why it does
@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -282,6 +283,26 @@ static void a_disk_reads_eight_slots_at_a_time(struct world *w)
     do_unmap(w, 0, 512);
 }
 
+/* As a program that goes backwards, then back and forth: what the addresses say, not the slots. */
+static void other_orders_read_other_windows(struct world *w)
+{
+    do_map(w, 0, 512, MAP_PRIVATE);
+    for (uint64_t i = 0; i < 512; i++) /* slots in another order than addresses */
+        fill(w, i * 37 % 512, 1, 3);
+    for (uint64_t i = 0; i < 512; i += 64)
+        advise(w, i, 64, MADV_PAGEOUT);
+    evict(w);
+    for (uint64_t i = 0; i < 64; i++)
+        look(w, i);
+    for (uint64_t i = 0; i < 64; i++)
+        touch_seen(w, 255 - i, false);
+    for (uint64_t i = 0; i < 64; i++)
+        touch_seen(w, 256 + i * 59 % 128, i & 1);
+    for (uint64_t i = 0; i < 64; i++)
+        touch_seen(w, 384 + i, true);
+    do_unmap(w, 0, 512);
+}
+
 static void willneed_makes_later_faults_minor(struct world *w)
 {
     do_map(w, 0, 64, MAP_PRIVATE);
@@ -371,6 +392,7 @@ static const struct scenario {
     {"pageout", pageout_leaves_pages_in_the_swap_cache},
     {"zeroes", zeroes_are_not_written},
     {"readahead", a_disk_reads_eight_slots_at_a_time},
+    {"orders", other_orders_read_other_windows},
     {"willneed", willneed_makes_later_faults_minor},
     {"fork", a_fork_shares_slots},
     {"free", madv_free_of_swapped_pages_frees_slots},
@@ -379,7 +401,7 @@ static const struct scenario {
 
 /* -- the two sides -------------------------------------------------------------------------------- */
 
-static void on_the_model(const struct scenario *sc, struct seen *seen)
+static void on_the_model(const struct scenario *sc, enum conf_swap_device device, struct seen *seen)
 {
     struct box b;
     struct world w = {&b, seen};
@@ -387,7 +409,7 @@ static void on_the_model(const struct scenario *sc, struct seen *seen)
     conf_init(&b.conf);
     b.conf.phys_contents = 1;
     b.conf.swap_size = SWAP_BYTES;
-    b.conf.swap_device = SWAP_DISK;
+    b.conf.swap_device = device;
     b.conf.phys_size = MIB(256);
     assert_int_equal(arch_outbox_open(&b.out), 0);
     assert_int_equal(phys_open(&b.phys, &b.conf, &b.stats), 0);
@@ -433,13 +455,14 @@ static bool on_the_kernel(const struct scenario *sc, struct seen *seen)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static unsigned compare(const char *name, const struct seen *kernel, const struct seen *model)
+static unsigned compare(const char *name, const char *device, const struct seen *kernel,
+                        const struct seen *model)
 {
     unsigned bad = kernel->n != model->n;
     for (unsigned i = 0; i < kernel->n && i < model->n; i++)
         if (kernel->row[i].value != model->row[i].value) {
             if (++bad <= 10)
-                printf("%s: %s: kernel %lld, model %lld\n", name, kernel->row[i].what,
+                printf("%s on %s: %s: kernel %lld, model %lld\n", name, device, kernel->row[i].what,
                        (long long)kernel->row[i].value, (long long)model->row[i].value);
         }
     return bad;
@@ -447,11 +470,32 @@ static unsigned compare(const char *name, const struct seen *kernel, const struc
 
 /* -- the swap area -------------------------------------------------------------------------------- */
 
+static char rotational[96]; /* the knob of the block device below the file */
+static int64_t rotated;     /* what it said */
+
+static bool find_disk(void)
+{
+    struct stat st;
+    if (stat("/var/tmp", &st) != 0)
+        return false;
+    snprintf(rotational, sizeof(rotational), "/sys/dev/block/%u:%u/queue/rotational",
+             major(st.st_dev), minor(st.st_dev));
+    rotated = number_after(rotational, "");
+    return rotated >= 0 && access(rotational, W_OK) == 0;
+}
+
+static void set_rotational(int64_t on)
+{
+    put_text(rotational, on ? "1" : "0");
+}
+
 static void clean_up(void)
 {
     swapoff(SWAP_PATH);
     unlink(SWAP_PATH);
     rmdir(GROUP);
+    if (rotational[0])
+        set_rotational(rotated);
 }
 
 static void on_signal(int sig)
@@ -481,18 +525,6 @@ static bool make_area(void)
     return good && swapon(SWAP_PATH, 0) == 0;
 }
 
-/* disk_rotates asks the block device below the file. */
-static bool disk_rotates(void)
-{
-    struct stat st;
-    char path[96];
-    if (stat("/var/tmp", &st) != 0)
-        return false;
-    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/rotational",
-             (unsigned)(st.st_dev >> 8 & 0xfff), (unsigned)(st.st_dev & 0xff));
-    return number_after(path, "") == 1;
-}
-
 static const char *why_not(void)
 {
     char second[8] = "";
@@ -504,8 +536,8 @@ static const char *why_not(void)
         fclose(f);
     if (has_swap)
         return "the host has swap already";
-    if (!disk_rotates())
-        return "/var/tmp is not on a disk the kernel calls rotating";
+    if (!find_disk())
+        return "the disk of /var/tmp does not let itself be called rotating or not";
     if (mkdir(GROUP, 0755) != 0 && errno != EEXIST)
         return "no memory cgroup (version 1) can be made";
     return NULL;
@@ -528,21 +560,24 @@ int main(void)
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     signal(SIGHUP, on_signal);
-    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
+    for (size_t i = 0; i < 2 * ARRAY_LEN(scenarios); i++) {
+        const struct scenario *sc = &scenarios[i / 2];
+        set_rotational(i % 2 == 0);
         if (!make_area()) { /* a fresh one each time: slots count from 1 */
             printf("swapon of %s: %s\n", SWAP_PATH, strerror(errno));
             return 1;
         }
         memset(kernel, 0, sizeof(*kernel));
         memset(model, 0, sizeof(*model));
-        if (!on_the_kernel(&scenarios[i], kernel))
-            bad++, printf("%s: did not end on the kernel\n", scenarios[i].name);
-        on_the_model(&scenarios[i], model);
-        bad += compare(scenarios[i].name, kernel, model);
+        if (!on_the_kernel(sc, kernel))
+            bad++, printf("%s: did not end on the kernel\n", sc->name);
+        on_the_model(sc, i % 2 ? SWAP_SSD : SWAP_DISK, model);
+        bad += compare(sc->name, i % 2 ? "ssd" : "disk", kernel, model);
         rows += kernel->n;
         swapoff(SWAP_PATH);
     }
-    printf("%zu scenarios of swap, %u numbers, %u mismatches\n", ARRAY_LEN(scenarios), rows, bad);
+    printf("%zu scenarios of swap, %u numbers, %u mismatches\n", 2 * ARRAY_LEN(scenarios), rows,
+           bad);
     free(model);
     return bad != 0;
 }
