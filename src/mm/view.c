@@ -35,13 +35,15 @@ struct mm_sys *mm_sys_of(const struct mm *m)
     return m->sys;
 }
 
-/* Files without a name lie on the kernel's own tmpfs, which is device 0:1. */
+/* Files without a name lie on the kernel's own tmpfs, which is device 0:1, and its own hugetlbfs, which
+ * got 0:17 on the machine that was looked at. */
 void mm_file_view(const struct mm_file *f, struct mm_file_view *ret)
 {
-    bool kernel = f->kind == FILE_SHMEM && (!f->named || f->dev > UINT64_MAX / 2);
+    bool kernel = (f->kind == FILE_SHMEM || f->kind == FILE_HUGETLB) &&
+                  (!f->named || f->dev > UINT64_MAX / 2);
     *ret = (struct mm_file_view){
         .path = f->path,
-        .dev = kernel ? makedev(0, 1) : f->dev,
+        .dev = kernel ? makedev(0, f->kind == FILE_SHMEM ? 1 : 17) : f->dev,
         .ino = f->named ? f->ino : f->serial,
         .shmem = f->kind == FILE_SHMEM,
     };
@@ -90,4 +92,31 @@ void mm_write_pending(struct mm_sys *s, uint64_t ret[][ZONE_NR])
                 ret[nid][f->zone] += f->flags & pending ? BIT(f->order) : 0;
                 at = f->link_next;
             }
+}
+
+/* -- huge pages and keys ------------------------------------------------------------------------- */
+
+uint64_t mm_vma_page_size(const struct vma *v)
+{
+    return vma_hpage_size(v);
+}
+
+bool mm_has_pkeys(const struct mm *m)
+{
+    return m->sys->conf.mmu_pku;
+}
+
+void mm_hugetlb_node(const struct mm_sys *s, unsigned nid, struct mm_hugetlb_info *ret)
+{
+    const struct hstate *h = &s->hugetlb.h[MM_HUGETLB_2M];
+    *ret = (struct mm_hugetlb_info){.bytes = MIB(2),
+                                    .nr = h->nr_node[nid],
+                                    .free = h->free_node[nid],
+                                    .surplus = h->surplus_node[nid]};
+}
+
+bool mm_folio_anon(const struct frame *head)
+{
+    return head->owner == FRAME_USER_ANON ||
+           (head->owner == FRAME_HUGETLB && (head->private & HUGETLB_ANON));
 }

@@ -41,6 +41,13 @@ uint64_t mm_swap_users(struct mm_sys *s, pte e);
 uint64_t mm_shmem_swapped(const struct mm *m, const struct vma *v);
 /* mm_write_pending counts pages of files that are dirty or under writeback, by node and zone. */
 void mm_write_pending(struct mm_sys *s, uint64_t ret[][ZONE_NR]);
+/* mm_vma_page_size returns the bytes of the kernel's pages in a mapping. */
+uint64_t mm_vma_page_size(const struct vma *v);
+bool mm_has_pkeys(const struct mm *m); /* the machine has protection keys */
+/* mm_hugetlb_node tells of the 2 MiB pages of a node; .resv, .overcommit are 0. */
+void mm_hugetlb_node(const struct mm_sys *s, unsigned nid, struct mm_hugetlb_info *ret);
+/* mm_folio_anon: the folio that begins with this frame is anonymous memory, hugetlb included. */
+bool mm_folio_anon(const struct frame *head);
 bool mm_thp_eligible(const struct mm *m, const struct vma *v); /* smaps' THPeligible */
 bool mm_thp_enabled(const struct mm *m);                       /* status' THP_enabled */
 

@@ -241,7 +241,8 @@ static void put_process(struct sink *out, enum proc_file_id file, const struct m
 
 /* -- files of the machine and of its nodes ------------------------------------------------------- */
 
-static void put_node(struct sink *out, enum proc_file_id file, const struct proc_node *node)
+static void put_node(struct sink *out, enum proc_file_id file, const struct proc_machine *machine,
+                     const struct proc_node *node)
 {
     struct proc_node_meminfo m;
     if (file == PROC_NODE_NUMASTAT) {
@@ -249,16 +250,17 @@ static void put_node(struct sink *out, enum proc_file_id file, const struct proc
     } else if (file == PROC_NODE_VMSTAT) {
         proc_put_node_vmstat(out, node);
     } else {
-        proc_node_meminfo_of(node, &m);
+        proc_node_meminfo_of(machine, node, &m);
         proc_put_node_meminfo(out, &m);
     }
 }
 
-static void put_numastat_m(struct sink *out, const struct proc_nodes *nodes)
+static void put_numastat_m(struct sink *out, const struct proc_machine *machine,
+                           const struct proc_nodes *nodes)
 {
     struct proc_node_meminfo m[PROC_NODES];
     for (unsigned i = 0; i < nodes->n; i++)
-        proc_node_meminfo_of(&nodes->node[i], &m[i]);
+        proc_node_meminfo_of(machine, &nodes->node[i], &m[i]);
     proc_put_numastat_m(out, m, nodes->n);
 }
 
@@ -323,7 +325,7 @@ static void put_machine(struct sink *out, enum proc_file_id file, const struct p
         proc_put_numastat(out, n->node, n->n);
         break;
     case PROC_NUMASTAT_M:
-        put_numastat_m(out, n);
+        put_numastat_m(out, m, n);
         break;
     default:
         proc_put_frames(out, m->phys, file == PROC_KPAGEFLAGS);
@@ -348,7 +350,7 @@ int proc_put(struct sink *out, const struct proc_target *t, const struct proc_ma
     if (err != 0)
         return err;
     if (scope == PROC_OF_NODE)
-        put_node(out, t->file, &nodes.node[t->nid]);
+        put_node(out, t->file, m, &nodes.node[t->nid]);
     else
         put_machine(out, t->file, m, &nodes);
     proc_nodes_close(&nodes);

@@ -26,7 +26,8 @@ void proc_vmstat_of(const struct proc_machine *m, const struct proc_nodes *nodes
                     struct proc_vmstat *ret);
 void proc_meminfo_of(const struct proc_machine *m, const struct proc_nodes *nodes,
                      struct proc_meminfo *ret);
-void proc_node_meminfo_of(const struct proc_node *node, struct proc_node_meminfo *ret);
+void proc_node_meminfo_of(const struct proc_machine *m, const struct proc_node *node,
+                          struct proc_node_meminfo *ret);
 
 /* What MemAvailable is computed from (si_mem_available); frames. */
 struct proc_memory {

@@ -285,6 +285,22 @@ static void put_direct_map(struct proc_meminfo *r, uint64_t bytes)
     r->v[PROC_MEM_DIRECTMAP4K] = (rest - large) >> 10;
 }
 
+/* hugetlb_report_meminfo: pages of the default size, then the memory of all sizes. */
+static void put_hugetlb(struct proc_meminfo *r, const struct mm_sys *s)
+{
+    struct mm_hugetlb_info i;
+    for (int size = 0; size < MM_HUGETLB_NR; size++) {
+        mm_hugetlb_info(s, (enum mm_hugetlb_size)size, &i);
+        r->v[PROC_MEM_HUGETLB] += i.nr * (i.bytes >> 10);
+    }
+    mm_hugetlb_info(s, MM_HUGETLB_2M, &i);
+    r->v[PROC_MEM_HUGEPAGES_TOTAL] = i.nr;
+    r->v[PROC_MEM_HUGEPAGES_FREE] = i.free;
+    r->v[PROC_MEM_HUGEPAGES_RSVD] = i.resv;
+    r->v[PROC_MEM_HUGEPAGES_SURP] = i.surplus;
+    r->v[PROC_MEM_HUGEPAGESIZE] = i.bytes >> 10;
+}
+
 void proc_meminfo_of(const struct proc_machine *m, const struct proc_nodes *nodes,
                      struct proc_meminfo *ret)
 {
@@ -305,12 +321,14 @@ void proc_meminfo_of(const struct proc_machine *m, const struct proc_nodes *node
     ret->v[PROC_MEM_VMALLOCTOTAL] =
         m->conf->mmu_levels == 5 ? VMALLOC_KB_5LEVEL : VMALLOC_KB_4LEVEL;
     ret->v[PROC_MEM_VMALLOCUSED] = ret->v[PROC_MEM_KERNELSTACK]; /* stacks are mapped there */
-    ret->v[PROC_MEM_HUGEPAGESIZE] = 2048;
+    put_hugetlb(ret, m->sys);
     put_direct_map(ret, m->conf->phys_size);
 }
 
-void proc_node_meminfo_of(const struct proc_node *node, struct proc_node_meminfo *ret)
+void proc_node_meminfo_of(const struct proc_machine *m, const struct proc_node *node,
+                          struct proc_node_meminfo *ret)
 {
+    struct mm_hugetlb_info huge;
     struct totals t;
     sum_nodes(&t, node, 1);
     *ret = (struct proc_node_meminfo){.nid = node->nid};
@@ -318,6 +336,10 @@ void proc_node_meminfo_of(const struct proc_node *node, struct proc_node_meminfo
     ret->v[PROC_NODE_MEM_MEMTOTAL] = KB(t.managed);
     ret->v[PROC_NODE_MEM_MEMFREE] = KB(t.zone[PROC_ZONE_nr_free_pages]);
     ret->v[PROC_NODE_MEM_MLOCKED] = KB(t.zone[PROC_ZONE_nr_mlock]);
+    mm_hugetlb_node(m->sys, node->nid, &huge);
+    ret->v[PROC_NODE_MEM_HUGEPAGES_TOTAL] = huge.nr;
+    ret->v[PROC_NODE_MEM_HUGEPAGES_FREE] = huge.free;
+    ret->v[PROC_NODE_MEM_HUGEPAGES_SURP] = huge.surplus;
     ret->v[PROC_NODE_MEM_MEMUSED] = ret->v[PROC_NODE_MEM_MEMTOTAL] - ret->v[PROC_NODE_MEM_MEMFREE];
     ret->v[PROC_NODE_MEM_FILEPAGES] = KB(node->item[PROC_NODE_nr_file_pages]);
 }

@@ -32,11 +32,6 @@ static uint64_t mapcount_of(struct phys *p, pfn n)
     return (uint64_t)phys_frame(p, n)->mapcount + phys_frame(p, head_of(p, n))->entire;
 }
 
-static bool is_anon(const struct frame *head)
-{
-    return head->owner == FRAME_USER_ANON;
-}
-
 /* A page the kernel keeps no count of: the zero pages, and what boot reserved. */
 static bool is_zero_page(const struct frame *head)
 {
@@ -113,7 +108,7 @@ struct account {
 static void accumulate(struct proc_smaps *s, const struct frame *head, const struct account *a)
 {
     s->pss += a->share;
-    *(is_anon(head)                                                      ? &s->pss_anon
+    *(mm_folio_anon(head)                                                ? &s->pss_anon
       : (head->flags & FRAME_F_SWAPBACKED) || head->owner == FRAME_SHMEM ? &s->pss_shmem
                                                                          : &s->pss_file) +=
         a->share;
@@ -138,7 +133,7 @@ static void account_pages(struct proc_smaps *s, struct phys *p, const struct wal
                         .locked = locked,
                         .alone = present};
     s->rss += w->bytes;
-    if (is_anon(head)) {
+    if (mm_folio_anon(head)) {
         s->anonymous += w->bytes;
         if (!(head->flags & (FRAME_F_SWAPBACKED | FRAME_F_DIRTY)) && !a.dirty)
             s->lazyfree += w->bytes;
@@ -188,7 +183,7 @@ static void account_entry(struct proc_smaps *s, const struct mm *m, const struct
         if (is_zero_page(head))
             return;
         if (w->level == 1 && kind == ENTRY_PAGE)
-            *(is_anon(head)                ? &s->anon_huge
+            *(mm_folio_anon(head)          ? &s->anon_huge
               : head->owner == FRAME_SHMEM ? &s->shmem_pmd
                                            : &s->file_pmd) += w->bytes;
         account_pages(s, p, w, v->flags & VM_LOCKED);
@@ -198,9 +193,11 @@ static void account_entry(struct proc_smaps *s, const struct mm *m, const struct
 void proc_smaps_of(const struct mm *m, const struct vma *v, struct proc_smaps *ret)
 {
     struct proc_smaps s = {.size = v->end.v - v->start.v,
-                           .kernel_page = PAGE_SIZE,
-                           .mmu_page = PAGE_SIZE,
-                           .thp_eligible = mm_thp_eligible(m, v)};
+                           .kernel_page = mm_vma_page_size(v),
+                           .mmu_page = mm_vma_page_size(v),
+                           .thp_eligible = mm_thp_eligible(m, v),
+                           .pkeys = mm_has_pkeys(m),
+                           .pkey = (uint8_t)((v->flags & VM_PKEY_MASK) >> VM_PKEY_SHIFT)};
     struct walk w = walk_start(m, v->start.v, v->end.v);
     while (walk_next(&w))
         account_entry(&s, m, v, &w);
@@ -247,7 +244,7 @@ static void numa_pages(struct proc_numa_map *r, struct phys *p, pfn first, const
     pfn at = head_of(p, first);
     const struct frame *head = phys_frame(p, at);
     r->pages += n;
-    r->anon += is_anon(head) ? n : 0;
+    r->anon += mm_folio_anon(head) ? n : 0;
     r->dirty += (w->e.v & PTE_D) || (head->flags & FRAME_F_DIRTY) ? n : 0;
     r->swapcache += head->flags & FRAME_F_SWAPCACHE ? n : 0;
     r->active += head->flags & (FRAME_F_ACTIVE | FRAME_F_UNEVICTABLE) ? n : 0;
@@ -269,7 +266,7 @@ void proc_numa_map_of(const struct mm *m, const struct vma *v, const char *polic
         .heap = map.label != NULL && strcmp(map.label, "[heap]") == 0,
         .stack = map.label != NULL && strcmp(map.label, "[stack]") == 0,
         .huge = v->flags & VM_HUGETLB,
-        .page_kb = PAGE_SIZE >> 10,
+        .page_kb = mm_vma_page_size(v) >> 10,
     };
     struct walk w = walk_start(m, v->start.v, v->end.v);
     while (walk_next(&w)) {
@@ -292,7 +289,7 @@ static uint64_t swap_word(struct phys *p, const struct walk *w)
     if (pte_is_marker(w->e, PTE_MARKER_GUARD))
         word |= PM_GUARD_REGION;
     if (entry_kind(w->e) == ENTRY_MIGRATION &&
-        !is_anon(phys_frame(p, head_of(p, (pfn){swp_offset(w->e)}))))
+        !mm_folio_anon(phys_frame(p, head_of(p, (pfn){swp_offset(w->e)}))))
         word |= PM_FILE;
     return word;
 }
@@ -303,7 +300,7 @@ static uint64_t present_word(struct phys *p, const struct walk *w)
     uint64_t word = PM_PRESENT | n.v;
     if ((w->e.v & PTE_SPECIAL) && w->level == 0)
         return word;
-    word |= is_anon(phys_frame(p, head_of(p, n))) ? 0 : PM_FILE;
+    word |= mm_folio_anon(phys_frame(p, head_of(p, n))) ? 0 : PM_FILE;
     return mapcount_of(p, n) == 1 ? word | PM_MMAP_EXCLUSIVE : word;
 }
 
@@ -360,12 +357,13 @@ static uint64_t user_flags(struct phys *p, pfn n)
 {
     pfn at = head_of(p, n);
     const struct frame *head = phys_frame(p, at);
-    uint64_t u = BIT(KPF_UPTODATE) | compound_flags(phys_frame(p, n), head);
+    bool pooled = head->owner == FRAME_HUGETLB && head->refs == 0; /* free, in its pool */
+    uint64_t u = (pooled ? 0 : BIT(KPF_UPTODATE)) | compound_flags(phys_frame(p, n), head);
     for (size_t i = 0; i < ARRAY_LEN(shown_flags); i++)
         u |= head->flags & shown_flags[i].flag ? BIT(shown_flags[i].bit) : 0;
     if (folio_mapped(p, at))
         u |= BIT(KPF_MMAP);
-    if (is_anon(head)) {
+    if (mm_folio_anon(head)) {
         u |= BIT(KPF_ANON) | (head->flags & FRAME_F_EXCLUSIVE ? BIT(KPF_OWNER_2) : 0);
         if (head->flags & FRAME_F_SWAPCACHE)
             u |= BIT(KPF_SWAPCACHE) | BIT(KPF_OWNER_PRIVATE);
@@ -413,6 +411,7 @@ uint64_t proc_pagecount_word(struct phys *p, pfn n)
     case FRAME_USER_FILE:
     case FRAME_USER_ANON:
     case FRAME_SHMEM:
+    case FRAME_HUGETLB:
         return mapcount_of(p, n);
     default:
         return 0;

@@ -89,6 +89,7 @@ void proc_status_of(const struct mm *m, struct proc_status *ret)
         .lib = KB(c.exec_vm - text),
         .pte = c.pte_bytes >> 10,
         .swap = KB(c.swapents),
+        .hugetlb = KB(c.hugetlb),
         .thp_enabled = mm_thp_enabled(m),
         .untag_mask = UINT64_MAX,
         .threads = 1,

@@ -92,7 +92,7 @@ static void a_node_of_one_is_the_machine(void **state)
     struct proc_machine m = machine_of(&b);
     assert_int_equal(proc_nodes_open(&nodes, &m), 0);
     proc_meminfo_of(&m, &nodes, &i);
-    proc_node_meminfo_of(&nodes.node[0], &n);
+    proc_node_meminfo_of(&m, &nodes.node[0], &n);
     assert_int_equal(n.v[PROC_NODE_MEM_MEMTOTAL], i.v[PROC_MEM_MEMTOTAL]);
     assert_int_equal(n.v[PROC_NODE_MEM_MEMUSED] + n.v[PROC_NODE_MEM_MEMFREE],
                      i.v[PROC_MEM_MEMTOTAL]);
@@ -123,6 +123,50 @@ static void an_advised_mapping_shows_huge_pages(void **state)
     assert_int_equal(i.v[PROC_MEM_ANONPAGES], 2048);
     assert_int_equal(v.event[PROC_EVENT_thp_fault_alloc], 1);
     proc_nodes_close(&nodes);
+    box_close(&b);
+}
+
+/* The sequence of the specification: a pool of 4, a private mapping of 3 promises 3; one touch takes a
+ * page and its promise. */
+static void hugetlb_pages_are_counted_apart(void **state)
+{
+    (void)state;
+    struct box b;
+    struct proc_nodes nodes;
+    struct proc_meminfo i;
+    struct proc_node_meminfo n;
+    struct proc_smaps s;
+    struct proc_status status;
+    box_open(&b, MIB(512), false);
+    mm_hugetlb_set(b.sys, MM_HUGETLB_2M, 4);
+    int64_t at = map_full(&b, 0, MIB(6), RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, NULL, 0);
+    assert_true(at > 0);
+    touch(&b, (uint64_t)at, true);
+    struct proc_machine m = machine_of(&b);
+    assert_int_equal(proc_nodes_open(&nodes, &m), 0);
+    proc_meminfo_of(&m, &nodes, &i);
+    proc_node_meminfo_of(&m, &nodes.node[0], &n);
+    assert_int_equal(i.v[PROC_MEM_HUGEPAGES_TOTAL], 4);
+    assert_int_equal(i.v[PROC_MEM_HUGEPAGES_FREE], 3);
+    assert_int_equal(i.v[PROC_MEM_HUGEPAGES_RSVD], 2);
+    assert_int_equal(i.v[PROC_MEM_HUGETLB], 8192);
+    assert_int_equal(n.v[PROC_NODE_MEM_HUGEPAGES_TOTAL], 4);
+    assert_int_equal(n.v[PROC_NODE_MEM_HUGEPAGES_FREE], 3);
+    proc_smaps_of(b.mm, mm_vma_at(b.mm, va((uint64_t)at)), &s);
+    assert_int_equal(s.kernel_page, MIB(2));
+    assert_int_equal(s.private_hugetlb, MIB(2));
+    assert_int_equal(s.rss, 0);
+    proc_status_of(b.mm, &status);
+    assert_int_equal(status.hugetlb, 2048);
+    assert_int_equal(status.rss, 0);
+    uint64_t word = proc_pagemap_word(b.mm, va((uint64_t)at + 5 * K));
+    assert_int_equal(word & (PM_PRESENT | PM_FILE | PM_MMAP_EXCLUSIVE),
+                     PM_PRESENT | PM_MMAP_EXCLUSIVE);
+    uint64_t flags = proc_pageflags_word(b.phys, (pfn){word & (BIT(PM_PFRAME_BITS) - 1)});
+    assert_int_equal(flags, BIT(KPF_UPTODATE) | BIT(KPF_MMAP) | BIT(KPF_ANON) |
+                                BIT(KPF_COMPOUND_TAIL) | BIT(KPF_HUGE));
+    proc_nodes_close(&nodes);
+    assert_int_equal(mm_munmap(b.mm, va((uint64_t)at), MIB(6)), 0);
     box_close(&b);
 }
 
@@ -236,6 +280,7 @@ int main(void)
         cmocka_unit_test(meminfo_agrees_with_vmstat_and_the_process),
         cmocka_unit_test(a_node_of_one_is_the_machine),
         cmocka_unit_test(an_advised_mapping_shows_huge_pages),
+        cmocka_unit_test(hugetlb_pages_are_counted_apart),
         cmocka_unit_test(dirty_limits_of_a_machine_follow_the_same_formula),
         cmocka_unit_test(available_and_dirty_limits_are_the_kernels),
     };
