@@ -2,7 +2,8 @@
  * of mm.
  *
  *   lru.c   lists of pages, per-CPU batches     swap.c         areas, slots, bytes behind them
- *   reclaim.c  shrinking lists, kswapd            swap_state.c   swap cache, readahead, do_swap_page
+ *   vmscan.c   shrinking lists, kswapd          swap_state.c   swap cache, readahead, do_swap_page
+ *   reclaim.c  taking one page back             pageout.c      MADV_COLD, PAGEOUT, FREE
  *   workingset.c refaults    writeback.c dirty    oom.c          the killer
  */
 #ifndef MM_VMSCAN_INT_H
@@ -168,7 +169,7 @@ int swapin_page(struct mm_sys *s, struct vma *v, vaddr a, pte entry, bool anon, 
 /* swapin_range reads the swapped pages of [start, end) ahead (MADV_WILLNEED). */
 void swapin_range(struct mm *m, struct vma *v, uint64_t start, uint64_t end);
 
-/* -- reclaim.c */
+/* -- reclaim.c, vmscan.c, pageout.c */
 #define MAX_RECLAIM_RETRIES 16u
 /* One reclaim: what is wanted, how hard to try, what came of it. */
 struct scan_control {
@@ -184,6 +185,20 @@ struct scan_control {
     bool deactivate_anon, deactivate_file; /* active lists may be shortened */
     bool file_is_tiny, cache_trim;         /* see policy/reclaim.h */
 };
+/* What the entries of a folio tell. */
+struct referenced {
+    unsigned ptes; /* that were young */
+    bool locked;   /* a VM_LOCKED mapping has it */
+    bool exec;     /* a young one is executable */
+};
+
+struct referenced folio_referenced(struct mm_sys *s, pfn n);
+bool folio_mapped(const struct mm_sys *s, pfn n);
+/* folio_is_file_lru: it belongs on the lists of file pages. */
+static inline bool folio_is_file_lru(const struct frame *f)
+{
+    return !(f->flags & FRAME_F_SWAPBACKED);
+}
 uint64_t shrink_folio_list(struct mm_sys *s, struct scan_control *sc, const pfn *list, unsigned nr);
 void shrink_node(struct mm_sys *s, struct scan_control *sc);
 /* try_to_free_pages is direct reclaim for a request at node nid that may use the nodes `allowed` (0:
