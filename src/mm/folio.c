@@ -243,12 +243,10 @@ static void make_single(struct mm_sys *s, pfn head, struct frame proto, uint64_t
     f->index = proto.index + i;
     f->mapping = proto.mapping;
     f->private = proto.private;
-    if (f->refs == 0) {
-        f->flags &= ~FRAME_F_LRU;
-        folio_free(s, n);
-    } else if (f->flags & FRAME_F_LRU) {
+    if (f->refs == 0)
+        f->flags &= ~FRAME_F_LRU; /* split_folio frees it when all are single */
+    else if (f->flags & FRAME_F_LRU)
         lruvec_add(s, n, false);
-    }
 }
 
 int split_folio(struct mm_sys *s, pfn head)
@@ -271,6 +269,9 @@ int split_folio(struct mm_sys *s, pfn head)
     STAT(s->stats, thp_split_page) += proto.order == HPAGE_PMD_ORDER;
     for (uint64_t i = BIT(proto.order); i-- > 0;)
         make_single(s, head, proto, i);
+    for (uint64_t i = BIT(proto.order); i-- > 0;)
+        if (f[i].refs == 0)
+            folio_free(s, (pfn){head.v + i});
     return 0;
 }
 
