@@ -42,7 +42,7 @@ struct world {
     struct stat st;
 };
 
-static void world_open(struct world *w, bool one_open)
+static void world_open(struct world *w)
 {
     char name[] = "/var/tmp/test_memcall_kernel.XXXXXX";
     memset(w, 0, sizeof *w);
@@ -53,7 +53,7 @@ static void world_open(struct world *w, bool one_open)
     assert_int_equal(mm_open(&w->mm, w->sys), 0);
     assert_int_equal(kern_open(&w->kern, &w->conf, w->phys, w->sys, &w->stats, &w->outbox), 0);
     w->rw = mkstemp(name);
-    w->ro = one_open ? w->rw : open(name, O_RDONLY | O_CLOEXEC);
+    w->ro = open(name, O_RDONLY | O_CLOEXEC);
     unlink(name);
     assert_int_equal(ftruncate(w->rw, FILE_PAGES * 4096), 0);
     assert_int_equal(fstat(w->rw, &w->st), 0);
@@ -68,8 +68,7 @@ static void world_close(struct world *w)
     mm_sys_close(w->sys);
     phys_close(w->phys);
     arch_outbox_close(&w->outbox);
-    if (w->ro != w->rw)
-        close(w->ro);
+    close(w->ro);
     close(w->rw);
 }
 
@@ -207,11 +206,11 @@ static void same_vmas(const struct world *w, uint64_t seed, unsigned call)
     assert_null(v);
 }
 
-static void run_seed(uint64_t seed, bool one_open)
+static void run_seed(uint64_t seed)
 {
     struct rng r = {seed};
     struct world w;
-    world_open(&w, one_open);
+    world_open(&w);
     for (unsigned i = 0; i < 200; i++) {
         struct kern_call c;
         any_call(&r, &w, &c);
@@ -246,18 +245,19 @@ static void linux_answers_never_count_as_a_divergence(void **state)
     if (!comparable())
         skip();
     for (uint64_t seed = 1; seed <= 100; seed++)
-        run_seed(seed, false);
+        run_seed(seed);
 }
 
-/* Sequences in which mremap clears a new place that holds the old one: found among 4000 seeds. One open
- * of the file, because two that lie side by side merge in the model. */
+/* Sequences in which mremap clears a new place that holds the old one, and one in which mappings of two
+ * opens of a file meet (571): found among 4000 seeds. */
 static void a_new_place_over_the_old_one_is_judged_too(void **state)
 {
     (void)state;
     if (!comparable())
         skip();
-    run_seed(1040, true);
-    run_seed(1496, true);
+    run_seed(571);
+    run_seed(1040);
+    run_seed(1496);
 }
 
 int main(void)

@@ -240,6 +240,31 @@ static void legacy_layout_places_bottom_up(void **state)
     mm_close(legacy);
 }
 
+/* Linux 6.18 Documentation/arch/x86/x86_64/5level-paging.rst: addresses above 47 bits only to those who
+ * ask with a hint. */
+static void five_levels_are_used_only_above_such_a_hint(void **state)
+{
+    (void)state;
+    struct conf conf = box.conf;
+    struct mm_sys *sys;
+    struct mm *mm;
+    conf.mmu_levels = 5;
+    assert_int_equal(mm_sys_open(&sys, &conf, box.phys, &box.stats, &box.out), 0);
+    assert_int_equal(mm_open(&mm, sys), 0);
+    struct mm_map m = {.len = 3 * K, .prot = RW, .flags = PA};
+    assert_int_equal(mm_mmap(mm, &m), 0x7ffff7fff000 - 3 * K);
+    m.addr = va(BIT(50));
+    assert_int_equal(mm_mmap(mm, &m), BIT(50));
+    assert_int_equal(mm_mmap(mm, &m), BIT(56) - K - (BIT(47) - K - 0x7ffff7fff000) - 3 * K);
+    m.addr = va(BIT(47) - 2 * K); /* across the window's end: no hint */
+    assert_true(mm_mmap(mm, &m) < (int64_t)BIT(47));
+    m.len = BIT(47);
+    m.addr = va(0);
+    assert_int_equal(mm_mmap(mm, &m), -ENOMEM);
+    mm_close(mm);
+    mm_sys_close(sys);
+}
+
 /* -- descriptors */
 
 static int64_t map_opened(uint64_t id, uint64_t page)
@@ -429,6 +454,7 @@ int main(void)
         TEST(droppable_memory_is_never_locked),
         TEST(low_hints_are_rounded_up),
         TEST(legacy_layout_places_bottom_up),
+        TEST(five_levels_are_used_only_above_such_a_hint),
         TEST(two_opens_of_a_file_do_not_merge),
         TEST(private_dev_zero_is_anonymous_with_a_file),
         TEST(shared_dev_zero_is_memory_of_its_own),
