@@ -13,16 +13,12 @@ void mm_set_brk(struct mm *m, vaddr a)
     m->start_brk = m->brk = a.v;
 }
 
-void mm_set_data(struct mm *m, uint64_t bytes)
-{
-    m->data_bytes = bytes;
-}
-
 /* check_data_rlimit: the heap and the data segment together. */
 static bool data_rlimit_ok(const struct mm *m, uint64_t brk)
 {
     uint64_t limit = task_rlimit(m, MM_RLIM_DATA);
-    return limit == MM_RLIM_INFINITY || brk - m->start_brk + m->data_bytes <= limit;
+    uint64_t data = m->layout.end_data - m->layout.start_data;
+    return limit == MM_RLIM_INFINITY || brk - m->start_brk + data <= limit;
 }
 
 /* check_brk_limits and the limits of do_brk_flags. */

@@ -158,6 +158,7 @@ int mm_fork(struct mm **ret, struct mm *parent)
     if (err != 0)
         return err;
     child->task = parent->task;
+    child->layout = parent->layout;
     child->pkeys = parent->pkeys;
     child->execute_only_pkey = parent->execute_only_pkey;
     child->legacy = parent->legacy;
@@ -165,7 +166,6 @@ int mm_fork(struct mm **ret, struct mm *parent)
     mpol_get(child->numa.policy);
     child->start_brk = parent->start_brk;
     child->brk = parent->brk;
-    child->data_bytes = parent->data_bytes;
     child->mmap_base = parent->mmap_base;
     child->task_size = parent->task_size;
     child->loose = parent->loose;

@@ -348,8 +348,6 @@ int mm_map_special(struct mm *m, vaddr start, uint64_t len, uint64_t flags, enum
 int mm_map_stack(struct mm *m, vaddr start, vaddr end, uint64_t limit);
 /* mm_set_brk sets start_brk = brk = a, as the ELF loader does. */
 void mm_set_brk(struct mm *m, vaddr a);
-/* mm_set_data tells how long the data segment is: RLIMIT_DATA bounds it and the heap together. */
-void mm_set_data(struct mm *m, uint64_t bytes);
 /* mm_vma_at returns the VMA that contains a, or NULL. Valid until the next call that changes m. */
 const struct vma *mm_vma_at(const struct mm *m, vaddr a);
 /* mm_vma_next returns the first VMA that ends above a, or NULL. All VMAs in order:

@@ -193,7 +193,6 @@ struct mm {
     struct mm_numa numa;     /* task policy */
     struct mm_counters cnt;  /* pte_bytes and map_count are filled in when asked for */
     uint64_t start_brk, brk; /* bytes */
-    uint64_t data_bytes;     /* of the program's data segment: counts against brk's limit */
     uint64_t mmap_base;      /* top-down search starts here */
     uint64_t def_flags;      /* flags of VM_LOCKED_MASK every new mapping gets */
     uint16_t pkeys;          /* bit k: protection key k is taken */

@@ -3,6 +3,8 @@
  * of the running kernel (references in the comments), LTP mmap, mlock, mlock2, mlockall, brk. */
 #include "unit/mm/mm_fixture.h"
 
+#include "mm/view.h"
+
 #include <linux/capability.h>
 
 #define BASE UINT64_C(0x10000000)
@@ -96,10 +98,14 @@ static void brk_stays_where_it_is_over_the_data_limit(void **state)
 {
     (void)state;
     mm_set_brk(box.mm, va(BASE));
-    mm_set_data(box.mm, 3 * K);
+    mm_set_layout(box.mm, &(struct mm_layout){.start_data = BASE - 4 * K, .end_data = BASE - K});
     limit(MM_RLIM_DATA, 8);
     assert_int_equal(mm_brk(box.mm, va(BASE + 6 * K)).v, BASE);
     assert_int_equal(mm_brk(box.mm, va(BASE + 5 * K)).v, BASE + 5 * K);
+    struct mm *child;
+    assert_int_equal(mm_fork(&child, box.mm), 0); /* the same for its children */
+    assert_int_equal(mm_brk(child, va(BASE + 6 * K)).v, BASE + 5 * K);
+    mm_close(child);
     limit(MM_RLIM_DATA, MM_RLIM_INFINITY / K);
     limit(MM_RLIM_AS, 5);
     assert_int_equal(mm_brk(box.mm, va(BASE + 6 * K)).v, BASE + 5 * K);

@@ -42,7 +42,7 @@ static void map_shared(uint64_t page, uint64_t pages)
 static int64_t move(uint64_t page, uint64_t old, uint64_t new, uint32_t flags, uint64_t to)
 {
     uint64_t target = flags & MREMAP_FIXED ? BASE + to * K : 0;
-    int64_t r = mm_mremap(box.mm, va(BASE + page * K), old * K, new * K, flags, va(target), false);
+    int64_t r = mm_mremap(box.mm, va(BASE + page * K), old * K, new *K, flags, va(target), false);
     return r < 0 ? r : (r - (int64_t)BASE) / (int64_t)K;
 }
 
@@ -133,7 +133,7 @@ static void several_mappings_move_with_their_holes(void **state)
     assert_int_equal(move(2, 8, 8, FIX, 50), 50); /* parts at both ends */
     assert_string_equal(draw(&box, BASE + 50 * K, 9), "Ww....Ww.");
     assert_string_equal(draw(&box, BASE, 13), "Ww........Ww.");
-    assert_int_equal(move(4, 8, 8, FIX, 70), -EFAULT);  /* begins in a hole */
+    assert_int_equal(move(4, 8, 8, FIX, 70), -EFAULT);   /* begins in a hole */
     assert_int_equal(move(0, 12, 13, FIX, 70), -EFAULT); /* several mappings do not resize */
 }
 
