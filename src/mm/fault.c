@@ -614,11 +614,15 @@ void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *r
 /* -- touching pages for the kernel's own reasons --------------------------------------------- */
 
 /* follow_page_pte with FOLL_TOUCH: what is there counts as used; a writer makes a page dirty whose
- * entry is not. */
-static void follow_touched(struct mm *m, const pte *e, unsigned level, bool write)
+ * entry is not. Of a huge entry the bits themselves are set (touch_pmd). */
+static void follow_touched(struct mm *m, pte *e, unsigned level, bool write)
 {
     if (!write || (e->v & (PTE_D | PTE_SPECIAL)))
         return;
+    if (level > 0) {
+        e->v |= PTE_A | PTE_D;
+        return;
+    }
     struct frame *f = phys_frame(m->sys->phys, folio_head(m->sys, pte_leaf_pfn(*e, level)));
     f->flags |= FRAME_F_DIRTY;
 }
@@ -626,7 +630,7 @@ static void follow_touched(struct mm *m, const pte *e, unsigned level, bool writ
 int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write)
 {
     unsigned level;
-    const pte *e = pt_leaf(&m->pt, a, &level);
+    pte *e = pt_leaf(&m->pt, a, &level);
     enum fault_kind kind;
     if (e && pte_present(*e) && (!write || (e->v & PTE_RW))) {
         follow_touched(m, e, level, write);

@@ -331,6 +331,23 @@ static void insert_region(struct mm *m, struct vma_merge *g)
     vm_stat_account(m, g->flags, (int64_t)((g->end - g->start) >> PAGE_SHIFT));
 }
 
+#define HELD_MAX 16u
+
+/* hold_hugetlb keeps files of huge pages that a mapping replaces until it is there: what was promised
+ * to them is not to be had (vms_complete_munmap_vmas drops them last). */
+static unsigned hold_hugetlb(const struct mm *m, const struct vma_merge *g, struct mm_file **held)
+{
+    unsigned n = 0;
+    if (!(g->flags & VM_HUGETLB))
+        return 0;
+    for (const struct vma *v = find_vma(m, g->start); v && v->start.v < g->end; v = v->next)
+        if ((v->flags & VM_HUGETLB) && n < HELD_MAX) {
+            held[n++] = v->file;
+            file_get(v->file);
+        }
+    return n;
+}
+
 /* mmap_region puts the mapping at [g->start, g->end), replacing what is there. */
 static int mmap_region(struct mm *m, struct vma_merge *g, bool forced)
 {
@@ -340,9 +357,13 @@ static int mmap_region(struct mm *m, struct vma_merge *g, bool forced)
     m->loose |= err != 0;
     if (err != 0)
         return err;
+    struct mm_file *held[HELD_MAX];
+    unsigned n = hold_hugetlb(m, g, held);
     err = munmap_range(m, g->start, g->end);
     if (err == 0)
         err = open_region(m, g, forced);
+    while (n-- > 0)
+        mm_file_put(m->sys, held[n]);
     if (err == 0)
         insert_region(m, g);
     else if (g->flags & VM_ACCOUNT)

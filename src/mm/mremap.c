@@ -128,8 +128,22 @@ static int move_page_tables(struct gather *g, uint64_t from, uint64_t to, uint64
 
 /* -- moving a VMA ---------------------------------------------------------------------------- */
 
+/* cut_out makes a hugetlb VMA of its own of what moves: the promises to the rest stay with it. (Linux
+ * 6.18 forgets those: a moved part leaves HugePages_Rsvd too high for good.) */
+static void cut_out(struct remap *x)
+{
+    uint64_t end = x->addr + x->old_len;
+    if (!x->vma->resv)
+        return;
+    if (x->vma->start.v < x->addr)
+        x->vma = vma_split(x->m, x->vma, x->addr);
+    if (end < x->vma->end.v)
+        vma_split(x->m, x->vma, end);
+}
+
 static struct vma *copy_vma(struct remap *x)
 {
+    cut_out(x);
     const struct vma *v = x->vma;
     struct vma_merge g = {.start = x->new_addr,
                           .end = x->new_addr + x->new_len,

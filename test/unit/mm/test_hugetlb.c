@@ -303,6 +303,20 @@ static void a_move_takes_pages_and_promises_along(void **state)
     pool(4, 4, 0, 0);
 }
 
+static void a_moved_part_leaves_the_promises_of_the_rest(void **state)
+{
+    (void)state;
+    const uint64_t to = A + 64 * M2;
+    private(A, 3);
+    assert_int_equal(
+        mm_mremap(b.mm, va(A + M2), M2, M2, MREMAP_MAYMOVE | MREMAP_FIXED, va(to), false), to);
+    pool(4, 4, 3, 0);
+    assert_int_equal(mm_munmap(b.mm, va(to), M2), 0);
+    pool(4, 4, 2, 0);
+    assert_int_equal(mm_munmap(b.mm, va(A), 3 * M2), 0);
+    pool(4, 4, 0, 0);
+}
+
 static void a_file_keeps_its_pages_until_its_last_reference(void **state)
 {
     (void)state;
@@ -451,6 +465,7 @@ int main(void)
         T(mprotect_takes_the_right_to_write_and_gives_it_back_by_a_fault),
         T(mincore_sees_the_pages),
         T(a_move_takes_pages_and_promises_along),
+        T(a_moved_part_leaves_the_promises_of_the_rest),
         T(a_file_keeps_its_pages_until_its_last_reference),
         T(shared_memory_promises_when_it_is_made),
         T(a_memfd_and_a_segment_may_be_of_huge_pages),
