@@ -261,8 +261,7 @@ static bool suitable_source(const struct compact *c, uint64_t at)
 /* may_move: isolate_migratepages_block's questions about one folio (I1). */
 static bool may_move(const struct compact *c, const struct frame *f)
 {
-    const uint32_t busy = FRAME_F_SWAPCACHE | FRAME_F_WRITEBACK | FRAME_F_HUGETLB | FRAME_F_LOCKED;
-    if (!(f->flags & FRAME_F_LRU) || (f->flags & busy))
+    if (!(f->flags & FRAME_F_LRU) || !folio_may_migrate(f))
         return false;
     if ((f->flags & FRAME_F_UNEVICTABLE) && !c->s->conf.vm_compact_unevictable_allowed)
         return false;

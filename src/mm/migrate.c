@@ -172,20 +172,40 @@ static void count_migration(struct mm_sys *s, const struct frame *f, bool ok)
         STAT(s->stats, pgmigrate_fail) += BIT(f->order);
 }
 
-/* can_move: I2, and nothing that this file does not know how to move. */
+/* swap_cache_move lets the swap cache hold dst where it held src. */
+static void swap_cache_move(struct mm_sys *s, pfn src, pfn dst)
+{
+    pte entry = folio_swap_entry(phys_frame(s->phys, src));
+    swap_dup(s, entry); /* so that the slot stays ours in between */
+    swap_cache_del(s, src, 0);
+    swap_cache_add(s, dst, entry);
+    swap_free(s, entry);
+}
+
+bool folio_may_migrate(const struct frame *f)
+{
+    const uint32_t busy = FRAME_F_WRITEBACK | FRAME_F_HUGETLB | FRAME_F_LOCKED;
+    bool swapped = f->flags & FRAME_F_SWAPCACHE;
+    return !(f->flags & busy) && (!swapped || (!has_file(f) && f->order == 0));
+}
+
+/* can_move: I2. */
 static bool can_move(const struct frame *f)
 {
-    const uint32_t busy = FRAME_F_SWAPCACHE | FRAME_F_WRITEBACK | FRAME_F_HUGETLB | FRAME_F_LOCKED;
-    return !(f->flags & busy) && f->refs == 1u + has_file(f);
+    uint32_t expected = 1u + has_file(f) + ((f->flags & FRAME_F_SWAPCACHE) != 0);
+    return folio_may_migrate(f) && f->refs == expected;
 }
 
 int migrate_folio(struct mm_sys *s, pfn src, pfn dst)
 {
     struct frame *from = phys_frame(s->phys, src), *to = phys_frame(s->phys, dst);
     CHECK((from->flags & FRAME_F_ISOLATED) && from->order == to->order && to->refs == 0);
-    try_to_migrate(s, src);
+    bool mapped = folio_mapcount(s, src) > 0;
+    if (mapped)
+        try_to_migrate(s, src);
     if (!can_move(from)) {
-        remove_migration_ptes(s, src, src);
+        if (mapped)
+            remove_migration_ptes(s, src, src);
         count_migration(s, from, false);
         return -EAGAIN;
     }
@@ -194,10 +214,13 @@ int migrate_folio(struct mm_sys *s, pfn src, pfn dst)
     copy_frames(s, src, dst, folio_nr_pages(s, src));
     if (has_file(from))
         filemap_migrate(s, src, dst);
+    if (from->flags & FRAME_F_SWAPCACHE)
+        swap_cache_move(s, src, dst);
     count_migration(s, from, true);
     folio_add_lru(s, dst);
     lru_add_drain(s); /* so that mlock finds it on its list */
-    remove_migration_ptes(s, src, dst);
+    if (mapped)
+        remove_migration_ptes(s, src, dst);
     unisolate(s, from);
     folio_put(s, src);
     folio_put(s, dst);

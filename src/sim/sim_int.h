@@ -133,12 +133,12 @@ struct sim {
     uint64_t handlers[65]; /* handler of each signal, 0 none */
     struct area_cost *areas;
     uint32_t areas_cap;
-    vaddr vma_start, vma_end; /* attribution: the range last looked up … */
-    uint32_t vma_label;       /* … and its label; valid until the space changes */
-    uint32_t deep;            /* recent accesses beyond L2 or with a walk, for looking ahead */
-    uint64_t now_ms;          /* virtual time the kernel's threads know of */
-    uint64_t oom_at_event;    /* events read when memory was out first */
-    bool oom;                 /* it was */
+    vaddr vma_start, vma_end;  /* attribution: the range last looked up … */
+    uint32_t vma_label;        /* … and its label; valid until the space changes */
+    uint32_t deep;             /* recent accesses beyond L2 or with a walk, for looking ahead */
+    uint64_t now_ms;           /* virtual time the kernel's threads know of */
+    uint64_t oom_at_event;     /* events read when memory was out first */
+    bool oom;                  /* it was */
     struct proc_order *orders; /* n_orders, not carried out yet */
     size_t orders_cap;
     uint32_t n_orders;

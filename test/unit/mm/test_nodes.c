@@ -4,6 +4,9 @@
  * move_pages02 to 04 and migrate_pages02 in the same words. */
 #include "unit/mm/mm_fixture.h"
 
+#include "base/rng.h"
+#include "mm/swap.h"
+
 #include <linux/capability.h>
 
 #define AT UINT64_C(0x10000000)
@@ -394,6 +397,122 @@ static void huge_pages_move_whole(void **state)
     box_close(&b);
 }
 
+/* -- everything at once ------------------------------------------------------------------------ */
+
+#define CROWD 192u /* pages */
+
+/* Two processes write, share, give up, push out and move pages over three nodes, and memory is compacted;
+ * `want` says what each page of each process holds. */
+struct crowd {
+    struct box b;
+    struct mm *child;        /* NULL: none now */
+    uint64_t want[2][CROWD]; /* 0: nothing was written */
+};
+
+static void write_page(struct crowd *c, unsigned who, unsigned page, uint64_t value)
+{
+    struct mm *m = who == 0 ? c->b.mm : c->child;
+    assert_int_equal(mm_copy_to_user(m, va(AT + page * K), &value, 8), 8);
+    c->want[who][page] = value;
+}
+
+static void check_all(struct crowd *c)
+{
+    for (unsigned who = 0; who < (c->child ? 2 : 1); who++)
+        for (unsigned i = 0; i < CROWD; i++) {
+            uint64_t got = 1;
+            struct mm *m = who == 0 ? c->b.mm : c->child;
+            assert_int_equal(mm_copy_from_user(m, &got, va(AT + i * K), 8), 8);
+            assert_int_equal(got, c->want[who][i]);
+        }
+    assert_int_equal(mm_audit(c->b.mm), 0);
+    assert_int_equal(phys_audit(c->b.phys), 0);
+}
+
+static void fork_or_end(struct crowd *c)
+{
+    if (c->child) {
+        mm_close(c->child);
+        c->child = NULL;
+    } else if (mm_fork(&c->child, c->b.mm) == 0) {
+        memcpy(c->want[1], c->want[0], sizeof(c->want[0]));
+    }
+}
+
+static void move_somewhere(struct crowd *c, struct rng *r, uint64_t page, uint64_t pages)
+{
+    static const int modes[] = {MPOL_BIND, MPOL_INTERLEAVE, MPOL_PREFERRED,
+                                MPOL_WEIGHTED_INTERLEAVE, MPOL_PREFERRED_MANY};
+    uint64_t from = 1 + rng_below(r, 7), to = 1 + rng_below(r, 7);
+    struct nodemask_arg f = {&from, 1, 64}, t = {&to, 1, 64};
+    if (rng_below(r, 3) == 0) {
+        assert_true(mm_migrate_pages(c->b.mm, c->child ? c->child : c->b.mm, &f, &t) >= 0);
+        return;
+    }
+    int mode = modes[rng_below(r, ARRAY_LEN(modes))];
+    bind(&c->b, page, pages, mode, to, (unsigned)rng_below(r, 8));
+}
+
+static void crowd_step(struct crowd *c, struct rng *r)
+{
+    uint64_t page = rng_below(r, CROWD - 16), pages = 1 + rng_below(r, 16);
+    switch (rng_below(r, 9)) {
+    case 0:
+        fork_or_end(c);
+        break;
+    case 1:
+        mm_madvise(c->b.mm, va(AT + page * K), pages * K, MADV_DONTNEED);
+        memset(&c->want[0][page], 0, pages * 8);
+        break;
+    case 2:
+        mm_madvise(c->b.mm, va(AT + page * K), pages * K, MADV_PAGEOUT);
+        break;
+    case 3:
+        mm_compact_memory(c->b.sys);
+        break;
+    case 4:
+    case 5:
+        move_somewhere(c, r, page, pages);
+        break;
+    default:
+        for (uint64_t i = 0; i < pages; i++)
+            write_page(c, c->child ? (unsigned)rng_below(r, 2) : 0, (unsigned)(page + i),
+                       rng_next(r) | 1);
+    }
+    c->b.out.n = 0;
+}
+
+static void no_byte_is_lost_while_pages_move_are_shared_and_swapped(void **state)
+{
+    (void)state;
+    static struct crowd c;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct rng r = {seed};
+        memset(&c, 0, sizeof(c));
+        open_nodes(&c.b, 3);
+        mm_close(c.b.mm);
+        mm_sys_close(c.b.sys);
+        c.b.conf.swap_size = MIB(4);
+        assert_int_equal(mm_sys_open(&c.b.sys, &c.b.conf, c.b.phys, &c.b.stats, &c.b.out), 0);
+        assert_int_equal(mm_open(&c.b.mm, c.b.sys), 0);
+        struct mm_task t = *mm_task(c.b.mm);
+        t.caps |= BIT(CAP_SYS_NICE);
+        mm_set_task(c.b.mm, &t);
+        map_anon(&c.b, AT, CROWD, RW);
+        for (unsigned i = 0; i < 2000; i++) {
+            mm_set_cpu(c.b.sys, (unsigned)rng_below(&r, 3));
+            crowd_step(&c, &r);
+            if (i % 50 == 49)
+                check_all(&c);
+        }
+        check_all(&c);
+        assert_true(STAT(&c.b.stats, pgmigrate_success) > 1000);
+        if (c.child)
+            mm_close(c.child);
+        box_close(&c.b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +532,7 @@ int main(void)
         cmocka_unit_test(move_pages_moves_each_page_to_its_node),
         cmocka_unit_test(pages_shared_with_a_child_need_move_all),
         cmocka_unit_test(huge_pages_move_whole),
+        cmocka_unit_test(no_byte_is_lost_while_pages_move_are_shared_and_swapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
