@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "phys/phys.h"
 
 static struct stat_set stats;
@@ -179,6 +180,46 @@ static void test_contradicting_nodes_are_refused_with_key_value_and_reason(void 
                        "to 254 from others");
 }
 
+static void random_text(struct rng *rng, const char *letters, char *text, size_t size)
+{
+    size_t n = rng_below(rng, size);
+    for (size_t i = 0; i < n; i++)
+        text[i] = letters[rng_below(rng, strlen(letters))];
+    text[n] = '\0';
+}
+
+/* Whatever the text: it is refused with a line, or nodes and distances are whole. */
+static void test_random_lists_are_refused_or_understood(void **state)
+{
+    (void)state;
+    struct rng rng = {5};
+    unsigned understood = 0;
+    for (unsigned i = 0; i < 200000; i++) {
+        struct conf c = machine(MIB(8), 1 + (unsigned)rng_below(&rng, 2), "", "20");
+        struct conf_numa numa;
+        uint64_t ratios[5], sum = 0;
+        random_text(&rng, "48048,/ MMkx-", c.numa_sizes, rng_below(&rng, 8) ? 8 : CONF_TEXT_MAX);
+        random_text(&rng, "12012,/ x-", c.numa_distance, rng_below(&rng, 8) ? 4 : CONF_TEXT_MAX);
+        random_text(&rng, "0123456789,/ xG", c.vm_lowmem_reserve_ratio, CONF_TEXT_MAX);
+        err[0] = '\0';
+        if (conf_reserve_ratios(&c, ratios, err, sizeof(err)) != 0)
+            assert_true(strlen(err) > 30);
+        err[0] = '\0';
+        if (conf_numa(&c, &numa, err, sizeof(err)) != 0) {
+            assert_true(strncmp(err, "numa.", 5) == 0);
+            continue;
+        }
+        understood++;
+        for (unsigned n = 0; n < numa.nodes; n++) {
+            sum += numa.size[n];
+            assert_int_equal(numa.distance[n][n], 10);
+            assert_true(numa.size[n] > 0 && numa.distance[n][!n] != 255);
+        }
+        assert_int_equal(sum, c.phys_size);
+    }
+    assert_true(understood > 100);
+}
+
 static void test_contradicting_tunables_are_refused_before_the_run(void **state)
 {
     (void)state;
@@ -206,6 +247,7 @@ int main(void)
         cmocka_unit_test(test_near_node_comes_before_far_ones),
         cmocka_unit_test(test_node_without_cpus_is_preferred_at_equal_distance),
         cmocka_unit_test(test_contradicting_nodes_are_refused_with_key_value_and_reason),
+        cmocka_unit_test(test_random_lists_are_refused_or_understood),
         cmocka_unit_test(test_contradicting_tunables_are_refused_before_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
