@@ -12,6 +12,7 @@
 #include "mm/view.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -70,27 +71,47 @@ static void list_processes(const struct proc_machine *m, char *list, size_t size
                                mm_task(p)->comm);
 }
 
-static void answer_view(struct sim *sim, const char *name, uint32_t pid, struct sink *answer)
+static int bad_request(char *err, size_t err_size, const char *why)
 {
-    struct proc_target t;
+    snprintf(err, err_size, "%s", why);
+    return -EINVAL;
+}
+
+int control_parse(const char *text, struct control_request *ret, char *err, size_t err_size)
+{
+    struct control_request r = {.set = strncmp(text, "set ", 4) == 0};
+    char name[CONTROL_MAX];
+    unsigned pid;
+    int used = 0;
+    if (r.set) {
+        if (proc_assignment_parse(text + 4, &r.order, err, err_size) != 0)
+            return -EINVAL;
+    } else {
+        if (sscanf(text, "view %511s %10u%n", name, &pid, &used) != 2 || text[used] != '\n' ||
+            text[used + 1] != '\0')
+            return bad_request(err, err_size, "it does not understand the question");
+        if (proc_resolve(name, &r.target) != 0)
+            return bad_request(err, err_size, "it knows no such file");
+        r.target.pid = r.target.pid ? r.target.pid : pid;
+    }
+    *ret = r;
+    return 0;
+}
+
+static void answer_view(struct sim *sim, const struct proc_target *t, struct sink *answer)
+{
     struct proc_machine m;
     struct sink text;
     char why[CLI_LINE / 2], list[CLI_LINE / 4] = "";
-    if (proc_resolve(name, &t) != 0) {
-        refuse(answer, "it knows no such file");
-        return;
-    }
     sim_machine(sim, &m);
-    t.pid = t.pid ? t.pid : pid;
-    const struct mm *process = process_of(sim, t.pid);
     sink_memory(&text);
-    int error = proc_put(&text, &t, &m, process);
-    list_processes(&m, list, sizeof(list));
+    int error = proc_put(&text, t, &m, process_of(sim, t->pid));
     if (error == 0) {
         sink_fmt(answer, "ok %zu\n", text.len);
         sink_bytes(answer, text.data ? text.data : "", text.len);
-    } else if (error == -ESRCH && proc_file(t.file)->scope == PROC_OF_PROCESS) {
-        snprintf(why, sizeof(why), "no process %u; there are: %s", t.pid, list);
+    } else if (error == -ESRCH && proc_file(t->file)->scope == PROC_OF_PROCESS) {
+        list_processes(&m, list, sizeof(list));
+        snprintf(why, sizeof(why), "no process %u; there are: %s", t->pid, list);
         refuse(answer, why);
     } else {
         refuse(answer, error == -ESRCH    ? "the machine has no such node"
@@ -102,20 +123,16 @@ static void answer_view(struct sim *sim, const char *name, uint32_t pid, struct 
 
 void control_answer(struct sim *sim, const char *request, struct sink *answer)
 {
-    char name[CONTROL_MAX], err[CLI_LINE / 2];
-    struct proc_order o = {0};
-    unsigned pid;
-    int used = 0;
-    if (sscanf(request, "view %511s %u\n%n", name, &pid, &used) == 2 && request[used] == '\0') {
-        answer_view(sim, name, pid, answer);
-    } else if (strncmp(request, "set ", 4) != 0) {
-        refuse(answer, "it does not understand the question");
-    } else if (proc_assignment_parse(request + 4, &o, err, sizeof(err)) != 0 ||
-               sim_sysctl(sim, o.key, o.value, err, sizeof(err)) != 0) {
+    struct control_request r;
+    char err[CLI_LINE / 2];
+    if (control_parse(request, &r, err, sizeof(err)) != 0)
         refuse(answer, err);
-    } else {
+    else if (!r.set)
+        answer_view(sim, &r.target, answer);
+    else if (sim_sysctl(sim, r.order.key, r.order.value, err, sizeof(err)) != 0)
+        refuse(answer, err);
+    else
         sink_text(answer, "ok 0\n");
-    }
 }
 
 static bool may_ask(int fd)

@@ -12,6 +12,7 @@
 #define CLI_CONTROL_H
 
 #include "base/sink.h"
+#include "proc/files.h"
 #include "sim/sim.h"
 
 #include <sys/types.h>
@@ -22,6 +23,15 @@ struct control {
     int fd; /* listens, or -1 */
     struct sim *sim;
 };
+
+/* A request taken apart. */
+struct control_request {
+    bool set; /* write .order's value to its key; else show .target */
+    struct proc_target target;
+    struct proc_order order; /* .key and .value */
+};
+/* control_parse reads a request. 0, or -EINVAL with the reason in err. */
+int control_parse(const char *text, struct control_request *ret, char *err, size_t err_size);
 
 /* control_open begins to listen for questions about `sim`. A run goes on without, so it cannot fail. */
 void control_open(struct control *c, struct sim *sim);

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -265,8 +266,19 @@ static int put_dir(const char *from, const char *to)
     return error;
 }
 
-/* put_link lets the link `link` name `dir`, and removes the end it named. */
-static int put_link(const char *dir, const char *link)
+/* lock_beside waits for others who replace an end in the same directory. Returns a descriptor to close,
+ * or -1 where there are no locks. */
+static int lock_beside(const char *path)
+{
+    char dir[PATH_MAX];
+    int fd = beside(path, ".", dir) == 0 ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0)
+        flock(fd, LOCK_EX);
+    return fd;
+}
+
+/* link_to lets the link `link` name `dir`, and removes the end it named. */
+static int link_to(const char *dir, const char *link)
 {
     char old[PATH_MAX] = "", temp[PATH_MAX], name[PATH_MAX];
     ssize_t n = readlink(link, name, sizeof(name) - 1);
@@ -287,6 +299,15 @@ static int put_link(const char *dir, const char *link)
     if (old[0] != '\0' && is_ours(old))
         remove_tree(old);
     return 0;
+}
+
+static int put_link(const char *dir, const char *link)
+{
+    int lock = lock_beside(link);
+    int error = link_to(dir, link);
+    if (lock >= 0)
+        close(lock);
+    return error;
 }
 
 /* open_mode gives a directory of mkdtemp the mode a new one usually has. */

@@ -114,6 +114,10 @@ yes "--set needs a running one" says '--set needs --run' "$pagewalk" view --set 
 "$pagewalk" run -q -- echo second > /dev/null
 yes "the next run takes its place" bash -c "'$pagewalk' view status | grep -q '^Name:	echo$'"
 yes "and the one before is gone" [ "$(ls "$XDG_STATE_HOME/pagewalk" | wc -l)" -eq 2 ]
+for _ in 1 2 3 4 5 6; do "$pagewalk" run -q -- true & done
+wait
+yes "six runs at a time leave one end" [ "$(ls -A "$XDG_STATE_HOME/pagewalk" | wc -l)" -eq 2 -a -f "$end/proc/meminfo" ]
+"$pagewalk" run -q -- echo second > /dev/null
 "$pagewalk" run -q --save kept -- true
 yes "--save names a directory" bash -c "'$pagewalk' view --from kept status | grep -q '^Name:	true$'"
 yes "and leaves the last run alone" bash -c "'$pagewalk' view status | grep -q '^Name:	echo$'"

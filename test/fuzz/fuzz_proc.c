@@ -1,5 +1,6 @@
-/* fuzz_proc: everything of src/proc and src/cli/words.c that reads what somebody else wrote: orders,
- * assignments, names of files, ranges, runs of words. The first byte says which.
+/* fuzz_proc: everything of src/proc and src/cli that reads what somebody else wrote about /proc: orders,
+ * assignments, names of files, ranges, requests to a running machine, runs of words. The first byte says
+ * which.
  *
  *   clang -fsanitize=fuzzer,address …   libFuzzer drives LLVMFuzzerTestOneInput
  *   test/unit/cli/test_fuzz_proc.c      drives it over seeded random bytes, in make check
@@ -8,6 +9,7 @@
 #include "fuzz/fuzz_proc.h"
 
 #include "base/check.h"
+#include "cli/control.h"
 #include "cli/words.h"
 #include "proc/files.h"
 
@@ -53,6 +55,16 @@ static void fuzz_name(const char *text)
            again.sysctl == t.sysctl);
 }
 
+static void fuzz_request(const char *text)
+{
+    struct control_request r;
+    char err[100] = "";
+    if (control_parse(text, &r, err, sizeof err) != 0)
+        ASSERT(err[0] != '\0');
+    else
+        ASSERT(r.set ? proc_sysctl_find(r.order.key) >= 0 : r.target.file < PROC_FILE_NR);
+}
+
 static void fuzz_range(const char *text)
 {
     struct word_range r;
@@ -80,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = malloc(size);
     memcpy(text, data + 1, size - 1);
     text[size - 1] = '\0';
-    switch (data[0] % 5) {
+    switch (data[0] % 6) {
     case 0:
         fuzz_order(text);
         break;
@@ -92,6 +104,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 3:
         fuzz_range(text);
+        break;
+    case 4:
+        fuzz_request(text);
         break;
     default:
         fuzz_runs(data + 1, size - 1);

@@ -24,6 +24,9 @@ static const char *const corpus[] = {
     "vm.page-cluster",
     "0x7ffff7ff7000-0x7ffff7ffb000",
     "18446744073709551615-1",
+    "view smaps 4294967295\n",
+    "view /sys/devices/system/node/node0/vmstat 0\n",
+    "set vm.swappiness=60\n",
     "000000000000000000000000000000000000000000000000",
 };
 
@@ -60,7 +63,7 @@ static void nothing_that_is_read_breaks_its_reader(void **state)
         uint64_t words[25];
         for (size_t k = 0; k < ARRAY_LEN(words); k++)
             words[k] = rng_next(&rng) >> rng_below(&rng, 64);
-        data[0] = 4;
+        data[0] = 5;
         memcpy(data + 1, words, n - 1);
         LLVMFuzzerTestOneInput(data, n);
     }
@@ -78,6 +81,9 @@ static void the_corpus_itself_is_read(void **state)
     assert_int_equal(proc_assignment_parse(corpus[3], &o, err, sizeof err), 0);
     for (size_t i = 4; i < 9; i++)
         assert_int_equal(proc_resolve(corpus[i], &t), 0);
+    struct control_request q;
+    for (size_t i = 11; i < 14; i++)
+        assert_int_equal(control_parse(corpus[i], &q, err, sizeof err), 0);
     assert_true(words_parse_range(corpus[9], 4096, &r));
     assert_int_equal(r.end - r.first, 4);
 }
