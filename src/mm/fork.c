@@ -162,6 +162,7 @@ int mm_fork(struct mm **ret, struct mm *parent)
     child->pkeys = parent->pkeys;
     child->execute_only_pkey = parent->execute_only_pkey;
     child->legacy = parent->legacy;
+    child->layout = parent->layout;
     child->numa = parent->numa;
     mpol_get(child->numa.policy);
     child->start_brk = parent->start_brk;
@@ -175,6 +176,7 @@ int mm_fork(struct mm **ret, struct mm *parent)
         mm_close(child);
         return err;
     }
+    AUDIT(audit_vmas(child));
     *ret = child;
     return 0;
 }

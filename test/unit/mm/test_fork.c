@@ -256,7 +256,9 @@ static void break_and_stack_go_on_where_they_were(void **state)
     assert_int_equal(mm_brk(b.mm, va(AT + 4 * K)).v, AT + 4 * K);
     mm_map_stack(b.mm, va(AT + 1000 * K), va(AT + 1002 * K), MIB(8));
     touch(&b, AT + 1001 * K, true);
+    b.mm->layout.start_code = AT;
     struct box c = fork_box(&b);
+    assert_int_equal(c.mm->layout.start_code, AT); /* /proc/PID/stat of the child */
     assert_int_equal(mm_brk(c.mm, va(0)).v, AT + 4 * K);
     assert_int_equal(mm_brk(c.mm, va(AT + 5 * K)).v, AT + 5 * K);
     assert_int_equal(mm_brk(b.mm, va(0)).v, AT + 4 * K);
