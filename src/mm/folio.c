@@ -267,7 +267,6 @@ int split_folio(struct mm_sys *s, pfn head)
         lruvec_del(s, head);
     proto.flags &= ~FRAME_F_PARTIAL;
     STAT(s->stats, thp_split_page) += proto.order == HPAGE_PMD_ORDER;
-    phys_split_folio(s->phys, head, 0); /* whole blocks again before one of them is freed */
     for (uint64_t i = BIT(proto.order); i-- > 0;)
         make_single(s, head, proto, i);
     for (uint64_t i = BIT(proto.order); i-- > 0;)
