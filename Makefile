@@ -22,6 +22,9 @@ $(error MODE=$(MODE) is unknown; take release, debug, asan, tsan or hostile)
 endif
 CFLAGS  += $(MODE_$(MODE))
 LDFLAGS += $(filter -fsanitize%,$(MODE_$(MODE)))
+ifdef COVERAGE # which lines run: for make check-kernel COVERAGE=1, in a build of its own
+CFLAGS  += --coverage
+endif
 
 # One short line per file; V=1 shows the commands.
 Q   := $(if $(V),,@)

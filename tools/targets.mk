@@ -47,8 +47,15 @@ check-faults:
 SEED      ?= 1
 SEQUENCES ?= 1000
 check-kernel:
+ifdef COVERAGE
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage MODE=debug COVERAGE=1 -j$(JOBS) kernel-tests
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@$(BUILD)/coverage/debug/test/kernel/check_kernel $(BUILD)/coverage/debug/test/kernel/subject \
+	  --seed $(SEED) --sequences $(SEQUENCES); status=$$?; tools/coverage $(BUILD)/coverage/debug; exit $$status
+else
 	@$(SUB) -j$(JOBS) MODE=$(MODE) kernel-tests
 	@$(O)/test/kernel/check_kernel $(O)/test/kernel/subject --seed $(SEED) --sequences $(SEQUENCES)
+endif
 
 # What changes the whole host while it runs (swapon …). Each program locks and puts things back. Root.
 check-kernel-global:

@@ -72,10 +72,10 @@ int mm_file_add_seals(struct mm_file *f, uint32_t seals)
         return -EINVAL;
     if (f->seals & MM_SEAL_SEAL)
         return -EPERM;
-    if ((seals & ~f->seals & MM_SEAL_WRITE) && mapped_writable(f))
-        return -EBUSY;
     if ((seals & MM_SEAL_EXEC) && f->executable)
         seals |= MM_SEALS_CONTENT;
+    if ((seals & ~f->seals & MM_SEAL_WRITE) && mapped_writable(f))
+        return -EBUSY;
     f->seals |= seals;
     return 0;
 }

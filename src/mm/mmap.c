@@ -173,8 +173,10 @@ static int check_size(const struct mm *m, const struct mm_map *map, uint64_t *le
 /* share_file: a shared mapping of a file, with what the descriptor allows. */
 static int share_file(const struct mm_map *map, uint64_t *vm)
 {
-    uint32_t traits = map->file->traits;
-    if ((map->flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (map->flags & ~(LEGACY_FLAGS | MAP_TYPE)))
+    uint32_t traits = map->file->traits, known = LEGACY_FLAGS | MAP_TYPE;
+    if (map->file->kind == FILE_REGULAR)
+        known |= MAP_SYNC; /* FOP_MMAP_SYNC: ext4 itself refuses it, later */
+    if ((map->flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (map->flags & ~known))
         return -EOPNOTSUPP;
     if ((map->prot & PROT_WRITE) && !map->file_writable)
         return -EACCES;
@@ -204,7 +206,10 @@ static int flags_of_file(const struct mm_map *map, uint64_t len, uint64_t *vm)
 {
     uint32_t type = map->flags & MAP_TYPE, traits = map->file->traits;
     int err = 0;
-    if (len > INT64_MAX || map->offset > INT64_MAX - len)
+    bool sized =
+        map->file->kind != FILE_ZERO && !(traits & MM_FILE_NOMMAP); /* file_mmap_size_max */
+    uint64_t most = sized ? INT64_MAX : UINT64_MAX;
+    if (len > most || map->offset > most - len)
         return -EOVERFLOW;
     if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE)
         err = share_file(map, vm);
@@ -348,8 +353,7 @@ static unsigned hold_hugetlb(const struct mm *m, const struct vma_merge *g, stru
     return n;
 }
 
-/* mmap_region puts the mapping at [g->start, g->end), replacing what is there. */
-static int mmap_region(struct mm *m, struct vma_merge *g, bool forced)
+static int replace_region(struct mm *m, struct vma_merge *g, bool forced)
 {
     int err = cut_edges(m, find_vma_intersection(m, g->start, g->end), g->start, g->end);
     if (err == 0)
@@ -368,6 +372,19 @@ static int mmap_region(struct mm *m, struct vma_merge *g, bool forced)
         insert_region(m, g);
     else if (g->flags & VM_ACCOUNT)
         vm_acct_memory(m->sys, -(int64_t)((g->end - g->start) >> PAGE_SHIFT));
+    return err;
+}
+
+/* mmap_region puts the mapping at [g->start, g->end), replacing what is there: perhaps the last
+ * mapping of the same file, which is held meanwhile. */
+static int mmap_region(struct mm *m, struct vma_merge *g, bool forced)
+{
+    struct mm_file *f = g->file;
+    if (f)
+        file_get(f);
+    int err = replace_region(m, g, forced);
+    if (f)
+        mm_file_put(m->sys, f);
     return err;
 }
 

@@ -386,7 +386,8 @@ static int64_t mremap_at(struct remap *x)
 
 static bool multi_allowed(const struct vma *v)
 {
-    return !(v->file && v->file->sysv) && v->kind != VMA_VDSO && v->kind != VMA_VVAR;
+    bool places_itself = v->file && (v->file->sysv || v->file->kind == FILE_ZERO);
+    return !places_itself && v->kind != VMA_VDSO && v->kind != VMA_VVAR;
 }
 
 /* move_piece moves the part of one VMA that lies in [addr, end). */

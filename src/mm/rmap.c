@@ -46,7 +46,8 @@ void folio_add_new_anon_rmap(struct mm_sys *s, pfn head, const struct vma *v, va
     CHECK(v->anon_vma && f->owner == FRAME_USER_ANON && f->refs == 0);
     f->mapping = v->anon_vma;
     f->index = linear_page_index(v, a); /* stays when mremap moves the page */
-    f->flags |= FRAME_F_SWAPBACKED;
+    if (!(v->flags & VM_DROPPABLE))
+        f->flags |= FRAME_F_SWAPBACKED;
     for (uint64_t i = 0; i < BIT(f->order); i++)
         f[i].flags |= FRAME_F_EXCLUSIVE;
 }

@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 
 #define RW       (PROT_READ | PROT_WRITE)
-#define HUGE_LEN MIB(64)
+#define MAP_DROP 0x08 /* MAP_DROPPABLE */
 
 /* -- mmap */
 
@@ -36,8 +36,11 @@ static void gen_backing(struct gen *g, struct call *c)
         return;
     }
     c->arg[3] |= pick(g, 2) ? MAP_PRIVATE : MAP_SHARED;
-    c->arg[4] = how < 28 ? FILE_FD : how < 36 ? MEMFD_FD : how < 39 ? FILE_RO_FD : 99;
+    static const uint64_t rare[] = {99, PIPE_FD, FILE_WO_FD, ZERO_FD, ZERO_FD, ZERO_FD};
+    c->arg[4] = how < 28 ? FILE_FD : how < 36 ? MEMFD_FD : how < 38 ? FILE_RO_FD : PICK(g, rare);
     c->arg[5] = (pick(g, 2) ? pick(g, 50) : pick(g, 4) * 8) * K + (pick(g, 60) == 0);
+    if (pick(g, 100) == 0)
+        c->arg[5] = align_down(UINT64_MAX >> pick(g, 3), K);
 }
 
 static void gen_mmap(struct gen *g, struct call *c)
@@ -53,15 +56,16 @@ static void gen_mmap(struct gen *g, struct call *c)
                                       MAP_LOCKED,
                                       MAP_STACK,
                                       MAP_GROWSDOWN};
-    static const uint32_t odd[] = {MAP_SHARED_VALIDATE, MAP_DENYWRITE, MAP_EXECUTABLE, MAP_32BIT,
-                                   1u << 27};
+    static const uint32_t odd[] = {MAP_SHARED_VALIDATE, MAP_SHARED_VALIDATE | MAP_SYNC,
+                                   MAP_DENYWRITE,       MAP_EXECUTABLE,
+                                   MAP_32BIT,           1u << 27};
     c->arg[2] = PICK(g, prots);
     c->arg[3] = PICK(g, extras);
     gen_backing(g, c);
     if (pick(g, 40) == 0)
         c->arg[3] |= PICK(g, odd);
     if (pick(g, 80) == 0)
-        c->arg[3] &= ~(uint64_t)MAP_TYPE;
+        c->arg[3] = (c->arg[3] & ~(uint64_t)MAP_TYPE) | (pick(g, 2) ? 0 : MAP_DROP);
     gen_range(g, c, 0);
     uint64_t place = pick(g, 20);
     if (place < 13)
@@ -69,21 +73,23 @@ static void gen_mmap(struct gen *g, struct call *c)
     else if (place < 15)
         c->arg[3] |= MAP_FIXED_NOREPLACE;
     else if (place < 18)
-        c->ref[0] = 0, c->arg[0] = 0;
+        c->ref[0] = 0, c->arg[0] = pick(g, 20) ? 0 : UINT64_C(0x800000000000) - pick(g, 3) * K;
     gen_mapped(g, c->arg[0] % K == 0 && c->ref[0] == 0 && place < 15 ? c->arg[0] : 0, c->arg[1]);
 }
 
 /* What the descriptor decides before the memory manager is asked (ksys_mmap_pgoff). */
 static int descriptor(const struct model *w, const struct call *c, struct mm_map *map)
 {
+    struct mm_file *files[] = {w->file, w->file, w->memfd, w->pipe, w->file, w->zero};
     if (c->arg[5] % K)
         return -EINVAL;
     if (c->arg[3] & MAP_ANONYMOUS)
         return 0;
-    if (c->arg[4] != FILE_FD && c->arg[4] != FILE_RO_FD && c->arg[4] != MEMFD_FD)
+    if (c->arg[4] < FILE_FD || c->arg[4] > ZERO_FD)
         return -EBADF;
-    map->file = c->arg[4] == MEMFD_FD ? w->memfd : w->file;
-    map->file_writable = c->arg[4] != FILE_RO_FD;
+    map->file = files[c->arg[4] - FILE_FD];
+    map->file_writable = c->arg[4] != FILE_RO_FD && c->arg[4] != PIPE_FD;
+    map->file_unreadable = c->arg[4] == FILE_WO_FD;
     map->file_id = c->arg[4];
     return 0;
 }
@@ -422,6 +428,8 @@ const struct call_kind call_kinds[] = {
     {"mseal", 1, 462, OP_CALL, "xxd", 0, gen_mseal, model_mseal},
     {"remap_file_pages", 1, SYS_remap_file_pages, OP_CALL, "xxxdx", 0, gen_remap_file_pages,
      model_remap_file_pages},
+    {"fcntl", 1, SYS_fcntl, OP_CALL, "ddx", 0, gen_seals, model_seals},
+    {"process_madvise", 1, 440, OP_CALL, "diddd", 0, gen_process_madvise, model_process_madvise},
     {"pkey_mprotect", 1, SYS_pkey_mprotect, OP_CALL, "xxxd", 0, gen_pkey_mprotect,
      model_pkey_mprotect},
     {"fork", 3, -1, OP_FORK, "d", 0, gen_fork, model_fork_call},

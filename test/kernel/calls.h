@@ -26,6 +26,7 @@ KIND(shmdt)
 KIND(shmctl)
 KIND(ftruncate)
 KIND(fallocate)
+KIND(seals)
 
 /* -- calls_limits.c: what the caller may do */
 KIND(setrlimit)
@@ -33,5 +34,6 @@ KIND(capset)
 KIND(mseal)
 KIND(pkey_mprotect)
 KIND(remap_file_pages)
+KIND(process_madvise)
 
 #endif

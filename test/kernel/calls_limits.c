@@ -106,3 +106,25 @@ int64_t model_remap_file_pages(struct model *w, const struct call *c, struct ans
     return mm_remap_file_pages(CALLER(w, c), va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2],
                                c->arg[3], (uint32_t)c->arg[4]);
 }
+
+/* Two stretches at in + 0, of the caller's own memory. */
+void gen_process_madvise(struct gen *g, struct call *c)
+{
+    static const uint64_t advice[] = {4, 22, 23, 0, 10, 14, 20, 99};
+    c->arg[0] = (uint64_t)-10000; /* PIDFD_SELF */
+    c->arg[1] = PTR_IN;
+    c->arg[2] = 1 + pick(g, 2);
+    c->arg[3] = PICK(g, advice);
+    c->arg[4] = pick(g, 20) == 0;
+    for (unsigned i = 0; i < 2; i++) {
+        c->in[2 * i] = align_down(gen_addr(g), K);
+        c->in[2 * i + 1] = (1 + pick(g, 12)) * g->q->unit * K;
+    }
+}
+
+int64_t model_process_madvise(struct model *w, const struct call *c, struct answer *a)
+{
+    struct mm_iovec v[2] = {{va(c->in[0]), c->in[1]}, {va(c->in[2]), c->in[3]}};
+    (void)a;
+    return mm_process_madvise(CALLER(w, c), CALLER(w, c), v, c->arg[2], (int)c->arg[3], c->arg[4]);
+}

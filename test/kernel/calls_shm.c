@@ -2,6 +2,7 @@
 #include "kernel/calls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/falloc.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
@@ -47,6 +48,7 @@ void gen_shmat(struct gen *g, struct call *c)
     c->arg[2] = (pick(g, 4) ? 0 : SHM_RDONLY) | (pick(g, 3) ? 0 : SHM_RND) |
                 (pick(g, 2) ? 0 : SHM_REMAP) | (pick(g, 8) ? 0 : SHM_EXEC);
     gen_mapped(g, 0, 4 * K);
+    g->last_shmat = (uint8_t)(g->q->n + 1);
 }
 
 int64_t model_shmat(struct model *w, const struct call *c, struct answer *a)
@@ -59,6 +61,10 @@ void gen_shmdt(struct gen *g, struct call *c)
 {
     gen_range(g, c, 0);
     c->arg[1] = 0;
+    if (g->last_shmat && pick(g, 4)) {
+        c->ref[0] = g->last_shmat;
+        c->arg[0] = 0;
+    }
 }
 
 int64_t model_shmdt(struct model *w, const struct call *c, struct answer *a)
@@ -105,4 +111,18 @@ int64_t model_fallocate(struct model *w, const struct call *c, struct answer *a)
 {
     (void)a;
     return mm_fallocate_punch(w->sys, w->memfd, c->arg[2], c->arg[3]);
+}
+
+void gen_seals(struct gen *g, struct call *c)
+{
+    static const uint64_t seals[] = {2, 4, 8, 16, 8, 6, 1, 32, 64};
+    c->arg[0] = pick(g, 12) ? MEMFD_FD : FILE_FD;
+    c->arg[1] = F_ADD_SEALS;
+    c->arg[2] = PICK(g, seals);
+}
+
+int64_t model_seals(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return c->arg[0] == MEMFD_FD ? mm_file_add_seals(w->memfd, (uint32_t)c->arg[2]) : -EINVAL;
 }

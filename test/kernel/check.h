@@ -175,7 +175,8 @@ struct gen {
         uint64_t addr, len;
         uint8_t ref;
     } recent[8]; /* ranges that were mapped lately */
-    unsigned n_recent, n_shm, forks;
+    unsigned n_recent, n_shm;
+    uint8_t last_shmat;      /* 1 + index of the last shmat */
     uint64_t dropped[SLOTS]; /* capabilities given up */
 };
 void gen_sequence(struct sequence *q, uint64_t seed);

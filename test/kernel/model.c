@@ -77,7 +77,11 @@ static void machine_open(struct model *w)
     set_task(w->zygote);
     w->file = mm_file(w->sys, 8, 100, FILE_BYTES, "/data");
     mm_file_backing(w->file, native_pristine(w->native));
-    w->memfd = mm_file(w->sys, 1, 200, MEMFD_PAGES * K, "/memfd:pw (deleted)");
+    ASSERT(mm_memfd(w->sys, "pw", 2 /* MFD_ALLOW_SEALING */, &w->memfd) == 0);
+    ASSERT(mm_ftruncate(w->sys, w->memfd, MEMFD_PAGES * K) == 0);
+    w->pipe = mm_file(w->sys, 1, 202, 0, "/pipe");
+    mm_file_set_traits(w->pipe, MM_FILE_NOMMAP | MM_FILE_NOEXEC);
+    w->zero = mm_file(w->sys, 1, 5, 0, "/dev/zero");
     w->control = mm_file(w->sys, 1, 201, align_up(sizeof(struct control), K), "/memfd:control");
 }
 
@@ -175,6 +179,8 @@ void model_end(struct model *w, bool broken)
         mm_close(w->zygote);
         mm_file_put(w->sys, w->file);
         mm_file_put(w->sys, w->memfd);
+        mm_file_put(w->sys, w->pipe);
+        mm_file_put(w->sys, w->zero);
         mm_file_put(w->sys, w->control);
         mm_sys_close(w->sys);
         phys_close(w->phys);

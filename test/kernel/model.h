@@ -13,7 +13,7 @@ struct model {
     struct mm_sys *sys;
     struct mm *zygote;    /* what slot 0 is forked from */
     struct mm *mm[SLOTS]; /* NULL: no such process */
-    struct mm_file *file, *memfd;
+    struct mm_file *file, *memfd, *pipe, *zero;
     struct mm_file *control; /* what subjects and observer talk through */
     int shm[SHM_MAX];        /* ids of System V segments */
     unsigned n_shm;

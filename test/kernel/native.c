@@ -329,8 +329,8 @@ static void look_process(struct native *k, const struct watched *p, struct view 
  * of VM_LOCKED does: else it depends on the observer's own memory calls when that happens. */
 static void drain(struct native *k)
 {
-    mlock(k->page, sizeof(k->page));
-    munlock(k->page, sizeof(k->page));
+    syscall(SYS_mlock, k->page, sizeof(k->page)); /* the sanitizers make mlock do nothing */
+    syscall(SYS_munlock, k->page, sizeof(k->page));
 }
 
 bool native_look(struct native *k, struct view view[SLOTS])
@@ -666,10 +666,11 @@ static void zygote_exec(const struct native *k, const char *subject)
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     personality(ADDR_NO_RANDOMIZE);
-    int fds[] = {k->control_fd, k->file_fd, -1, -1, k->pipe[0]};
+    int fds[] = {k->control_fd, k->file_fd, -1, -1, k->pipe[0], -1, open("/dev/zero", O_RDWR)};
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", k->file_fd);
     fds[2] = open(path, O_RDONLY);
+    fds[FILE_WO_FD - CONTROL_FD] = open(path, O_WRONLY);
     for (unsigned i = 0; i < ARRAY_LEN(fds); i++) /* out of the way of the places they go to */
         fds[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD, 100);
     for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
@@ -677,7 +678,7 @@ static void zygote_exec(const struct native *k, const char *subject)
             dup2(fds[i], CONTROL_FD + (int)i);
     close(MEMFD_FD);
     syscall(SYS_close_range, 0, CONTROL_FD - 1, 0); /* who reads our output waits for its end */
-    syscall(SYS_close_range, PIPE_FD + 1, UINT_MAX, 0);
+    syscall(SYS_close_range, ZERO_FD + 1, UINT_MAX, 0);
     execl(subject, "subject", (char *)NULL);
     _exit(127);
 }

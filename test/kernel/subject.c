@@ -202,7 +202,7 @@ static void serve(struct slot *s)
 
 static void open_memfd(void)
 {
-    int fd = (int)CALL(SYS_memfd_create, "pw", 0, 0, 0);
+    int fd = (int)CALL(SYS_memfd_create, "pw", 2 /* MFD_ALLOW_SEALING */, 0, 0);
     CALL(SYS_ftruncate, fd, MEMFD_PAGES * 4096, 0, 0);
     if (fd != MEMFD_FD) {
         CALL(SYS_dup2, fd, MEMFD_FD, 0, 0);

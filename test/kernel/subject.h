@@ -22,6 +22,8 @@
 #define FILE_RO_FD    11 /* the same, read only */
 #define MEMFD_FD      12 /* a memfd of its own, MEMFD_PAGES long */
 #define PIPE_FD       13 /* a pipe: what cannot be mapped */
+#define FILE_WO_FD    14 /* the test file, write only */
+#define ZERO_FD       15 /* /dev/zero */
 #define MEMFD_PAGES   40u
 #define IN_WORDS      32u   /* what a pointer argument may point to */
 #define OUT_BYTES     8192u /* room for what a call answers */

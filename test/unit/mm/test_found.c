@@ -247,6 +247,63 @@ static void guards_give_anonymous_memory_an_anon_vma_but_not_file_mappings(void 
     box_close(&b);
 }
 
+static void a_removed_segment_replaces_its_own_last_mapping(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    int id = mm_shmget(b.mm, 0 /* IPC_PRIVATE */, 2 * K, 0600 | 01000 /* IPC_CREAT */);
+    assert_int_equal(mm_shmat(b.mm, id, va(BASE), 0, false), BASE);
+    assert_int_equal(mm_shmctl(b.mm, id, 0 /* IPC_RMID */, NULL), 0);
+    assert_int_equal(mm_shmat(b.mm, id, va(BASE), 040000 /* SHM_REMAP */, false), BASE);
+    touch_pages(&b, BASE, 2, true);
+    box_close(&b);
+}
+
+static void droppable_pages_are_not_backed_by_swap(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    map_full(&b, BASE, K, RW, 0x08 /* MAP_DROPPABLE */ | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
+    touch(&b, BASE, true);
+    assert_false(flags_at(&b, BASE) & FRAME_F_SWAPBACKED);
+    box_close(&b);
+}
+
+static void sealing_execution_seals_writing_and_so_is_refused_while_mapped_writable(void **state)
+{
+    (void)state;
+    struct box b;
+    struct mm_file *f;
+    box_open(&b, MIB(64), false);
+    assert_int_equal(mm_memfd(b.sys, "x", 2 /* MFD_ALLOW_SEALING */, &f), 0);
+    assert_int_equal(mm_ftruncate(b.sys, f, K), 0);
+    map_full(&b, BASE, K, RW, MAP_SHARED | MAP_FIXED, f, 0);
+    assert_int_equal(mm_file_add_seals(f, MM_SEAL_EXEC), -EBUSY);
+    mm_munmap(b.mm, va(BASE), K);
+    assert_int_equal(mm_file_add_seals(f, MM_SEAL_EXEC), 0);
+    assert_true(mm_file_seals(f) & MM_SEAL_WRITE);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
+static void synchronous_mappings_fail_late_where_there_is_no_dax(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 8, 1, 4 * K, "/f");
+    uint32_t sync = MAP_SHARED_VALIDATE | MAP_FIXED | 0x80000 /* MAP_SYNC */;
+    map_anon(&b, BASE, 1, RW);
+    assert_int_equal(map_full(&b, BASE, K, RW, sync | MAP_GROWSDOWN, f, 0), -EINVAL);
+    assert_string_equal(draw(&b, BASE, 1), "W");
+    assert_int_equal(map_full(&b, BASE, K, RW, sync, f, 0), -EOPNOTSUPP);
+    assert_string_equal(draw(&b, BASE, 1), "."); /* the old mapping went before ext4 was asked */
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +321,10 @@ int main(void)
         cmocka_unit_test(dontunmap_over_the_limit_has_unmapped_its_target),
         cmocka_unit_test(a_process_with_sealed_memory_ends),
         cmocka_unit_test(guards_give_anonymous_memory_an_anon_vma_but_not_file_mappings),
+        cmocka_unit_test(a_removed_segment_replaces_its_own_last_mapping),
+        cmocka_unit_test(droppable_pages_are_not_backed_by_swap),
+        cmocka_unit_test(sealing_execution_seals_writing_and_so_is_refused_while_mapped_writable),
+        cmocka_unit_test(synchronous_mappings_fail_late_where_there_is_no_dax),
         cmocka_unit_test(locking_nothing_succeeds_even_in_rightless_memory),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };
