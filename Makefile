@@ -83,7 +83,7 @@ tests: $(TEST_BIN)
 # -- test/kernel: the model against the running kernel ------------------------------------------
 # The subject is a program of its own, without C library: it is never sanitized.
 KERNEL_MODS := mm policy pt phys conf stat base
-KERNEL_SRC  := $(filter-out %/subject.c test/kernel/global_%,$(wildcard test/kernel/*.c))
+KERNEL_SRC  := $(filter-out %/subject.c %/fuzz.c test/kernel/global_%,$(wildcard test/kernel/*.c))
 KERNEL_OBJ  := $(patsubst test/%.c,$(O)/test/%.o,$(KERNEL_SRC))
 $(O)/test/kernel/%.o: test/kernel/%.c Makefile
 	@mkdir -p $(@D)
@@ -97,6 +97,11 @@ $(O)/test/kernel/subject: test/kernel/subject.c test/kernel/subject.h Makefile
 $(O)/test/kernel/check_kernel: $(KERNEL_OBJ) $(foreach m,$(filter $(KERNEL_MODS),$(MODULES)),$(O)/lib/$(m).a)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(KERNEL_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS) -o $@
+# fuzz_mm: its sequences on the model alone, with allocations that fail.
+FUZZ_OBJ    := $(patsubst %,$(O)/test/kernel/%.o,fuzz gen calls calls_limits calls_numa calls_shm model)
+$(O)/test/kernel/fuzz_mm: $(FUZZ_OBJ) $(foreach m,$(filter $(KERNEL_MODS),$(MODULES)),$(O)/lib/$(m).a)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(FUZZ_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS) -o $@
 # global_*: each a program; they change knobs of the whole host, and put them back.
 GLOBAL_BIN  := $(patsubst test/%.c,$(O)/test/%,$(wildcard test/kernel/global_*.c))
 $(GLOBAL_BIN): $(O)/test/%: test/%.c $(foreach m,$(filter $(KERNEL_MODS),$(MODULES)),$(O)/lib/$(m).a)
@@ -105,7 +110,7 @@ $(GLOBAL_BIN): $(O)/test/%: test/%.c $(foreach m,$(filter $(KERNEL_MODS),$(MODUL
 	$(Q)$(CC) $(CPPFLAGS) -Itest $(CFLAGS) $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
 	  -lcmocka $(LDLIBS) -o $@
 .PHONY: kernel-tests
-kernel-tests: $(O)/test/kernel/check_kernel $(O)/test/kernel/subject
+kernel-tests: $(O)/test/kernel/check_kernel $(O)/test/kernel/subject $(O)/test/kernel/fuzz_mm
 
 -include tools/targets.mk
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

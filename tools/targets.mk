@@ -9,13 +9,14 @@ JOBS       ?= 2
 SUB        := $(MAKE) --no-print-directory BUILD=$(BUILD)
 DESTROOT    = $(DESTDIR)$(PREFIX)
 
-.PHONY: help deps demo check check-faults check-kernel check-kernel-global tidy bench install uninstall clean format docs tsan-tests gendocs
+.PHONY: help deps demo check check-faults check-kernel check-kernel-global fuzz-mm tidy bench install uninstall clean format docs tsan-tests gendocs
 help:
 	@echo 'make              build $(BUILD)/release/pagewalk (MODE=release|debug|asan|tsan|hostile)'
 	@echo 'make demo         install what is missing, build, run it on a real program'
 	@echo 'make check        install what is missing, build, all tests'
 	@echo 'make check-faults minor faults of 25 programs against the real kernel (6 are in make check)'
 	@echo 'make check-kernel memory calls on the model and the running kernel (SEED=s SEQUENCES=n)'
+	@echo 'make fuzz-mm      memory calls on the model while allocations fail (SEED=s CALLS=n)'
 	@echo 'make check-kernel-global  what needs swapon and the like on this host'
 	@echo 'make bench        time it against cachegrind'
 	@echo 'make tidy         the longest files and functions; clang-tidy and cppcheck'
@@ -56,6 +57,12 @@ else
 	@$(SUB) -j$(JOBS) MODE=$(MODE) kernel-tests
 	@$(O)/test/kernel/check_kernel $(O)/test/kernel/subject --seed $(SEED) --sequences $(SEQUENCES)
 endif
+
+# The same sequences on the model alone, while allocations of frames fail.
+CALLS ?= 10000000
+fuzz-mm:
+	@$(SUB) -j$(JOBS) MODE=asan $(BUILD)/asan/test/kernel/fuzz_mm
+	@$(BUILD)/asan/test/kernel/fuzz_mm --seed $(SEED) --calls $(CALLS)
 
 # What changes the whole host while it runs (swapon …). Each program locks and puts things back. Root.
 check-kernel-global:

@@ -192,6 +192,10 @@ uint64_t gen_len(struct gen *g);
 /* gen_mapped remembers what a call maps; addr 0: wherever the kernel puts it. */
 void gen_mapped(struct gen *g, uint64_t addr, uint64_t len);
 
+/* call_resolved replaces references to earlier results. */
+struct call call_resolved(const struct sequence *q, unsigned i, const int64_t *results,
+                          uint64_t brk);
+
 /* -- native.c */
 const char *native_why_not(void); /* why this host cannot be compared with, or NULL */
 void native_open(struct native **ret, const char *subject, int cpu);
@@ -237,9 +241,6 @@ bool run_both(struct native *k, const struct sequence *q, struct difference *ret
               unsigned *ret_calls);
 /* moments returns the last moment of both. */
 const struct moment *last_kernel(void), *last_model(void);
-/* call_resolved replaces references to earlier results. */
-struct call call_resolved(const struct sequence *q, unsigned i, const int64_t *results,
-                          uint64_t brk);
 
 /* -- shrink.c */
 void shrink(struct native *k, struct sequence *q, struct difference *d);

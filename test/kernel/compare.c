@@ -154,19 +154,6 @@ const struct moment *last_model(void)
     return &model;
 }
 
-struct call call_resolved(const struct sequence *q, unsigned i, const int64_t *results,
-                          uint64_t brk)
-{
-    struct call c = q->call[i];
-    for (unsigned a = 0; a < ARRAY_LEN(c.ref); a++) {
-        if (c.ref[a] == REF_BRK)
-            c.arg[a] += brk;
-        else if (c.ref[a])
-            c.arg[a] += results[c.ref[a] - 1] > 0 ? (uint64_t)results[c.ref[a] - 1] : q->base;
-    }
-    return c;
-}
-
 static bool step(struct native *k, struct model *w, const struct call *c, struct difference *d)
 {
     d->proc = -1;

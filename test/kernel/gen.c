@@ -130,3 +130,16 @@ void gen_sequence(struct sequence *q, uint64_t seed)
     while (q->n < n)
         gen_call(&g);
 }
+
+struct call call_resolved(const struct sequence *q, unsigned i, const int64_t *results,
+                          uint64_t brk)
+{
+    struct call c = q->call[i];
+    for (unsigned a = 0; a < ARRAY_LEN(c.ref); a++) {
+        if (c.ref[a] == REF_BRK)
+            c.arg[a] += brk;
+        else if (c.ref[a])
+            c.arg[a] += results[c.ref[a] - 1] > 0 ? (uint64_t)results[c.ref[a] - 1] : q->base;
+    }
+    return c;
+}

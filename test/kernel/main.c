@@ -1,7 +1,7 @@
 /* main.c: check-kernel: sequences of memory calls on the running kernel and on the model.
  *
  *   check_kernel SUBJECT [--seed S] [--sequences N] [--cpu C] [--max-bad K] [--seconds T]
- *                [--program SEED] [--list-tolerances]
+ *                [--program SEED] [--results SEED] [--list-tolerances]
  *
  * Seeds S, S + 1 … are independent of each other: a stopped run goes on at the seed it printed last.
  * The last line is "N sequences, C calls, M mismatches"; the status is 1 when M > 0, 2 on misuse.
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 struct options {
-    uint64_t seed, sequences, max_bad, seconds, program;
+    uint64_t seed, sequences, max_bad, seconds, program, results;
     int cpu;
     bool verbose;
 };
@@ -107,24 +107,42 @@ static int campaign(struct native *k, const struct options *o)
     return bad > 0;
 }
 
+/* results prints what the kernel answered to each call of a sequence. */
+static int results(struct native *k, uint64_t seed)
+{
+    static struct sequence q;
+    int64_t result[CALLS_MAX] = {0};
+    unsigned n;
+    uint64_t brk;
+    gen_sequence(&q, seed);
+    bool ok = native_begin(k, &q);
+    native_own(k, &n, &brk);
+    for (unsigned i = 0; i < q.n && ok; i++) {
+        struct call c = call_resolved(&q, i, result, brk);
+        struct answer a;
+        ok = native_call(k, &c, &a);
+        result[i] = a.result;
+        printf("%u: %s = %lld signal %d code %d minor faults %llu\n", i, call_kinds[c.kind].name,
+               (long long)a.result, a.signal, a.code, (unsigned long long)a.minflt);
+    }
+    native_end(k);
+    return !ok;
+}
+
 static int usage(void)
 {
     fprintf(stderr,
             "usage: check_kernel SUBJECT [--seed S] [--sequences N] [--cpu C] [--max-bad K] "
-            "[--seconds T] [--program SEED] [--list-tolerances]\n");
+            "[--seconds T] [--program SEED] [--results SEED] [--list-tolerances]\n");
     return 2;
 }
 
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {{"seed", 1, 0, 's'},
-                                          {"sequences", 1, 0, 'n'},
-                                          {"cpu", 1, 0, 'c'},
-                                          {"max-bad", 1, 0, 'm'},
-                                          {"seconds", 1, 0, 't'},
-                                          {"program", 1, 0, 'p'},
-                                          {"list-tolerances", 0, 0, 'l'},
-                                          {0}};
+    static const struct option names[] = {
+        {"seed", 1, 0, 's'},    {"sequences", 1, 0, 'n'},       {"cpu", 1, 0, 'c'},
+        {"max-bad", 1, 0, 'm'}, {"seconds", 1, 0, 't'},         {"program", 1, 0, 'p'},
+        {"results", 1, 0, 'r'}, {"list-tolerances", 0, 0, 'l'}, {0}};
     int c;
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)
         switch (c) {
@@ -142,6 +160,9 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case 't':
             o->seconds = strtoull(optarg, NULL, 0);
+            break;
+        case 'r':
+            o->results = strtoull(optarg, NULL, 0);
             break;
         case 'p':
             o->program = strtoull(optarg, NULL, 0);
@@ -175,6 +196,11 @@ int main(int argc, char **argv)
         return 0;
     }
     native_open(&k, argv[optind], o.cpu);
+    if (o.results) {
+        err = results(k, o.results);
+        native_close(k);
+        return err;
+    }
     struct utsname u;
     uname(&u);
     printf("Linux %s, memory cgroup %s\n", u.release, native_cgroup(k));

@@ -35,7 +35,10 @@ bool model_touch(struct model *w, struct mm *m, uint64_t addr, uint32_t code, st
         struct mm_verdict v = {0};
         mm_fault(m, &f, &v);
         w->out.n = 0;
-        ASSERT(!v.oom);
+        if (v.oom) { /* the OOM killer found nobody else */
+            a->signal = SIGKILL;
+            return false;
+        }
         if (v.signal) {
             a->signal = v.signal;
             a->code = v.si_code;

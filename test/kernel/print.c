@@ -16,8 +16,8 @@ static void print_value(FILE *f, const struct call *c, unsigned i, char how)
         fprintf(f, "brk0 + ");
     else if (c->ref[i])
         fprintf(f, "R(%u) + ", c->ref[i] - 1);
-    if (how == 'i' || how == 'o')
-        fprintf(f, "(long)(%s + %llu)", how == 'i' ? "in" : "out",
+    if (c->arg[i] >= PTR_IN && c->arg[i] < PTR_OUT + OUT_BYTES)
+        fprintf(f, "(long)((char *)%s + %llu)", c->arg[i] < PTR_OUT ? "in" : "out",
                 (unsigned long long)(c->arg[i] & 0xffffffff));
     else if (how == 'd')
         fprintf(f, "%lld", (long long)c->arg[i]);
@@ -139,11 +139,15 @@ static const char epilogue[] =
     "    for (int i = 0; i < 62; i++) {\n        memset(page, 0x90, 4096);\n"
     "        page[1] = i;\n        page[2] = 0;\n"
     "        if (pwrite(fd, page, i == 61 ? 2048 : 4096, i * 4096L) < 0)\n            return 1;\n"
-    "    }\n    fsync(fd);\n    dup2(fd, 10);\n    dup2(open(path, O_RDONLY), 11);\n"
-    "    unlink(path);\n    dup2(syscall(SYS_memfd_create, \"pw\", 0), 12);\n"
+    "    }\n    fsync(fd);\n    dup2(fd, 10);\n    dup2(open(path, O_RDONLY), 11);\n    "
+    "dup2(open(path, O_WRONLY), 14);\n    dup2(open(\"/dev/zero\", O_RDWR), 15);\n    int p[2];\n  "
+    "  if (pipe(p))\n        return 1;\n    dup2(p[0], 13);\n"
+    "    unlink(path);\n    dup2(syscall(SYS_memfd_create, \"pw\", 2), 12);\n"
     "    if (ftruncate(12, 40 * 4096))\n        return 1;\n"
     "    base = BASE;\n    brk0 = syscall(SYS_brk, 0);\n    memset(out, 0, sizeof(out));\n"
-    "    touch(16, 1, 0, 0);\n    run(0);\n}\n";
+    "    touch(16, 1, 0, 0);\n    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);\n"
+    "    if (fork() == 0)\n        run(0);\n    while (wait(NULL) > 0)\n        ;\n    return "
+    "0;\n}\n";
 
 static void print_case(FILE *f, const struct sequence *q, unsigned n)
 {
