@@ -322,6 +322,18 @@ static bool room_for(const struct mm_sys *s, uint64_t pages)
     return room > pages + phys_totalreserve(s->phys);
 }
 
+/* promises_hold_without: what was promised to programs is still allowed when the area is gone
+ * (security_vm_enough_memory_mm of the area's size). */
+static bool promises_hold_without(struct mm_sys *s, const struct swap_area *a)
+{
+    if (!s->current)
+        return true;
+    if (vm_enough_memory(s->current, a->max - 1) != 0)
+        return false;
+    vm_acct_memory(s, -(int64_t)(a->max - 1));
+    return true;
+}
+
 static int try_to_unuse(struct mm_sys *s, unsigned type)
 {
     struct swap_area *a = &s->swap.area[type];
@@ -340,7 +352,7 @@ int mm_swapoff(struct mm_sys *s, unsigned type)
     if (type >= MAX_SWAPFILES || !s->swap.area[type].used)
         return -EINVAL;
     struct swap_area *a = &s->swap.area[type];
-    if (!room_for(s, a->inuse))
+    if (!promises_hold_without(s, a) || !room_for(s, a->inuse))
         return -ENOMEM;
     a->going = true;
     int err = try_to_unuse(s, type);

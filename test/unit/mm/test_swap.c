@@ -317,6 +317,45 @@ static void swapoff_brings_everything_back(void **state)
     swap_box_close(&b);
 }
 
+static void swapoff_is_refused_when_promises_or_pages_need_the_area(void **state)
+{
+    (void)state;
+    struct box b;
+    swap_box(&b, MIB(64), MIB(32), SWAP_SSD);
+    assert_int_equal(mm_sysctl(b.sys, "vm.overcommit_memory", 2), 0);
+    map_anon(&b, AT, 9000, RW); /* half of memory and the swap allow it, half of memory would not */
+    touch(&b, AT, true);
+    assert_int_equal(mm_swapoff(b.sys, 0), -ENOMEM);
+    mm_munmap(b.mm, va(AT), 9000 * K);
+    assert_int_equal(mm_sysctl(b.sys, "vm.overcommit_memory", 1), 0);
+    map_anon(&b, AT, 20000, RW); /* 78 MiB: more than there is */
+    touch_pages(&b, AT, 20000, true);
+    assert_int_equal(mm_swapoff(b.sys, 0), -ENOMEM);
+    assert_true(mm_swap_total(b.sys) > 0);
+    mm_munmap(b.mm, va(AT), 20000 * K);
+    assert_int_equal(mm_swapoff(b.sys, 0), 0);
+    swap_box_close(&b);
+}
+
+/* vm_swap_full: less than half is free, so a read frees the slot, too. */
+static void a_read_frees_the_slot_when_swap_is_more_than_half_full(void **state)
+{
+    (void)state;
+    struct box b;
+    swap_box(&b, MIB(64), 101 * K, SWAP_SSD);
+    map_anon(&b, AT, 60, RW);
+    touch_pages(&b, AT, 60, true);
+    mm_lru_drain(b.sys);
+    mm_madvise(b.mm, va(AT), 40 * K, MADV_PAGEOUT);
+    touch(&b, AT, false);
+    assert_int_equal(swap_used(&b), 40);
+    mm_madvise(b.mm, va(AT + 40 * K), 20 * K, MADV_PAGEOUT);
+    assert_int_equal(swap_used(&b), 60);
+    touch(&b, AT + K, false);
+    assert_int_equal(swap_used(&b), 59);
+    swap_box_close(&b);
+}
+
 static void areas_are_filled_by_priority_and_equal_ones_take_turns(void **state)
 {
     (void)state;
@@ -370,6 +409,8 @@ int main(void)
         cmocka_unit_test(willneed_reads_swapped_pages_ahead_without_a_fault),
         cmocka_unit_test(a_locked_page_never_goes),
         cmocka_unit_test(swapoff_brings_everything_back),
+        cmocka_unit_test(swapoff_is_refused_when_promises_or_pages_need_the_area),
+        cmocka_unit_test(a_read_frees_the_slot_when_swap_is_more_than_half_full),
         cmocka_unit_test(areas_are_filled_by_priority_and_equal_ones_take_turns),
         cmocka_unit_test(a_slot_that_was_freed_is_used_again_when_no_cluster_is_empty),
     };
