@@ -5,7 +5,8 @@
  *        active    shrink_active_list     used by running code: again; else to the inactive list
  *        inactive  shrink_inactive_list ─► shrink_folio_list (reclaim.c)
  *
- * I1  Writes started by a round end with the round: what is clean then goes in the next one.
+ * I1  Writes started by a batch of 32 end with it: those pages are clean then and stand first in line
+ *     for the next batch. Else a round could fill the swap area before one page is free.
  * I2  Reclaim never begins inside reclaim (s->reclaiming).
  *
  * Source: Linux 6.18 mm/vmscan.c (shrink_active_list, shrink_inactive_list, shrink_lruvec,
@@ -88,6 +89,7 @@ static uint64_t shrink_inactive_list(struct mm_sys *s, struct scan_control *sc, 
     if (sc->nr_dirty_file == got) /* nothing but dirty pages: wakeup_flusher_threads */
         writeback_inodes(s, UINT64_MAX);
     sc->nr_dirty_file = 0;
+    writeback_end(s); /* I1 */
     return freed;
 }
 
@@ -159,7 +161,6 @@ static void shrink_lruvec(struct mm_sys *s, struct scan_control *sc)
     }
     if (in.may_swap && list_is_low(s, sc, LRU_INACTIVE_ANON))
         shrink_active_list(s, sc, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX);
-    writeback_end(s); /* I1 */
 }
 
 /* -- nodes ------------------------------------------------------------------------------------------- */
