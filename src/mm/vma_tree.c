@@ -127,11 +127,17 @@ static void find_path(const struct vma_tree *t, uint64_t a, struct path *p)
     }
 }
 
-/* path_sum passes a change in the leaf up to the root. */
+/* path_sum passes a change in the leaf up, as far as it shows. */
 static void path_sum(const struct path *p)
 {
-    for (unsigned d = p->depth - 1; d > 0; d--)
-        node_sum(p->node[d - 1], p->at[d - 1]);
+    for (unsigned d = p->depth - 1; d > 0; d--) {
+        struct vma_node *x = p->node[d - 1];
+        uint32_t i = p->at[d - 1];
+        uint64_t end = x->end[i], gap = x->gap[i];
+        node_sum(x, i);
+        if (x->end[i] == end && x->gap[i] == gap)
+            return;
+    }
 }
 
 static void set_entry(struct vma_node *leaf, uint32_t i, struct vma *v)

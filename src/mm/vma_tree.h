@@ -18,7 +18,7 @@
 #ifdef PW_HOSTILE
 #define VMA_TREE_FANOUT 4u
 #else
-#define VMA_TREE_FANOUT 16u
+#define VMA_TREE_FANOUT 32u
 #endif
 
 struct vma_node {
