@@ -76,6 +76,10 @@ static int list_files(void)
         snprintf(name, sizeof(name), "%s%s", f->scope == PROC_OF_NODE ? "node0/" : "", f->name);
         sink_fmt(&out, "%-24s %s\n", name, f->help);
     }
+    sink_text(&out, "\nThe tunables sys/vm/NAME, or vm.NAME:\n");
+    for (unsigned i = 0; proc_sysctl_name(i); i++)
+        sink_fmt(&out, "%s%s", i == 0 ? "" : i % 3 == 0 ? "\n" : " ", proc_sysctl_name(i));
+    sink_char(&out, '\n');
     return cli_show(&out, 0);
 }
 

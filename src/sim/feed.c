@@ -299,6 +299,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
     size_t i = 0;
 
     *ret_stop = SIM_ALL;
+    t->uncounted = &y.instructions;
     mm_set_cpu(s->mm_sys, t->core_id);
     while (i < n) {
         size_t batch = min_u64(n - i, BATCH);
@@ -314,6 +315,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
             break;
         i += took;
     }
+    t->uncounted = NULL;
     tally_add(s, t, &y);
     STAT(&s->stats, sim_events) += i;
     return i;

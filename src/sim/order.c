@@ -49,6 +49,17 @@ int sim_sysctl(struct sim *s, const char *key, const char *value, char *err, siz
     return error;
 }
 
+static uint64_t instructions(const struct sim_thread *t)
+{
+    return t->instructions + (t->uncounted ? *t->uncounted : 0);
+}
+
+/* now returns the virtual time of a thread inside sim_feed, exact to the block. */
+static uint64_t now(const struct sim_thread *t)
+{
+    return instructions(t) * t->insn_ps + t->blocked_ns * 1000;
+}
+
 /* first_due returns the order to carry out next, or n_orders. */
 static uint32_t first_due(const struct sim *s, const struct sim_thread *t)
 {
@@ -56,7 +67,7 @@ static uint32_t first_due(const struct sim *s, const struct sim_thread *t)
 
     for (uint32_t i = 0; i < s->n_orders; i++) {
         const struct proc_order *o = &s->orders[i];
-        bool due = o->at <= (o->instructions ? t->instructions : sim_thread_time(t));
+        bool due = o->at <= (o->instructions ? instructions(t) : now(t));
         if (due && (best == s->n_orders || (o->instructions == s->orders[best].instructions &&
                                             o->at < s->orders[best].at)))
             best = i;
@@ -77,7 +88,7 @@ static void carry_out(struct sim *s, uint32_t i)
 
 void sim_clock(struct sim *s, struct sim_thread *t)
 {
-    uint64_t now_ms = sim_thread_time(t) / PS_PER_MS;
+    uint64_t now_ms = now(t) / PS_PER_MS;
 
     if (now_ms > s->now_ms) {
         s->now_ms = now_ms;

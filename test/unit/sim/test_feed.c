@@ -534,6 +534,102 @@ static void the_machine_is_sound_after_a_run(void **state)
     assert_true(c.fault > 0);
 }
 
+/* -- orders: tunables written at a moment of virtual time ------------------------------------------ */
+
+static uint64_t swappiness(struct stream *x)
+{
+    struct proc_machine m;
+    uint64_t v;
+    sim_machine(x->sim, &m);
+    assert_int_equal(mm_sysctl_get(m.sys, "swappiness", &v), 0);
+    return v;
+}
+
+static void order(struct stream *x, const char *text)
+{
+    struct proc_order o;
+    char err[160];
+    assert_int_equal(proc_order_parse(text, &o, err, sizeof err), 0);
+    assert_int_equal(sim_order(x->sim, &o), 0);
+}
+
+static void an_order_waits_for_its_instructions_and_the_next_entry_of_the_kernel(void **state)
+{
+    struct stream *x = *state;
+    uint32_t nop = one(x, 1, "\x90"), load = one(x, 3, "\x48\x8b\x07");
+
+    order(x, "100i: vm.swappiness=7");
+    run(x, load);
+    access_word(x, DATA, 0, 3, false); /* a fault at instruction 0: too early */
+    for (unsigned i = 0; i < 200; i++)
+        run(x, nop);
+    feed(x);
+    assert_int_equal(sim_orders_open(x->sim), 1);
+    assert_int_equal(swappiness(x), 60);
+    x->n = 0;
+    run(x, load);
+    access_word(x, DATA + 0x1000, 0, 3, false);
+    feed(x);
+    assert_int_equal(sim_orders_open(x->sim), 0);
+    assert_int_equal(swappiness(x), 7);
+}
+
+static void orders_of_one_entry_follow_their_times(void **state)
+{
+    struct stream *x = *state;
+    uint32_t load = one(x, 3, "\x48\x8b\x07");
+
+    order(x, "3i: vm.swappiness=3");
+    order(x, "2i: vm.swappiness=2");
+    order(x, "2i: vm.page-cluster=9");
+    order(x, "1i: vm.swappiness=999"); /* refused, and told */
+    for (unsigned i = 0; i < 8; i++) {
+        run(x, load);
+        access_word(x, DATA, 0, 3, false);
+    }
+    run(x, load);
+    access_word(x, DATA + 0x1000, 0, 3, false);
+    feed(x);
+    assert_int_equal(sim_orders_open(x->sim), 0);
+    assert_int_equal(swappiness(x), 3);
+    assert_non_null(strstr(sim_order_error(x->sim), "vm.swappiness does not take `999`"));
+}
+
+/* The moment of an order does not depend on how the words arrive: all at once, or one by one. */
+static void an_order_by_instructions_waits_inside_a_feed(void **state)
+{
+    struct stream *x = *state;
+    uint32_t load = one(x, 3, "\x48\x8b\x07");
+    uint64_t seen[2];
+
+    order(x, "5i: vm.swappiness=5");
+    for (unsigned i = 0; i < 10; i++) {
+        run(x, load);
+        access_word(x, DATA + i * 0x1000, 0, 3, false); /* each a fault */
+        if (i == 3 || i == 4) {
+            feed(x);
+            seen[i - 3] = swappiness(x);
+            x->n = 0;
+        }
+    }
+    assert_int_equal(seen[0], 60); /* the fourth instruction's fault */
+    assert_int_equal(seen[1], 5);  /* the fifth's */
+    feed(x);
+}
+
+static void an_order_for_later_stays(void **state)
+{
+    struct stream *x = *state;
+    uint32_t load = one(x, 3, "\x48\x8b\x07");
+
+    order(x, "1s: vm.swappiness=3");
+    run(x, load);
+    access_word(x, DATA, 0, 3, false);
+    feed(x);
+    assert_int_equal(sim_orders_open(x->sim), 1);
+    assert_int_equal(swappiness(x), 60);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -562,6 +658,10 @@ int main(void)
         TEST(how_a_stream_is_cut_changes_nothing),
         TEST(remembered_fetches_count_like_looked_up_ones),
         TEST(the_machine_is_sound_after_a_run),
+        TEST(an_order_waits_for_its_instructions_and_the_next_entry_of_the_kernel),
+        TEST(orders_of_one_entry_follow_their_times),
+        TEST(an_order_by_instructions_waits_inside_a_feed),
+        TEST(an_order_for_later_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
