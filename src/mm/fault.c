@@ -325,14 +325,16 @@ static void clear_flush(struct vm_fault *vmf)
               vmf->address.v + PAGE_SIZE);
 }
 
-/* alloc_copy is alloc_anon that keeps the old page where it is: allocating may reclaim. */
-static int alloc_copy(struct vm_fault *vmf, struct frame *old, pfn *ret)
+/* alloc_copy is alloc_anon that keeps the old page's folio where it is: allocating may reclaim. */
+static int alloc_copy(struct vm_fault *vmf, const struct frame *old, pfn *ret)
 {
-    if (old)
-        old->flags |= FRAME_F_LOCKED;
+    struct mm_sys *s = vmf->m->sys;
+    struct frame *folio = old ? phys_frame(s->phys, folio_head(s, pte_pfn(*vmf->pte))) : NULL;
+    if (folio)
+        folio->flags |= FRAME_F_LOCKED;
     int err = alloc_anon(vmf, ret);
-    if (old)
-        old->flags &= ~FRAME_F_LOCKED;
+    if (folio)
+        folio->flags &= ~FRAME_F_LOCKED;
     return err;
 }
 

@@ -254,7 +254,7 @@ int split_folio(struct mm_sys *s, pfn head)
     struct frame *f = phys_frame(s->phys, head), proto = *f;
     if (f->order == 0)
         return 0;
-    if (f->refs != folio_mapcount(s, head)) {
+    if (f->refs != folio_mapcount(s, head) || (f->flags & FRAME_F_LOCKED)) {
         STAT(s->stats, thp_split_page_failed)++;
         return -EAGAIN;
     }
