@@ -8,7 +8,9 @@
  *   keep them. fault ─► uses a promise, else needs a page that is promised to nobody.
  *
  * I1  free ≤ nr, surplus ≤ nr, resv ≤ free; each is the sum over the nodes.
- * I2  resv = Σ inodes (promised and not in use) + Σ private creators (promised and not consumed).
+ * I2  resv = Σ inodes (promised and not in use) + Σ private creators (promised and not consumed), but
+ *     while a child still has a page that its creator unmapped: the promise goes with the mapping and
+ *     comes back, for nobody, with the page. Until then resv is too low, below 0 even, as in Linux.
  * I3  A page of a pool has owner FRAME_HUGETLB and FRAME_F_HUGETLB; free ones have no reference.
  *
  * Source: Linux 6.18 mm/hugetlb.c (set_max_huge_pages, gather_surplus_pages,
@@ -242,18 +244,24 @@ void hugetlb_close(struct mm_sys *s)
 
 /* -- promises -------------------------------------------------------------------------------- */
 
+/* lacks: too few free pages for so many promises; signed, see I2. */
+static bool lacks(const struct hstate *h, uint64_t promises)
+{
+    return (int64_t)(promises - h->free) > 0;
+}
+
 /* gather_surplus: pages for `delta` more promises, from overcommit where the pool is too small. */
 static int gather_surplus(struct mm_sys *s, struct hstate *h, uint64_t delta)
 {
     uint64_t want = h->resv + delta, got = 0;
-    while (want > h->free) {
+    while (lacks(h, want)) {
         pfn head;
         if (alloc_surplus(s, h, overcommit_of(s, h), &head) != 0)
             break;
         enqueue(s, h, head);
         got++;
     }
-    if (want <= h->free) {
+    if (!lacks(h, want)) {
         h->resv = want;
         return 0;
     }
@@ -265,7 +273,6 @@ static int gather_surplus(struct mm_sys *s, struct hstate *h, uint64_t delta)
 static void return_unused(struct mm_sys *s, struct hstate *h, uint64_t unused)
 {
     uint64_t pages = min_u64(unused, h->surplus);
-    CHECK(h->resv >= unused); /* I2 */
     h->resv -= unused;
     while (pages-- > 0 && remove_free(s, h, true))
         ;
@@ -273,8 +280,14 @@ static void return_unused(struct mm_sys *s, struct hstate *h, uint64_t unused)
 
 static int acct_memory(struct mm_sys *s, struct hstate *h, int64_t delta)
 {
-    if (delta > 0)
-        return gather_surplus(s, h, (uint64_t)delta);
+    if (delta > 0 && gather_surplus(s, h, (uint64_t)delta) != 0)
+        return -ENOMEM;
+    if (delta > 0 && (uint64_t)delta <= h->free) /* allowed_mems_nr */
+        return 0;
+    if (delta > 0) {
+        return_unused(s, h, (uint64_t)delta);
+        return -ENOMEM;
+    }
     return_unused(s, h, (uint64_t)-delta);
     return 0;
 }

@@ -81,6 +81,7 @@ static void applied(struct mm_sys *s, enum sysctl_effect effect)
         break;
     case SYSCTL_HUGE:
         mm_hugetlb_set(s, MM_HUGETLB_2M, s->conf.hugetlb_2m);
+        s->conf.hugetlb_2m = s->hugetlb.h[MM_HUGETLB_2M].nr - s->hugetlb.h[MM_HUGETLB_2M].surplus;
         break;
     case SYSCTL_DIRTY:
         s->wb.next_ms = 0;
@@ -135,9 +136,7 @@ int mm_sysctl_get(const struct mm_sys *s, const char *key, uint64_t *ret)
     const struct sysctl_row *row = find_row(key);
     if (!row)
         return -ENOENT;
-    *ret = row->effect == SYSCTL_HUGE
-               ? s->hugetlb.h[MM_HUGETLB_2M].nr
-               : *(const uint64_t *)(const void *)((const char *)&s->conf + row->option);
+    *ret = *(const uint64_t *)(const void *)((const char *)&s->conf + row->option);
     return 0;
 }
 

@@ -27,7 +27,21 @@
 #define SEQUENCES 300u
 #define VM        "/proc/sys/vm/"
 
-enum kind { MAP, UNMAP, PROTECT, ADVISE, READ, WRITE, MOVE, FORK, CHILD, EXIT, SET_NR, SET_OVER, KIND_NR };
+enum kind {
+    MAP,
+    UNMAP,
+    PROTECT,
+    ADVISE,
+    READ,
+    WRITE,
+    MOVE,
+    FORK,
+    CHILD,
+    EXIT,
+    SET_NR,
+    SET_OVER,
+    KIND_NR
+};
 struct step {
     enum kind kind;
     unsigned at, n, to; /* huge pages of the window */
@@ -54,9 +68,9 @@ static struct step gen_step(struct rng *r)
                                      MAP_PRIVATE | MAP_NORESERVE, MAP_SHARED | MAP_NORESERVE};
     static const int advices[] = {MADV_DONTNEED, MADV_DONTNEED, MADV_REMOVE, MADV_FREE};
     static const int prots[] = {RW, RW, PROT_READ, PROT_NONE};
-    static const enum kind kinds[] = {MAP,  MAP,  MAP,   UNMAP, PROTECT, ADVISE, ADVISE, READ,
-                                      READ, READ, WRITE, WRITE, WRITE,   WRITE,  MOVE,   FORK,
-                                      FORK, CHILD, CHILD, CHILD, EXIT,   SET_NR, SET_OVER};
+    static const enum kind kinds[] = {MAP,  MAP,   MAP,   UNMAP, PROTECT, ADVISE, ADVISE,  READ,
+                                      READ, READ,  WRITE, WRITE, WRITE,   WRITE,  MOVE,    FORK,
+                                      FORK, CHILD, CHILD, CHILD, EXIT,    SET_NR, SET_OVER};
     struct step s = {.kind = kinds[pick(r, ARRAY_LEN(kinds))]};
     s.at = (unsigned)pick(r, WINDOW);
     s.n = 1 + (unsigned)pick(r, min_u64(4, WINDOW - s.at));
@@ -85,8 +99,9 @@ static unsigned gen(uint64_t seed, struct step *steps)
 
 static void print_step(const struct step *s)
 {
-    static const char *const names[] = {"mmap", "munmap", "mprotect", "madvise", "read", "write",
-                                        "mremap", "fork", "child", "exit", "nr", "overcommit"};
+    static const char *const names[] = {"mmap",  "munmap", "mprotect", "madvise",
+                                        "read",  "write",  "mremap",   "fork",
+                                        "child", "exit",   "nr",       "overcommit"};
     fprintf(stderr, "  %-10s at %u n %u to %u flags %#x arg %d\n", names[s->kind], s->at, s->n,
             s->to, s->flags, s->arg);
 }
@@ -97,8 +112,10 @@ static bool left_out[STEPS_MAX];
 
 static const uint32_t always = MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED;
 
-/* Pages promised for good to nobody, as such moves left them: they are not counted. */
+/* Pages promised for good to nobody, as such moves left them: somebody has them in the model. */
 static uint64_t lost;
+
+static volatile pid_t subject; /* performs a sequence on the kernel */
 
 /* -- the kernel ------------------------------------------------------------------------------- */
 
@@ -243,12 +260,12 @@ static uint64_t line_of(const char *path, const char *word)
 
 static void native_look(struct seen *o)
 {
-    static const char *const rows[] = {"HugePages_Total:", "HugePages_Free:", "HugePages_Rsvd:",
-                                       "HugePages_Surp:"};
+    static const char *const rows[] = {
+        "HugePages_Total:", "HugePages_Free:", "HugePages_Rsvd:", "HugePages_Surp:"};
     uint64_t e;
     int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     for (unsigned i = 0; i < 4; i++)
-        o->pool[i] = line_of("/proc/meminfo", rows[i]) - (i < 3 ? lost : 0);
+        o->pool[i] = line_of("/proc/meminfo", rows[i]);
     o->huge_kb = line_of("/proc/self/status", "HugetlbPages:");
     for (unsigned i = 0; i < WINDOW; i++) {
         bool got = pread(fd, &e, 8, (off_t)((BASE + i * M2) / K * 8)) == 8;
@@ -298,10 +315,12 @@ static bool run_native(const struct step *steps, unsigned n, struct seen *out)
     set_number(VM "nr_overcommit_hugepages", 0);
     set_number(VM "nr_hugepages", POOL + (int64_t)lost);
     fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0)
+    subject = fork();
+    if (subject == 0)
         native_child(steps, n, out);
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+    bool ended = subject > 0 && waitpid(subject, &status, 0) == subject;
+    subject = 0;
+    return ended && status == 0;
 }
 
 /* -- the model -------------------------------------------------------------------------------- */
@@ -345,7 +364,7 @@ static int64_t model_call(struct box *b, const struct step *s, struct seen *o)
         model_child = NULL;
         return 0;
     case SET_NR:
-        return mm_sysctl(b->sys, "nr_hugepages", (uint64_t)s->arg);
+        return mm_sysctl(b->sys, "nr_hugepages", (uint64_t)s->arg + lost);
     case SET_OVER:
         return mm_sysctl(b->sys, "nr_overcommit_hugepages", (uint64_t)s->arg);
     default:
@@ -372,7 +391,8 @@ static void model_look(struct box *b, struct seen *o)
 static bool moves_a_part(const struct box *b, const struct step *s)
 {
     uint64_t a = BASE + s->at * M2;
-    for (const struct vma *v = mm_vma_next(b->mm, va(a)); v && v->start.v < a + s->n * M2; v = v->next)
+    for (const struct vma *v = mm_vma_next(b->mm, va(a)); v && v->start.v < a + s->n * M2;
+         v = v->next)
         if (v->start.v < a || v->end.v > a + s->n * M2)
             return true;
     return false;
@@ -384,8 +404,12 @@ static int run_model(const struct step *steps, unsigned n, struct seen *out)
     int broken = 0;
     memset(out, 0, STEPS_MAX * sizeof(*out));
     box_conf(&b, MIB(256));
-    b.conf.hugetlb_2m = POOL;
+    b.conf.hugetlb_2m = POOL + lost;
     box_start(&b);
+    struct box holder = b;
+    assert_int_equal(mm_open(&holder.mm, b.sys), 0);
+    if (lost > 0)
+        map_full(&holder, BASE, lost * M2, RW, MAP_PRIVATE | always, NULL, 0);
     for (unsigned i = 0; i < n && !broken; i++) {
         uint64_t before = counters(&b).minflt;
         left_out[i] = steps[i].kind == MOVE && moves_a_part(&b, &steps[i]);
@@ -397,6 +421,7 @@ static int run_model(const struct step *steps, unsigned n, struct seen *out)
         b.out.n = 0;
     }
     model_call(&b, &(struct step){.kind = EXIT}, &out[0]);
+    mm_close(holder.mm);
     if (!broken)
         box_close(&b);
     return broken;
@@ -448,11 +473,13 @@ static bool for_sure(const struct step *steps, unsigned n)
 
 static void print_seen(const char *who, const struct seen *o)
 {
-    fprintf(stderr, "%s: result %lld signal %d minflt %llu total %llu free %llu rsvd %llu surp %llu "
-            "mapped %llu kB %s\n", who, (long long)o->result, o->signal,
-            (unsigned long long)o->minflt, (unsigned long long)o->pool[0],
-            (unsigned long long)o->pool[1], (unsigned long long)o->pool[2],
-            (unsigned long long)o->pool[3], (unsigned long long)o->huge_kb, o->pages);
+    fprintf(stderr,
+            "%s: result %lld signal %d minflt %llu total %llu free %llu rsvd %llu surp %llu "
+            "mapped %llu kB %s\n",
+            who, (long long)o->result, o->signal, (unsigned long long)o->minflt,
+            (unsigned long long)o->pool[0], (unsigned long long)o->pool[1],
+            (unsigned long long)o->pool[2], (unsigned long long)o->pool[3],
+            (unsigned long long)o->huge_kb, o->pages);
 }
 
 static void report(uint64_t seed, struct step *steps, unsigned n)
@@ -483,6 +510,10 @@ static void restore(void)
 {
     if (getpid() != owner)
         return;
+    if (subject > 0) { /* it would go on changing them */
+        kill(subject, SIGKILL);
+        waitpid(subject, NULL, 0);
+    }
     set_number(VM "nr_overcommit_hugepages", old_over);
     set_number(VM "nr_hugepages", old_nr);
 }
@@ -503,7 +534,6 @@ static const char *why_not(void)
         return "the kernel has no hugetlb pools";
     uint64_t total = line_of("/proc/meminfo", "HugePages_Total:");
     lost = line_of("/proc/meminfo", "HugePages_Rsvd:");
-    old_nr -= (int64_t)line_of("/proc/meminfo", "HugePages_Surp:");
     bool quiet = total == lost && total == line_of("/proc/meminfo", "HugePages_Free:");
     return quiet ? NULL : "the pools of this host are in use";
 }
@@ -536,7 +566,8 @@ int main(void)
         printf("skipped: %s\n", why);
         return 0;
     }
-    real = mmap(NULL, STEPS_MAX * sizeof(*real), RW, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    real =
+        mmap(NULL, STEPS_MAX * sizeof(*real), RW, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     for (uint64_t seed = first; seed < first + n_seq && bad < 5; seed++) {
         struct step steps[STEPS_MAX];
         unsigned n = gen(seed, steps);

@@ -184,6 +184,21 @@ static void the_creator_takes_its_page_from_the_child(void **state)
     mm_close(child);
 }
 
+static void promises_are_short_while_a_child_keeps_pages_of_a_gone_mapping(void **state)
+{
+    (void)state;
+    struct mm *child;
+    private(A, 3);
+    touch_pages(&b, A, 3 * 512, true);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(mm_munmap(b.mm, va(A), 3 * M2), 0);
+    pool(4, 1, (uint64_t)-3, 0);              /* what the kernel shows, too */
+    assert_int_equal(private(A, 2), -ENOMEM); /* but no more than is free */
+    assert_int_equal(private(A, 1), A);
+    mm_close(child);
+    pool(4, 4, 1, 0);
+}
+
 static void the_last_owner_writes_in_place(void **state)
 {
     (void)state;
@@ -456,6 +471,7 @@ int main(void)
         T(a_child_copies_from_the_pool_while_it_lasts),
         T(a_child_gets_sigbus_when_the_pool_is_empty_but_may_read),
         T(the_creator_takes_its_page_from_the_child),
+        T(promises_are_short_while_a_child_keeps_pages_of_a_gone_mapping),
         T(the_last_owner_writes_in_place),
         T(a_child_of_a_shared_mapping_shares_it),
         T(lengths_and_places_must_be_whole_huge_pages),
