@@ -110,6 +110,16 @@ static enum scan_result swap_in(const struct scan *c, const pte *table)
     return SCAN_SUCCEED;
 }
 
+/* all_present: the allocation and the swapping in may have made room by swapping other pages of the
+ * range out (__collapse_huge_page_isolate: SCAN_PTE_NON_PRESENT). */
+static bool all_present(const pte *table)
+{
+    for (unsigned i = 0; i < HPAGE_PMD_NR; i++)
+        if (pte_is_swap(table[i]))
+            return false;
+    return true;
+}
+
 /* copy_page moves what entry i maps to its frame of the new folio. */
 static void copy_page(const struct scan *c, pte *table, pfn to, unsigned i)
 {
@@ -136,7 +146,7 @@ static enum scan_result collapse_huge_page(const struct scan *c, pte *table)
         return SCAN_ALLOC_HUGE_PAGE_FAIL;
     }
     STAT(s->stats, thp_collapse_alloc)++;
-    if (c->swap > 0 && swap_in(c, table) != SCAN_SUCCEED) {
+    if ((c->swap > 0 && swap_in(c, table) != SCAN_SUCCEED) || !all_present(table)) {
         phys_free(s->phys, head, HPAGE_PMD_ORDER);
         return SCAN_FAIL;
     }
