@@ -357,7 +357,8 @@ int vma_modify_policy(struct mm *m, struct vma *v, uint64_t start, uint64_t end,
 static bool anon_vma_compatible(const struct vma *a, const struct vma *b)
 {
     return a->end.v == b->start.v && a->file == b->file && a->file_id == b->file_id &&
-           mpol_equal(a->policy, b->policy) && !((a->flags ^ b->flags) & ~VM_ACCESS_FLAGS) &&
+           mpol_equal(a->policy, b->policy) &&
+           !((a->flags ^ b->flags) & ~(VM_ACCESS_FLAGS | VM_MAYBE_GUARD)) &&
            b->pgoff == a->pgoff + vma_pages(a);
 }
 
