@@ -197,6 +197,40 @@ static char *smaps_of_region(const char *text)
     return sink_take(&out);
 }
 
+/* numa_of_region keeps the lines of the region without active=: that depends on batches. */
+static char *numa_of_region(const char *text)
+{
+    struct sink out;
+    struct proc_numa_map m;
+    sink_memory(&out);
+    for (; *text != '\0'; text = next_line(text)) {
+        assert_true(scan_numa_map(text, &m));
+        m.active = m.pages;
+        if (m.start >= REGION && m.start < REGION + SPAN * K)
+            proc_put_numa_map(&out, &m);
+        free((char *)m.policy);
+        free((char *)m.path);
+    }
+    return sink_take(&out);
+}
+
+static void compare_numa_maps(struct box *b, const char *real)
+{
+    struct sink out;
+    char policy[MPOL_STR_LEN];
+    sink_memory(&out);
+    for (const struct vma *v = mm_vma_next(b->mm, va(0)); v; v = v->next) {
+        struct proc_numa_map m;
+        mm_numa_policy(b->mm, v, policy, sizeof policy);
+        proc_numa_map_of(b->mm, v, policy, &m);
+        m.active = m.pages;
+        proc_put_numa_map(&out, &m);
+    }
+    char *model = sink_take(&out);
+    assert_string_equal(model, real);
+    free(model);
+}
+
 static void run(const struct op *ops)
 {
     static struct page_words pages[SPAN];
@@ -208,15 +242,19 @@ static void run(const struct op *ops)
     }
     mm_lru_drain(b.sys);
     char *text = read_text("/proc/self/smaps"), *real = smaps_of_region(text);
+    char *numa_text = read_text("/proc/self/numa_maps"), *numa = numa_of_region(numa_text);
     bool seen = read_pages(pages);
     munmap((void *)REGION, SPAN * K);
     compare_maps(&b, real);
+    compare_numa_maps(&b, numa);
     if (seen)
         compare_pages(&b, pages);
     else
         print_message("frame numbers are hidden: only smaps was compared\n");
     free(text);
     free(real);
+    free(numa_text);
+    free(numa);
     box_close(&b);
 }
 
