@@ -116,8 +116,8 @@ static int load_seg(struct loader *l, const struct elf_seg *s, uint64_t bias, st
 static int load_image(struct loader *l, const struct elf *elf, const char *path, uint64_t bias)
 {
     char real[PATH_MAX]; /* the kernel shows the file itself, links followed */
-    struct mm_file *f = mm_file(l->k->sys, elf->dev, elf->ino, elf->size,
-                                realpath(path, real) ? real : path);
+    struct mm_file *f =
+        mm_file(l->k->sys, elf->dev, elf->ino, elf->size, realpath(path, real) ? real : path);
     int err = f ? 0 : -ENOMEM;
     for (uint32_t i = 0; i < elf->n_seg && !err; i++)
         err = load_seg(l, &elf->seg[i], bias, f);

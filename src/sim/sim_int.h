@@ -90,10 +90,11 @@ struct sim_thread {
     uint64_t call_sp; /* where the block before a handler pushed a return address, 0: it did not */
     uint64_t insn_ps; /* virtual picoseconds of one instruction */
     uint64_t instructions; /* retired by this thread */
-    const uint64_t *uncounted; /* during sim_feed: more of them, not in .instructions yet; else NULL */
-    uint64_t raw[2];       /* pieces loaded, stored */
-    uint64_t rep_extra;    /* rep iterations not counted as instructions */
-    uint64_t partials;     /* instructions that faulted and were not retired */
+    const uint64_t
+        *uncounted;     /* during sim_feed: more of them, not in .instructions yet; else NULL */
+    uint64_t raw[2];    /* pieces loaded, stored */
+    uint64_t rep_extra; /* rep iterations not counted as instructions */
+    uint64_t partials;  /* instructions that faulted and were not retired */
     uint64_t blocked_ns;
     bool counts_wrong;  /* an EV_COUNTS record differed from what was modelled */
     uint64_t start[10]; /* EV_START payload until the first block */
