@@ -124,7 +124,8 @@ void gen_sequence(struct sequence *q, uint64_t seed)
     struct gen g = {.rng = {seed}, .q = q, .live = {true}};
     memset(q, 0, sizeof(*q));
     q->seed = seed;
-    q->unit = seed % 8 == 7 ? 64 : 1;
+    q->thp = seed % 16 == 5;
+    q->unit = seed % 8 == 7 || q->thp ? 64 : 1;
     q->base = UINT64_C(0x200000200000) - WINDOW / 2 * q->unit * K;
     unsigned n = 10 + (unsigned)pick(&g, CALLS_MAX - 9);
     while (q->n < n)

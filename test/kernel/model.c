@@ -278,6 +278,7 @@ static void smaps_page(uint32_t *kb, const struct vma *v, const struct mapped *p
     bool dirty = p->e->v & PTE_D || p->head->flags & FRAME_F_DIRTY;
     kb[SMAPS_RSS] += 4;
     kb[SMAPS_ANONYMOUS] += p->head->owner == FRAME_USER_ANON ? 4 : 0;
+    kb[SMAPS_ANON_HUGE] += p->head->owner == FRAME_USER_ANON && p->level == 1 ? 4 : 0;
     if (count >= 2)
         kb[dirty ? SMAPS_SHARED_DIRTY : SMAPS_SHARED_CLEAN] += 4;
     else
@@ -314,7 +315,8 @@ static uint32_t page_bits(const struct mapped *p)
         return bits | PV_ZERO;
     bool anon = p->head->owner == FRAME_USER_ANON;
     bits |= PV_MMAP | (anon ? PV_ANON : PV_FILE) | (mapcount_of(p) == 1 ? PV_ONLY : 0);
-    bits |= anon && p->page->flags & FRAME_F_EXCLUSIVE ? PV_EXCLUSIVE : 0;
+    bits |= anon && p->head->flags & FRAME_F_EXCLUSIVE ? PV_EXCLUSIVE : 0;
+    bits |= p->head->order > 0 ? PV_THP : 0;
     for (unsigned i = 0; i < ARRAY_LEN(flags); i++)
         bits |= p->head->flags & flags[i].frame ? flags[i].seen : 0;
     return bits;
