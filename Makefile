@@ -109,7 +109,8 @@ $(GLOBAL_BIN): $(O)/test/%: test/%.c $(foreach m,$(filter $(KERNEL_MODS),$(MODUL
 	$(call say,LD)
 	$(Q)$(CC) $(CPPFLAGS) -Itest $(CFLAGS) $< $(LDFLAGS) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
 	  -lcmocka $(LDLIBS) -o $@
-.PHONY: kernel-tests
+.PHONY: kernel-tests fuzz-tests
+fuzz-tests: $(O)/test/kernel/fuzz_mm
 kernel-tests: $(O)/test/kernel/check_kernel $(O)/test/kernel/subject $(O)/test/kernel/fuzz_mm
 
 -include tools/targets.mk

@@ -304,6 +304,21 @@ static void synchronous_mappings_fail_late_where_there_is_no_dax(void **state)
     box_close(&b);
 }
 
+static void guards_keep_no_anon_vmas_apart(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    map_full(&b, BASE, 2 * K, RW, ANON | MAP_FIXED | MAP_NORESERVE, NULL, 0);
+    map_full(&b, BASE + 2 * K, 2 * K, PROT_READ, ANON | MAP_FIXED | MAP_NORESERVE, NULL, 0);
+    assert_int_equal(mm_madvise(b.mm, va(BASE + K), 2 * K, 102), 0);
+    assert_ptr_equal(mm_vma_at(b.mm, va(BASE))->anon_vma,
+                     mm_vma_at(b.mm, va(BASE + 2 * K))->anon_vma);
+    assert_int_equal(mm_mprotect(b.mm, va(BASE), 4 * K, RWX), 0);
+    assert_string_equal(draw(&b, BASE, 4), "Xxxx");
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +340,7 @@ int main(void)
         cmocka_unit_test(droppable_pages_are_not_backed_by_swap),
         cmocka_unit_test(sealing_execution_seals_writing_and_so_is_refused_while_mapped_writable),
         cmocka_unit_test(synchronous_mappings_fail_late_where_there_is_no_dax),
+        cmocka_unit_test(guards_keep_no_anon_vmas_apart),
         cmocka_unit_test(locking_nothing_succeeds_even_in_rightless_memory),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };
