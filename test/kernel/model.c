@@ -272,7 +272,8 @@ static uint32_t mapcount_of(const struct mapped *p)
     return p->page->mapcount + p->head->entire;
 }
 
-static void smaps_page(uint32_t *kb, const struct vma *v, const struct mapped *p)
+/* smaps_page: `locked` counts in Linux's proportional unit, 1/4096 of a byte, rounded per page. */
+static void smaps_page(uint32_t *kb, uint64_t *locked, const struct vma *v, const struct mapped *p)
 {
     uint32_t count = mapcount_of(p);
     bool dirty = p->e->v & PTE_D || p->head->flags & FRAME_F_DIRTY;
@@ -284,22 +285,23 @@ static void smaps_page(uint32_t *kb, const struct vma *v, const struct mapped *p
     else
         kb[dirty ? SMAPS_PRIVATE_DIRTY : SMAPS_PRIVATE_CLEAN] += 4;
     if (v->flags & VM_LOCKED)
-        kb[SMAPS_LOCKED] += (uint32_t)(4096 / count); /* bytes until the VMA is done */
+        *locked += (K << 12) / count;
 }
 
 static void smaps_vma(const struct model *w, const struct mm *m, const struct vma *v, uint32_t *kb)
 {
     struct mapped p;
+    uint64_t locked = 0;
     for (uint64_t a = v->start.v; a < v->end.v; a += K) {
         a = pt_next(mm_pt(m), va(a), v->end).v;
         if (a >= v->end.v)
             break;
         if (look_up(w, m, a, &p) && p.page)
-            smaps_page(kb, v, &p);
+            smaps_page(kb, &locked, v, &p);
         else if (p.e && pte_is_swap(*p.e) && swp_type(*p.e) < SWP_HWPOISON)
             kb[SMAPS_SWAP] += 4;
     }
-    kb[SMAPS_LOCKED] /= 1024;
+    kb[SMAPS_LOCKED] += (uint32_t)(locked >> 22);
 }
 
 static uint32_t page_bits(const struct mapped *p)
