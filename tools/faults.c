@@ -46,9 +46,9 @@ struct run {
     long major_before;    /* F0: the same for major faults */
     int exec_error;       /* errno of a failed execve, 0 when the program ran */
     long minor, major;    /* F1 - F0 */
-    long peak;            /* ru_maxrss: most memory resident at a time, kB (the largest of its children,
+    long peak;  /* ru_maxrss: most memory resident at a time, kB (the largest of its children,
                              too, and of this small program before exec) */
-    int status;           /* 0..255, or 128 + signal */
+    int status; /* 0..255, or 128 + signal */
 };
 
 static char child_stack[STACK_BYTES] __attribute__((aligned(16)));

@@ -212,6 +212,8 @@ struct own {
     char name[64];
 };
 const struct own *native_own(const struct native *k, unsigned *ret_n, uint64_t *ret_brk);
+/* native_data stores start_data and end_data: the data segment counts against RLIMIT_DATA in brk. */
+void native_data(const struct native *k, uint64_t *ret_start, uint64_t *ret_end);
 /* native_present calls see(arg, addr) for each present page of a process's own VMAs. */
 void native_present(const struct native *k, unsigned proc, void (*see)(void *, uint64_t),
                     void *arg);

@@ -25,6 +25,13 @@ const struct own *native_own(const struct native *k, unsigned *ret_n, uint64_t *
     return NULL;
 }
 
+void native_data(const struct native *k, uint64_t *ret_start, uint64_t *ret_end)
+{
+    (void)k;
+    *ret_start = 0x402000;
+    *ret_end = 0x402050;
+}
+
 void native_present(const struct native *k, unsigned proc, void (*see)(void *, uint64_t), void *arg)
 {
     (void)k;

@@ -21,8 +21,8 @@
  * write to page `at`, then to all, then DONTNEED of the first 24 pages and a write to them. */
 static const struct shape {
     unsigned first, pages, read, at;
-} shapes[] = {{0, 1024, 0, 0}, {0, 1000, 0, 700}, {8, 900, 0, 8}, {3, 77, 0, 50}, {0, 1024, 64, 5},
-              {16, 512, 7, 17}, {255, 600, 0, 300}};
+} shapes[] = {{0, 1024, 0, 0},  {0, 1000, 0, 700}, {8, 900, 0, 8},    {3, 77, 0, 50},
+              {0, 1024, 64, 5}, {16, 512, 7, 17},  {255, 600, 0, 300}};
 
 struct seen {
     uint64_t faults[STEPS];
@@ -57,8 +57,8 @@ static void on_signal(int sig)
 static bool take(unsigned order)
 {
     char text[128] = "";
-    snprintf(setting, sizeof(setting),
-             "/sys/kernel/mm/transparent_hugepage/hugepages-%ukB/enabled", 4u << order);
+    snprintf(setting, sizeof(setting), "/sys/kernel/mm/transparent_hugepage/hugepages-%ukB/enabled",
+             4u << order);
     int fd = open(setting, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
     if (fd >= 0)
@@ -161,8 +161,8 @@ static void run_model(const struct shape *s, unsigned order, struct seen *out)
     *size[order - 2] = 1; /* always */
     box_start(&b);
     map_full(&b, BASE, PAGES * K, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
-    map_full(&b, BASE + s->first * K, s->pages * K, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL,
-             0);
+    map_full(&b, BASE + s->first * K, s->pages * K, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+             NULL, 0);
     for (unsigned i = 0; i < STEPS; i++) {
         uint64_t before = counters(&b).minflt;
         step(&b, s, i);
@@ -204,7 +204,8 @@ static bool same(const struct shape *s, unsigned order, struct seen *real)
 
 int main(void)
 {
-    struct seen *real = mmap(NULL, sizeof(*real), RW, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    struct seen *real =
+        mmap(NULL, sizeof(*real), RW, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     unsigned bad = 0, done = 0;
     lock = open("/var/tmp/pagewalk-global.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0 || flock(lock, LOCK_EX) != 0)

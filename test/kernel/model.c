@@ -4,6 +4,7 @@
  * the same pages touched, so that chosen addresses, merging, VmSize and VmPTE are the kernel's.
  */
 #include "kernel/model.h"
+#include "mm/view.h"
 #include "phys/phys.h"
 
 #include <linux/capability.h>
@@ -155,6 +156,7 @@ int model_fork(struct model *w, unsigned parent, unsigned child)
 struct model *model_begin(const struct native *k, const struct sequence *q)
 {
     struct model *w = calloc(1, sizeof(*w));
+    struct mm_layout at = {0};
     unsigned n;
     uint64_t brk;
     ASSERT(w);
@@ -164,6 +166,8 @@ struct model *model_begin(const struct native *k, const struct sequence *q)
     for (unsigned i = 0; i < n; i++)
         import_vma(w, &own[i]);
     mm_set_brk(w->zygote, va(brk));
+    native_data(k, &at.start_data, &at.end_data);
+    mm_set_layout(w->zygote, &at);
     import_pages(w, w->zygote, 0);
     mm_thp_disable(w->zygote, true, false);
     ASSERT(fork_from(w, w->zygote, 0) == 0);

@@ -60,7 +60,7 @@ struct native {
     struct watched p[SLOTS];
     struct own own[OWN_MAX];
     unsigned n_own;
-    uint64_t brk;
+    uint64_t brk, start_data, end_data;
     int shm[SHM_MAX];
     unsigned n_shm;
     char cgroup[64], why_no_cgroup[64];
@@ -425,6 +425,26 @@ static void read_brk(struct native *k)
     k->brk = (uint64_t)s->result;
 }
 
+/* The data segment's limits are the fields 45 and 46 of stat; the name (field 2) has no blank. */
+static void read_data(struct native *k)
+{
+    int fd = open_proc(k->p[0].pid, "stat", O_RDONLY);
+    slurp(fd, k->text, sizeof(k->text));
+    close(fd);
+    const char *at = k->text;
+    for (int field = 1; field < 45; field++)
+        at = strchr(at, ' ') + 1;
+    char *end;
+    k->start_data = strtoull(at, &end, 10);
+    k->end_data = strtoull(end, NULL, 10);
+}
+
+void native_data(const struct native *k, uint64_t *ret_start, uint64_t *ret_end)
+{
+    *ret_start = k->start_data;
+    *ret_end = k->end_data;
+}
+
 const struct own *native_own(const struct native *k, unsigned *ret_n, uint64_t *ret_brk)
 {
     *ret_n = k->n_own;
@@ -775,6 +795,7 @@ bool native_begin(struct native *k, const struct sequence *q)
     }
     read_own(k);
     read_brk(k);
+    read_data(k);
     return true;
 }
 
