@@ -174,7 +174,7 @@ static int check_size(const struct mm *m, const struct mm_map *map, uint64_t *le
 static int share_file(const struct mm_map *map, uint64_t *vm)
 {
     uint32_t traits = map->file->traits, known = LEGACY_FLAGS | MAP_TYPE;
-    if (map->file->kind == FILE_REGULAR)
+    if (map->file->kind == FILE_REGULAR && !(traits & MM_FILE_NOMMAP))
         known |= MAP_SYNC; /* FOP_MMAP_SYNC: ext4 itself refuses it, later */
     if ((map->flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (map->flags & ~known))
         return -EOPNOTSUPP;

@@ -304,6 +304,22 @@ static void synchronous_mappings_fail_late_where_there_is_no_dax(void **state)
     box_close(&b);
 }
 
+/* do_mmap asks for FOP_MMAP_SYNC before the mode, and for the mmap operation last: a pipe has neither
+ * (the kernel's answer to seeds 303376 and 305624). */
+static void what_cannot_be_mapped_does_not_know_synchronous_mappings(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 1, 1, 0, "/pipe");
+    mm_file_set_traits(f, MM_FILE_NOMMAP | MM_FILE_NOEXEC);
+    uint32_t sync = MAP_SHARED_VALIDATE | 0x80000 /* MAP_SYNC */;
+    assert_int_equal(map_full(&b, 0, K, PROT_READ, sync, f, 0), -EOPNOTSUPP);
+    assert_int_equal(map_full(&b, 0, K, PROT_READ, MAP_SHARED_VALIDATE, f, 0), -ENODEV);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
 static void guards_keep_no_anon_vmas_apart(void **state)
 {
     (void)state;
@@ -340,6 +356,7 @@ int main(void)
         cmocka_unit_test(droppable_pages_are_not_backed_by_swap),
         cmocka_unit_test(sealing_execution_seals_writing_and_so_is_refused_while_mapped_writable),
         cmocka_unit_test(synchronous_mappings_fail_late_where_there_is_no_dax),
+        cmocka_unit_test(what_cannot_be_mapped_does_not_know_synchronous_mappings),
         cmocka_unit_test(guards_keep_no_anon_vmas_apart),
         cmocka_unit_test(locking_nothing_succeeds_even_in_rightless_memory),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
