@@ -131,7 +131,7 @@ static int dup_vma(struct mm *child, const struct vma *v)
 {
     if ((v->flags & VM_ACCOUNT) && vm_enough_memory(v->m, vma_pages(v)) != 0)
         return -ENOMEM;
-    child->loose |= (v->flags & VM_LOCKED_MASK) != 0;
+    child->loose |= (v->flags & (VM_LOCKED_MASK | VM_WIPEONFORK)) != 0;
     struct vma *new = vma_dup(child, v, v->flags & ~VM_LOCKED_MASK);
     vm_stat_account(child, new->flags, (int64_t)vma_pages(new));
     if (v->flags & VM_WIPEONFORK)

@@ -15,7 +15,7 @@
  *  I1  VMAs are sorted, do not overlap, are page aligned, not empty.
  *  I2  No two neighbours that could merge are separate, but for what Linux leaves so, too: the heap's
  *      first page, a stack grown down to a neighbour, and anything after an MREMAP_DONTUNMAP or in a
- *      child whose parent had locked memory, or after a munmap that was refused half way.
+ *      child whose parent had memory locked or wiped on fork, or after a munmap that was refused half way.
  *  I3  A present user entry lies inside a VMA and gives no right the VMA lacks.
  *  I4  rss[] equals the number of present entries by kind (zero page in none of them), swapents that
  *      of swap entries.

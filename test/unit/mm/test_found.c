@@ -335,6 +335,25 @@ static void guards_keep_no_anon_vmas_apart(void **state)
     box_close(&b);
 }
 
+static void a_fork_leaves_apart_what_it_wipes(void **state)
+{
+    (void)state;
+    struct box b;
+    struct mm *child;
+    box_open(&b, MIB(64), false);
+    map_anon(&b, BASE, 1, RW);
+    map_anon(&b, BASE + 2 * K, 1, RW);
+    touch(&b, BASE, true);
+    touch(&b, BASE + 2 * K, true);
+    mm_mremap(b.mm, va(BASE + 2 * K), K, K, MREMAP_MAYMOVE | MREMAP_FIXED, va(BASE + K), false);
+    mm_madvise(b.mm, va(BASE), 2 * K, MADV_WIPEONFORK);
+    assert_string_equal(draw(&b, BASE, 2), "WW"); /* of two anon_vmas; the child's have none */
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(mm_audit(child), 0);
+    mm_close(child);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +377,7 @@ int main(void)
         cmocka_unit_test(synchronous_mappings_fail_late_where_there_is_no_dax),
         cmocka_unit_test(what_cannot_be_mapped_does_not_know_synchronous_mappings),
         cmocka_unit_test(guards_keep_no_anon_vmas_apart),
+        cmocka_unit_test(a_fork_leaves_apart_what_it_wipes),
         cmocka_unit_test(locking_nothing_succeeds_even_in_rightless_memory),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };
