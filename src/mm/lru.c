@@ -409,6 +409,15 @@ void munlock_vma_folio(struct mm *m, vaddr a, pfn n)
         munlock_folio(s, n);
 }
 
+/* allow_mlock: a large folio is locked as a whole, at its first page, if all of it lies in the range. */
+static bool allow_mlock(const struct mm_sys *s, const struct pt_run *r, uint64_t start,
+                        uint64_t end)
+{
+    pfn n = pte_leaf_pfn(*r->e, r->level), head = folio_head(s, n);
+    uint64_t bytes = PAGE_SIZE << phys_frame(s->phys, head)->order;
+    return n.v == head.v && r->a.v >= start && bytes <= end - r->a.v;
+}
+
 void mlock_vma_pages_range(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
 {
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
@@ -417,10 +426,10 @@ void mlock_vma_pages_range(struct mm *m, const struct vma *v, uint64_t start, ui
         if ((!pte_present(*r.e) && !pte_protnone(*r.e)) || (r.e->v & PTE_SPECIAL))
             continue;
         pfn n = folio_head(m->sys, pte_leaf_pfn(*r.e, r.level));
-        if (v->flags & VM_LOCKED)
-            mlock_folio(m->sys, n);
-        else
+        if (!(v->flags & VM_LOCKED))
             munlock_folio(m->sys, n);
+        else if (allow_mlock(m->sys, &r, start, end))
+            mlock_folio(m->sys, n);
     }
     lru_add_drain(m->sys); /* mlock_drain_local */
 }

@@ -165,6 +165,12 @@ static void gen_madvise(struct gen *g, struct call *c)
                               MADV_POPULATE_WRITE};
     gen_range(g, c, 0);
     c->arg[2] = (uint64_t)(pick(g, 2) ? PICK(g, often) : PICK(g, all));
+    if (g->q->thp && pick(g, 3) == 0) { /* all of the window may have huge pages */
+        c->ref[0] = 0;
+        c->arg[0] = g->q->base;
+        c->arg[1] = WINDOW * g->q->unit * K;
+        c->arg[2] = MADV_HUGEPAGE;
+    }
 }
 
 static int64_t model_madvise(struct model *w, const struct call *c, struct answer *a)

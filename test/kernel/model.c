@@ -318,7 +318,7 @@ static uint32_t page_bits(const struct mapped *p)
                  {FRAME_F_SWAPCACHE, PV_SWAPCACHE}};
     uint32_t bits = PV_PRESENT;
     if (p->zero)
-        return bits | PV_ZERO;
+        return bits | PV_ZERO | (p->level > 0 ? PV_FILE | PV_THP : 0);
     bool anon = p->head->owner == FRAME_USER_ANON;
     bits |= PV_MMAP | (anon ? PV_ANON : PV_FILE) | (mapcount_of(p) == 1 ? PV_ONLY : 0);
     bits |= anon && p->head->flags & FRAME_F_EXCLUSIVE ? PV_EXCLUSIVE : 0;
