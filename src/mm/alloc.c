@@ -3,13 +3,16 @@
  *   fault, filemap, huge … ─► mm_alloc ─ at LOW ─► phys_alloc_req        the allocator's own fast path
  *        alloc_slowpath ◄────────────┘ no
  *          kswapd is woken ─► at MIN ─► direct reclaim of 32 pages ─► at MIN, up to 16 times without
- *                                       progress ─► at HIGH ─► out_of_memory ─► again
+ *                                       progress, if what is left on the lists could be enough
+ *                                     ─► at HIGH ─► out_of_memory ─► again
  *          orders above 0 compact: first of all, but movable ones up to 3, and after each reclaim
  *
  * Who reclaims already, and the victim of the OOM killer, may use the reserves.
  *
  * I1  mm_alloc may take pages away: entries that were read before must be read again, and a folio
  *     that has to stay must be mapped nowhere and in no cache, or FRAME_F_LOCKED.
+ * I2  It ends: reclaim goes on only while pages leave the lists, and no process is killed twice
+ *     (oom.c, I2).
  *
  * Source: Linux 6.18 mm/page_alloc.c (__alloc_frozen_pages_noprof, __alloc_pages_slowpath,
  * should_reclaim_retry, __alloc_pages_may_oom), mm/mempolicy.c (alloc_pages_mpol).
@@ -22,6 +25,31 @@ static int take_at(struct mm_sys *s, struct phys_req *r, enum phys_mark mark, pf
 {
     r->mark = mark;
     return phys_alloc_req(s->phys, r, ret);
+}
+
+/* reclaimable: pages on the lists of a zone; anonymous ones only while there is a slot to go to. */
+static uint64_t reclaimable(struct mm_sys *s, unsigned nid, int z)
+{
+    const uint64_t *lru = s->lru.node[nid].lru.zone[z];
+    uint64_t pages = lru[LRU_INACTIVE_FILE] + lru[LRU_ACTIVE_FILE];
+    return mm_swap_free(s) > 0 ? pages + lru[LRU_INACTIVE_ANON] + lru[LRU_ACTIVE_ANON] : pages;
+}
+
+/* reclaim_could_help: a page would be there if all that is reclaimable were free. */
+static bool reclaim_could_help(struct mm_sys *s, const struct phys_req *r)
+{
+    for (unsigned nid = 0; nid < phys_nodes(s->phys); nid++) {
+        if (r->nodes != 0 && !(r->nodes >> nid & 1))
+            continue;
+        for (int z = 0; z <= ZONE_NORMAL; z++) {
+            struct phys_zone_info info;
+            phys_zone_info(s->phys, nid, (enum zone_id)z, &info);
+            if (info.managed > 0 &&
+                info.free + reclaimable(s, nid, z) > info.min + info.protection[ZONE_NORMAL])
+                return true;
+        }
+    }
+    return false;
 }
 
 /* reclaim_and_take reclaims directly as long as that makes progress. Orders above 3 get one round:
@@ -39,6 +67,8 @@ static int reclaim_and_take(struct mm_sys *s, struct phys_req *r, pfn *ret)
             return 0;
         if (r->order > COSTLY_ORDER)
             break;
+        if (r->order == 0 && !reclaim_could_help(s, r))
+            break;
         fruitless = freed > 0 ? 0 : fruitless + 1;
     }
     return -ENOMEM;
@@ -47,17 +77,18 @@ static int reclaim_and_take(struct mm_sys *s, struct phys_req *r, pfn *ret)
 /* use_reserves: the caller frees memory, or is about to die. */
 static bool use_reserves(const struct mm_sys *s, const struct mm *m)
 {
-    return s->reclaiming || (m && m->oom.victim);
+    return s->reclaiming || (m && (m->oom.victim || m->oom.skip));
 }
 
 static __attribute__((noinline)) int alloc_slowpath(struct mm_sys *s, const struct mm_req *req,
                                                     struct phys_req *r, pfn *ret)
 {
+    struct mm *m = req->m ? req->m : s->current;
     arch_step(s->outbox, STEP_ALLOC_SLOW, 1);
     s->kswapd_woken |= !(r->flags & PHYS_NO_KSWAPD);
     if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
         return 0;
-    if (use_reserves(s, req->m))
+    if (use_reserves(s, m))
         return take_at(s, r, PHYS_NO_WATERMARKS, ret);
     if (r->flags & PHYS_NON_BLOCK)
         return -ENOMEM;
@@ -71,9 +102,9 @@ static __attribute__((noinline)) int alloc_slowpath(struct mm_sys *s, const stru
         if (take_at(s, r, PHYS_MARK_HIGH, ret) == 0)
             return 0;
         if (r->order > COSTLY_ORDER || (req->flags & (REQ_NORETRY | REQ_MAY_FAIL)) ||
-            !out_of_memory(s, req->m))
+            !out_of_memory(s, m))
             return -ENOMEM;
-        if (use_reserves(s, req->m))
+        if (use_reserves(s, m))
             return take_at(s, r, PHYS_NO_WATERMARKS, ret);
     }
     return 0;
@@ -82,11 +113,11 @@ static __attribute__((noinline)) int alloc_slowpath(struct mm_sys *s, const stru
 bool alloc_retry(struct mm *m)
 {
     struct mm_sys *s = m->sys;
-    if (s->reclaiming || m->oom.victim || phys_owner_frames(s->phys, FRAME_FREE) > 0)
+    if (use_reserves(s, m) || phys_owner_frames(s->phys, FRAME_FREE) > 0)
         return false; /* there are frames: the failure was injected */
     arch_step(s->outbox, STEP_DIRECT_RECLAIM, 1);
     return try_to_free_pages(s, numa_node_id(s), 0, ZONE_NORMAL) > 0 ||
-           (out_of_memory(s, m) && !m->oom.victim);
+           (out_of_memory(s, m) && !use_reserves(s, m));
 }
 
 /* prefer_local: a huge page is worth having on the preferred node only, unless others were asked for

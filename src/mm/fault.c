@@ -482,6 +482,7 @@ static int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write,
                            .pgoff = vma_pgoff_at(v, a),
                            .write = write};
     m->sys->current = m;
+    m->oom.skip &= m->oom.busy > 0; /* it goes on */
     m->oom.busy++;
     int result = v->flags & VM_HUGETLB ? hugetlb_fault(&vmf) : handle_pmd_fault(&vmf);
     m->oom.busy--;

@@ -6,10 +6,12 @@
  *
  * A victim in the middle of a fault may first use the reserves; it is reaped when the fault ends. A
  * process that goes on afterwards (the program on the host was not killed) starts again with empty
- * pages: from there the run is no longer that of a real machine.
+ * pages: from there the run is no longer that of a real machine. Until it does it counts as dead.
  *
  * I1  Reaping leaves VMAs and page tables; only entries of private memory go, and no frame that
  *     somebody in a fault holds.
+ * I2  Nobody is killed twice before it goes on: a request ends after as many kills as there are
+ *     processes, whatever shared and locked memory and page tables the dead still hold.
  *
  * Source: Linux 6.18 mm/oom_kill.c (out_of_memory, oom_evaluate_task, __oom_kill_process,
  * __oom_reap_task_mm).
@@ -28,7 +30,7 @@ static struct oom_input badness_of(const struct mm *m)
                               .swapents = c.swapents,
                               .pte_bytes = c.pte_bytes,
                               .adj = m->task.oom_score_adj,
-                              .unkillable = m->task.pid == 1 || m->oom.victim};
+                              .unkillable = m->task.pid == 1 || m->oom.victim || m->oom.skip};
 }
 
 static uint64_t totalpages(const struct mm_sys *s)
@@ -90,16 +92,27 @@ void oom_reap(struct mm *m)
             zap_range(&g, v->start.v, v->end.v, ZAP_EVEN_COWS);
     gather_finish(&g);
     m->oom.victim = false;
+    m->oom.skip = true; /* I2 */
+}
+
+/* somebody_died: on a real machine what it still holds would be free by now. */
+static bool somebody_died(const struct mm_sys *s)
+{
+    for (const struct mm *m = s->mms; m; m = m->next)
+        if (m->oom.skip)
+            return true;
+    return false;
 }
 
 bool out_of_memory(struct mm_sys *s, struct mm *current)
 {
     struct mm *victim = s->conf.vm_oom_kill_allocating_task && current &&
-                                current->task.oom_score_adj != OOM_SCORE_ADJ_MIN
+                                current->task.oom_score_adj != OOM_SCORE_ADJ_MIN &&
+                                !current->oom.skip
                             ? current
                             : select_bad_process(s);
     if (s->conf.vm_panic_on_oom != 0 || !victim) {
-        s->oom.panics++;
+        s->oom.panics += s->conf.vm_panic_on_oom != 0 || !somebody_died(s);
         return false;
     }
     STAT(s->stats, oom_kill)++;

@@ -261,6 +261,7 @@ void writeback_end(struct mm_sys *s);
 /* -- oom.c */
 struct mm_oom {
     bool victim;   /* chosen; may use the reserves until it is reaped */
+    bool skip;     /* reaped: not chosen again before it goes on, with a fault (MMF_OOM_SKIP) */
     unsigned busy; /* calls in progress that hold its pages: reap when they end */
 };
 struct mm_oom_log {

@@ -82,9 +82,14 @@ void arch_outbox_close(struct arch_outbox *o);
 /* arch_send appends; it grows the array by doubling and dies (ASSERT) when the host has no memory. */
 void arch_send(struct arch_outbox *o, enum arch_kind kind, unsigned n, uint64_t a, uint64_t b);
 
+/* arch_step joins with the same step before it: a round that only repeats itself stays one message. */
 static inline void arch_step(struct arch_outbox *o, enum arch_step step, uint64_t times)
 {
-    arch_send(o, ARCH_STEP, (unsigned)step, times, 0);
+    struct arch_msg *last = o->n > 0 ? &o->msg[o->n - 1] : NULL;
+    if (last && last->kind == ARCH_STEP && last->n == step)
+        last->a += times;
+    else
+        arch_send(o, ARCH_STEP, (unsigned)step, times, 0);
 }
 
 #endif

@@ -428,6 +428,35 @@ static void page_tables_alone_can_run_memory_out_and_are_survived(void **state)
     box_end(&b);
 }
 
+/* MMF_OOM_SKIP: who was killed and reaped is not chosen again, whatever shared memory, locked memory
+ * and page tables it still holds. Everybody is killed in turn, then the request fails. */
+static void every_process_is_killed_at_most_once_while_nobody_goes_on(void **state)
+{
+    (void)state;
+    struct box b;
+    box_conf(&b, MIB(48)); /* of which the kernel takes 40 */
+    b.conf.overcommit_memory = 1;
+    b.conf.swap_size = MIB(2);
+    b.conf.thp_enabled = 2;
+    box_start(&b);
+    struct mm *sharer = process(&b, 100, "sharer", 0), *other = process(&b, 101, "other", 0);
+    struct mm_map map = {.addr = va(AT), .len = MIB(40), .prot = RW};
+    map.flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
+    assert_int_equal(mm_mmap(sharer, &map), AT);
+    bool out = false;
+    for (uint64_t i = 0; !out && i < MIB(40) / K; i++) /* its last kill is of itself */
+        out = fill(&b, sharer, AT + i * K, 1);
+    assert_true(out);
+    assert_int_equal(STAT(&b.stats, oom_kill), 1);
+    assert_int_equal(mm_oom_events(b.sys, &(uint64_t){0})->pid, 100);
+    assert_true(fill(&b, other, AT, 2000)); /* the sharer does not go on */
+    assert_int_equal(STAT(&b.stats, oom_kill), 2);
+    assert_true(b.out.cap <= 1u << 16); /* messages of the longest fault, kills and all */
+    mm_close(other);
+    mm_close(sharer);
+    box_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +475,7 @@ int main(void)
         cmocka_unit_test(a_process_that_kills_itself_hears_of_it),
         cmocka_unit_test(whoever_asks_is_killed_if_the_sysctl_says_so),
         cmocka_unit_test(panic_on_oom_kills_nobody),
+        cmocka_unit_test(every_process_is_killed_at_most_once_while_nobody_goes_on),
         cmocka_unit_test(page_tables_alone_can_run_memory_out_and_are_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
