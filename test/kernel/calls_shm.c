@@ -20,11 +20,13 @@ void gen_shmget(struct gen *g, struct call *c)
 int64_t model_shmget(struct model *w, const struct call *c, struct answer *a)
 {
     (void)a;
-    int id = w->n_shm == SHM_MAX
-                 ? -ENOSPC
-                 : mm_shmget(CALLER(w, c), (int32_t)c->arg[0], c->arg[1], (int)c->arg[2]);
+    int id = mm_shmget(CALLER(w, c), (int32_t)c->arg[0], c->arg[1], (int)c->arg[2]);
     if (id < 0)
         return id;
+    if (w->n_shm == SHM_MAX) { /* as rename_segment does */
+        mm_shmctl(CALLER(w, c), id, 0 /* IPC_RMID */, NULL);
+        return -ENOSPC;
+    }
     w->shm[w->n_shm] = id;
     return w->n_shm++;
 }

@@ -475,7 +475,8 @@ static uint64_t argument(const struct native *k, const struct call *c, unsigned 
     return c->arg[i];
 }
 
-/* A segment is spoken of by its place among those of the sequence, for the kernel numbers them. */
+/* A segment is spoken of by its place among those of the sequence, for the kernel numbers them. One
+ * too many goes at once. */
 static int64_t rename_segment(struct native *k, int64_t id)
 {
     if (id < 0)
@@ -483,8 +484,10 @@ static int64_t rename_segment(struct native *k, int64_t id)
     for (unsigned i = 0; i < k->n_shm; i++)
         if (k->shm[i] == (int)id)
             return i;
-    if (k->n_shm == SHM_MAX)
+    if (k->n_shm == SHM_MAX) {
+        shmctl((int)id, IPC_RMID, NULL);
         return -ENOSPC;
+    }
     k->shm[k->n_shm] = (int)id;
     return k->n_shm++;
 }
