@@ -162,6 +162,8 @@ static enum scan_result collapse_huge_page(const struct scan *c, pte *table)
 /* collapse_pmd is hpage_collapse_scan_pmd. */
 static enum scan_result collapse_pmd(struct scan *c)
 {
+    if (!vma_is_anonymous(c->vma)) /* shared memory has no huge pages here */
+        return SCAN_FAIL;
     pte *pmd = pt_lookup(&c->m->pt, va(c->at), 1);
     if (!pmd || pte_none(*pmd))
         return pmd ? SCAN_PMD_NONE : SCAN_PMD_NULL;

@@ -71,6 +71,8 @@ unsigned thp_allowable_orders(const struct thp_knobs *k, const struct thp_vma *v
         return 0;
     if (!in_pf)
         orders = fitting(v, orders);
+    if (v->shmem && type == TVA_FORCED_COLLAPSE)
+        return orders;
     /* No file system here has huge_fault, CONFIG_READ_ONLY_THP_FOR_FS is off, shmem_enabled never. */
     if (!v->anonymous || v->temporary_stack)
         return 0;

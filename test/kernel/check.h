@@ -223,7 +223,8 @@ const char *native_cgroup(const struct native *k); /* where its subjects run, or
 /* -- model.c */
 struct model *model_begin(const struct native *k, const struct sequence *q);
 void model_call(struct model *w, const struct call *c, struct answer *ret);
-/* model_left_out: the call is made on neither side: it takes pages of the test file out of the cache. */
+/* model_left_out: the call is made on neither side: it takes pages of the test file out of the cache,
+ * or makes huge pages of shared memory. */
 bool model_left_out(const struct model *w, const struct call *c);
 void model_look(struct model *w, struct view view[SLOTS]);
 int model_audit(struct model *w);

@@ -21,6 +21,8 @@ static const struct {
     {"MADV_REMOVE of pages of the test file", "not done",
      "what the device is asked for again comes in folios of any size; shared memory covers the "
      "call"},
+    {"MADV_COLLAPSE of whole huge pages of shared memory", "not done",
+     "the model has no huge pages of shared memory and answers EINVAL"},
     {"smaps Referenced, LazyFree, Pss", "not looked at",
      "the accessed bit is cleared by DAMON, LazyFree lags by a batch of 31, Pss rounds per page"},
 };

@@ -112,6 +112,21 @@ static void empty_memory_is_not_collapsed(void **state)
     assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), -EINVAL);
 }
 
+/* What madvise_collapse answers for shared memory: 0 where no whole huge page lies in the range, EINVAL
+ * where one is empty or the VMA is not aligned (the kernel's answers; seed 314453). */
+static void shared_memory_is_asked_for_whole_huge_pages_only(void **state)
+{
+    (void)state;
+    const uint32_t flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
+    assert_int_equal(map_full(&b, A, M2 + M2 / 2, RW, flags, NULL, 0), A);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2 / 2, COLLAPSE), 0);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), -EINVAL);
+    assert_int_equal(mm_madvise(b.mm, va(A + M2), M2 / 2, COLLAPSE), 0);
+    assert_int_equal(mm_madvise(b.mm, va(A - M2), M2 + K, COLLAPSE), -ENOMEM);
+    assert_int_equal(map_full(&b, A + 4 * M2 + K, 2 * M2, RW, flags, NULL, 0), A + 4 * M2 + K);
+    assert_int_equal(mm_madvise(b.mm, va(A + 4 * M2 + K), K, COLLAPSE), -EINVAL);
+}
+
 static void one_page_is_enough_with_the_default_limit(void **state)
 {
     (void)state;
@@ -256,6 +271,7 @@ int main(void)
         T(nothing_happens_before_the_time_has_come),
         T(without_advice_or_where_disabled_nothing_is_collapsed),
         T(empty_memory_is_not_collapsed),
+        T(shared_memory_is_asked_for_whole_huge_pages_only),
         T(one_page_is_enough_with_the_default_limit),
         T(max_ptes_none_binds_the_thread_and_not_the_call),
         T(zero_pages_alone_are_not_worth_it),
