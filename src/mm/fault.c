@@ -149,6 +149,13 @@ static void fault_around_window(const struct vm_fault *vmf, uint64_t *from, uint
     *to = min_u64(*to, pte_off + vma_pages(vmf->vma) - vma_off);
 }
 
+/* may_make_table: filemap_map_pages leaves the table to filemap_map_pmd, which it does not call when
+ * the first folio it found reaches the end of the file: nothing is mapped then. */
+static bool may_make_table(const struct mm_file *f, uint64_t pgoff)
+{
+    return f->kind == FILE_SHMEM || pgoff + 1 < file_pages(f);
+}
+
 /* map_one maps a cached page of the window unless its entry is in use; true if it did. */
 static bool map_one(struct vm_fault *vmf, vaddr a, uint64_t pgoff)
 {
@@ -156,6 +163,8 @@ static bool map_one(struct vm_fault *vmf, vaddr a, uint64_t pgoff)
     pte *e = pt_lookup(&m->pt, a, 0);
     pfn n;
     if ((e && !pte_none(*e)) || filemap_get(m->sys, vmf->vma->file, pgoff, &n) != 0)
+        return false;
+    if (!e && !may_make_table(vmf->vma->file, pgoff))
         return false;
     if (!e) {
         struct frame *f = phys_frame(m->sys->phys, n);

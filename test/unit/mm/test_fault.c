@@ -259,6 +259,26 @@ static void beyond_the_last_partial_page_of_a_file_is_sigbus(void **state)
     box_close(&b);
 }
 
+/* filemap_map_pages: without a table, and with the last page of the file the first it finds, it maps
+ * nothing (the kernel's answer to seed 335790). */
+static void fault_around_makes_no_table_for_the_last_page_of_a_file(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 8, 77, 3 * K, "/data");
+    map_full(&b, AT, 4 * K, PROT_READ, MAP_SHARED | MAP_FIXED, f, 2 * K);
+    assert_int_equal(touch(&b, AT + K, false).signal, SIGBUS);
+    assert_int_equal(counters(&b).rss[MM_FILEPAGES], 0);
+    assert_int_equal(counters(&b).pte_bytes, 2 * K); /* the levels above */
+    map_anon(&b, AT + 8 * K, 1, RW);
+    assert_int_equal(touch(&b, AT + 8 * K, true).signal, 0); /* the table */
+    assert_int_equal(touch(&b, AT + K, false).signal, SIGBUS);
+    assert_int_equal(counters(&b).rss[MM_FILEPAGES], 1);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
 static void truncation_takes_private_copies_away_too(void **state)
 {
     (void)state;
@@ -656,6 +676,7 @@ int main(void)
         cmocka_unit_test(shared_file_pages_fault_once_to_be_written_and_again_after_msync),
         cmocka_unit_test(shared_anonymous_pages_are_writable_even_when_first_read),
         cmocka_unit_test(beyond_the_last_partial_page_of_a_file_is_sigbus),
+        cmocka_unit_test(fault_around_makes_no_table_for_the_last_page_of_a_file),
         cmocka_unit_test(truncation_takes_private_copies_away_too),
         cmocka_unit_test(a_cold_miss_is_major_and_reads_a_window_around_it),
         cmocka_unit_test(random_advice_makes_every_cold_page_major),
