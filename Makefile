@@ -17,8 +17,12 @@ MODE_debug   := -O0 -DPW_CHECKS
 MODE_asan    := -O1 -DPW_CHECKS -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 MODE_tsan    := -O1 -DPW_CHECKS -fsanitize=thread -fno-omit-frame-pointer
 MODE_hostile := -O1 -DPW_CHECKS -DPW_HOSTILE -fsanitize=address,undefined -fno-sanitize-recover=all
+MODE_fuzz    := -O1 -DPW_CHECKS -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+ifeq ($(MODE),fuzz)
+CC := clang
+endif
 ifeq ($(origin MODE_$(MODE)),undefined)
-$(error MODE=$(MODE) is unknown; take release, debug, asan, tsan or hostile)
+$(error MODE=$(MODE) is unknown; take release, debug, asan, tsan, hostile or fuzz)
 endif
 CFLAGS  += $(MODE_$(MODE))
 LDFLAGS += $(filter -fsanitize%,$(MODE_$(MODE)))
@@ -75,10 +79,25 @@ $(O)/test/ref/%.o: test/ref/%.c
 $(TEST_BIN): $(O)/test/%: test/%.c $$(foreach m,$$(call closure,test/$$*.c),$(O)/lib/$$(m).a) $(REF_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(CC) $(CPPFLAGS) -Itest $(CFLAGS) $< $(LDFLAGS) $(REF_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+	$(Q)$(CC) $(CPPFLAGS) -Itest $(CFLAGS) test/$*.c $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
 	  -Wl,--gc-sections -lcmocka -lm $(LDLIBS) -o $@
 .PHONY: tests
 tests: $(TEST_BIN)
+
+# -- test/fuzz: one target per parser. test_fuzz holds all of them, each under its own name; with
+# MODE=fuzz each is a program of libFuzzer.
+FUZZ_ALL    := $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
+FUZZ_SHARE  := $(O)/test/fuzz/share.o $(O)/test/fuzz/machine.o
+$(O)/test/fuzz/%.o: test/fuzz/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) -Itest $(CFLAGS) -c $< -o $@ \
+	  $(if $(filter fuzz,$(MODE)),,-DLLVMFuzzerTestOneInput=$* -Dfuzz_seed=$*_seed)
+$(O)/fuzz_%: $(O)/test/fuzz/fuzz_%.o $(O)/test/fuzz/init.o $(FUZZ_SHARE) $(foreach m,$(MODULES),$(O)/lib/$(m).a)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
+	  -Wl,--end-group $(LDLIBS) -o $@
+$(O)/test/unit/cli/test_fuzz: $(patsubst %,$(O)/test/fuzz/fuzz_%.o,$(FUZZ_ALL)) $(FUZZ_SHARE)
 
 # -- test/kernel: the model against the running kernel ------------------------------------------
 # The subject is a program of its own, without C library: it is never sanitized.

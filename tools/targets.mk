@@ -9,7 +9,7 @@ JOBS       ?= 2
 SUB        := $(MAKE) --no-print-directory BUILD=$(BUILD)
 DESTROOT    = $(DESTDIR)$(PREFIX)
 
-.PHONY: help deps demo check check-faults check-kernel check-kernel-global fuzz-mm tidy bench install uninstall clean format docs tsan-tests gendocs
+.PHONY: help deps demo check check-faults check-kernel check-kernel-global fuzz-mm fuzz tidy bench install uninstall clean format docs tsan-tests gendocs
 help:
 	@echo 'make              build $(BUILD)/release/pagewalk (MODE=release|debug|asan|tsan|hostile)'
 	@echo 'make demo         install what is missing, build, run it on a real program'
@@ -18,6 +18,7 @@ help:
 	@echo 'make check-kernel memory calls on the model and the running kernel (SEED=s SEQUENCES=n)'
 	@echo 'make fuzz-mm      memory calls on the model while allocations fail (SEED=s CALLS=n)'
 	@echo 'make check-kernel-global  what needs swapon and the like on this host'
+	@echo 'make fuzz TARGET=conf SECONDS=60  libFuzzer on one parser (test/fuzz/fuzz_*.c); needs clang'
 	@echo 'make bench        time it against cachegrind'
 	@echo 'make tidy         the longest files and functions; clang-tidy and cppcheck'
 	@echo 'make format       clang-format in place'
@@ -68,6 +69,17 @@ fuzz-mm:
 check-kernel-global:
 	@$(SUB) -j$(JOBS) MODE=$(MODE) $(GLOBAL_BIN)
 	@status=0; for t in $(GLOBAL_BIN); do $$t || status=1; done; exit $$status
+
+# One parser under libFuzzer. What it finds interesting stays in $(BUILD)/corpus/TARGET.
+FUZZ_DEPS := clang libclang-rt-14-dev
+TARGET    ?= conf
+SECONDS   := 60
+fuzz:
+	@tools/deps $(RUN_DEPS) $(FUZZ_DEPS)
+	@$(SUB) -j$(JOBS) MODE=fuzz $(BUILD)/fuzz/fuzz_$(TARGET)
+	@mkdir -p $(BUILD)/corpus/$(TARGET)
+	@$(BUILD)/fuzz/fuzz_$(TARGET) -max_total_time=$(SECONDS) -max_len=4096 -seed=$(SEED) -timeout=20 \
+	  -print_final_stats=1 -artifact_prefix=$(BUILD)/corpus/$(TARGET)- $(BUILD)/corpus/$(TARGET)
 
 # Threads meet in the rings only: those tests run under the thread sanitizer.
 TSAN_BIN := $(foreach t,$(TEST_BIN),$(if $(findstring ring,$(notdir $t))$(findstring thread,$(notdir $t)),$t))

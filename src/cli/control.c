@@ -220,8 +220,7 @@ static int not_running(uint32_t pid)
                            : cli_fail("no pagewalk runs as process %u; running: %s", pid, list);
 }
 
-/* take_answer reads the answer's first line and checks that all of it came. */
-static int take_answer(const struct sink *all, uint32_t pid, struct sink *ret)
+int control_take(const struct sink *all, uint32_t pid, struct sink *ret)
 {
     size_t n = 0;
     int used = 0;
@@ -255,7 +254,7 @@ int control_ask(uint32_t pid, const char *request, struct sink *ret)
         while ((n = recv(fd, part, sizeof(part), 0)) > 0)
             sink_bytes(&all, part, (size_t)n);
     close(fd);
-    int status = take_answer(&all, pid, ret);
+    int status = control_take(&all, pid, ret);
     sink_close(&all);
     return status;
 }

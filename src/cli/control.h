@@ -41,6 +41,9 @@ void control_close(struct control *c);
 /* control_answer answers one request; the text it appends is the whole answer. */
 void control_answer(struct sim *sim, const char *request, struct sink *answer);
 
+/* control_take reads the answer of process pid and appends its bytes to ret. 0, or STATUS_FAILED after one
+ * line when it is a refusal or not all of it came. */
+int control_take(const struct sink *all, uint32_t pid, struct sink *ret);
 /* control_ask sends a request to the pagewalk that runs as `pid` and appends the answer's bytes to ret.
  * 0, or STATUS_FAILED after one line. */
 int control_ask(uint32_t pid, const char *request, struct sink *ret);

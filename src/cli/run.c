@@ -341,16 +341,20 @@ static int add_order(struct results *r, const char *text, const char *where)
     return 0;
 }
 
-/* add_order_file reads a file of orders: one a line, # begins a comment. */
+/* add_order_file reads a file of orders: one a line, # begins a comment. A line too long is refused: its
+ * end would be taken for an order of its own. */
 static int add_order_file(struct results *r, const char *path)
 {
     char line[CLI_LINE], where[PATH_MAX + 16];
     FILE *f = fopen(path, "re");
     int status = f != NULL ? 0 : cli_fail("--sysctls %s: %s", path, strerror(errno));
     for (unsigned n = 1; status == 0 && fgets(line, sizeof(line), f) != NULL; n++) {
+        bool cut = strlen(line) == sizeof(line) - 1 && line[sizeof(line) - 2] != '\n';
         line[strcspn(line, "#\n")] = '\0';
         snprintf(where, sizeof(where), "%s:%u", path, n);
-        if (line[strspn(line, " \t\r")] != '\0')
+        if (cut)
+            status = cli_fail("%s: the line is too long", where);
+        else if (line[strspn(line, " \t\r")] != '\0')
             status = add_order(r, line, where);
     }
     if (f != NULL)

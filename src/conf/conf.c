@@ -9,6 +9,8 @@
 #include "conf/conf.h"
 #include "conf/conf_int.h"
 
+#include "base/line.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -82,6 +84,8 @@ int conf_refuse(char *err, size_t err_size, const char *format, ...)
     va_start(ap, format);
     vsnprintf(err, err_size, format, ap);
     va_end(ap);
+    if (err_size > 0)
+        line_only(err); /* it may quote what was given */
     return -EINVAL;
 }
 

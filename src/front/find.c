@@ -9,6 +9,8 @@
  */
 #include "front/front_int.h"
 
+#include "base/line.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +34,7 @@ struct head {
 static int refuse(int code, const char *path, const char *why, char *err, size_t err_size)
 {
     snprintf(err, err_size, "%s: %s", path, why);
+    line_only(err); /* names come from files */
     return code;
 }
 

@@ -58,7 +58,7 @@ struct reader {
     uint64_t words;            /* consumed */
     uint64_t accesses;         /* of them, when discarded */
     bool over;                 /* the producers are dead: what is there is all there will be */
-    int error;                 /* -ENOMEM once a stream could not be opened */
+    int error; /* -ENOMEM: a stream could not be opened; -EPROTO: the region is damaged */
 };
 
 /* reader_open begins with no stream; sim NULL: nothing is modelled, and no order kept. */

@@ -17,11 +17,15 @@
  *      records. No record is longer than READER_QUANTUM.
  *  I5  reader_step says true only when a word was taken or a stream's state changed, so a loop over
  *      it ends with the words.
+ *  I6  The region is also the program's, whose wild stores may hit it: a head beyond its ring and a block
+ *      record that does not hold together end the run (-EPROTO), and nothing outside is read.
  *
  * reader_force breaks I1 or I2 when nothing moves: a producer may wait for its ring while another
  * waits for it inside QEMU. The sim counts it.
  */
 #include "front/front_int.h"
+
+#include "base/bits.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -29,6 +33,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#define INSN_MAX 15 /* bytes of an x86 instruction */
 
 static const uint64_t EPOCH_WORD =
     (uint64_t)EV_CONTROL << EV_KIND_SHIFT | (uint64_t)EV_EPOCH << EV_TYPE_SHIFT | 1;
@@ -100,11 +106,19 @@ static uint64_t tail_of(const struct stream *s)
 }
 static uint64_t available(const struct stream *s)
 {
-    return atomic_load_explicit(&s->slot->head, memory_order_acquire) - tail_of(s);
+    uint64_t n = atomic_load_explicit(&s->slot->head, memory_order_acquire) - tail_of(s);
+
+    return n <= RING_WORDS ? n : 0; /* I6 */
 }
 static const uint64_t *next_word(const struct stream *s)
 {
     return s->words + (tail_of(s) & (RING_WORDS - 1));
+}
+
+/* epoch_of an EV_EPOCH record: 32 bits, as the simulator keeps it. */
+static uint32_t epoch_of(const uint64_t *record)
+{
+    return (uint32_t)record[1];
 }
 
 /* before_epoch returns how many of n words come before an EV_EPOCH that must wait (I1). It steps over
@@ -112,7 +126,7 @@ static const uint64_t *next_word(const struct stream *s)
 static uint64_t before_epoch(const uint64_t *w, uint64_t n, uint32_t applied)
 {
     for (uint64_t i = 0; i < n; i += event_kind(w[i]) == EV_CONTROL ? 1 + event_words(w[i]) : 1)
-        if (w[i] == EPOCH_WORD && (i + 1 == n || w[i + 1] / 2 > applied))
+        if (w[i] == EPOCH_WORD && (i + 1 == n || epoch_of(&w[i]) / 2 > applied))
             return i;
     return n;
 }
@@ -120,7 +134,7 @@ static uint64_t before_epoch(const uint64_t *w, uint64_t n, uint32_t applied)
 /* stands_before says whether the next word of a stream is an EV_EPOCH of at least `epoch`. */
 static bool stands_before(const struct stream *s, uint64_t n, uint64_t epoch)
 {
-    return n >= 2 && next_word(s)[0] == EPOCH_WORD && next_word(s)[1] >= epoch;
+    return n >= 2 && next_word(s)[0] == EPOCH_WORD && epoch_of(next_word(s)) >= epoch;
 }
 
 /* past says whether a stream holds nothing that happened before `epoch` (I2). */
@@ -159,7 +173,7 @@ static bool in_order(const struct reader *r, const struct stream *s)
 static uint64_t feedable(const struct reader *r, const struct stream *s)
 {
     uint64_t head = atomic_load_explicit(&s->slot->head, memory_order_acquire);
-    uint64_t n = head - tail_of(s);
+    uint64_t n = min_u64(head - tail_of(s), available(s));
 
     if (n == 0 || s->stuck_at == head || (s->wants_order && !in_order(r, s)))
         return 0;
@@ -169,17 +183,37 @@ static uint64_t feedable(const struct reader *r, const struct stream *s)
 }
 
 /* -- feeding -------------------------------------------------------------------------------------- */
+/* block_valid says whether a record holds together and ends within `room` bytes (I6). */
+static bool block_valid(const struct ring_block *b, uint64_t room)
+{
+    unsigned code = 0;
+
+    if (room < sizeof *b || b->bytes % 8 != 0 || b->bytes > room || b->insns > EV_INSN_MASK + 1 ||
+        b->bytes < sizeof *b + b->insns + b->code_bytes)
+        return false;
+    for (unsigned i = 0; i < b->insns; i++) {
+        if (b->data[i] == 0 || b->data[i] > INSN_MAX)
+            return false;
+        code += b->data[i];
+    }
+    return code == b->code_bytes;
+}
+
 static void announce_blocks(struct reader *r)
 {
     const struct ring_region *ring = r->region->ring;
     uint32_t blocks = atomic_load_explicit(&ring->blocks, memory_order_acquire);
 
-    while (r->blocks < blocks) {
+    while (r->blocks < blocks && !r->error) {
         const char *at = (const char *)ring + ring->table_offset + r->table_at;
         const struct ring_block *b = (const struct ring_block *)(const void *)at;
 
-        if (r->sim && sim_add_block(r->sim, b) != 0)
+        if (!block_valid(b, RING_TABLE_SIZE - r->table_at))
+            r->error = -EPROTO;
+        else if (r->sim && sim_add_block(r->sim, b) != 0)
             r->error = -ENOMEM;
+        if (r->error)
+            return;
         r->table_at += b->bytes;
         r->blocks++;
     }
@@ -203,6 +237,8 @@ static void advance(struct reader *r, struct stream *s, uint64_t words)
 static void discard(struct reader *r, struct stream *s, uint64_t n)
 {
     announce_blocks(r);
+    if (r->error)
+        return;
     r->accesses += discard_words(next_word(s), n, &s->skip);
     advance(r, s, n);
 }
@@ -216,6 +252,8 @@ static bool feed(struct reader *r, struct stream *s, uint64_t n)
     size_t done;
 
     announce_blocks(r);
+    if (r->error)
+        return false;
     done = sim_feed(r->sim, s->thread, next_word(s), n, s->wants_order, &stop);
     if (call > r->applied)
         r->applied = call;
@@ -263,6 +301,17 @@ static bool close_ended(struct reader *r)
     return any;
 }
 
+/* look_for_damage ends it all when a ring holds more than it can (I6). */
+static void look_for_damage(struct reader *r)
+{
+    for (unsigned i = 0; i < r->lives; i++) {
+        const struct stream *s = &r->stream[r->live[i]];
+
+        if (atomic_load_explicit(&s->slot->head, memory_order_acquire) - tail_of(s) > RING_WORDS)
+            r->error = -EPROTO;
+    }
+}
+
 bool reader_step(struct reader *r)
 {
     struct stream *s;
@@ -271,6 +320,9 @@ bool reader_step(struct reader *r)
     int i;
 
     open_streams(r);
+    look_for_damage(r);
+    if (r->error)
+        return false;
     i = behind(r, &n);
     if (i < 0)
         return close_ended(r);
@@ -312,9 +364,9 @@ static bool force_epoch(struct reader *r)
     for (unsigned i = 0; i < r->lives; i++) {
         const struct stream *s = &r->stream[r->live[i]];
 
-        if (stands_before(s, available(s), 0) && next_word(s)[1] / 2 > r->applied &&
-            next_word(s)[1] / 2 < least)
-            least = next_word(s)[1] / 2;
+        if (stands_before(s, available(s), 0) && epoch_of(next_word(s)) / 2 > r->applied &&
+            epoch_of(next_word(s)) / 2 < least)
+            least = epoch_of(next_word(s)) / 2;
     }
     if (least == UINT64_MAX)
         return false;
@@ -325,7 +377,7 @@ static bool force_epoch(struct reader *r)
 
 bool reader_force(struct reader *r)
 {
-    return r->sim && (force_call(r) || force_epoch(r));
+    return r->sim && !r->error && (force_call(r) || force_epoch(r));
 }
 
 bool reader_idle(const struct reader *r)

@@ -141,7 +141,11 @@ static int verdict(const struct reader *r, const struct guest *g, struct front_r
                    char *err, size_t err_size)
 {
     if (r->error)
-        return fail(err, err_size, "out of memory for the model");
+        return fail(err, err_size,
+                    r->error == -EPROTO
+                        ? "the program wrote over the memory that QEMU and pagewalk "
+                          "share; it cannot be observed"
+                        : "out of memory for the model");
     if (atomic_load(&r->region->ring->threads) == 0) {
         snprintf(err, err_size, "QEMU could not run the program (its message is above; status %d)",
                  WIFEXITED(g->status) ? WEXITSTATUS(g->status) : 128 + WTERMSIG(g->status));

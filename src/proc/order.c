@@ -1,6 +1,8 @@
 /* order.c: reads "TIME: KEY=VALUE". What it reads comes from a command line, a file or a socket. */
 #include "proc/sysctl.h"
 
+#include "base/line.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +12,7 @@
 static int bad(char *err, size_t err_size, const char *text, const char *why)
 {
     snprintf(err, err_size, "`%.80s`: %s", text, why);
+    line_only(err);
     return -EINVAL;
 }
 

@@ -7,6 +7,8 @@
  */
 #include "proc/sysctl.h"
 
+#include "base/line.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -125,12 +127,15 @@ int proc_sysctl_set(const struct proc_machine *m, const char *key, const char *v
     int i = proc_sysctl_find(key);
     if (i < 0) {
         snprintf(err, err_size, "no tunable `%s`; `pagewalk view` lists them as sys/vm/NAME", key);
+        line_only(err);
         return -ENOENT;
     }
     struct row row = row_of((unsigned)i);
     int error = set_row(m, &row, value);
-    if (error != 0)
-        snprintf(err, err_size, "vm.%s does not take `%s`: %s", row.name, value, strerror(-error));
+    if (error == 0)
+        return 0;
+    snprintf(err, err_size, "vm.%s does not take `%s`: %s", row.name, value, strerror(-error));
+    line_only(err);
     return error;
 }
 

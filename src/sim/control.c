@@ -91,10 +91,13 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
     };
 
     t->starting = false;
-    if (s->mm)
-        name_task(s, t);
-    if (!s->mm || kern_exec(s->kern, s->mm, &e, &s->copies) != 0)
+    if (!s->mm)
+        return;
+    name_task(s, t);
+    if (kern_exec(s->kern, s->mm, &e, &s->copies) != 0) {
+        mmu_load_cr3(t->core, mm_pt(s->mm)->root, PCID_PROGRAM, false);
         return; /* every access is repaired and counted then */
+    }
     kern_task_new(s->kern, t->tid);
     STAT(&s->stats, kernel_cycles_exec) += sim_drain(s, t);
     mmu_load_cr3(t->core, mm_pt(s->mm)->root, PCID_PROGRAM, false);
@@ -185,7 +188,8 @@ static void on_bytes(struct sim_thread *t, const uint64_t *p, size_t n)
         c->bytes = b;
         c->bytes_cap = bytes;
     }
-    memcpy(c->bytes, p + 2, bytes);
+    if (bytes > 0)
+        memcpy(c->bytes, p + 2, bytes);
     c->call.bytes = c->bytes;
     c->call.bytes_addr = p[0];
     c->call.n_bytes = bytes;
@@ -256,7 +260,7 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
 {
     struct pending_call *c = &t->pending;
 
-    if (n < 3 || !c->open || c->call.nr != p[0])
+    if (n < 3 || !c->open || c->call.nr != p[0] || t->starting)
         return true;
     if (!ordered && kern_call_is_memory(p[0]))
         return false;
@@ -290,6 +294,7 @@ static void on_thread_start(struct sim *s, struct sim_thread *t, const uint64_t 
     if (n < 1)
         return;
     t->tid = (uint32_t)p[0];
+    t->starting = false;
     kern_task_new(s->kern, t->tid);
     sim_drain(s, t);
     if (s->mm)

@@ -149,6 +149,7 @@ struct sim_thread *sim_thread_open(struct sim *s)
     t->core_id = s->n_threads++ % (unsigned)s->conf.cpu_cores;
     t->core = &s->cores[t->core_id];
     t->join = NO_JOIN;
+    t->starting = true; /* until a record says that it starts otherwise */
     t->insn_ps = s->conf.cpu_cpi * 1000 / s->conf.cpu_mhz;
     t->next = s->threads;
     t->link = &s->threads;

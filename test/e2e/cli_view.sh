@@ -87,6 +87,7 @@ yes "an order for after the end is told" bash -c "'$pagewalk' run --sysctl '9999
 yes "a value the kernel refuses is told" bash -c "'$pagewalk' run --sysctl '0us: vm.swappiness=999' -- true 2>&1 | grep -q 'vm.swappiness does not take .999.: Invalid argument'"
 yes "a bad order is refused before the run" says 'TIME: KEY=VALUE is wanted' "$pagewalk" run --sysctl 'vm.swappiness=1' -- touch ran
 yes "in a file with its line" says 'orders:2: ' bash -c "printf '\n1ms: vm.nope=1\n' > orders; '$pagewalk' run --sysctls orders -- touch ran"
+yes "a line too long for a file of orders is not cut into two" says 'orders:1: the line is too long' bash -c "printf '#%1100s 0us: vm.swappiness=8\n' x > orders; '$pagewalk' run --sysctls orders -- touch ran"
 yes "and nothing ran" [ ! -e ran ]
 
 # -- a run that is going on ----------------------------------------------------------------------------

@@ -2,13 +2,9 @@
  * assignments, names of files, ranges, requests to a running machine, runs of words. The first byte says
  * which.
  *
- *   clang -fsanitize=fuzzer,address …   libFuzzer drives LLVMFuzzerTestOneInput
- *   test/unit/cli/test_fuzz_proc.c      drives it over seeded random bytes, in make check
- *
  * What a parser takes must be something the program can use: that is asserted. */
-#include "fuzz/fuzz_proc.h"
+#include "fuzz/fuzz.h"
 
-#include "base/check.h"
 #include "cli/control.h"
 #include "cli/words.h"
 #include "proc/files.h"
@@ -25,7 +21,8 @@ static void fuzz_order(const char *text)
         ASSERT(proc_sysctl_find(o.key) >= 0 && o.value[0] != '\0');
         ASSERT(memchr(o.value, '\0', sizeof o.value) && memchr(o.key, '\0', sizeof o.key));
     } else {
-        ASSERT(err[0] != '\0' && memcmp(&o, &before, sizeof o) == 0);
+        fuzz_message(err);
+        ASSERT(memcmp(&o, &before, sizeof o) == 0);
     }
 }
 
@@ -36,7 +33,7 @@ static void fuzz_assignment(const char *text)
     if (proc_assignment_parse(text, &o, err, sizeof err) == 0)
         ASSERT(proc_sysctl_find(o.key) >= 0);
     else
-        ASSERT(err[0] != '\0' && o.key[0] == '\0');
+        fuzz_message(err), ASSERT(o.key[0] == '\0');
 }
 
 /* A name that is understood has a path, and the path is understood as the same file. */
@@ -60,7 +57,7 @@ static void fuzz_request(const char *text)
     struct control_request r;
     char err[100] = "";
     if (control_parse(text, &r, err, sizeof err) != 0)
-        ASSERT(err[0] != '\0');
+        fuzz_message(err);
     else
         ASSERT(r.set ? proc_sysctl_find(r.order.key) >= 0 : r.target.file < PROC_FILE_NR);
 }
@@ -114,3 +111,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(text);
     return 0;
 }
+
+static const struct fuzz_seed seeds[] = {
+    FUZZ_SEED("\0"
+              "5ms: vm.drop_caches=1"),
+    FUZZ_SEED("\0"
+              "18446744073709551615i: sys/vm/lowmem_reserve_ratio = 1 2 3 4 5"),
+    FUZZ_SEED("\0"
+              "0s:/proc/sys/vm/swappiness=0x10"),
+    FUZZ_SEED("\1vm.min_free_kbytes=67584"),
+    FUZZ_SEED("\2/proc/4294967295/smaps_rollup"),
+    FUZZ_SEED("\2/sys/devices/system/node/node12/meminfo"),
+    FUZZ_SEED("\2node0/numastat"),
+    FUZZ_SEED("\2self/pagemap"),
+    FUZZ_SEED("\2vm.page-cluster"),
+    FUZZ_SEED("\3"
+              "0x7ffff7ff7000-0x7ffff7ffb000"),
+    FUZZ_SEED("\3"
+              "18446744073709551615-1"),
+    FUZZ_SEED("\4view smaps 4294967295\n"),
+    FUZZ_SEED("\4view /sys/devices/system/node/node0/vmstat 0\n"),
+    FUZZ_SEED("\4set vm.swappiness=60\n"),
+    FUZZ_SEED("\5\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+              "\4\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"),
+};
+FUZZ_SEEDS(seeds)

@@ -216,6 +216,17 @@ static void combinations_real_machines_have_pass(void **state)
     ASSERT_CHECK(NULL, "mmu.levels=5", "phys.bits=52", "phys.size=1T");
 }
 
+static void a_message_is_one_line_whatever_it_quotes(void **state)
+{
+    (void)state;
+    struct conf c;
+    conf_init(&c);
+    assert_int_equal(conf_assign(&c, "cpu.cores=1\n2\x1b[2J", err, sizeof err), -EINVAL);
+    assert_string_equal(err, "cpu.cores: `1?2?[2J` is not a whole number");
+    assert_int_equal(conf_assign(&c, "a\nb", err, sizeof err), -EINVAL);
+    assert_null(strchr(err, '\n'));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +240,7 @@ int main(void)
         cmocka_unit_test(wrong_form_says_the_right_one),
         cmocka_unit_test(text_fits_or_is_refused),
         cmocka_unit_test(error_line_is_cut_to_the_buffer),
+        cmocka_unit_test(a_message_is_one_line_whatever_it_quotes),
         cmocka_unit_test(combinations_no_machine_has_are_refused),
         cmocka_unit_test(combinations_real_machines_have_pass),
     };

@@ -236,6 +236,15 @@ static void a_broken_program_is_refused(void **state)
 }
 
 /* A shell says 127 for a program whose interpreter is missing. */
+/* The name comes from the file. */
+static void a_name_with_a_newline_does_not_break_the_message(void **state)
+{
+    char err[256] = "", path[4096], *argv[] = {(char *)"./none\nsuch", NULL};
+    (void)state;
+    assert_int_equal(front_find(argv[0], path, sizeof path, err, sizeof err), 127);
+    assert_string_equal(err, "./none?such: No such file or directory");
+}
+
 static void a_missing_interpreter_gives_127(void **state)
 {
     struct elf e = elf_of(ELFCLASS64, EM_X86_64, ET_DYN);
@@ -267,6 +276,7 @@ int main(void)
         cmocka_unit_test(scripts_become_their_interpreter_as_in_the_kernel),
         cmocka_unit_test(bad_scripts_are_refused),
         cmocka_unit_test(a_broken_program_is_refused),
+        cmocka_unit_test(a_name_with_a_newline_does_not_break_the_message),
         cmocka_unit_test(a_missing_interpreter_gives_127),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

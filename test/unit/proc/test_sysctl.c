@@ -175,6 +175,23 @@ static void other_orders_are_refused_with_their_text(void **state)
     }
 }
 
+static void a_refusal_is_one_line_whatever_it_quotes(void **state)
+{
+    (void)state;
+    struct box b;
+    struct proc_order o;
+    char err[160];
+    box_open(&b, GIB(4), false);
+    struct proc_machine m = machine_of(&b);
+    assert_int_equal(proc_sysctl_set(&m, "vm.swappiness", "1\n2", err, sizeof err), -EINVAL);
+    assert_null(strchr(err, '\n'));
+    assert_int_equal(proc_sysctl_set(&m, "vm.\n", "1", err, sizeof err), -ENOENT);
+    assert_null(strchr(err, '\n'));
+    assert_int_equal(proc_order_parse("1s\n: x", &o, err, sizeof err), -EINVAL);
+    assert_null(strchr(err, '\n'));
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +202,7 @@ int main(void)
         cmocka_unit_test(every_tunable_can_be_found_by_its_name),
         cmocka_unit_test(times_of_every_unit_are_understood),
         cmocka_unit_test(other_orders_are_refused_with_their_text),
+        cmocka_unit_test(a_refusal_is_one_line_whatever_it_quotes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

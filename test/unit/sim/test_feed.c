@@ -632,6 +632,45 @@ static void an_order_for_later_stays(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* QEMU may run a file that exec of the model refuses, or that is gone by then. */
+static void a_program_that_exec_cannot_read_is_repaired_and_counted(void **state)
+{
+    struct stream *x = *state;
+    uint64_t start[12] = {EV_VERSION,     7, 7, 0, CODE, CODE, CODE, 0x7ffffffff000,
+                          0x7fffff7ff000, 0, 5};
+    memcpy(&start[11], "/none", 5);
+    x->n = 0;
+    put_control(x, EV_START, 12, start);
+    run(x, one(x, 3, "\x48\x8b\x07")); /* mov (%rdi), %rax */
+    put(x, event_access(DATA, 0, 3, false));
+    assert_int_equal(STAT(feed(x), loads), 1);
+    assert_int_equal(sim_audit(x->sim), 0);
+}
+
+static void a_stream_without_a_beginning_has_no_calls_but_instructions(void **state)
+{
+    struct stream *x = *state;
+    const uint64_t call[8] = {SYS_munmap, DATA, 0x1000}, back[3] = {SYS_munmap, 0, 1};
+    x->n = 0;
+    put_control(x, EV_SYSCALL, 8, call);
+    put_control(x, EV_SYSCALL_RET, 3, back);
+    run(x, one(x, 3, "\x48\x8b\x07"));
+    put(x, event_access(DATA, 0, 3, false));
+    assert_int_equal(STAT(feed(x), loads), 1);
+    assert_non_null(mm_vma_at(sim_mm(x->sim), va(DATA)));
+}
+
+static void a_piece_of_no_bytes_is_taken(void **state)
+{
+    struct stream *x = *state;
+    const uint64_t call[8] = {SYS_write, 1, DATA}, back[3] = {SYS_write, 0, 1},
+                   piece[2] = {DATA, 0};
+    put_control(x, EV_SYSCALL, 8, call);
+    put_control(x, EV_BYTES, 2, piece); /* the sanitizer looks */
+    put_control(x, EV_SYSCALL_RET, 3, back);
+    assert_int_equal(STAT(feed(x), syscalls), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -662,6 +701,9 @@ int main(void)
         TEST(orders_of_one_entry_follow_their_times),
         TEST(an_order_by_instructions_waits_inside_a_feed),
         TEST(an_order_for_later_stays),
+        TEST(a_program_that_exec_cannot_read_is_repaired_and_counted),
+        TEST(a_piece_of_no_bytes_is_taken),
+        TEST(a_stream_without_a_beginning_has_no_calls_but_instructions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
