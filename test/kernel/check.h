@@ -122,7 +122,17 @@ struct page_view {
     uint32_t bits;     /* PV_… */
     uint32_t mapcount; /* kpagecount */
     uint64_t word;     /* the first 8 bytes, of a present page */
+    uint64_t sum;      /* page_sum of all its bytes */
 };
+
+/* page_sum mixes the bytes of a page into one number: pages that differ anywhere differ in it. */
+static inline uint64_t page_sum(const uint64_t bytes[512])
+{
+    uint64_t h = 0;
+    for (unsigned i = 0; i < 512; i++)
+        h = (h ^ bytes[i]) * UINT64_C(0x9e3779b97f4a7c15) + (h >> 29);
+    return h;
+}
 
 struct view {
     bool live;

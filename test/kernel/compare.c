@@ -104,6 +104,10 @@ static bool page(const struct page_view *k, const struct page_view *m, struct di
     if (k->word != m->word)
         return found(d, "contents", "%llx: kernel %#llx, model %#llx", a,
                      (unsigned long long)k->word, (unsigned long long)m->word);
+    if (k->sum != m->sum)
+        return found(d, "contents",
+                     "%llx: bytes after the first 8: kernel's sum %#llx, model's %#llx", a,
+                     (unsigned long long)k->sum, (unsigned long long)m->sum);
     return false;
 }
 

@@ -346,14 +346,17 @@ static uint32_t page_bits(const struct mapped *p)
     return bits;
 }
 
+static const uint64_t zero_page[512];
+
 static void look_page(const struct model *w, const struct mm *m, struct page_view *s)
 {
     struct mapped p;
     s->bits = s->mapcount = 0;
-    s->word = 0;
+    s->word = s->sum = 0;
     if (look_up(w, m, s->addr, &p)) {
         s->bits = page_bits(&p);
         s->word = p.bytes ? *(const uint64_t *)(const void *)p.bytes : 0;
+        s->sum = page_sum(p.bytes ? (const uint64_t *)(const void *)p.bytes : zero_page);
         s->mapcount = p.page ? mapcount_of(&p) : 0;
     } else if (p.e && pte_is_swap(*p.e)) {
         s->bits = PV_SWAP | (pte_is_marker(*p.e, PTE_MARKER_GUARD) ? PV_GUARD : 0);

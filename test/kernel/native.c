@@ -278,6 +278,15 @@ static void look_frame(const struct native *k, uint64_t n, struct page_view *s)
     s->mapcount = (uint32_t)word_at(k->kpagecount, n * 8);
 }
 
+static void look_bytes(const struct watched *p, struct page_view *s)
+{
+    uint64_t bytes[512] = {0};
+    if (pread(p->mem, bytes, sizeof(bytes), (off_t)s->addr) != (ssize_t)sizeof(bytes))
+        return;
+    s->word = bytes[0];
+    s->sum = page_sum(bytes);
+}
+
 static void look_page(const struct native *k, const struct watched *p, uint64_t e,
                       struct page_view *s)
 {
@@ -286,13 +295,13 @@ static void look_page(const struct native *k, const struct watched *p, uint64_t 
         uint32_t seen;
     } bits[] = {{63, PV_PRESENT}, {62, PV_SWAP}, {61, PV_FILE}, {58, PV_GUARD}, {56, PV_ONLY}};
     s->bits = s->mapcount = 0;
-    s->word = 0;
+    s->word = s->sum = 0;
     for (unsigned i = 0; i < ARRAY_LEN(bits); i++)
         s->bits |= e >> bits[i].bit & 1 ? bits[i].seen : 0;
     if (!(s->bits & PV_PRESENT))
         return;
     look_frame(k, e & (BIT(55) - 1), s);
-    s->word = word_at(p->mem, s->addr);
+    look_bytes(p, s);
 }
 
 static void look_pages(const struct native *k, const struct watched *p, const struct vma_view *v,
