@@ -97,11 +97,15 @@ int mm_fallocate_punch(struct mm_sys *s, struct mm_file *f, uint64_t offset, uin
         return -EINVAL;
     if (f->seals & (MM_SEAL_WRITE | MM_SEAL_FUTURE_WRITE))
         return -EPERM;
-    uint64_t first = div_up(offset, PAGE_SIZE), last = (offset + len) / PAGE_SIZE;
+    uint64_t page = f->kind == FILE_HUGETLB ? huge_page_size(s, f) : PAGE_SIZE;
+    uint64_t first = align_up(offset, page) / PAGE_SIZE;
+    uint64_t last = align_down(offset + len, page) / PAGE_SIZE;
     if (first < last) {
         unmap_mapping_range(s, f, first, last, false);
         filemap_punch(s, f, first, last);
     }
+    if (f->kind == FILE_HUGETLB) /* parts of huge pages keep their bytes: see CAVEATS */
+        return 0;
     filemap_zero_partial(s, f, offset, offset + len);
     if (offset / PAGE_SIZE != (offset + len) / PAGE_SIZE)
         filemap_zero_partial(s, f, align_down(offset + len, PAGE_SIZE), offset + len);
