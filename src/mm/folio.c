@@ -215,9 +215,16 @@ static bool use_zeropage(const struct rmap_walk *w, pfn n)
     return true;
 }
 
-/* remap takes all entries of a folio away and brings them back, as a split does for its safety. */
-static void remap(struct mm_sys *s, pfn head)
+static bool maps_locked(const struct rmap_walk *w)
 {
+    return (w->vma->flags & (VM_LOCKED | VM_SPECIAL)) == VM_LOCKED;
+}
+
+/* remap takes all entries of a folio away and brings them back, as a split does for its safety. What
+ * goes from a locked VMA is unlocked; true if there was one. */
+static bool remap(struct mm_sys *s, pfn head)
+{
+    bool locked = false;
     struct rmap_walk w;
     struct frame *f = phys_frame(s->phys, head);
     for (rmap_start(&w, s, head); rmap_next(&w);)
@@ -226,10 +233,29 @@ static void remap(struct mm_sys *s, pfn head)
     f->refs++; /* it lives until it is split */
     for (rmap_start(&w, s, head); rmap_next(&w);) {
         f->flags |= w.e->v & PTE_D ? FRAME_F_DIRTY : 0;
+        locked |= maps_locked(&w);
+        if (maps_locked(&w) && (f->flags & FRAME_F_MLOCKED))
+            munlock_folio(s, head);
         use_zeropage(&w, pte_pfn(*w.e));
         arch_send(s->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT, w.a.v, w.a.v + PAGE_SIZE);
     }
     f->refs--;
+    return locked;
+}
+
+/* lock_singles: a page that came back to a locked VMA is locked, as small as it is now: a part of a
+ * large folio was not. */
+static void lock_singles(struct mm_sys *s, pfn head, uint64_t nr)
+{
+    for (uint64_t i = 0; i < nr; i++) {
+        struct rmap_walk w;
+        pfn n = {head.v + i};
+        if (phys_frame(s->phys, n)->refs == 0)
+            continue;
+        for (rmap_start(&w, s, n); rmap_next(&w);)
+            mlock_vma_folio(s, w.vma, n);
+    }
+    lru_add_drain(s);
 }
 
 /* make_single turns frame i of a folio into one of its own. */
@@ -259,10 +285,9 @@ int split_folio(struct mm_sys *s, pfn head)
         return -EAGAIN;
     }
     lru_add_drain_all(s);
-    proto.flags = f->flags;
     folio_unqueue_deferred(s, head);
-    remap(s, head);
-    proto.flags |= f->flags & FRAME_F_DIRTY;
+    bool locked = remap(s, head);
+    proto.flags = f->flags;
     if (proto.flags & FRAME_F_LRU)
         lruvec_del(s, head);
     proto.flags &= ~FRAME_F_PARTIAL;
@@ -272,6 +297,8 @@ int split_folio(struct mm_sys *s, pfn head)
     for (uint64_t i = BIT(proto.order); i-- > 0;)
         if (f[i].refs == 0)
             folio_free(s, (pfn){head.v + i});
+    if (locked)
+        lock_singles(s, head, BIT(proto.order));
     return 0;
 }
 

@@ -217,6 +217,51 @@ static void a_child_collapses_a_copy_and_the_parent_keeps_its_pages(void **state
     mm_close(child);
 }
 
+static bool mlocked(uint64_t a)
+{
+    unsigned level;
+    const pte *e = pt_leaf(mm_pt(b.mm), va(a), &level);
+    const struct frame *f = phys_frame(b.phys, pte_leaf_pfn(*e, level));
+    return f->flags & FRAME_F_MLOCKED;
+}
+
+/* __folio_add_anon_rmap locks small folios only; those of a split come back as small ones
+ * (remove_migration_pte; the kernel's answer to seed 360005). */
+static void a_locked_part_of_a_huge_page_is_mlocked_when_it_is_split(void **state)
+{
+    (void)state;
+    small(1, HP, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), 0);
+    assert_int_equal(mm_mlock(b.mm, va(A + 8 * K), K, 1 /* MLOCK_ONFAULT */), 0);
+    mm_lru_drain(b.sys);
+    assert_int_equal(huge_entries(b.mm, 1), 0);
+    assert_false(mlocked(A));
+    assert_int_equal(mm_madvise(b.mm, va(A), 4 * K, MADV_FREE), 0); /* splits the folio */
+    mm_lru_drain(b.sys);
+    assert_false(mlocked(A + 7 * K));
+    assert_true(mlocked(A + 8 * K));
+    assert_false(mlocked(A + 9 * K));
+    assert_int_equal(mm_audit(b.mm), 0);
+}
+
+/* Taken away for the split, the pages are unlocked; back in the locked VMA they are locked. */
+static void a_split_keeps_all_of_a_locked_huge_page_locked(void **state)
+{
+    (void)state;
+    small(1, HP, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), 0);
+    assert_int_equal(mm_mlock(b.mm, va(A), M2, 0), 0);
+    mm_lru_drain(b.sys);
+    assert_true(mlocked(A));
+    assert_int_equal(mm_munlock(b.mm, va(A), 4 * K), 0);
+    assert_int_equal(mm_madvise(b.mm, va(A), 4 * K, MADV_FREE), 0);
+    mm_lru_drain(b.sys);
+    assert_false(mlocked(A));
+    assert_true(mlocked(A + 4 * K));
+    assert_true(mlocked(A + M2 - K));
+    assert_int_equal(mm_audit(b.mm), 0);
+}
+
 static void max_ptes_shared_binds_the_thread(void **state)
 {
     (void)state;
@@ -279,6 +324,8 @@ int main(void)
         T(a_huge_page_that_is_there_counts_as_done),
         T(the_call_asks_no_setting_but_nohugepage),
         T(a_child_collapses_a_copy_and_the_parent_keeps_its_pages),
+        T(a_locked_part_of_a_huge_page_is_mlocked_when_it_is_split),
+        T(a_split_keeps_all_of_a_locked_huge_page_locked),
         T(max_ptes_shared_binds_the_thread),
         T(no_memory_puts_the_thread_to_sleep_for_alloc_sleep),
         T(an_ending_process_leaves_the_list),
