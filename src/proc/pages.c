@@ -301,6 +301,8 @@ static uint64_t present_word(struct phys *p, const struct walk *w)
     if ((w->e.v & PTE_SPECIAL) && w->level == 0)
         return word;
     word |= mm_folio_anon(phys_frame(p, head_of(p, n))) ? 0 : PM_FILE;
+    if (w->level > 0) /* pagemap_pmd_range_thp asks for the first page of the entry each time */
+        n = pte_leaf_pfn(w->e, w->level);
     return mapcount_of(p, n) == 1 ? word | PM_MMAP_EXCLUSIVE : word;
 }
 

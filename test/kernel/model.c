@@ -326,6 +326,12 @@ static void smaps_vma(const struct model *w, const struct mm *m, const struct vm
     kb[SMAPS_LOCKED] += (uint32_t)(locked >> 22);
 }
 
+/* only_mapping: of a PMD entry pagemap_pmd_range_thp asks for the first page each time. */
+static bool only_mapping(const struct mapped *p)
+{
+    return (p->level > 0 ? p->head->mapcount + p->head->entire : mapcount_of(p)) == 1;
+}
+
 static uint32_t page_bits(const struct mapped *p)
 {
     static const struct {
@@ -338,7 +344,7 @@ static uint32_t page_bits(const struct mapped *p)
     if (p->zero)
         return bits | PV_ZERO | (p->level > 0 ? PV_FILE | PV_THP : 0);
     bool anon = p->head->owner == FRAME_USER_ANON;
-    bits |= PV_MMAP | (anon ? PV_ANON : PV_FILE) | (mapcount_of(p) == 1 ? PV_ONLY : 0);
+    bits |= PV_MMAP | (anon ? PV_ANON : PV_FILE) | (only_mapping(p) ? PV_ONLY : 0);
     bits |= anon && p->head->flags & FRAME_F_EXCLUSIVE ? PV_EXCLUSIVE : 0;
     bits |= p->head->order > 0 ? PV_THP : 0;
     for (unsigned i = 0; i < ARRAY_LEN(flags); i++)

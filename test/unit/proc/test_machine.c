@@ -170,6 +170,29 @@ static void hugetlb_pages_are_counted_apart(void **state)
     box_close(&b);
 }
 
+/* pagemap_pmd_range_thp asks whether the first page of the entry is mapped once, for each page (the
+ * kernel's answer to seed 361653). */
+static void pagemap_shows_of_a_huge_entry_what_is_true_of_its_first_page(void **state)
+{
+    struct box b;
+    struct mm *parent, *child;
+    (void)state;
+    box_open(&b, MIB(512), false);
+    assert_int_equal(map_anon(&b, MIB(64), MIB(2) / K, RW), MIB(64));
+    assert_int_equal(mm_madvise(b.mm, va(MIB(64)), MIB(2), MADV_HUGEPAGE), 0);
+    touch(&b, MIB(64), true);
+    assert_true(proc_pagemap_word(b.mm, va(MIB(64) + 5 * K)) & PM_MMAP_EXCLUSIVE);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    touch(&b, MIB(64) + 5 * K, true); /* a copy: the child alone has page 5 now */
+    parent = b.mm;
+    assert_true(proc_pagemap_word(parent, va(MIB(64) + 5 * K)) & PM_MMAP_EXCLUSIVE);
+    assert_false(proc_pagemap_word(child, va(MIB(64) + 5 * K)) & PM_MMAP_EXCLUSIVE);
+    touch(&b, MIB(64), true);
+    assert_true(proc_pagemap_word(child, va(MIB(64) + 6 * K)) & PM_MMAP_EXCLUSIVE);
+    mm_close(child);
+    box_close(&b);
+}
+
 /* -- formulas on the running kernel -------------------------------------------------------------- */
 
 /* totalreserve_pages of a snapshot: Σ min(largest protection + high, managed). */
@@ -281,6 +304,7 @@ int main(void)
         cmocka_unit_test(a_node_of_one_is_the_machine),
         cmocka_unit_test(an_advised_mapping_shows_huge_pages),
         cmocka_unit_test(hugetlb_pages_are_counted_apart),
+        cmocka_unit_test(pagemap_shows_of_a_huge_entry_what_is_true_of_its_first_page),
         cmocka_unit_test(dirty_limits_of_a_machine_follow_the_same_formula),
         cmocka_unit_test(available_and_dirty_limits_are_the_kernels),
     };
