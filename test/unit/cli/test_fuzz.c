@@ -18,17 +18,17 @@
 /* Targets, and how many inputs each is given: those that open a machine for each take their time. */
 #define TARGETS(X)                                                                                 \
     X(args, 3000)                                                                                  \
-    X(block, 300)                                                                                  \
+    X(block, 1000)                                                                                 \
     X(conf, 3000)                                                                                  \
-    X(control, 200)                                                                                \
-    X(elf, 400)                                                                                    \
+    X(control, 1000)                                                                               \
+    X(elf, 2000)                                                                                   \
     X(event, 50000)                                                                                \
-    X(feed, 300)                                                                                   \
+    X(feed, 1000)                                                                                  \
     X(machine, 3000)                                                                               \
     X(numa, 20000)                                                                                 \
     X(proc, 100000)                                                                                \
-    X(reader, 200)                                                                                 \
-    X(syscall, 600)                                                                                \
+    X(reader, 1000)                                                                                \
+    X(syscall, 2000)                                                                               \
     X(view, 500)
 
 #define DECLARE(name, n)                                                                           \
