@@ -114,8 +114,8 @@ static void populate_makes_every_page_of_a_file_present(void **state)
     struct mm_file *f = mm_file(box.sys, 1, 1, 50 * K, "/data");
     const uint32_t how[] = {MAP_SHARED, MAP_PRIVATE};
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(
-            map_full(&box, BASE, 50 * K, RW, how[i] | MAP_FIXED | MAP_POPULATE, f, 0), BASE);
+        assert_int_equal(map_full(&box, BASE, 50 * K, RW, how[i] | MAP_FIXED | MAP_POPULATE, f, 0),
+                         BASE);
         assert_int_equal(touch_pages(&box, BASE, 50, false), 0);
     }
     mm_file_put(box.sys, f);
@@ -212,9 +212,8 @@ static void rights_taken_and_given_back(void **state)
         uint32_t prot, access;
         bool fine;
     } row[] = {
-        {PROT_READ, FAULT_W, false}, {RW, FAULT_W, true},
-        {PROT_NONE, 0, false},       {PROT_NONE, FAULT_W, false},
-        {PROT_READ, 0, true},        {PROT_READ, FAULT_I, false},
+        {PROT_READ, FAULT_W, false}, {RW, FAULT_W, true},  {PROT_NONE, 0, false},
+        {PROT_NONE, FAULT_W, false}, {PROT_READ, 0, true}, {PROT_READ, FAULT_I, false},
         {RX, FAULT_I, true},         {RX, FAULT_W, false},
     };
     unsigned n;
@@ -267,8 +266,10 @@ static void moved_pages_of_a_file_keep_their_offsets(void **state)
                                        MREMAP_MAYMOVE | MREMAP_FIXED, va(to + i * K), false),
                              to + i * K);
         }
-        assert_string_equal(draw(&box, to, 4),
-                            odd == 0 ? "Wwww" : odd == 1 ? "WRWw" : odd == 2 ? "WwRW" : "WwwR");
+        assert_string_equal(draw(&box, to, 4), odd == 0   ? "Wwww"
+                                               : odd == 1 ? "WRWw"
+                                               : odd == 2 ? "WwRW"
+                                                          : "WwwR");
         for (uint64_t i = 0; i < 4; i++)
             assert_int_equal(load(box.mm, to + i * K), 0x30 + i);
         assert_int_equal(mm_munmap(box.mm, va(to), 4 * K), 0);
@@ -311,9 +312,9 @@ static void mbind_merges_in_every_case_of_vma_merge(void **state)
         } step[4];
         const char *expect;
     } row[] = {
-        {{{1, 1, MPOL_BIND}, {0, 6, MPOL_DEFAULT}}, "Wwwwww"}, /* vma02 */
-        {{{0, 4, MPOL_BIND}, {2, 2, MPOL_DEFAULT}}, "WwWwww"}, /* case 4 */
-        {{{0, 2, MPOL_BIND}, {2, 2, MPOL_BIND}}, "WwwwWw"},    /* case 5 */
+        {{{1, 1, MPOL_BIND}, {0, 6, MPOL_DEFAULT}}, "Wwwwww"},                       /* vma02 */
+        {{{0, 4, MPOL_BIND}, {2, 2, MPOL_DEFAULT}}, "WwWwww"},                       /* case 4 */
+        {{{0, 2, MPOL_BIND}, {2, 2, MPOL_BIND}}, "WwwwWw"},                          /* case 5 */
         {{{0, 2, MPOL_BIND}, {4, 2, MPOL_BIND}, {2, 2, MPOL_BIND}}, "Wwwwww"},       /* case 6 */
         {{{0, 2, MPOL_BIND}, {4, 2, MPOL_INTERLEAVE}, {2, 2, MPOL_BIND}}, "WwwwWw"}, /* case 7 */
         {{{0, 2, MPOL_BIND}, {4, 2, MPOL_INTERLEAVE}, {2, 2, MPOL_INTERLEAVE}}, "WwWwww"}, /* 8 */
@@ -387,6 +388,38 @@ static void advice_on_rightless_and_undumped_memory(void **state)
     assert_string_equal(draw(&box, BASE, 4), "Wwww");
 }
 
+/* mincore/mincore04: what a child touched of shared memory is in core for the parent, too. */
+static void pages_a_child_touched_are_in_core_for_its_parent(void **state)
+{
+    (void)state;
+    struct mm *child;
+    uint8_t vec[4];
+    map_full(&box, BASE, 4 * K, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
+    assert_int_equal(mm_fork(&child, box.mm), 0);
+    assert_int_equal(mm_mincore(box.mm, va(BASE), 4 * K, vec), 0);
+    assert_memory_equal(vec, "\0\0\0\0", 4);
+    store(child, BASE + K, 1);
+    assert_int_equal(mm_mlock(child, va(BASE + 2 * K), 2 * K, 0), 0);
+    assert_int_equal(mm_mincore(box.mm, va(BASE), 4 * K, vec), 0);
+    assert_memory_equal(vec, "\0\1\1\1", 4);
+    mm_close(child);
+}
+
+/* mlock2/mlock203: memory locked twice, with and without MLOCK_ONFAULT, is counted once. */
+static void memory_locked_twice_counts_once(void **state)
+{
+    (void)state;
+    for (int second = 0; second < 2; second++) {
+        assert_int_equal(map_anon(&box, BASE, 8, RW), BASE);
+        assert_int_equal(mm_mlock(box.mm, va(BASE), 4 * K, 1 /* MLOCK_ONFAULT */), 0);
+        assert_int_equal(counters(&box).locked_vm, 4);
+        assert_int_equal(mm_mlock(box.mm, va(BASE), 8 * K, second), 0);
+        assert_int_equal(counters(&box).locked_vm, 8);
+        assert_int_equal(mm_munmap(box.mm, va(BASE), 8 * K), 0);
+        assert_int_equal(counters(&box).locked_vm, 0);
+    }
+}
+
 /* -- memfd ------------------------------------------------------------------------------------------ */
 
 /* memfd_create/memfd_create02: names and flags. */
@@ -399,9 +432,15 @@ static void memfd_create_refuses_names_and_flags(void **state)
         uint32_t flags;
         int result;
     } row[] = {
-        {249, 0, 0},           {250, 0, -EINVAL},           {0, 0, 0},
-        {1, 0x100, -EINVAL},   {1, UINT32_MAX, -EINVAL},    {1, UINT32_C(1) << 31, -EINVAL},
-        {1, 1, 0},             {1, 2, 0},                   {1, 1 | 2, 0},
+        {249, 0, 0},
+        {250, 0, -EINVAL},
+        {0, 0, 0},
+        {1, 0x100, -EINVAL},
+        {1, UINT32_MAX, -EINVAL},
+        {1, UINT32_C(1) << 31, -EINVAL},
+        {1, 1, 0},
+        {1, 2, 0},
+        {1, 1 | 2, 0},
         {1, 8 | 16, -EINVAL}, /* NOEXEC_SEAL and EXEC */
     };
     for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
@@ -435,6 +474,8 @@ int main(void)
         T(discarded_private_memory_reads_as_zero),
         T(wiped_memory_is_zero_in_child_and_grandchild),
         T(advice_on_rightless_and_undumped_memory),
+        T(pages_a_child_touched_are_in_core_for_its_parent),
+        T(memory_locked_twice_counts_once),
         T(memfd_create_refuses_names_and_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,8 @@
  * all of them. */
 #include "unit/mm/mm_fixture.h"
 
-#define A  UINT64_C(0x200000000000)
-#define M2 MIB(2)
+#define A        UINT64_C(0x200000000000)
+#define M2       MIB(2)
 #define HP_PAGES UINT64_C(512)
 
 static struct box b;
@@ -46,7 +46,8 @@ static struct mm_file *huge_file(uint64_t pages)
     return f;
 }
 
-static int64_t map_huge(uint64_t a, uint64_t len, uint32_t flags, struct mm_file *f, uint64_t offset)
+static int64_t map_huge(uint64_t a, uint64_t len, uint32_t flags, struct mm_file *f,
+                        uint64_t offset)
 {
     return map_full(&b, a, len, RW, flags, f, offset);
 }
@@ -58,8 +59,8 @@ static void promised_huge_pages_are_not_stolen(void **state)
     struct mm_file *all = huge_file(4), *other = huge_file(1);
     assert_int_equal(map_huge(A, 4 * M2, MAP_SHARED | MAP_FIXED, all, 0), A);
     pool(4, 4);
-    assert_int_equal(
-        map_huge(A + 8 * M2, M2, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, other, 0), A + 8 * M2);
+    assert_int_equal(map_huge(A + 8 * M2, M2, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, other, 0),
+                     A + 8 * M2);
     assert_int_equal(touch(&b, A + 8 * M2, true).signal, SIGBUS);
     for (uint64_t i = 0; i < 4; i++)
         assert_int_equal(touch(&b, A + i * M2, true).signal, 0);
@@ -195,13 +196,15 @@ static void punching_gives_whole_huge_pages_back(void **state)
 static void dontneed_of_huge_pages_is_cut_to_whole_ones(void **state)
 {
     (void)state;
-    map_huge(A, 3 * M2, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED | MAP_POPULATE, NULL, 0);
+    map_huge(A, 3 * M2, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED | MAP_POPULATE, NULL,
+             0);
     pool(1, 0);
     assert_int_equal(mm_madvise(b.mm, va(A + K), 2 * M2, MADV_DONTNEED), -EINVAL);
     pool(1, 0);
     assert_int_equal(mm_madvise(b.mm, va(A), 2 * M2 - K, MADV_DONTNEED), 0);
     pool(2, 1);
-    assert_int_equal(mm_madvise(b.mm, va(A), 4 * M2, MADV_DONTNEED), -ENOMEM); /* and did the rest */
+    assert_int_equal(mm_madvise(b.mm, va(A), 4 * M2, MADV_DONTNEED),
+                     -ENOMEM); /* and did the rest */
     pool(4, 3);
     assert_int_equal(touch(&b, A, true).signal, 0);
     pool(3, 2);
