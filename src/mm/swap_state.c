@@ -196,7 +196,7 @@ int swapin_page(struct mm_sys *s, struct vma *v, vaddr a, pte entry, bool anon, 
 
 void swapin_range(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
 {
-    struct pt_run r = {.a = va(start), .end = va(end)};
+    struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_LOOK};
     pfn n;
     while (run_next(m, &r))
         if (pte_is_swap_slot(*r.e))

@@ -262,6 +262,16 @@ static void a_split_keeps_all_of_a_locked_huge_page_locked(void **state)
     assert_int_equal(mm_audit(b.mm), 0);
 }
 
+/* swapin_walk_ops has no pte_entry, so a huge entry stays whole (the kernel's answer to seed 403861). */
+static void advice_to_swap_in_splits_no_huge_page(void **state)
+{
+    (void)state;
+    small(1, HP, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), 0);
+    assert_int_equal(mm_madvise(b.mm, va(A), 16 * K, MADV_WILLNEED), 0);
+    assert_int_equal(huge_entries(b.mm, 1), 1);
+}
+
 static void max_ptes_shared_binds_the_thread(void **state)
 {
     (void)state;
@@ -326,6 +336,7 @@ int main(void)
         T(a_child_collapses_a_copy_and_the_parent_keeps_its_pages),
         T(a_locked_part_of_a_huge_page_is_mlocked_when_it_is_split),
         T(a_split_keeps_all_of_a_locked_huge_page_locked),
+        T(advice_to_swap_in_splits_no_huge_page),
         T(max_ptes_shared_binds_the_thread),
         T(no_memory_puts_the_thread_to_sleep_for_alloc_sleep),
         T(an_ending_process_leaves_the_list),
