@@ -451,7 +451,15 @@ int64_t mm_migrate_pages(struct mm *m, struct mm *target, const struct nodemask_
 
 /* -- move_pages(2) --------------------------------------------------------------------------- */
 
-/* page_at is folio_walk_start: 0 and the frame, -EFAULT (no VMA, the zero page) or -ENOENT. */
+/* maps_zero: of 4 KiB or, the only special one of its size, of 2 MiB. */
+static bool maps_zero(const struct mm_sys *s, pte e, unsigned level)
+{
+    if (!pte_present(e) && !pte_protnone(e))
+        return false;
+    return level == 0 ? pte_pfn(e).v == phys_zero_page(s->phys).v : (e.v & PTE_SPECIAL) != 0;
+}
+
+/* page_at is folio_walk_start: 0 and the frame, -EFAULT (no VMA, a zero page) or -ENOENT. */
 static int page_at(struct mm *m, uint64_t a, bool movable, pfn *ret)
 {
     unsigned level = 0;
@@ -461,9 +469,7 @@ static int page_at(struct mm *m, uint64_t a, bool movable, pfn *ret)
     const pte *e = pt_leaf(&m->pt, va(align_down(a, PAGE_SIZE)), &level);
     if (normal_page(m->sys, e, level, ret))
         return 0;
-    bool zero = e && level == 0 && (pte_present(*e) || pte_protnone(*e)) &&
-                pte_pfn(*e).v == phys_zero_page(m->sys->phys).v;
-    return zero ? -EFAULT : -ENOENT;
+    return e && maps_zero(m->sys, *e, level) ? -EFAULT : -ENOENT;
 }
 
 static int64_t do_pages_stat(struct mm *m, const struct mm_move_pages *q)

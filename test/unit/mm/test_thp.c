@@ -355,11 +355,40 @@ static void a_folio_split_under_pressure_gives_back_what_nobody_maps(void **stat
     assert_int_equal(touch_pages(&b, A + 100 * K, HP - 100, true), 0);
 }
 
+/* is_huge_zero_folio in add_folio_for_migration and do_pages_stat (the kernel's answer to seed 436405). */
+static void the_huge_zero_page_is_nowhere(void **state)
+{
+    struct box z;
+    (void)state;
+    box_open(&z, MIB(64), false);
+    map_anon(&z, MIB(64), MIB(2) / K, RW);
+    assert_int_equal(mm_madvise(z.mm, va(MIB(64)), MIB(2), MADV_HUGEPAGE), 0);
+    touch(&z, MIB(64), false);
+    const uint64_t pages[] = {MIB(64) + 5 * K};
+    const int32_t nodes[] = {0};
+    int32_t status[] = {99};
+    struct mm_move_pages q = {.nr = 1,
+                              .pages = pages,
+                              .pages_nr = 1,
+                              .nodes = nodes,
+                              .nodes_nr = 1,
+                              .status = status,
+                              .status_nr = 1};
+    assert_int_equal(mm_move_pages(z.mm, z.mm, &q), 0);
+    assert_int_equal(status[0], -EFAULT);
+    status[0] = 99;
+    q.nodes = NULL;
+    assert_int_equal(mm_move_pages(z.mm, z.mm, &q), 0);
+    assert_int_equal(status[0], -EFAULT);
+    box_close(&z);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(a_write_maps_two_mebibytes_with_one_fault),
+        cmocka_unit_test(the_huge_zero_page_is_nowhere),
         T(without_advice_pages_stay_small),
         T(a_read_maps_the_huge_zero_page_and_a_write_replaces_it),
         T(a_mapping_that_has_no_aligned_range_gets_small_pages),
