@@ -8,9 +8,11 @@
  */
 #include "kernel/check.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,18 +80,30 @@ static void progress(const struct options *o, uint64_t seed, uint64_t n, uint64_
                 (unsigned long long)calls, (double)calls / (now() - start + 1e-9));
 }
 
+/* compare_one does a sequence while nobody changes the host's settings: check-kernel-global takes turns
+ * with it. */
+static bool compare_one(struct native *k, const struct sequence *q, struct difference *d,
+                        unsigned *calls, int lock)
+{
+    flock(lock, LOCK_SH);
+    bool differs = differs_for_sure(k, q, d, calls);
+    flock(lock, LOCK_UN);
+    return differs;
+}
+
 static int campaign(struct native *k, const struct options *o)
 {
     static struct sequence q;
     uint64_t n = 0, calls = 0, bad = 0;
     double start = now();
+    int lock = open("/var/tmp/pagewalk-global.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     for (; n < o->sequences && bad < o->max_bad; n++) {
         struct difference d;
         unsigned made = 0;
         if (o->seconds && now() - start > (double)o->seconds)
             break;
         gen_sequence(&q, o->seed + n);
-        bool differs = differs_for_sure(k, &q, &d, &made);
+        bool differs = compare_one(k, &q, &d, &made, lock);
         calls += made;
         if (differs) {
             bad++;
