@@ -12,7 +12,7 @@
  * smaps_hugetlb_range, pte_to_pagemap_entry, pagemap_pmd_range_thp, gather_stats), fs/proc/page.c
  * (stable_page_flags), mm/internal.h (folio_precise_page_mapcount).
  */
-#include "proc/gather.h"
+#include "proc/proc_int.h"
 
 #include "mm/view.h"
 
@@ -354,13 +354,12 @@ static uint64_t compound_flags(const struct frame *f, const struct frame *head)
     return u | BIT(head->flags & FRAME_F_HUGETLB ? KPF_HUGE : KPF_THP);
 }
 
-/* The pages of programs and of the page cache. */
-static uint64_t user_flags(struct phys *p, pfn n)
+/* The flags that all pages of a folio share. */
+static uint64_t folio_flags(struct phys *p, pfn at)
 {
-    pfn at = head_of(p, n);
     const struct frame *head = phys_frame(p, at);
     bool pooled = head->owner == FRAME_HUGETLB && head->refs == 0; /* free, in its pool */
-    uint64_t u = (pooled ? 0 : BIT(KPF_UPTODATE)) | compound_flags(phys_frame(p, n), head);
+    uint64_t u = pooled ? 0 : BIT(KPF_UPTODATE);
     for (size_t i = 0; i < ARRAY_LEN(shown_flags); i++)
         u |= head->flags & shown_flags[i].flag ? BIT(shown_flags[i].bit) : 0;
     if (folio_mapped(p, at))
@@ -376,6 +375,16 @@ static uint64_t user_flags(struct phys *p, pfn n)
     return u;
 }
 
+/* The pages of programs and of the page cache. A folio is looked at once for all its pages: whether any
+ * of them is mapped is a question to each of them. */
+static uint64_t user_flags(struct phys *p, pfn n, struct proc_folio_flags *last)
+{
+    pfn at = head_of(p, n);
+    if (!last->known || last->head.v != at.v)
+        *last = (struct proc_folio_flags){at, folio_flags(p, at), true};
+    return last->flags | compound_flags(phys_frame(p, n), phys_frame(p, at));
+}
+
 static uint64_t kernel_image_flags(struct phys *p, pfn n)
 {
     const struct frame *f = phys_frame(p, n), *head = phys_frame(p, head_of(p, n));
@@ -384,7 +393,7 @@ static uint64_t kernel_image_flags(struct phys *p, pfn n)
     return BIT(KPF_RESERVED) | (n.v == phys_zero_page(p).v ? BIT(KPF_ZERO_PAGE) : 0);
 }
 
-uint64_t proc_pageflags_word(struct phys *p, pfn n)
+uint64_t proc_pageflags_next(struct phys *p, pfn n, struct proc_folio_flags *last)
 {
     switch (phys_owner(p, n)) {
     case FRAME_FREE:
@@ -402,8 +411,14 @@ uint64_t proc_pageflags_word(struct phys *p, pfn n)
     case FRAME_SLAB:
         return BIT(KPF_SLAB);
     default:
-        return user_flags(p, n);
+        return user_flags(p, n, last);
     }
+}
+
+uint64_t proc_pageflags_word(struct phys *p, pfn n)
+{
+    struct proc_folio_flags none = {.known = false};
+    return proc_pageflags_next(p, n, &none);
 }
 
 uint64_t proc_pagecount_word(struct phys *p, pfn n)

@@ -51,12 +51,14 @@ void proc_put_pagemap(struct sink *out, const struct mm *m)
 void proc_put_frames(struct sink *out, struct phys *p, bool flags)
 {
     struct runs r = {.out = out};
+    struct proc_folio_flags last = {.known = false};
     const pfn zero = phys_zero_page(p); /* stands in the kernel image and looks different */
     for (pfn n = {0}; n.v < phys_frames(p);) {
         uint64_t end = n.v == zero.v ? n.v + 1 : phys_same_until(p, n);
         if (n.v < zero.v && zero.v < end)
             end = zero.v;
-        add(&r, n.v, flags ? proc_pageflags_word(p, n) : proc_pagecount_word(p, n), end - n.v);
+        uint64_t word = flags ? proc_pageflags_next(p, n, &last) : proc_pagecount_word(p, n);
+        add(&r, n.v, word, end - n.v);
         n.v = end;
     }
     flush(&r);

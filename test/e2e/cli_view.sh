@@ -75,6 +75,7 @@ else
 fi
 
 # -- tunables ----------------------------------------------------------------------------------------
+yes "three free pages of 1 GiB do not keep the end of a run waiting" timeout 15 "$pagewalk" run -q --set phys.size=4G --set hugetlb.1g=3 -- true
 yes "a tunable is a file" [ "$("$pagewalk" view sys/vm/swappiness)" = 60 ]
 yes "one that acts at once can only be written" says 'can only be written' "$pagewalk" view vm.drop_caches
 "$pagewalk" run -q --sysctl '1us: vm.swappiness=7' --sysctl '100i: vm.page-cluster=5' -- true
