@@ -2,6 +2,9 @@
  */
 #include "mm/mm_int.h"
 
+#define AUDIT_PAGES_MAX 512u /* resident pages, and VMAs, up to which every call is audited whole */
+#define AUDIT_VMAS_MAX  64u
+
 static bool vmas_ordered(const struct mm *m)
 {
     for (const struct vma *v = m->vmas.first; v; v = v->next)
@@ -257,9 +260,22 @@ int mm_audit(struct mm *m)
     return broken == 0 && !audit_lru(m->sys) ? 8 : broken;
 }
 
-void audit_vmas(const struct mm *m)
+/* The whole audit costs as much as there is memory in all address spaces. */
+static bool small_enough(const struct mm_sys *s)
+{
+    uint64_t pages = 0, vmas = 0;
+    for (const struct mm *m = s->mms; m; m = m->next) {
+        pages += m->cnt.rss[MM_FILEPAGES] + m->cnt.rss[MM_ANONPAGES] + m->cnt.rss[MM_SHMEMPAGES];
+        vmas += m->vmas.nr;
+    }
+    return pages <= AUDIT_PAGES_MAX && vmas <= AUDIT_VMAS_MAX;
+}
+
+void audit_call(struct mm *m)
 {
     ASSERT(vmas_ordered(m)); /* I1 */
     ASSERT(vmas_merged(m));  /* I2 */
     ASSERT(totals_right(m)); /* I6 */
+    if (small_enough(m->sys))
+        ASSERT(mm_audit(m) == 0);
 }

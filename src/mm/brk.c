@@ -80,7 +80,7 @@ vaddr mm_brk(struct mm *m, vaddr brk)
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     if (brk.v <= m->brk ? brk_shrink(m, newbrk, oldbrk) : brk_grow(m, oldbrk, newbrk))
         m->brk = brk.v;
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return va(m->brk);
 }
 
@@ -105,7 +105,7 @@ static int place(struct mm *m, const struct vma_merge *g, enum vma_kind kind)
     if (g->flags & VM_ACCOUNT)
         vm_acct_memory(m->sys, (int64_t)((g->end - g->start) >> PAGE_SHIFT));
     vm_stat_account(m, g->flags, (int64_t)((g->end - g->start) >> PAGE_SHIFT));
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return 0;
 }
 

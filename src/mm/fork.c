@@ -176,7 +176,7 @@ int mm_fork(struct mm **ret, struct mm *parent)
         mm_close(child);
         return err;
     }
-    AUDIT(audit_vmas(child));
+    AUDIT(audit_call(child));
     *ret = child;
     return 0;
 }

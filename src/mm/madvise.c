@@ -250,7 +250,7 @@ int mm_madvise(struct mm *m, vaddr start, uint64_t len_in, int advice)
     int err = advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE
                   ? populate(m, start.v, end, advice == MADV_POPULATE_WRITE)
                   : walk_vmas(m, start.v, end, advice);
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return err;
 }
 

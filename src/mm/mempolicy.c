@@ -370,7 +370,7 @@ int mm_mbind(struct mm *m, vaddr start, uint64_t len, int mode, const struct nod
         return err;
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     err = do_mbind(m, start.v, len, mode, mode_flags, &user, flags);
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return err;
 }
 
@@ -410,7 +410,7 @@ int mm_set_mempolicy_home_node(struct mm *m, vaddr addr, uint64_t len, uint64_t 
             return err;
         result = err == 0 ? 0 : result;
     }
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return result;
 }
 

@@ -81,7 +81,7 @@ static int lock_range(struct mm *m, vaddr a, uint64_t len_in, uint64_t lock)
     int err = apply_flags(m, start, end, lock);
     if (err == 0 && lock != 0)
         err = populate_all(m, start, end);
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return err;
 }
 
@@ -123,7 +123,7 @@ int mm_mlockall(struct mm *m, int flags)
         lock_every(m, lock);
         populate_range(m, 0, m->task_size);
     }
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return 0;
 }
 
@@ -132,5 +132,5 @@ void mm_munlockall(struct mm *m)
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     m->def_flags = 0;
     lock_every(m, 0);
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
 }

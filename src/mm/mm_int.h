@@ -670,8 +670,9 @@ int populate_all(struct mm *m, uint64_t start, uint64_t end);
 int expand_stack(struct mm *m, struct vma *v, uint64_t a);
 
 /* -- audit.c */
-/* audit_vmas checks I1, I2, I6 and dies when one is broken: the hostile build's companion. */
-void audit_vmas(const struct mm *m);
+/* audit_call checks I1, I2 and I6 after a call of the hostile build and dies when one is broken; in
+ * small address spaces everything mm_audit knows. */
+void audit_call(struct mm *m);
 bool audit_can_merge(const struct mm *m, const struct vma *a, const struct vma *b);
 
 #endif

@@ -105,7 +105,7 @@ int mm_munmap(struct mm *m, vaddr start, uint64_t len)
 {
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     int err = do_munmap(m, start.v, len);
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return err;
 }
 
@@ -135,7 +135,7 @@ int mm_shmdt(struct mm *m, vaddr at)
                       to - from); /* may free f with its last mapping: then no more follow */
         v = find_vma(m, to);
     }
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return 0;
 }
 
@@ -454,7 +454,7 @@ static int64_t do_mmap(struct mm *m, const struct mm_map *map)
         return err;
     if (locked || (map->flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)
         populate_range(m, g.start, g.end);
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return addr;
 }
 

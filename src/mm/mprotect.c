@@ -181,6 +181,6 @@ int mm_pkey_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot, int
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     int err = mprotect_range(&g, from, end, prot, pkey);
     gather_finish(&g);
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return err;
 }

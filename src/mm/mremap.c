@@ -485,6 +485,6 @@ int64_t mm_mremap(struct mm *m, vaddr old, uint64_t old_len, uint64_t new_len, u
                       .forced = forced};
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     int64_t r = do_mremap(&x, forced);
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return r;
 }

@@ -44,6 +44,6 @@ int mm_mseal(struct mm *m, vaddr start, uint64_t len_in, uint64_t flags)
         return -ENOMEM;
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     int err = mseal_apply(m, start.v, end);
-    AUDIT(audit_vmas(m));
+    AUDIT(audit_call(m));
     return err;
 }
