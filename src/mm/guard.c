@@ -58,7 +58,7 @@ int guard_install(struct gather *g, struct vma *v, uint64_t start, uint64_t end)
 
 int guard_remove(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
 {
-    struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
+    struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_LOOK};
     if (v->flags & (VM_SPECIAL | VM_HUGETLB))
         return -EINVAL;
     while (run_next(m, &r))

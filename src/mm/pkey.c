@@ -4,7 +4,8 @@
  *   1 … 15   pkey_alloc, pkey_free; a mapping keeps its key after pkey_free
  *   one      is taken for mappings with PROT_EXEC alone, which then cannot be read
  *
- * Without mmu.pku no key exists, not even key 0: the calls refuse all.
+ * Without mmu.pku no key exists, not even key 0: the calls refuse all. The first pkey_alloc finds key
+ * 0 free and fails to set its rights, but cannot give it back: the next ones find none free.
  *
  * Source: Linux 6.18 mm/mprotect.c (pkey_alloc, pkey_free), arch/x86/mm/pkeys.c,
  * arch/x86/include/asm/pkeys.h.
@@ -22,7 +23,7 @@ void pkey_init(struct mm *m)
 
 bool pkey_is_allocated(const struct mm *m, int pkey)
 {
-    return pkey >= 0 && pkey < (int)PKEYS && (m->pkeys >> pkey & 1) &&
+    return m->sys->conf.mmu_pku && pkey >= 0 && pkey < (int)PKEYS && (m->pkeys >> pkey & 1) &&
            !(pkey != 0 && pkey == m->execute_only_pkey);
 }
 
@@ -38,9 +39,13 @@ static int take_key(struct mm *m)
 
 int mm_pkey_alloc(struct mm *m, uint64_t flags, uint64_t rights)
 {
-    if (flags != 0 || (rights & ~(uint64_t)PKEY_ACCESS_MASK) || !m->sys->conf.mmu_pku)
+    if (flags != 0 || (rights & ~(uint64_t)PKEY_ACCESS_MASK))
         return -EINVAL;
-    return take_key(m);
+    if (m->sys->conf.mmu_pku)
+        return take_key(m);
+    bool lost = m->pkeys & 1;
+    m->pkeys |= 1;
+    return lost ? -ENOSPC : -EINVAL;
 }
 
 int mm_pkey_free(struct mm *m, int pkey)

@@ -199,7 +199,7 @@ void swapin_range(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_LOOK};
     pfn n;
     while (run_next(m, &r))
-        if (pte_is_swap_slot(*r.e))
+        if (r.level == 0 && pte_is_swap_slot(*r.e))
             read_slot(m->sys, v, r.a, *r.e, &n);
     lru_add_drain(m->sys);
 }

@@ -354,6 +354,24 @@ static void a_fork_leaves_apart_what_it_wipes(void **state)
     box_close(&b);
 }
 
+static void advice_that_only_looks_splits_no_huge_page(void **state)
+{
+    static const int looks[] = {MADV_WILLNEED, 103 /* MADV_GUARD_REMOVE */};
+    (void)state;
+    struct box b;
+    unsigned level = 0;
+    box_open(&b, MIB(64), false);
+    map_full(&b, BASE, MIB(2), RW, ANON | MAP_FIXED, NULL, 0);
+    mm_madvise(b.mm, va(BASE), MIB(2), MADV_HUGEPAGE);
+    touch(&b, BASE, true);
+    for (unsigned i = 0; i < ARRAY_LEN(looks); i++) {
+        assert_int_equal(mm_madvise(b.mm, va(BASE), K, looks[i]), 0);
+        assert_non_null(pt_leaf(mm_pt(b.mm), va(BASE), &level));
+        assert_int_equal(level, 1);
+    }
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +397,7 @@ int main(void)
         cmocka_unit_test(guards_keep_no_anon_vmas_apart),
         cmocka_unit_test(a_fork_leaves_apart_what_it_wipes),
         cmocka_unit_test(locking_nothing_succeeds_even_in_rightless_memory),
+        cmocka_unit_test(advice_that_only_looks_splits_no_huge_page),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
