@@ -74,6 +74,11 @@ static void gen_mmap(struct gen *g, struct call *c)
         c->arg[3] |= MAP_FIXED_NOREPLACE;
     else if (place < 18)
         c->ref[0] = 0, c->arg[0] = pick(g, 20) ? 0 : UINT64_C(0x800000000000) - pick(g, 3) * K;
+    if (pick(g, 30) == 0) { /* in the way of the break */
+        c->ref[0] = REF_BRK;
+        c->arg[0] = pick(g, 24) * g->q->unit * K;
+        return;
+    }
     gen_mapped(g, c->arg[0] % K == 0 && c->ref[0] == 0 && place < 15 ? c->arg[0] : 0, c->arg[1]);
 }
 
@@ -94,7 +99,7 @@ static int descriptor(const struct model *w, const struct call *c, struct mm_map
     return 0;
 }
 
-static int64_t model_mmap(struct model *w, const struct call *c, struct answer *a)
+int64_t model_mmap(struct model *w, const struct call *c, struct answer *a)
 {
     (void)a;
     struct mm_map map = {.addr = va(c->arg[0]),
@@ -111,9 +116,13 @@ static int64_t model_mmap(struct model *w, const struct call *c, struct answer *
 static void gen_munmap(struct gen *g, struct call *c)
 {
     gen_range(g, c, 0);
+    if (pick(g, 20) == 0) { /* a part of the heap */
+        c->ref[0] = REF_BRK;
+        c->arg[0] = pick(g, 20) * g->q->unit * K;
+    }
 }
 
-static int64_t model_munmap(struct model *w, const struct call *c, struct answer *a)
+int64_t model_munmap(struct model *w, const struct call *c, struct answer *a)
 {
     (void)a;
     return mm_munmap(CALLER(w, c), va(c->arg[0]), c->arg[1]);
@@ -127,7 +136,7 @@ static void gen_mprotect(struct gen *g, struct call *c)
         c->arg[2] |= pick(g, 2) ? PROT_GROWSDOWN : 8u << pick(g, 3);
 }
 
-static int64_t model_mprotect(struct model *w, const struct call *c, struct answer *a)
+int64_t model_mprotect(struct model *w, const struct call *c, struct answer *a)
 {
     (void)a;
     return mm_mprotect(CALLER(w, c), va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2]);
@@ -249,7 +258,9 @@ static void gen_brk(struct gen *g, struct call *c)
     c->ref[0] = REF_BRK;
     c->arg[0] = pick(g, 20) * K * g->q->unit + (pick(g, 3) ? 0 : pick(g, K));
     if (pick(g, 12) == 0)
-        c->arg[0] = pick(g, 2) ? (uint64_t)-K : UINT64_C(0x700000000000);
+        c->arg[0] = pick(g, 2)   ? (uint64_t)-K
+                    : pick(g, 2) ? UINT64_C(0x700000000000)
+                                 : UINT64_C(0x7ffffffff000);
     gen_mapped(g, 0, 0);
 }
 
@@ -331,6 +342,11 @@ static void gen_touch(struct gen *g, struct call *c)
         c->arg[1] = K;
     c->arg[1] = min_u64(c->arg[1], 64 * g->q->unit * K);
     c->arg[0] = align_down(c->arg[0], 8);
+    if (pick(g, 40) == 0) { /* [stack] grows down to it, as far as it may */
+        c->ref[0] = REF_STACK;
+        c->arg[0] = -(1 + pick(g, pick(g, 4) ? 40 : 2200)) * K + pick(g, K / 8) * 8;
+        c->arg[1] = K;
+    }
     c->arg[2] = 0x90 + ((g->q->n + 1ull) << 32); /* begins with a harmless instruction */
 }
 
@@ -425,10 +441,10 @@ const struct call_kind call_kinds[] = {
     {"migrate_pages", 1, SYS_migrate_pages, OP_CALL, "ddii", 0, gen_migrate_pages,
      model_migrate_pages},
     {"move_pages", 2, SYS_move_pages, OP_CALL, "ddiiox", 16, gen_move_pages, model_move_pages},
-    {"shmget", 1, SYS_shmget, OP_CALL, "dxx", 0, gen_shmget, model_shmget},
+    {"shmget", 2, SYS_shmget, OP_CALL, "kxx", 0, gen_shmget, model_shmget},
     {"shmat", 2, SYS_shmat, OP_CALL, "sxx", 0, gen_shmat, model_shmat},
     {"shmdt", 1, SYS_shmdt, OP_CALL, "x", 0, gen_shmdt, model_shmdt},
-    {"shmctl", 1, SYS_shmctl, OP_CALL, "sd", 0, gen_shmctl, model_shmctl},
+    {"shmctl", 2, SYS_shmctl, OP_CALL, "sdx", 112, gen_shmctl, model_shmctl},
     {"prlimit64", 1, SYS_prlimit64, OP_CALL, "ddid", 0, gen_setrlimit, model_setrlimit},
     {"capset", 1, SYS_capset, OP_CALL, "ii", 0, gen_capset, model_capset},
     {"mseal", 1, 462, OP_CALL, "xxd", 0, gen_mseal, model_mseal},
@@ -438,6 +454,11 @@ const struct call_kind call_kinds[] = {
     {"process_madvise", 1, 440, OP_CALL, "diddd", 0, gen_process_madvise, model_process_madvise},
     {"pkey_mprotect", 1, SYS_pkey_mprotect, OP_CALL, "xxxd", 0, gen_pkey_mprotect,
      model_pkey_mprotect},
+    {"pkey_alloc", 1, SYS_pkey_alloc, OP_CALL, "xx", 0, gen_pkey_alloc, model_pkey_alloc},
+    {"pkey_free", 1, SYS_pkey_free, OP_CALL, "d", 0, gen_pkey_free, model_pkey_free},
+    {"mmap_each", 1, SYS_mmap, OP_EACH, "xxxxdx", 0, gen_mmap_each, model_mmap_each},
+    {"munmap_each", 1, SYS_munmap, OP_EACH, "xx", 0, gen_munmap_each, model_munmap_each},
+    {"mprotect_each", 1, SYS_mprotect, OP_EACH, "xxx", 0, gen_mprotect_each, model_mprotect_each},
     {"fork", 3, -1, OP_FORK, "d", 0, gen_fork, model_fork_call},
     {"exit", 1, -1, OP_EXIT, "", 0, gen_exit, model_exit},
     {"exec", 2, -1, OP_EXEC, "x", 0, gen_exec, model_exec},

@@ -33,7 +33,19 @@ KIND(setrlimit)
 KIND(capset)
 KIND(mseal)
 KIND(pkey_mprotect)
+KIND(pkey_alloc)
+KIND(pkey_free)
 KIND(remap_file_pages)
 KIND(process_madvise)
+
+/* -- calls_each.c: one call many times over */
+KIND(mmap_each)
+KIND(munmap_each)
+KIND(mprotect_each)
+
+/* -- calls.c: what calls_each.c repeats */
+int64_t model_mmap(struct model *w, const struct call *c, struct answer *a);
+int64_t model_munmap(struct model *w, const struct call *c, struct answer *a);
+int64_t model_mprotect(struct model *w, const struct call *c, struct answer *a);
 
 #endif

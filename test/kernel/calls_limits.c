@@ -42,8 +42,12 @@ int64_t model_setrlimit(struct model *w, const struct call *c, struct answer *a)
 
 void gen_capset(struct gen *g, struct call *c)
 {
-    static const uint64_t drop[] = {BIT(CAP_IPC_LOCK), BIT(CAP_IPC_LOCK), BIT(CAP_SYS_NICE),
-                                    BIT(CAP_SYS_RAWIO), BIT(CAP_SYS_ADMIN) | BIT(CAP_IPC_LOCK)};
+    static const uint64_t drop[] = {BIT(CAP_IPC_LOCK),
+                                    BIT(CAP_IPC_LOCK),
+                                    BIT(CAP_SYS_NICE),
+                                    BIT(CAP_SYS_RAWIO),
+                                    BIT(CAP_SYS_ADMIN) | BIT(CAP_IPC_LOCK),
+                                    BIT(CAP_IPC_OWNER)};
     uint64_t left = UINT32_MAX & ~BIT(CAP_SYS_RESOURCE) & ~PICK(g, drop) & ~g->dropped[c->proc];
     g->dropped[c->proc] |= ~left & UINT32_MAX;
     c->arg[0] = PTR_IN;
@@ -88,6 +92,30 @@ int64_t model_pkey_mprotect(struct model *w, const struct call *c, struct answer
     (void)a;
     return mm_pkey_mprotect(CALLER(w, c), va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2],
                             (int)c->arg[3]);
+}
+
+/* This host has no keys: each is refused. */
+void gen_pkey_alloc(struct gen *g, struct call *c)
+{
+    c->arg[0] = pick(g, 8) == 0;
+    c->arg[1] = pick(g, 5);
+}
+
+int64_t model_pkey_alloc(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_pkey_alloc(CALLER(w, c), c->arg[0], c->arg[1]);
+}
+
+void gen_pkey_free(struct gen *g, struct call *c)
+{
+    c->arg[0] = pick(g, 18) - 1;
+}
+
+int64_t model_pkey_free(struct model *w, const struct call *c, struct answer *a)
+{
+    (void)a;
+    return mm_pkey_free(CALLER(w, c), (int)c->arg[0]);
 }
 
 /* -- what else changes mappings */

@@ -131,8 +131,11 @@ int64_t model_migrate_pages(struct model *w, const struct call *c, struct answer
 void gen_move_pages(struct gen *g, struct call *c)
 {
     static const uint64_t flags[] = {0, 0, 2, 2, 4, 1, 8};
-    for (unsigned i = 0; i < 3; i++)
-        c->in[i] = gen_addr(g);
+    for (unsigned i = 0; i < 3; i++) {
+        struct call range = {0};
+        gen_range(g, &range, 0);
+        c->in[i] = range.ref[0] ? gen_addr(g) : range.arg[0];
+    }
     c->arg[1] = pick(g, 4);
     c->arg[2] = PTR_IN;
     c->arg[3] = pick(g, 2) ? 0 : PTR_IN + 24;

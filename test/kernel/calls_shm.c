@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <string.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
@@ -11,9 +12,12 @@
 
 void gen_shmget(struct gen *g, struct call *c)
 {
-    c->arg[0] = IPC_PRIVATE;
+    c->arg[0] = pick(g, 3) ? IPC_PRIVATE : 1 + pick(g, 2);
     c->arg[1] = pick(g, 12) ? (1 + pick(g, 20)) * K - pick(g, 2) * pick(g, K) : 0;
-    c->arg[2] = 0600 | IPC_CREAT | (pick(g, 4) ? 0 : SHM_NORESERVE);
+    c->arg[2] = (pick(g, 4) ? 0600 : 0400) | IPC_CREAT | (pick(g, 4) ? 0 : SHM_NORESERVE);
+    if (c->arg[0] != IPC_PRIVATE)
+        c->arg[2] =
+            (c->arg[2] & ~(pick(g, 3) ? 0u : (unsigned)IPC_CREAT)) | (pick(g, 3) ? 0 : IPC_EXCL);
     g->n_shm += c->arg[1] > 0;
 }
 
@@ -23,6 +27,9 @@ int64_t model_shmget(struct model *w, const struct call *c, struct answer *a)
     int id = mm_shmget(CALLER(w, c), (int32_t)c->arg[0], c->arg[1], (int)c->arg[2]);
     if (id < 0)
         return id;
+    for (unsigned i = 0; i < w->n_shm; i++)
+        if (w->shm[i] == id)
+            return i;
     if (w->n_shm == SHM_MAX) { /* as rename_segment does */
         mm_shmctl(CALLER(w, c), id, 0 /* IPC_RMID */, NULL);
         return -ENOSPC;
@@ -78,13 +85,24 @@ int64_t model_shmdt(struct model *w, const struct call *c, struct answer *a)
 void gen_shmctl(struct gen *g, struct call *c)
 {
     c->arg[0] = pick(g, max_u64(1, g->n_shm));
-    c->arg[1] = pick(g, 2) ? IPC_RMID : pick(g, 2) ? SHM_LOCK : SHM_UNLOCK;
+    static const uint64_t commands[] = {IPC_RMID, IPC_RMID, IPC_RMID, SHM_LOCK, SHM_UNLOCK,
+                                        IPC_STAT, IPC_STAT, IPC_SET,  IPC_SET,  77};
+    static const uint64_t modes[] = {0600, 0600, 0400, 0200, 0, 01777};
+    c->arg[1] = PICK(g, commands);
+    c->arg[2] = c->arg[1] == IPC_SET ? PTR_IN : PTR_OUT;
+    c->in[SHMID_MODE / 8] = PICK(g, modes) << SHMID_MODE % 8 * 8; /* owner and group stay root's */
 }
 
 int64_t model_shmctl(struct model *w, const struct call *c, struct answer *a)
 {
-    (void)a;
-    return mm_shmctl(CALLER(w, c), segment_id(w, c), (int)c->arg[1], NULL);
+    struct mm_shmid q = {.mode = (uint32_t)(c->in[SHMID_MODE / 8] >> SHMID_MODE % 8 * 8)};
+    int err = mm_shmctl(CALLER(w, c), segment_id(w, c), (int)c->arg[1], &q);
+    if (err == 0 && c->arg[1] == IPC_STAT) {
+        memcpy(a->out + SHMID_MODE, &q.mode, sizeof(q.mode));
+        memcpy(a->out + SHMID_SIZE, &q.size, sizeof(q.size));
+        memcpy(a->out + SHMID_NATTCH, &q.nattch, sizeof(q.nattch));
+    }
+    return err;
 }
 
 /* -- files in memory */

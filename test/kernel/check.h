@@ -25,7 +25,7 @@
 
 #define K          UINT64_C(4096)
 #define CALLS_MAX  80u
-#define VMAS_MAX   192u
+#define VMAS_MAX   400u
 #define PAGES_MAX  768u /* pages looked at one by one, of all VMAs of a process */
 #define VMA_PAGES  64u  /* of one VMA; a longer one is sampled evenly */
 #define SHM_MAX    4u   /* System V segments of a sequence */
@@ -35,9 +35,15 @@
 #define FILE_BYTES (FILE_PAGES * K + K / 2)
 
 /* Arguments that stand for an address of the process that makes the call. */
-#define PTR_IN  UINT64_C(0x1111111100000000) /* call.in */
-#define PTR_OUT UINT64_C(0x1111111200000000) /* its output buffer */
-#define REF_BRK 255                          /* in call.ref: the break the process started with */
+#define PTR_IN    UINT64_C(0x1111111100000000) /* call.in */
+#define PTR_OUT   UINT64_C(0x1111111200000000) /* its output buffer */
+#define REF_STACK 254 /* in call.ref: where the stack began when the process started */
+#define REF_BRK   255 /* in call.ref: the break the process started with */
+
+/* struct shmid64_ds, where IPC_STAT and IPC_SET have what is compared. */
+#define SHMID_MODE   20u
+#define SHMID_SIZE   48u
+#define SHMID_NATTCH 88u
 
 /* -- sequences */
 struct call {
@@ -168,7 +174,7 @@ struct call_kind {
     long nr; /* system call, or -1: op says what is done */
     enum subject_op op;
     const char *args; /* one letter an argument: x hexadecimal, d decimal, i PTR_IN, o PTR_OUT,
-                         s a System V segment by its place in the sequence */
+                         k the key of a System V segment, s a segment by its place in the sequence */
     unsigned out;     /* bytes of output that are compared */
     void (*gen)(struct gen *g, struct call *c);
     int64_t (*model)(struct model *w, const struct call *c, struct answer *a);
@@ -204,7 +210,9 @@ void gen_mapped(struct gen *g, uint64_t addr, uint64_t len);
 
 /* call_resolved replaces references to earlier results. */
 struct call call_resolved(const struct sequence *q, unsigned i, const int64_t *results,
-                          uint64_t brk);
+                          uint64_t brk, uint64_t stack);
+/* native_stack returns where [stack] began. */
+uint64_t native_stack(const struct native *k);
 
 /* -- native.c */
 const char *native_why_not(void); /* why this host cannot be compared with, or NULL */

@@ -194,7 +194,7 @@ static bool run_calls(struct native *k, struct model *w, const struct sequence *
     if (differ(&kernel, &model, d))
         return true;
     for (unsigned i = 0; i < q->n; i++) {
-        struct call c = call_resolved(q, i, results, brk);
+        struct call c = call_resolved(q, i, results, brk, native_stack(k));
         d->at = i;
         ++*ret_calls;
         if (cannot_be_made(&c) || model_left_out(w, &c)) {

@@ -53,6 +53,8 @@ int native_pristine(const struct native *k)
 
 /* -- one sequence ------------------------------------------------------------------------------ */
 
+#define STACK0 UINT64_C(0x7ffffffde000) /* nothing lies there */
+
 static unsigned run(const struct sequence *q)
 {
     struct rng rng = {~q->seed};
@@ -62,7 +64,7 @@ static unsigned run(const struct sequence *q)
     unsigned made = 0;
     phys_fail_every(w->phys, 1 + rng_below(&rng, 64));
     for (unsigned i = 0; i < q->n; i++) {
-        struct call c = call_resolved(q, i, results, 0x404000);
+        struct call c = call_resolved(q, i, results, 0x404000, STACK0);
         bool fork = call_kinds[c.kind].op == OP_FORK;
         if (!w->mm[c.proc] || (fork && w->mm[c.arg[0]]))
             continue; /* its fork failed */

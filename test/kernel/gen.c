@@ -1,6 +1,6 @@
 /* gen.c: sequences of calls from a seed.
  *
- * Most addresses lie in a window of 96 units across a 2 MiB boundary, so that calls meet and page
+ * Most addresses lie in a window of 96 units across a boundary of 2 MiB, 1 GiB or 512 GiB, so that calls meet and page
  * tables come and go. A unit is a page; in every eighth sequence 64 pages, so that whole page
  * tables are covered. Half of the ranges are those of an earlier mapping, or a page more or less at
  * either end; a mapping the kernel placed is spoken of by the result of its call.
@@ -126,19 +126,24 @@ void gen_sequence(struct sequence *q, uint64_t seed)
     q->seed = seed;
     q->thp = seed % 16 == 5;
     q->unit = seed % 8 == 7 || q->thp ? 64 : 1;
-    q->base = UINT64_C(0x200000200000) - WINDOW / 2 * q->unit * K;
+    uint64_t middle = seed % 64 == 11 ? UINT64_C(0x208000000000) /* 512 GiB: another PUD table */
+                      : seed % 8 == 3 ? UINT64_C(0x200040000000) /* 1 GiB: another PMD table */
+                                      : UINT64_C(0x200000200000);
+    q->base = middle - WINDOW / 2 * q->unit * K;
     unsigned n = 10 + (unsigned)pick(&g, CALLS_MAX - 9);
     while (q->n < n)
         gen_call(&g);
 }
 
 struct call call_resolved(const struct sequence *q, unsigned i, const int64_t *results,
-                          uint64_t brk)
+                          uint64_t brk, uint64_t stack)
 {
     struct call c = q->call[i];
     for (unsigned a = 0; a < ARRAY_LEN(c.ref); a++) {
         if (c.ref[a] == REF_BRK)
             c.arg[a] += brk;
+        else if (c.ref[a] == REF_STACK)
+            c.arg[a] += stack;
         else if (c.ref[a])
             c.arg[a] += results[c.ref[a] - 1] > 0 ? (uint64_t)results[c.ref[a] - 1] : q->base;
     }

@@ -132,7 +132,7 @@ static int results(struct native *k, uint64_t seed)
     bool ok = native_begin(k, &q);
     native_own(k, &n, &brk);
     for (unsigned i = 0; i < q.n && ok; i++) {
-        struct call c = call_resolved(&q, i, result, brk);
+        struct call c = call_resolved(&q, i, result, brk, native_stack(k));
         struct answer a;
         ok = native_call(k, &c, &a);
         result[i] = a.result;

@@ -64,7 +64,7 @@ struct native {
     int shm[SHM_MAX];
     unsigned n_shm;
     char cgroup[64], why_no_cgroup[64];
-    char text[1 << 18];
+    char text[1 << 20];
     uint8_t page[K]; /* for drain */
 };
 
@@ -461,6 +461,14 @@ const struct own *native_own(const struct native *k, unsigned *ret_n, uint64_t *
     return k->own;
 }
 
+uint64_t native_stack(const struct native *k)
+{
+    for (unsigned i = 0; i < k->n_own; i++)
+        if (strcmp(k->own[i].name, "[stack]") == 0)
+            return k->own[i].start;
+    return 0;
+}
+
 void native_present(const struct native *k, unsigned proc, void (*see)(void *, uint64_t), void *arg)
 {
     for (unsigned i = 0; i < k->n_own; i++)
@@ -479,6 +487,8 @@ static uint64_t argument(const struct native *k, const struct call *c, unsigned 
         return slot + offsetof(struct slot, in) + (c->arg[i] - PTR_IN);
     if (c->arg[i] >= PTR_OUT && c->arg[i] < PTR_OUT + OUT_BYTES)
         return slot + offsetof(struct slot, out) + (c->arg[i] - PTR_OUT);
+    if (kind == 'k') /* a key no other program of the host has */
+        return c->arg[i] ? UINT64_C(0x50000000) | (uint64_t)getpid() << 4 | c->arg[i] : 0;
     if (kind == 's')
         return c->arg[i] < k->n_shm ? (uint64_t)k->shm[c->arg[i]] : (uint64_t)-1;
     return c->arg[i];
@@ -522,6 +532,14 @@ static bool forked(struct native *k, const struct call *c, const struct slot *s,
     return true;
 }
 
+/* keep_shmid clears what differs from run to run: times, numbers of processes, the key. */
+static void keep_shmid(uint8_t *out)
+{
+    memset(out, 0, SHMID_MODE);
+    memset(out + SHMID_MODE + 4, 0, SHMID_SIZE - SHMID_MODE - 4);
+    memset(out + SHMID_SIZE + 8, 0, SHMID_NATTCH - SHMID_SIZE - 8);
+}
+
 bool native_call(struct native *k, const struct call *c, struct answer *ret)
 {
     struct slot *s = &k->control->slot[c->proc];
@@ -541,6 +559,8 @@ bool native_call(struct native *k, const struct call *c, struct answer *ret)
     ret->minflt = s->minflt;
     ret->majflt = s->majflt;
     memcpy(ret->out, s->out, kind->out);
+    if (kind->nr == SYS_shmctl)
+        keep_shmid(ret->out);
     return true;
 }
 

@@ -14,6 +14,8 @@ static void print_value(FILE *f, const struct call *c, unsigned i, char how)
 {
     if (c->ref[i] == REF_BRK)
         fprintf(f, "brk0 + ");
+    else if (c->ref[i] == REF_STACK)
+        fprintf(f, "stack0() + ");
     else if (c->ref[i])
         fprintf(f, "R(%u) + ", c->ref[i] - 1);
     if (c->arg[i] >= PTR_IN && c->arg[i] < PTR_OUT + OUT_BYTES)
@@ -36,6 +38,9 @@ void print_call(FILE *f, const struct call *c)
         print_value(f, c, i, kind->args[i]);
     }
     fprintf(f, ")");
+    if (kind->op == OP_EACH)
+        fprintf(f, " %llu times, each %#llx further", (unsigned long long)c->in[1],
+                (unsigned long long)c->in[0]);
     for (unsigned i = 0; i < ARRAY_LEN(c->in) && strchr(kind->args, 'i'); i++)
         fprintf(f, " %#llx", (unsigned long long)c->in[i]);
 }
@@ -78,6 +83,16 @@ static const char prologue[] =
     "#define R(i) (shared->result[i] > 0 ? shared->result[i] : base)\n\n"
     "static long call(long nr, long a, long b, long c, long d, long e, long f)\n{\n"
     "    long r = syscall(nr, a, b, c, d, e, f);\n    return r == -1 ? -errno : r;\n}\n\n"
+    "static long each(long by, long n, long nr, long a, long b, long c, long d, long e, long "
+    "f)\n{\n"
+    "    long r = 0, i = 0;\n    for (; i < n && (r >= 0 || r < -4095); i++)\n"
+    "        r = call(nr, a + i * by, b, c, d, e, f);\n"
+    "    return r < 0 && r >= -4095 ? r : i;\n}\n\n"
+    "static long stack0(void)\n{\n    static long at;\n    char line[256];\n"
+    "    FILE *f = at ? NULL : fopen(\"/proc/self/maps\", \"r\");\n"
+    "    while (f && fgets(line, sizeof(line), f))\n"
+    "        if (strstr(line, \"[stack]\"))\n            at = strtol(line, NULL, 16);\n"
+    "    return at;\n}\n\n"
     "static void on_signal(int s, siginfo_t *info, void *context)\n{\n"
     "    ucontext_t *u = context;\n"
     "    if (s == SIGTRAP && traps++ == 0)\n        return;\n"
@@ -143,7 +158,8 @@ static const char epilogue[] =
     "  if (pipe(p))\n        return 1;\n    dup2(p[0], 13);\n"
     "    unlink(path);\n    dup2(syscall(SYS_memfd_create, \"pw\", 2), 12);\n"
     "    if (ftruncate(12, 40 * 4096))\n        return 1;\n"
-    "    base = BASE;\n    brk0 = syscall(SYS_brk, 0);\n    memset(out, 0, sizeof(out));\n"
+    "    base = BASE;\n    stack0();\n    brk0 = syscall(SYS_brk, 0);\n    memset(out, 0, "
+    "sizeof(out));\n"
     "    touch(16, 1, 0, 0);\n    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);\n"
     "    if (fork() == 0)\n        run(0);\n    while (wait(NULL) > 0)\n        ;\n    return "
     "0;\n}\n";
@@ -161,19 +177,20 @@ static void print_case(FILE *f, const struct sequence *q, unsigned n)
     else if (kind->op == OP_EXIT)
         fprintf(f, "(fflush(stdout), shared->turn++, _exit(0), 0);\n");
     else {
-        fprintf(f,
-                kind->op == OP_CALL   ? "call(%ld"
-                : kind->op == OP_EXEC ? "fetch("
-                                      : "touch(",
-                kind->nr);
-        for (unsigned i = 0; i < (kind->op == OP_CALL ? 6 : kind->op == OP_EXEC ? 1 : 2); i++) {
-            fprintf(f, "%s", i || kind->op == OP_CALL ? ", " : "");
+        bool call = kind->op == OP_CALL || kind->op == OP_EACH;
+        if (kind->op == OP_EACH)
+            fprintf(f, "each(%llu, %llu, %ld", (unsigned long long)c->in[0],
+                    (unsigned long long)c->in[1], kind->nr);
+        else
+            fprintf(f, call ? "call(%ld" : kind->op == OP_EXEC ? "fetch(" : "touch(", kind->nr);
+        for (unsigned i = 0; i < (call ? 6 : kind->op == OP_EXEC ? 1 : 2); i++) {
+            fprintf(f, "%s", i || call ? ", " : "");
             if (i < strlen(kind->args))
                 print_value(f, c, i, kind->args[i]);
             else
                 fprintf(f, "0");
         }
-        if (kind->op != OP_CALL && kind->op != OP_EXEC)
+        if (kind->op == OP_READ || kind->op == OP_WRITE)
             fprintf(f, ", %d, %#llx", kind->op == OP_WRITE, (unsigned long long)c->arg[2]);
         fprintf(f, ");\n");
     }

@@ -25,7 +25,7 @@ static struct sequence without(const struct sequence *q, unsigned i)
             uint8_t *ref = &less.call[c].ref[a];
             if (*ref == i + 1)
                 less.call[c].arg[a] += q->base, *ref = 0;
-            else if (*ref != REF_BRK && *ref > i + 1)
+            else if (*ref != REF_BRK && *ref != REF_STACK && *ref > i + 1)
                 --*ref;
         }
     return less;

@@ -120,9 +120,21 @@ static int64_t fork_child(uint64_t slot)
     return clone_on(SIGCHLD | CLONE_PARENT, child->stack + SUBJECT_STACK - 64, serve, child);
 }
 
+static int64_t call_each(const struct slot *s)
+{
+    int64_t r = 0;
+    uint64_t n = 0;
+    for (; n < s->in[1] && !(r < 0 && r >= -4095); n++)
+        r = call6(s->nr, s->arg[0] + n * s->in[0], s->arg[1], s->arg[2], s->arg[3], s->arg[4],
+                  s->arg[5]);
+    return r < 0 && r >= -4095 ? r : (int64_t)n;
+}
+
 static int64_t perform(struct slot *s)
 {
     switch (s->op) {
+    case OP_EACH:
+        return call_each(s);
     case OP_CALL:
         return call6(s->nr, s->arg[0], s->arg[1], s->arg[2], s->arg[3], s->arg[4], s->arg[5]);
     case OP_READ:

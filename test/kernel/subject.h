@@ -34,6 +34,7 @@
 
 enum subject_op {
     OP_CALL,  /* system call nr with arg[0..5] */
+    OP_EACH,  /* the same in[1] times, each in[0] bytes further, until one fails */
     OP_READ,  /* load one byte of each page of [arg0, arg0 + arg1) */
     OP_WRITE, /* store the 8 bytes arg2 + page there */
     OP_EXEC,  /* execute one instruction at arg0 */
