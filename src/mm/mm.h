@@ -338,6 +338,8 @@ uint64_t mm_committed(const struct mm_sys *s);
 int mm_sysctl(struct mm_sys *s, const char *key, uint64_t value);
 /* mm_sysctl_get reads one: 0 or -ENOENT. */
 int mm_sysctl_get(const struct mm_sys *s, const char *key, uint64_t *ret);
+/* mm_sysctl_range returns what may be written to one: 0 or -ENOENT. */
+int mm_sysctl_range(const char *key, uint64_t *ret_min, uint64_t *ret_max);
 /* mm_sysctl_name returns the key of tunable i without "vm.", NULL after the last. */
 const char *mm_sysctl_name(unsigned i);
 

@@ -140,6 +140,16 @@ int mm_sysctl_get(const struct mm_sys *s, const char *key, uint64_t *ret)
     return 0;
 }
 
+int mm_sysctl_range(const char *key, uint64_t *ret_min, uint64_t *ret_max)
+{
+    const struct sysctl_row *row = find_row(key);
+    if (!row)
+        return -ENOENT;
+    *ret_min = row->min;
+    *ret_max = row->max;
+    return 0;
+}
+
 const char *mm_sysctl_name(unsigned i)
 {
     return i < ARRAY_LEN(rows) ? rows[i].key : NULL;

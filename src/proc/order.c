@@ -11,6 +11,7 @@
 
 static int bad(char *err, size_t err_size, const char *text, const char *why)
 {
+    text += strspn(text, " \t\r\n");
     snprintf(err, err_size, "`%.80s`: %s", text, why);
     line_only(err);
     return -EINVAL;
@@ -41,6 +42,8 @@ int proc_assignment_parse(const char *text, struct proc_order *ret, char *err, s
                    "there is no such tunable; `pagewalk view` lists sys/vm/NAME");
     if (!copy_trimmed(o.value, sizeof(o.value), sign + 1, sign + strlen(sign)))
         return bad(err, err_size, text, "the value is empty or too long");
+    if (proc_sysctl_check(o.key, o.value, err, err_size) != 0)
+        return -EINVAL;
     *ret = o;
     return 0;
 }

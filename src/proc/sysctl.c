@@ -25,31 +25,36 @@ enum row_kind {
 struct row {
     const char *name;
     enum row_kind kind;
-    size_t offset; /* in struct phys_tunables */
-    unsigned n;    /* numbers */
+    size_t offset;     /* in struct phys_tunables */
+    unsigned n;        /* numbers */
+    uint64_t min, max; /* of each */
+    bool zero;         /* 0 is taken, too */
 };
-#define PHYS(name, n)                                                                              \
+#define PHYS(name, n, min, max, zero)                                                              \
     {                                                                                              \
-#name, ROW_PHYS, offsetof(struct phys_tunables, name), n                                   \
+#name, ROW_PHYS, offsetof(struct phys_tunables, name), n, min, max, zero                   \
     }
 static const struct row rows[] = {
-    PHYS(min_free_kbytes, 1),
-    PHYS(watermark_scale_factor, 1),
-    PHYS(watermark_boost_factor, 1),
-    PHYS(lowmem_reserve_ratio, PHYS_ZONES_NR),
-    PHYS(percpu_pagelist_high_fraction, 1),
-    PHYS(extfrag_threshold, 1),
-    PHYS(numa_stat, 1),
-    PHYS(defrag_mode, 1),
-    {"drop_caches", ROW_DROP, 0, 1},
-    {"compact_memory", ROW_COMPACT, 0, 1},
+    PHYS(min_free_kbytes, 1, 0, INT32_MAX, false),
+    PHYS(watermark_scale_factor, 1, 1, 3000, false),
+    PHYS(watermark_boost_factor, 1, 0, INT32_MAX, false),
+    PHYS(lowmem_reserve_ratio, PHYS_ZONES_NR, 0, INT32_MAX, false),
+    PHYS(percpu_pagelist_high_fraction, 1, 8, INT32_MAX, true),
+    PHYS(extfrag_threshold, 1, 0, 1000, false),
+    PHYS(numa_stat, 1, 0, 1, false),
+    PHYS(defrag_mode, 1, 0, 1, false),
+    {"drop_caches", ROW_DROP, 0, 1, 1, 4, false},
+    {"compact_memory", ROW_COMPACT, 0, 1, 1, 1, false},
 };
 
 static struct row row_of(unsigned i)
 {
     if (i < ARRAY_LEN(rows))
         return rows[i];
-    return (struct row){mm_sysctl_name(i - ARRAY_LEN(rows)), ROW_MM, 0, 1};
+    struct row r = {mm_sysctl_name(i - ARRAY_LEN(rows)), ROW_MM, .n = 1};
+    if (r.name)
+        mm_sysctl_range(r.name, &r.min, &r.max);
+    return r;
 }
 
 const char *proc_sysctl_name(unsigned i)
@@ -74,21 +79,21 @@ int proc_sysctl_find(const char *key)
 /* -- writing ------------------------------------------------------------------------------------- */
 
 /* parse_numbers reads up to n numbers between blanks, as proc_dointvec does: fewer leave the rest as it
- * was. */
-static bool parse_numbers(const char *text, uint64_t *v, unsigned n)
+ * was. Returns how many; 0: the text is none. */
+static unsigned parse_numbers(const char *text, uint64_t *v, unsigned n)
 {
     unsigned got = 0;
     for (;;) {
         char *end;
         text += strspn(text, " \t\n");
         if (*text == '\0')
-            return got > 0;
+            return got;
         if (got == n || !isdigit((unsigned char)*text))
-            return false;
+            return 0;
         errno = 0;
         v[got++] = strtoull(text, &end, 0);
         if (errno != 0 || (*end != '\0' && strchr(" \t\n", *end) == NULL))
-            return false;
+            return 0;
         text = end;
     }
 }
@@ -112,8 +117,6 @@ static int set_row(const struct proc_machine *m, const struct row *row, const ch
         return -EINVAL;
     if (row->kind == ROW_MM)
         return mm_sysctl(m->sys, row->name, v);
-    if (v < 1 || v > (row->kind == ROW_DROP ? 4 : 1))
-        return -EINVAL;
     if (row->kind == ROW_COMPACT)
         mm_compact_memory(m->sys);
     else if (v < 4) /* 4 only ends the kernel's message about it */
@@ -121,8 +124,28 @@ static int set_row(const struct proc_machine *m, const struct row *row, const ch
     return 0;
 }
 
-int proc_sysctl_set(const struct proc_machine *m, const char *key, const char *value, char *err,
-                    size_t err_size)
+/* in_range: all numbers of a text may be written to a row. */
+static bool in_range(const struct row *row, const char *value)
+{
+    uint64_t v[PHYS_ZONES_NR];
+    unsigned n = parse_numbers(value, v, row->n);
+    for (unsigned i = 0; i < n; i++)
+        if ((v[i] < row->min || v[i] > row->max) && !(row->zero && v[i] == 0))
+            return false;
+    return n > 0;
+}
+
+/* no_range says in one line what a row takes instead of a value. */
+static int no_range(const struct row *row, const char *value, char *err, size_t err_size)
+{
+    snprintf(err, err_size, "vm.%s does not take `%s`: %s are %s%" PRIu64 " to %" PRIu64, row->name,
+             value, row->n > 1 ? "its numbers" : "its values", row->zero ? "0 and " : "", row->min,
+             row->max);
+    line_only(err);
+    return -EINVAL;
+}
+
+int proc_sysctl_check(const char *key, const char *value, char *err, size_t err_size)
 {
     int i = proc_sysctl_find(key);
     if (i < 0) {
@@ -131,11 +154,19 @@ int proc_sysctl_set(const struct proc_machine *m, const char *key, const char *v
         return -ENOENT;
     }
     struct row row = row_of((unsigned)i);
-    int error = set_row(m, &row, value);
-    if (error == 0)
-        return 0;
-    snprintf(err, err_size, "vm.%s does not take `%s`: %s", row.name, value, strerror(-error));
-    line_only(err);
+    return in_range(&row, value) ? 0 : no_range(&row, value, err, err_size);
+}
+
+int proc_sysctl_set(const struct proc_machine *m, const char *key, const char *value, char *err,
+                    size_t err_size)
+{
+    int error = proc_sysctl_check(key, value, err, err_size);
+    if (error != 0)
+        return error;
+    struct row row = row_of((unsigned)proc_sysctl_find(key));
+    error = set_row(m, &row, value);
+    if (error != 0)
+        snprintf(err, err_size, "vm.%s does not take `%s`: %s", row.name, value, strerror(-error));
     return error;
 }
 

@@ -20,6 +20,8 @@ int proc_sysctl_find(const char *key);
  * for a value Linux refuses; then one line in err. */
 int proc_sysctl_set(const struct proc_machine *m, const char *key, const char *value, char *err,
                     size_t err_size);
+/* proc_sysctl_check says whether any machine would take a value: the same, but nothing is written. */
+int proc_sysctl_check(const char *key, const char *value, char *err, size_t err_size);
 /* proc_sysctl_put prints what a read of tunable i gives. 0, or -EACCES for one that can only be
  * written. */
 int proc_sysctl_put(struct sink *out, const struct proc_machine *m, unsigned i);
@@ -32,10 +34,10 @@ struct proc_order {
     char value[PROC_VALUE_MAX];
 };
 /* proc_order_parse reads "TIME: KEY=VALUE"; TIME is a number with us, ms, s (virtual time) or i
- * (instructions). 0, or -EINVAL with one line in err. */
+ * (instructions). 0, or -EINVAL, also for a value that proc_sysctl_check refuses, with one line in err. */
 int proc_order_parse(const char *text, struct proc_order *ret, char *err, size_t err_size);
 /* proc_assignment_parse reads "KEY=VALUE" into key and value, blanks around them left out. 0, or -EINVAL
- * with one line in err. */
+ * as above. */
 int proc_assignment_parse(const char *text, struct proc_order *ret, char *err, size_t err_size);
 
 #endif

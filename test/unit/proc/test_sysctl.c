@@ -139,9 +139,10 @@ static void times_of_every_unit_are_understood(void **state)
     char err[160];
     assert_int_equal(proc_order_parse("3us: vm.swappiness=1", &o, err, sizeof err), 0);
     assert_int_equal(o.at, 3000000);
-    assert_int_equal(proc_order_parse(" 12ms :vm.swappiness = 7 8 ", &o, err, sizeof err), 0);
+    assert_int_equal(proc_order_parse(" 12ms :vm.lowmem_reserve_ratio = 7 8 ", &o, err, sizeof err),
+                     0);
     assert_int_equal(o.at, UINT64_C(12000000000));
-    assert_string_equal(o.key, "vm.swappiness");
+    assert_string_equal(o.key, "vm.lowmem_reserve_ratio");
     assert_string_equal(o.value, "7 8");
     assert_int_equal(proc_order_parse("2s:vm.drop_caches=3", &o, err, sizeof err), 0);
     assert_int_equal(o.at, UINT64_C(2000000000000));
@@ -175,6 +176,32 @@ static void other_orders_are_refused_with_their_text(void **state)
     }
 }
 
+/* Ranges: kernel/sysctl.c and mm/page_alloc.c of Linux 6.18. */
+static void a_value_out_of_range_is_refused_with_key_value_and_range(void **state)
+{
+    (void)state;
+    static const char *const bad[][3] = {
+        {"1us: vm.swappiness=300", "vm.swappiness does not take `300`", "0 to 200"},
+        {"1us: vm.overcommit_memory=9", "vm.overcommit_memory does not take `9`", "0 to 2"},
+        {"1us: vm.swappiness=ten", "vm.swappiness does not take `ten`", "0 to 200"},
+        {"1us: vm.drop_caches=0", "vm.drop_caches does not take `0`", "1 to 4"},
+        {"1us: vm.extfrag_threshold=1001", "vm.extfrag_threshold", "0 to 1000"},
+        {"1us: vm.watermark_scale_factor=0", "vm.watermark_scale_factor", "1 to 3000"},
+        {"1us: vm.percpu_pagelist_high_fraction=7", "fraction does not take `7`", "0 and 8 to"},
+        {"1us: vm.lowmem_reserve_ratio=1 2 99999999999", "`1 2 99999999999`", "0 to 2147483647"}};
+    struct proc_order o;
+    char err[160];
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_int_equal(proc_order_parse(bad[i][0], &o, err, sizeof err), -EINVAL);
+        assert_non_null(strstr(err, bad[i][1]));
+        assert_non_null(strstr(err, bad[i][2]));
+    }
+    assert_int_equal(
+        proc_order_parse("1us: vm.percpu_pagelist_high_fraction=0", &o, err, sizeof err), 0);
+    assert_int_equal(proc_order_parse("1us: vm.nope=1", &o, err, sizeof err), -EINVAL);
+    assert_non_null(strstr(err, "`vm.nope=1`"));
+}
+
 static void a_refusal_is_one_line_whatever_it_quotes(void **state)
 {
     (void)state;
@@ -202,6 +229,7 @@ int main(void)
         cmocka_unit_test(every_tunable_can_be_found_by_its_name),
         cmocka_unit_test(times_of_every_unit_are_understood),
         cmocka_unit_test(other_orders_are_refused_with_their_text),
+        cmocka_unit_test(a_value_out_of_range_is_refused_with_key_value_and_range),
         cmocka_unit_test(a_refusal_is_one_line_whatever_it_quotes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -582,7 +582,8 @@ static void orders_of_one_entry_follow_their_times(void **state)
     order(x, "3i: vm.swappiness=3");
     order(x, "2i: vm.swappiness=2");
     order(x, "2i: vm.page-cluster=9");
-    order(x, "1i: vm.swappiness=999"); /* refused, and told */
+    struct proc_order bad = {true, 1, "vm.swappiness", "999"}; /* refused, and told */
+    assert_int_equal(sim_order(x->sim, &bad), 0);
     for (unsigned i = 0; i < 8; i++) {
         run(x, load);
         access_word(x, DATA, 0, 3, false);
