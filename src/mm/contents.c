@@ -67,7 +67,7 @@ void file_readpage(struct mm_sys *s, const struct mm_file *f, uint64_t pgoff, pf
 void file_writepage(struct mm_sys *s, pfn n)
 {
     const struct frame *fr = phys_frame(s->phys, n);
-    const struct mm_file *f = fr->mapping;
+    struct mm_file *f = fr->mapping;
     uint8_t *bytes = phys_bytes(s->phys, n);
     uint64_t want = bytes_in_page(f, fr->index), done = 0;
     if (bytes)
@@ -75,7 +75,10 @@ void file_writepage(struct mm_sys *s, pfn n)
     while (bytes && f->fd >= 0 && done < want) {
         ssize_t w =
             pwrite(f->fd, bytes + done, want - done, (off_t)((fr->index << PAGE_SHIFT) + done));
-        ASSERT(w > 0); /* the host's file system failed us: the bytes would be lost */
+        if (w <= 0) { /* the host's file system is full or broken: the next msync tells */
+            f->wb_err = w < 0 ? -errno : -EIO;
+            return;
+        }
         done += (uint64_t)w;
     }
 }

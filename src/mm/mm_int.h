@@ -83,6 +83,7 @@ struct mm_file {
     int shm_id;            /* of the segment */
     bool named;            /* found again by dev and ino */
     int fd;                /* of the host: its bytes, with phys.contents; -1: zeroes */
+    int wb_err;            /* of a write to fd, until msync tells it; 0: none (mapping_set_error) */
     bool unlinked;         /* no name or descriptor leads to it: goes with the last reference */
     uint32_t mmap_miss;    /* read-around: misses minus hits */
     uint64_t first_pages;  /* pages when first heard of: later ones were written by the program */
@@ -507,7 +508,7 @@ void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, ui
 void clear_frames(struct mm_sys *s, pfn n, uint64_t nr);
 void copy_frames(struct mm_sys *s, pfn from, pfn to, uint64_t nr);
 /* file_readpage fills a new frame with the bytes of a page of a file; file_writepage brings those of
- * a frame of the page cache back. The device's time is the caller's. */
+ * a frame of the page cache back, or leaves why not in wb_err. The device's time is the caller's. */
 void file_readpage(struct mm_sys *s, const struct mm_file *f, uint64_t pgoff, pfn n);
 void file_writepage(struct mm_sys *s, pfn n);
 /* file_zero clears bytes [from, end) of a cached page. */

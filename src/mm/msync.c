@@ -7,11 +7,17 @@
  */
 #include "mm/mm_int.h"
 
-static void fsync_range(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
+/* fsync_range writes pages back and tells, once, of bytes that could not be written
+ * (file_check_and_advance_wb_err). 0 or -errno. */
+static int fsync_range(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
 {
     uint64_t first = vma_pgoff_at(v, va(start));
-    if (v->file && v->file->kind == FILE_REGULAR && (v->flags & VM_SHARED))
-        folio_mkclean(m->sys, v->file, first, first + ((end - start) >> PAGE_SHIFT));
+    if (!v->file || v->file->kind != FILE_REGULAR || !(v->flags & VM_SHARED))
+        return 0;
+    folio_mkclean(m->sys, v->file, first, first + ((end - start) >> PAGE_SHIFT));
+    int err = v->file->wb_err;
+    v->file->wb_err = 0;
+    return err;
 }
 
 static int msync_range(struct mm *m, uint64_t start, uint64_t end, int flags)
@@ -29,8 +35,9 @@ static int msync_range(struct mm *m, uint64_t start, uint64_t end, int flags)
         }
         if ((flags & MS_INVALIDATE) && (v->flags & VM_LOCKED))
             return -EBUSY;
-        if (flags & MS_SYNC)
-            fsync_range(m, v, start, min_u64(end, v->end.v));
+        int err = flags & MS_SYNC ? fsync_range(m, v, start, min_u64(end, v->end.v)) : 0;
+        if (err != 0)
+            return err;
         start = v->end.v;
     }
     return hole;

@@ -149,7 +149,8 @@ static enum fate pageout(struct mm_sys *s, struct scan_control *sc, pfn n)
     f->flags |= FRAME_F_RECLAIM;
     node_stat_add(s, f, NODE_nr_vmscan_write, 1);
     sc->nr_io++;
-    swap_writeout(s, n);
+    if (!swap_writeout(s, n))
+        return FATE_ACTIVATE; /* the swap cache keeps it, dirty */
     if (f->flags & FRAME_F_WRITEBACK)
         return FATE_KEEP;
     f->flags &= ~FRAME_F_RECLAIM;

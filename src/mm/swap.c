@@ -20,12 +20,14 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SWAP_MAGIC      "SWAPSPACE2"
 #define SWAP_MAGIC_AT   (PAGE_SIZE - 10)
 #define SWAP_OFFSET_MAX (BIT(27) - 1) /* frame.private: 5 bits of type, 27 of offset */
+#define AREA_MIN        10u           /* pages, as swapon(2) has it */
 #define CLUSTER_NONE    UINT32_MAX
 #define SWAP_SLOT_ZERO  1u /* all bytes of the page are zero: nothing was written */
 
@@ -222,7 +224,7 @@ static const char *file_check(const char *path, uint64_t bytes, int *ret_err)
     char magic[10] = "";
     *ret_err = -EINVAL;
     if (stat(path, &st) != 0 && errno == ENOENT)
-        return NULL;
+        return lstat(path, &st) == 0 ? "it is a symbolic link to nothing" : NULL;
     if (stat(path, &st) != 0)
         return strerror(errno);
     if (S_ISDIR(st.st_mode))
@@ -230,18 +232,30 @@ static const char *file_check(const char *path, uint64_t bytes, int *ret_err)
     if (!S_ISREG(st.st_mode))
         return "it is not a regular file";
     *ret_err = -EACCES;
-    if (access(path, R_OK | W_OK) != 0)
+    int fd = open(path, O_RDWR | O_CLOEXEC); /* to root, access() says yes to everything */
+    if (fd < 0)
         return "it cannot be read and written";
     *ret_err = -EINVAL;
-    if (st.st_size == 0)
+    bool empty = st.st_size == 0;
+    bool read_it = empty || pread(fd, magic, sizeof(magic), SWAP_MAGIC_AT) == sizeof(magic);
+    close(fd);
+    if (empty)
         return NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool read_it = fd >= 0 && pread(fd, magic, sizeof(magic), SWAP_MAGIC_AT) == sizeof(magic);
-    if (fd >= 0)
-        close(fd);
     if (!read_it || memcmp(magic, SWAP_MAGIC, sizeof(magic)) != 0)
         return "it holds something else than a swap area (no SWAPSPACE2 header)";
     return (uint64_t)st.st_size < bytes ? "it is smaller than swap.size" : NULL;
+}
+
+/* file_size gives a file room for all of an area and its header: a hole could find the disk full. Memory
+ * of the host is not taken before it is needed. */
+static int file_size(int fd, const char *path, uint64_t bytes)
+{
+    int err = path[0] ? posix_fallocate(fd, 0, (off_t)bytes) : 0;
+    if (err == 0 && !path[0] && ftruncate(fd, (off_t)bytes) != 0)
+        err = errno;
+    if (err == 0 && pwrite(fd, SWAP_MAGIC, 10, SWAP_MAGIC_AT) != 10)
+        err = errno != 0 ? errno : EIO;
+    return -err;
 }
 
 /* file_make creates or opens the file behind an area and gives it its size and header. */
@@ -249,40 +263,83 @@ static int file_make(const char *path, uint64_t bytes, int *ret)
 {
     int fd = path[0] ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
                      : memfd_create("pagewalk-swap", MFD_CLOEXEC);
-    struct stat st;
     if (fd < 0)
         return -errno;
-    if (fstat(fd, &st) != 0 || ((uint64_t)st.st_size < bytes && ftruncate(fd, (off_t)bytes) != 0) ||
-        pwrite(fd, SWAP_MAGIC, 10, SWAP_MAGIC_AT) != 10) {
-        int err = -errno;
+    int err = file_size(fd, path, bytes);
+    if (err != 0)
         close(fd);
-        return err;
-    }
-    *ret = fd;
-    return 0;
+    else
+        *ret = fd;
+    return err;
+}
+
+/* file_try makes the file of an area as file_make would, and leaves all as it was: a new one goes, an
+ * empty one becomes empty again. 0 or -errno. */
+static int file_try(const char *path, uint64_t bytes)
+{
+    struct stat st;
+    bool is_new = stat(path, &st) != 0;
+    int fd = -1, err = file_make(path, bytes, &fd);
+    if (fd >= 0)
+        close(fd);
+    if (is_new)
+        unlink(path);
+    else if (st.st_size == 0 && truncate(path, 0) != 0 && err == 0)
+        err = -errno;
+    return err;
+}
+
+static int refuse_area(char *err, size_t err_size, const struct conf *c, bool size, const char *why)
+{
+    if (size)
+        snprintf(err, err_size, "swap.size: %llu bytes: %s", (unsigned long long)c->swap_size, why);
+    else
+        snprintf(err, err_size, "swap.file: %s: %s", c->swap_file, why);
+    return -EINVAL;
+}
+
+/* check_room: with contents the area is a file, of the size of swap.size. */
+static int check_room(const struct conf *c, char *err, size_t err_size)
+{
+    char why[160];
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && c->swap_size > limit.rlim_cur)
+        return refuse_area(err, err_size, c, true,
+                           "with phys.contents that is a file, and larger than ulimit -f allows");
+    int code = c->swap_file[0] ? file_try(c->swap_file, c->swap_size & PAGE_MASK) : 0;
+    if (code == 0)
+        return 0;
+    snprintf(why, sizeof(why), "it cannot hold swap.size = %llu bytes: %s",
+             (unsigned long long)c->swap_size, strerror(-code));
+    return refuse_area(err, err_size, c, false, why);
+}
+
+/* check_place: a file can be made where swap.file says. */
+static bool check_place(const char *path)
+{
+    char dir[4096];
+    const char *slash = strrchr(path, '/');
+    snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path + 1) : 2, slash ? path : "./");
+    return access(path, F_OK) == 0 || access(dir, W_OK | X_OK) == 0;
 }
 
 int mm_swap_check(const struct conf *c, char *err, size_t err_size)
 {
     int code;
-    char dir[4096];
-    const char *why, *slash = strrchr(c->swap_file, '/');
-    if (c->swap_file[0] == '\0')
+    const char *why = NULL;
+    if (c->swap_file[0] && c->swap_size == 0)
+        why = "swap.size says how large it is, and is 0";
+    else if (c->swap_size == 0)
         return 0;
-    if (c->swap_size == 0) {
-        snprintf(err, err_size, "swap.file: %s: swap.size says how large it is, and is 0",
-                 c->swap_file);
-        return -EINVAL;
-    }
-    snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - c->swap_file + 1) : 2,
-             slash ? c->swap_file : "./");
-    why = file_check(c->swap_file, c->swap_size, &code);
-    if (!why && access(c->swap_file, F_OK) != 0 && access(dir, W_OK | X_OK) != 0)
+    else if (c->swap_size >> PAGE_SHIFT < AREA_MIN)
+        return refuse_area(err, err_size, c, true, "a swap area has at least 10 pages (40K)");
+    else if (c->swap_file[0])
+        why = file_check(c->swap_file, c->swap_size & PAGE_MASK, &code);
+    if (!why && c->swap_file[0] && !check_place(c->swap_file))
         why = "it does not exist and cannot be created there";
-    if (!why)
-        return 0;
-    snprintf(err, err_size, "swap.file: %s: %s", c->swap_file, why);
-    return -EINVAL;
+    if (why)
+        return refuse_area(err, err_size, c, false, why);
+    return c->phys_contents ? check_room(c, err, err_size) : 0;
 }
 
 static bool same_file_in_use(const struct mm_sys *s, const char *path)
@@ -309,7 +366,7 @@ int mm_swapon(struct mm_sys *s, const struct mm_swap_def *d)
         return type;
     if (same_file_in_use(s, d->path))
         return -EBUSY;
-    if (pages < 10 || (s->swap.contents && d->path[0] && file_check(d->path, d->bytes, &err)))
+    if (pages < AREA_MIN || (s->swap.contents && d->path[0] && file_check(d->path, d->bytes, &err)))
         return err != 0 ? err : -EINVAL;
     struct swap_area *a = &s->swap.area[type];
     *a = (struct swap_area){.fd = -1, .device = d->device};
@@ -514,7 +571,14 @@ static bool all_zero(const void *bytes)
     return true;
 }
 
-void swap_writeout(struct mm_sys *s, pfn n)
+/* write_slot brings the bytes of a page to its slot; false: the host's device is full or broken. */
+static bool write_slot(struct mm_sys *s, const struct swap_area *a, pfn n, uint64_t slot)
+{
+    return a->fd < 0 || pwrite(a->fd, folio_bytes(s, n), PAGE_SIZE, (off_t)(slot << PAGE_SHIFT)) ==
+                            (ssize_t)PAGE_SIZE;
+}
+
+bool swap_writeout(struct mm_sys *s, pfn n)
 {
     struct frame *f = phys_frame(s->phys, n);
     pte entry = folio_swap_entry(f);
@@ -524,22 +588,22 @@ void swap_writeout(struct mm_sys *s, pfn n)
     if (s->swap.contents && all_zero(folio_bytes(s, n))) {
         slot->flags |= SWAP_SLOT_ZERO;
         STAT(s->stats, swpout_zero)++;
-        return;
+        return true;
+    }
+    if (!write_slot(s, a, n, swp_offset(entry))) { /* end_swap_bio_write */
+        f->flags = (f->flags | FRAME_F_DIRTY) & ~FRAME_F_RECLAIM;
+        return false;
     }
     slot->flags &= ~SWAP_SLOT_ZERO;
     STAT(s->stats, pswpout)++;
     STAT(s->stats, pgpgout) += PAGE_SIZE / 1024;
     arch_step(s->outbox, STEP_SWAP_OUT, 1);
-    if (a->fd >= 0) {
-        ssize_t done =
-            pwrite(a->fd, folio_bytes(s, n), PAGE_SIZE, (off_t)(swp_offset(entry) << PAGE_SHIFT));
-        ASSERT(done == (ssize_t)PAGE_SIZE);
-    }
     if (a->device == SWAP_RAM)
-        return;
+        return true;
     f->flags |= FRAME_F_WRITEBACK;
     node_stat_add(s, f, NODE_nr_writeback, 1);
     writeback_started(s, n);
+    return true;
 }
 
 void swap_readin(struct mm_sys *s, pfn n)

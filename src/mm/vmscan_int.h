@@ -152,7 +152,8 @@ void swap_free(struct mm_sys *s, pte entry);
 bool folio_free_swap(struct mm_sys *s, pfn n);
 /* free_swap_and_cache is swap_free of an entry that is zapped: the cached page goes, too. */
 void free_swap_and_cache(struct mm_sys *s, pte entry);
-void swap_writeout(struct mm_sys *s, pfn n);
+/* swap_writeout writes a page of the swap cache; false: the host could not, it stays dirty. */
+bool swap_writeout(struct mm_sys *s, pfn n);
 void swap_readin(struct mm_sys *s, pfn n);
 /* folio_bytes returns the 4096 bytes of a frame, NULL on a machine whose frames carry none. */
 void *folio_bytes(struct mm_sys *s, pfn n);

@@ -11,6 +11,8 @@
 
 #include "base/rng.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define AT               UINT64_C(0x200000000)
@@ -286,6 +288,67 @@ static void nor_do_they_with_huge_pages(void **state)
     thp = 2;
 }
 
+/* A host that takes no byte more: every write beyond the first 64 KiB of a file is EFBIG. */
+static void full_host(bool full)
+{
+    static struct rlimit before;
+    if (full) {
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){16 * K, before.rlim_max});
+    } else {
+        setrlimit(RLIMIT_FSIZE, &before);
+        signal(SIGXFSZ, SIG_DFL);
+    }
+}
+
+/* mm/page_io.c, end_swap_bio_write: a page that could not be written stays in memory, dirty. */
+static void pages_that_cannot_be_written_stay_in_memory(void **state)
+{
+    (void)state;
+    struct twin t;
+    twin_open(&t, SWAP_SSD, FEW);
+    map_anon(&t.b, AT, FEW, RW);
+    for (uint64_t i = 0; i < FEW; i++)
+        put(&t, t.b.mm, i * K, 64, i + 1);
+    full_host(true);
+    assert_int_equal(mm_madvise(t.b.mm, va(AT), FEW * K, MADV_PAGEOUT), 0);
+    uint64_t written = STAT(&t.b.stats, pswpout);
+    assert_in_range(written, 0, 16);
+    assert_int_equal(mm_audit(t.b.mm), 0);
+    check_all(&t, FEW);
+    full_host(false);
+    assert_int_equal(mm_madvise(t.b.mm, va(AT), FEW * K, MADV_PAGEOUT), 0);
+    assert_true(STAT(&t.b.stats, pswpout) > written); /* the next try succeeds */
+    check_all(&t, FEW);
+    twin_close(&t);
+}
+
+/* msync(2): EIO and the like are told once; the pages stay readable. */
+static void msync_tells_of_file_pages_that_cannot_be_written(void **state)
+{
+    (void)state;
+    struct twin t;
+    char path[] = "/tmp/pw-file-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    unlink(path);
+    twin_open(&t, SWAP_SSD, FEW);
+    struct mm_file *f = mm_file(t.b.sys, 1, 2, 64 * K, "/some/file");
+    mm_file_backing(f, fd);
+    map_full(&t.b, AT, 64 * K, RW, MAP_SHARED | MAP_FIXED, f, 0);
+    put(&t, t.b.mm, 40 * K, 64, 1);
+    full_host(true);
+    assert_int_equal(mm_msync(t.b.mm, va(AT), 64 * K, MS_SYNC), -EFBIG);
+    assert_int_equal(mm_msync(t.b.mm, va(AT), 64 * K, MS_SYNC), 0);
+    check(&t, t.b.mm, 40 * K, 64);
+    full_host(false);
+    mm_munmap(t.b.mm, va(AT), 64 * K);
+    mm_file_put(t.b.sys, f);
+    twin_close(&t);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +358,8 @@ int main(void)
         cmocka_unit_test(two_hundred_mib_of_huge_pages),
         cmocka_unit_test(forks_and_calls_between_lose_no_byte),
         cmocka_unit_test(nor_do_they_with_huge_pages),
+        cmocka_unit_test(pages_that_cannot_be_written_stay_in_memory),
+        cmocka_unit_test(msync_tells_of_file_pages_that_cannot_be_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

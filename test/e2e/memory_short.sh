@@ -54,4 +54,29 @@ yes "a swap area smaller than swap.size is refused" \
     refused "swap.file: short: it is smaller than swap.size" swap.size=1M swap.file=short
 yes "a place where nothing can be made is refused" \
     refused "swap.file: none/x: .*cannot be created" swap.size=1M swap.file=none/x
+yes "a swap area below 10 pages is refused with its key, value and reason" \
+    refused "swap.size: 4096 bytes: .*at least 10 pages" swap.size=4K
+yes "and one of no whole pages" refused "swap.size: 5000 bytes: .*at least 10 pages" swap.size=5000
+limited() { (ulimit -f 64 && refused "$@"); }
+yes "a swap area above ulimit -f is refused" \
+    limited "swap.size: 1048576 bytes: .*ulimit -f" swap.size=1M phys.contents=on
+ln -s nowhere link
+yes "a link to nothing is refused, and stays" \
+    refused "swap.file: link: .*symbolic link to nothing" swap.size=1M swap.file=link phys.contents=on
+yes "it is still there" test -L link
+yes "a file of /proc is no swap file, whoever asks" \
+    refused "swap.file: /proc/version: it" swap.size=1M swap.file=/proc/version phys.contents=on
+yes "nothing can be made in /sys, by root either" \
+    refused "swap.file: /sys/kernel/mm/x: it" swap.size=1M swap.file=/sys/kernel/mm/x phys.contents=on
+full_disk() {
+    mkdir -p full
+    unshare -m bash -c "mount -t tmpfs -o size=1M none full && '$pagewalk' run --set swap.size=2M \
+        --set swap.file=full/swap --set phys.contents=on -- touch ran 2> err; [ \$? -eq 125 ] && [ ! -e full/swap ]"
+    grep -q "swap.file: full/swap: it cannot hold swap.size = 2097152 bytes: No space left" err && [ ! -e ran ]
+}
+if [ "$(id -u)" -eq 0 ] && unshare -m true 2> /dev/null; then
+    yes "a file system without room for the area is refused" full_disk
+else
+    echo "ok - a file system without room for the area is refused # SKIP needs root"
+fi
 finish
