@@ -172,11 +172,25 @@ static void warm(struct slot *s)
     CALL(SYS_getrusage, RUSAGE_SELF, &s->before, 0, 0);
 }
 
+/* forget_translations empties the TLB of this address space: Linux adds rights to an entry without a
+ * flush, so a store could meet the old translation and fault once more, or not. A change of rights
+ * that spans more than 33 pages flushes all (arch/x86/mm/tlb.c, tlb_single_page_flush_ceiling). */
+static void forget_translations(void)
+{
+    uint8_t(*pages)[4096] = ((struct control *)CONTROL)->flush;
+    *(volatile uint8_t *)pages[0] = 1;
+    *(volatile uint8_t *)pages[FLUSH_PAGES - 1] = 1;
+    CALL(SYS_mprotect, pages, sizeof(((struct control *)CONTROL)->flush), PROT_READ, 0);
+    CALL(SYS_mprotect, pages, sizeof(((struct control *)CONTROL)->flush), PROT_READ | PROT_WRITE, 0);
+}
+
 static void request(struct slot *s)
 {
     s->signal = s->code = 0;
     if (s->op == OP_WARM)
         warm(s);
+    if (s->op != OP_CALL)
+        forget_translations();
     CALL(SYS_getrusage, RUSAGE_SELF, &s->before, 0, 0);
     s->result = perform(s);
     CALL(SYS_getrusage, RUSAGE_SELF, &s->after, 0, 0);

@@ -58,8 +58,11 @@ struct slot {
     uint8_t out[OUT_BYTES];
     uint8_t stack[SUBJECT_STACK] __attribute__((aligned(4096)));
 };
+/* Pages a process changes the rights of to forget its translations, see forget_translations. */
+#define FLUSH_PAGES 64u
 struct control {
     struct slot slot[SLOTS + 1];
+    uint8_t flush[FLUSH_PAGES][4096] __attribute__((aligned(4096)));
 };
 
 #endif
