@@ -111,16 +111,22 @@ static int check_caches(const struct conf *c, char *err, size_t n)
     return 0;
 }
 
+/* check_hugetlb: the pools of boot fit what firmware, kernel image and memmap leave. */
 static int check_hugetlb(const struct conf *c, char *err, size_t n)
 {
     uint64_t small = c->hugetlb_2m * MIB(2), large = c->hugetlb_1g * GIB(1);
+    uint64_t taken = MIB(1) + c->phys_kernel_image + c->phys_size / 64;
     bool first = large > small;
-    if (small + large <= c->phys_size - c->phys_kernel_image)
+    if (small + large <= c->phys_size - taken)
         return 0;
-    return conf_refuse(err, n, "%s: %llu huge pages, %llu MiB with all pools, are more than memory",
+    return conf_refuse(err, n,
+                       "%s: %llu huge pages, %llu MiB with all pools, are more than memory: of "
+                       "phys.size = %llu MiB the kernel image and the memmap leave %llu MiB",
                        first ? "hugetlb.1g" : "hugetlb.2m",
                        (unsigned long long)(first ? c->hugetlb_1g : c->hugetlb_2m),
-                       (unsigned long long)((small + large) >> 20));
+                       (unsigned long long)((small + large) >> 20),
+                       (unsigned long long)(c->phys_size >> 20),
+                       (unsigned long long)((c->phys_size - taken) >> 20));
 }
 
 static int check_memory(const struct conf *c, char *err, size_t n)

@@ -222,7 +222,8 @@ void mm_hugetlb_info(const struct mm_sys *s, enum mm_hugetlb_size size, struct m
                                     .free = h->free,
                                     .resv = h->resv,
                                     .surplus = h->surplus,
-                                    .overcommit = overcommit_of(s, h)};
+                                    .overcommit = overcommit_of(s, h),
+                                    .boot = h->boot};
 }
 
 void hugetlb_open(struct mm_sys *s)
@@ -231,6 +232,8 @@ void hugetlb_open(struct mm_sys *s)
     s->hugetlb.h[MM_HUGETLB_1G].order = 18;
     set_max(s, &s->hugetlb.h[MM_HUGETLB_1G], s->conf.hugetlb_1g);
     set_max(s, &s->hugetlb.h[MM_HUGETLB_2M], s->conf.hugetlb_2m);
+    for (unsigned i = 0; i < MM_HUGETLB_NR; i++)
+        s->hugetlb.h[i].boot = s->hugetlb.h[i].nr;
 }
 
 void hugetlb_close(struct mm_sys *s)

@@ -19,6 +19,7 @@ struct hstate {
     uint64_t free_node[MM_NODES_MAX];    /* likewise */
     uint64_t surplus_node[MM_NODES_MAX]; /* likewise */
     uint32_t free_list[MM_NODES_MAX];    /* head + 1 through link_next, last freed first */
+    uint64_t boot;                       /* pages the pool had after boot */
     unsigned next_nid;                   /* where the pool grows or shrinks next */
 };
 struct sys_hugetlb {

@@ -202,6 +202,7 @@ enum mm_hugetlb_size { MM_HUGETLB_2M, MM_HUGETLB_1G, MM_HUGETLB_NR };
 struct mm_hugetlb_info {
     uint64_t bytes;                               /* of a page */
     uint64_t nr, free, resv, surplus, overcommit; /* pages, as in hugepages-NkB/ */
+    uint64_t boot;                                /* pages the pool had after boot */
 };
 void mm_hugetlb_info(const struct mm_sys *s, enum mm_hugetlb_size size,
                      struct mm_hugetlb_info *ret);

@@ -213,6 +213,7 @@ int report_gather(struct report *r, const struct report_run *run, struct sim *si
     sim_cycles(sim, &r->cycles);
     sim_process(sim, &r->process);
     sim_oom(sim, &r->oom);
+    sim_hugetlb_boot(sim, r->hugetlb_boot);
     r->counts_wrong = sim_counts_wrong(sim);
     gather_owners(r, sim_phys(sim));
     r->areas = sim_areas(sim, &r->n_areas);

@@ -236,12 +236,19 @@ static bool ran_out(const struct report *r)
     return r->oom.kills + r->oom.panics > 0;
 }
 
+/* few_huge: boot found fewer huge pages than were asked for. */
+static bool few_huge(const struct report *r)
+{
+    return r->hugetlb_boot[MM_HUGETLB_2M] < r->conf->hugetlb_2m ||
+           r->hugetlb_boot[MM_HUGETLB_1G] < r->conf->hugetlb_1g;
+}
+
 static void put_areas(struct page *p, const struct report *r)
 {
     uint64_t whole = r->cycles.translation + r->cycles.fault;
     put(p, "costly memory", "%-34s %10s %13s %10s %14s", "", "size", "page walks", "faults",
         "transl.+fault");
-    uint32_t shown = AREAS_SHOWN - ran_out(r); /* I1: its line comes later */
+    uint32_t shown = AREAS_SHOWN - ran_out(r) - few_huge(r); /* I1: their lines come later */
     for (uint32_t i = 0; i < r->n_areas && i < shown; i++) {
         const struct sim_area *a = &r->areas[i];
         uint64_t cycles = report_area_translation(r, a) + a->fault_cycles;
@@ -275,6 +282,16 @@ static void put_oom(struct page *p, const struct report *r)
         put(p, "no memory", "diverged at event %" PRIu64 " (%s kill%s): %s", o->at_event,
             text_count(o->kills).s, o->kills == 1 ? "" : "s",
             o->event[(o->kills - 1) % OOM_EVENTS_MAX].line + strlen("Out of memory: "));
+}
+
+static void put_huge(struct page *p, const struct report *r)
+{
+    if (few_huge(r))
+        put(p, "huge pages",
+            "boot found room for hugetlb.2m %" PRIu64 " of %" PRIu64 ", hugetlb.1g %" PRIu64
+            " of %" PRIu64 " asked for",
+            r->hugetlb_boot[MM_HUGETLB_2M], r->conf->hugetlb_2m, r->hugetlb_boot[MM_HUGETLB_1G],
+            r->conf->hugetlb_1g);
 }
 
 /* put_notes says what the figures do not cover, in one line, when there is something to say. */
@@ -336,6 +353,7 @@ void report_summary(struct sink *out, const struct report *r, bool colour)
     put_areas(&p, r);
     put_incomplete(&p, r);
     put_oom(&p, r);
+    put_huge(&p, r);
     put_notes(&p, r);
     put_advice(&p, r);
 }

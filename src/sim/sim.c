@@ -238,6 +238,15 @@ void sim_oom(const struct sim *s, struct sim_oom *ret)
     ret->event = mm_oom_events(s->mm_sys, &ret->kills);
 }
 
+void sim_hugetlb_boot(const struct sim *s, uint64_t ret[MM_HUGETLB_NR])
+{
+    struct mm_hugetlb_info info;
+    for (unsigned i = 0; i < MM_HUGETLB_NR; i++) {
+        mm_hugetlb_info(s->mm_sys, (enum mm_hugetlb_size)i, &info);
+        ret[i] = info.boot;
+    }
+}
+
 bool sim_guest_killed(const struct sim *s)
 {
     uint64_t kills;

@@ -80,6 +80,8 @@ const struct conf *sim_conf(const struct sim *s);
 const struct stat_set *sim_stats(const struct sim *s);
 void sim_cycles(const struct sim *s, struct cpu_cycles *ret);
 const struct phys *sim_phys(const struct sim *s);
+/* sim_hugetlb_boot returns how many huge pages each pool got at boot. */
+void sim_hugetlb_boot(const struct sim *s, uint64_t ret[MM_HUGETLB_NR]);
 /* sim_machine gives the parts of a machine to who prints or changes them (src/proc). */
 void sim_machine(struct sim *s, struct proc_machine *ret);
 /* sim_sysctl writes a tunable of the modelled kernel between two events, as proc_sysctl_set does. */

@@ -457,6 +457,14 @@ static void a_pool_larger_than_memory_is_refused_with_key_and_reason(void **stat
     assert_int_equal(conf_set(&c, "hugetlb.2m", "500", err, sizeof(err)), 0);
     assert_int_equal(conf_check(&c, err, sizeof(err)), -EINVAL);
     assert_non_null(strstr(err, "hugetlb.2m: 500 huge pages"));
+    /* 4096 - 40 of the image - 64 of the memmap - 1 of the firmware: 3991 MiB */
+    assert_int_equal(conf_set(&c, "phys.size", "4G", err, sizeof(err)), 0);
+    assert_int_equal(conf_set(&c, "hugetlb.2m", "1996", err, sizeof(err)), 0);
+    assert_int_equal(conf_check(&c, err, sizeof(err)), -EINVAL);
+    assert_non_null(strstr(err, "hugetlb.2m: 1996 huge pages"));
+    assert_non_null(strstr(err, "leave 3991 MiB"));
+    assert_int_equal(conf_set(&c, "hugetlb.2m", "1995", err, sizeof(err)), 0);
+    assert_int_equal(conf_check(&c, err, sizeof(err)), 0);
 }
 
 int main(void)

@@ -47,6 +47,11 @@ void sim_oom(const struct sim *s, struct sim_oom *ret)
     (void)s;
     *ret = made.report.oom;
 }
+void sim_hugetlb_boot(const struct sim *s, uint64_t ret[MM_HUGETLB_NR])
+{
+    (void)s;
+    memcpy(ret, made.report.hugetlb_boot, sizeof(made.report.hugetlb_boot));
+}
 struct mm *sim_mm(struct sim *s)
 {
     return no_space ? NULL : (struct mm *)s;

@@ -167,6 +167,20 @@ static void hostile_names_cannot_break_lines_or_columns(void **state)
     check_shape();
 }
 
+static void huge_pages_boot_had_no_room_for_are_told_in_one_line(void **state)
+{
+    (void)state;
+    summary(false);
+    assert_null(strstr(text, "huge pages  "));
+    made.conf.hugetlb_2m = 1980;
+    made.conf.hugetlb_1g = 1;
+    made.report.hugetlb_boot[MM_HUGETLB_2M] = 1965;
+    made.report.hugetlb_boot[MM_HUGETLB_1G] = 1;
+    summary(false);
+    assert_non_null(strstr(text, "hugetlb.2m 1965 of 1980, hugetlb.1g 1 of 1 asked for"));
+    check_shape();
+}
+
 static void the_widest_figures_keep_the_shape(void **state)
 {
     (void)state;
@@ -202,6 +216,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_headings_are_coloured_and_only_when_asked, fresh,
                                         drop),
         cmocka_unit_test_setup_teardown(hostile_names_cannot_break_lines_or_columns, fresh, drop),
+        cmocka_unit_test_setup_teardown(huge_pages_boot_had_no_room_for_are_told_in_one_line, fresh,
+                                        drop),
         cmocka_unit_test_setup_teardown(the_widest_figures_keep_the_shape, fresh, drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
