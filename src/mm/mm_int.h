@@ -7,7 +7,7 @@
  *   vma_tree.c VMAs by address, and the gaps      unmapped.c where a new mapping goes
  *   commit.c   overcommit                         sysctl.c   tunables changed at run time
  *   seal.c     mseal and what it forbids          guard.c    guard regions
- *   shm.c      System V segments
+ *   shm.c      System V segments                  repair.c   what an emulator's program has anyway
  *   pkey.c     protection keys                    memfd.c    files in memory, seals
  *   alloc.c    where frames come from             limits.c   the caller's limits and rights
  *   anon_vma.c which VMAs may map an anonymous page         fork.c     a child's address space

@@ -181,7 +181,8 @@ static void forget_translations(void)
     *(volatile uint8_t *)pages[0] = 1;
     *(volatile uint8_t *)pages[FLUSH_PAGES - 1] = 1;
     CALL(SYS_mprotect, pages, sizeof(((struct control *)CONTROL)->flush), PROT_READ, 0);
-    CALL(SYS_mprotect, pages, sizeof(((struct control *)CONTROL)->flush), PROT_READ | PROT_WRITE, 0);
+    CALL(SYS_mprotect, pages, sizeof(((struct control *)CONTROL)->flush), PROT_READ | PROT_WRITE,
+         0);
 }
 
 static void request(struct slot *s)
