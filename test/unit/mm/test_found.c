@@ -372,6 +372,25 @@ static void advice_that_only_looks_splits_no_huge_page(void **state)
     box_close(&b);
 }
 
+/* The last byte that goes is rounded down to -1, which the kernel takes for the end of the file: all
+ * pages from the first whole one on are unmapped, though not lost. */
+static void punching_inside_the_first_page_unmaps_the_rest_of_the_file(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 1, 1, 4 * K, "/memfd:x (deleted)");
+    map_full(&b, BASE, 4 * K, RW, MAP_SHARED | MAP_FIXED, f, 0);
+    touch_pages(&b, BASE, 4, true);
+    assert_int_equal(mm_fallocate_punch(b.sys, f, 100, 0x796), 0);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], 1);
+    touch_pages(&b, BASE, 4, true);
+    assert_int_equal(mm_fallocate_punch(b.sys, f, 0, 0x796), 0);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], 0);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +417,7 @@ int main(void)
         cmocka_unit_test(a_fork_leaves_apart_what_it_wipes),
         cmocka_unit_test(locking_nothing_succeeds_even_in_rightless_memory),
         cmocka_unit_test(advice_that_only_looks_splits_no_huge_page),
+        cmocka_unit_test(punching_inside_the_first_page_unmaps_the_rest_of_the_file),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
