@@ -7,6 +7,7 @@
  *   pairs    mmap and munmap of 4 pages, nothing touched
  *   the same with 100,000 other VMAs around: no step may be linear in their number
  *   fork     mapped pages copied to a child that exits at once
+ *   memory   what a modelled machine of 1 TiB costs this process: opened, and with 256 MiB in use
  *
  * Each figure is the best of REPS repetitions, in CPU time of one core. */
 #include "base/check.h"
@@ -39,10 +40,10 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void open_bench(struct bench *b)
+static void open_bench(struct bench *b, uint64_t phys_bytes)
 {
     conf_init(&b->conf);
-    b->conf.phys_size = GIB(2);
+    b->conf.phys_size = phys_bytes;
     b->conf.kernel_max_map_count = 4 * MANY;
     ASSERT(arch_outbox_open(&b->out) == 0);
     ASSERT(phys_open(&b->phys, &b->conf, &b->stats) == 0);
@@ -128,10 +129,34 @@ static void report(struct bench *b, const char *what, double (*time)(struct benc
     printf("%-44s %7.2f M/s\n", what, best / 1e6);
 }
 
+static uint64_t resident_kib(void)
+{
+    unsigned long size, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    ASSERT(f && fscanf(f, "%lu %lu", &size, &resident) == 2);
+    fclose(f);
+    return resident * (PAGE_SIZE / 1024);
+}
+
+static void report_memory(void)
+{
+    static struct bench b;
+    uint64_t before = resident_kib();
+    open_bench(&b, GIB(1024));
+    uint64_t opened = resident_kib() - before;
+    map_anon(&b, GIB(16), PAGES, PROT_READ | PROT_WRITE);
+    touch(&b, GIB(16), PAGES);
+    printf("%-44s %7llu KiB\n", "mm memory: machine of 1 TiB, opened", (unsigned long long)opened);
+    printf("%-44s %7llu KiB\n", "mm memory: the same, 256 MiB in use",
+           (unsigned long long)(resident_kib() - before));
+    close_bench(&b);
+}
+
 int main(void)
 {
     static struct bench b;
-    open_bench(&b);
+    report_memory();
+    open_bench(&b, GIB(2));
     report(&b, "mm faults: touch 4 KiB, unmap", time_faults);
     report(&b, "mm pairs: mmap, munmap", time_pairs);
     report(&b, "mm fork: pages copied, child exits", time_fork);

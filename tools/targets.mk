@@ -19,7 +19,7 @@ help:
 	@echo 'make fuzz-mm      memory calls on the model while allocations fail (SEED=s CALLS=n)'
 	@echo 'make check-kernel-global  what needs swapon and the like on this host'
 	@echo 'make fuzz TARGET=conf SECONDS=60  libFuzzer on one parser (test/fuzz/fuzz_*.c); needs clang'
-	@echo 'make bench        time it against cachegrind'
+	@echo 'make bench        time the memory manager alone, and the tool against cachegrind'
 	@echo 'make tidy         the longest files and functions; clang-tidy and cppcheck'
 	@echo 'make format       clang-format in place'
 	@echo 'make docs         docs/OPTIONS.md and docs/COUNTERS.md from their tables'
