@@ -104,7 +104,8 @@ int mm_fallocate_punch(struct mm_sys *s, struct mm_file *f, uint64_t offset, uin
         unmap_mapping_range(s, f, first, last, false);
         filemap_punch(s, f, first, last);
     }
-    if (last == 0 && f->kind != FILE_HUGETLB) /* the last byte to unmap is -1, the end of all files */
+    if (last == 0 &&
+        f->kind != FILE_HUGETLB) /* the last byte to unmap is -1, the end of all files */
         unmap_mapping_range(s, f, first, UINT64_MAX, false);
     if (f->kind == FILE_HUGETLB) /* parts of huge pages keep their bytes: see CAVEATS */
         return 0;

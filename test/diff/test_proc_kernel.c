@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "diff/debugfs.h"
 #include "diff/proc_scan.h"
 
 #include <errno.h>
@@ -142,6 +143,7 @@ static bool indexes_of_one_moment(char **ret_unusable, char **ret_extfrag)
     char path[2][64];
     snprintf(path[0], sizeof path[0], "%sunusable_index", dir);
     snprintf(path[1], sizeof path[1], "%sextfrag_index", dir);
+    free(text_or_skip(path[0])); /* skips while nothing is held */
     for (int tries = 0; tries < 1000; tries++) {
         char *before = text_or_skip("/proc/buddyinfo");
         *ret_unusable = text_or_skip(path[0]);
@@ -163,6 +165,7 @@ static void fragmentation_indexes_follow_from_the_free_blocks(void **state)
     (void)state;
     struct sink out;
     char *unusable, *extfrag;
+    debugfs_mount();
     if (!indexes_of_one_moment(&unusable, &extfrag)) {
         print_message("free memory never rested between two readings\n");
         skip();

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "diff/debugfs.h"
 #include "phys/phys_int.h"
 
 #define ZONES    5
@@ -264,6 +265,7 @@ static void test_fragmentation_indexes_equal_debugfs(void **state)
     static struct stat_set stats;
     struct conf conf;
     struct phys *p = NULL;
+    debugfs_mount();
     conf_init(&conf);
     assert_int_equal(phys_open(&p, &conf, &stats), 0);
     unsigned n = compare_file(p, "/sys/kernel/debug/extfrag/unusable_index", true) +
