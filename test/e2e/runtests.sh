@@ -14,7 +14,7 @@ tree() {
     mkdir -p "$work/t/tools" "$work/t/test/e2e" "$work/t/test/unit/m" "$work/t/docs" \
         "$work/t/build/release" "$work/t/build/asan/test/unit/m"
     cp tools/runtests "$work/t/tools/"
-    printf 'all tests gendocs tsan-tests: ; @:\n' > "$work/t/Makefile"
+    printf 'all tests gendocs tsan-tests kernel-tests fuzz-tests: ; @:\n' > "$work/t/Makefile"
     script tools/layers 'echo "ok - layers"'
     script tools/format 'echo "ok - format"'
     script build/release/gendocs 'echo text'
@@ -38,9 +38,9 @@ tree; script test/e2e/a.sh 'true'
 expect 1 "8 passed, 1 failed" "a script without any test fails"
 tree; script test/e2e/a.sh 'echo "ok - one"; kill -SEGV $$'
 expect 1 "9 passed, 1 failed" "a script killed by a signal fails"
-tree; printf 'all tests gendocs tsan-tests: ; @echo "x.c:1: warning: odd"\n' > "$work/t/Makefile"
+tree; printf 'all tests gendocs tsan-tests kernel-tests fuzz-tests: ; @echo "x.c:1: warning: odd"\n' > "$work/t/Makefile"
 expect 1 "4 passed, 4 failed" "a warning fails the build"
-tree; printf 'all gendocs tsan-tests: ; @:\ntests: ; @false\n' > "$work/t/Makefile"
+tree; printf 'all gendocs tsan-tests kernel-tests fuzz-tests: ; @:\ntests: ; @false\n' > "$work/t/Makefile"
 expect 1 "5 passed, 3 failed" "a build that fails is counted, and the rest still runs"
 tree; echo other > "$work/t/docs/OPTIONS.md"
 expect 1 "7 passed, 1 failed" "a generated page that differs fails"
