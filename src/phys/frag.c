@@ -8,14 +8,9 @@
  * extfrag_for_order), mm/compaction.c (compaction_suitable, fragmentation_score_zone).
  */
 #include "phys/phys_int.h"
+#include "policy/frag.h"
 
 #define COSTLY_ORDER 3
-
-struct contig {
-    uint64_t frames;   /* F */
-    uint64_t blocks;   /* B */
-    uint64_t suitable; /* S */
-};
 
 static struct contig fill_contig(const struct zone *z, unsigned order)
 {
@@ -24,10 +19,7 @@ static struct contig fill_contig(const struct zone *z, unsigned order)
         uint64_t blocks = o == ORDER_MAX ? (z->virgin_end - z->virgin) >> ORDER_MAX : 0;
         for (unsigned t = 0; t < MIGRATE_TYPES; t++)
             blocks += z->lists[t][o].blocks_nr;
-        c.blocks += blocks;
-        c.frames += blocks << o;
-        if (o >= order)
-            c.suitable += blocks << (o - order);
+        contig_add(&c, o, blocks, order);
     }
     return c;
 }
@@ -35,17 +27,13 @@ static struct contig fill_contig(const struct zone *z, unsigned order)
 int phys_unusable_index(const struct phys *p, unsigned nid, enum zone_id zone, unsigned order)
 {
     struct contig c = fill_contig(zone_at(p, nid, zone), order);
-    return c.frames == 0 ? 1000 : (int)((c.frames - (c.suitable << order)) * 1000 / c.frames);
+    return unusable_free_index(&c, order);
 }
 
 static int extfrag_index(const struct zone *z, unsigned order)
 {
     struct contig c = fill_contig(z, order);
-    if (c.blocks == 0)
-        return 0;
-    if (c.suitable > 0)
-        return -1000;
-    return 1000 - (int)((1000 + c.frames * 1000 / BIT(order)) / c.blocks);
+    return fragmentation_index(&c, order);
 }
 
 int phys_extfrag_index(const struct phys *p, unsigned nid, enum zone_id zone, unsigned order)

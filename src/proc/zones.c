@@ -4,6 +4,7 @@
  * Source: Linux 6.18 mm/vmstat.c (frag_show, pagetypeinfo_show, zoneinfo_show_print,
  * unusable_show, extfrag_show).
  */
+#include "policy/frag.h"
 #include "proc/text.h"
 
 #include <inttypes.h>
@@ -53,40 +54,12 @@ void proc_put_buddyinfo(struct sink *out, const struct proc_node *nodes, unsigne
     }
 }
 
-/* What an index is made of: struct contig_page_info. */
-struct contig {
-    uint64_t free, blocks, suitable; /* frames, blocks, blocks of the order that could be cut out */
-};
-
 static struct contig contig_of(const struct proc_zone *z, unsigned order)
 {
     struct contig c = {0, 0, 0};
-    for (unsigned o = 0; o < PROC_ORDERS; o++) {
-        uint64_t blocks = proc_zone_free_blocks(z, o);
-        c.blocks += blocks;
-        c.free += blocks << o;
-        if (o >= order)
-            c.suitable += blocks << (o - order);
-    }
+    for (unsigned o = 0; o < PROC_ORDERS; o++)
+        contig_add(&c, o, proc_zone_free_blocks(z, o), order);
     return c;
-}
-
-/* unusable_free_index: thousandths of the free memory an allocation of this order cannot use. */
-static int unusable_index(const struct proc_zone *z, unsigned order)
-{
-    struct contig c = contig_of(z, order);
-    return c.free == 0 ? 1000 : (int)((c.free - (c.suitable << order)) * 1000 / c.free);
-}
-
-/* __fragmentation_index: -1000 if it would succeed; else from 0 (no memory) to 1000 (fragmented). */
-static int extfrag_index(const struct proc_zone *z, unsigned order)
-{
-    struct contig c = contig_of(z, order);
-    if (c.blocks == 0)
-        return 0;
-    if (c.suitable != 0)
-        return -1000;
-    return 1000 - (int)((1000 + c.free * 1000 / (UINT64_C(1) << order)) / c.blocks);
 }
 
 static void put_indexes(struct sink *out, const struct proc_node *nodes, unsigned n, bool extfrag)
@@ -98,7 +71,8 @@ static void put_indexes(struct sink *out, const struct proc_node *nodes, unsigne
             continue;
         sink_fmt(out, "Node %u, zone %8s ", node->nid, z->name);
         for (unsigned order = 0; order < PROC_ORDERS; order++) {
-            int v = extfrag ? extfrag_index(z, order) : unusable_index(z, order);
+            struct contig c = contig_of(z, order);
+            int v = extfrag ? fragmentation_index(&c, order) : unusable_free_index(&c, order);
             sink_fmt(out, extfrag ? "%2d.%03d " : "%d.%03d ", v / 1000, v % 1000);
         }
         sink_char(out, '\n');

@@ -1,0 +1,26 @@
+/* frag.c: the two indexes of fragmentation. Source: see frag.h. */
+#include "policy/frag.h"
+
+void contig_add(struct contig *c, unsigned o, uint64_t blocks, unsigned order)
+{
+    c->blocks += blocks;
+    c->frames += blocks << o;
+    if (o >= order)
+        c->suitable += blocks << (o - order);
+}
+
+int unusable_free_index(const struct contig *c, unsigned order)
+{
+    if (c->frames == 0)
+        return 1000;
+    return (int)((c->frames - (c->suitable << order)) * 1000 / c->frames);
+}
+
+int fragmentation_index(const struct contig *c, unsigned order)
+{
+    if (c->blocks == 0)
+        return 0;
+    if (c->suitable > 0)
+        return -1000;
+    return 1000 - (int)((1000 + c->frames * 1000 / BIT(order)) / c->blocks);
+}
