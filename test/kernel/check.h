@@ -166,6 +166,7 @@ static inline uint64_t page_step(uint64_t pages)
 
 /* -- the table of kinds */
 struct gen;
+struct cgroup;
 struct native;
 struct model;
 struct call_kind {
@@ -235,8 +236,8 @@ void native_data(const struct native *k, uint64_t *ret_start, uint64_t *ret_end)
 /* native_present calls see(arg, addr) for each present page of a process's own VMAs. */
 void native_present(const struct native *k, unsigned proc, void (*see)(void *, uint64_t),
                     void *arg);
-int native_pristine(const struct native *k);       /* the test file as it is at first */
-const char *native_cgroup(const struct native *k); /* where its subjects run, or why nowhere */
+int native_pristine(const struct native *k);                /* the test file as it is at first */
+const struct cgroup *native_cgroup(const struct native *k); /* where its subjects run */
 
 /* -- model.c */
 struct model *model_begin(const struct native *k, const struct sequence *q);

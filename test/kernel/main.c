@@ -6,6 +6,7 @@
  * Seeds S, S + 1 … are independent of each other: a stopped run goes on at the seed it printed last.
  * The last line is "N sequences, C calls, M mismatches"; the status is 1 when M > 0, 2 on misuse.
  */
+#include "kernel/cgroup.h"
 #include "kernel/check.h"
 
 #include <fcntl.h>
@@ -91,6 +92,12 @@ static bool compare_one(struct native *k, const struct sequence *q, struct diffe
     return differs;
 }
 
+static void print_cgroups(const struct cgroup *g)
+{
+    printf("memory cgroups: %llu, one for each run of a sequence%s%s\n", (unsigned long long)g->n,
+           g->each ? "" : ", until ", g->why_not);
+}
+
 static int campaign(struct native *k, const struct options *o)
 {
     static struct sequence q;
@@ -114,6 +121,7 @@ static int campaign(struct native *k, const struct options *o)
     }
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\n");
+    print_cgroups(native_cgroup(k));
     printf("seeds %llu to %llu, %.1f s, %.0f calls/s\n", (unsigned long long)o->seed,
            (unsigned long long)(o->seed + n - 1), now() - start, (double)calls / (now() - start));
     printf("%llu sequences, %llu calls, %llu mismatches\n", (unsigned long long)n,
@@ -217,7 +225,7 @@ int main(int argc, char **argv)
     }
     struct utsname u;
     uname(&u);
-    printf("Linux %s, memory cgroup %s\n", u.release, native_cgroup(k));
+    printf("Linux %s\n", u.release);
     err = campaign(k, &o);
     native_close(k);
     return err;

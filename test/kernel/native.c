@@ -5,11 +5,10 @@
  * status and pagemap, /proc/kpageflags and kpagecount, and /proc/PID/mem of present pages only: none
  * of them faults anything in. (process_vm_readv would: it pins, and so unshares pages after a fork.)
  *
- * Sequences run one at a time in a memory cgroup of their own where the host has cgroup v1 memory,
- * with a limit, so that what goes wrong hurts nobody else. (A new cgroup for each sequence would cost
- * an RCU grace period, ten times the sequence.)
+ * Sequences run one at a time, each in a memory cgroup of its own (cgroup.c).
  */
 #include "kernel/check.h"
+#include "kernel/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +31,6 @@
 #include <unistd.h>
 
 #define OWN_MAX      24u
-#define CGROUPS      "/sys/fs/cgroup/memory"
-#define SEQ_MEMORY   "1073741824" /* bytes a sequence may use */
 #define NR_CACHESTAT 451
 
 const char *const smaps_names[SMAPS_NR] = {
@@ -63,7 +60,7 @@ struct native {
     uint64_t brk, start_data, end_data;
     int shm[SHM_MAX];
     unsigned n_shm;
-    char cgroup[64], why_no_cgroup[64];
+    struct cgroup cgroup;
     char text[1 << 20];
     uint8_t page[K]; /* for drain */
 };
@@ -639,54 +636,16 @@ static int make_file(void)
     return fd;
 }
 
-/* -- the cgroup ---------------------------------------------------------------------------------- */
-
-static bool write_file(const char *dir, const char *name, const char *text)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    close(fd);
-    return ok;
-}
-
-static void move_zygote(const struct native *k, const char *dir)
-{
-    char pid[16];
-    snprintf(pid, sizeof(pid), "%d", k->zygote);
-    write_file(dir, "cgroup.procs", pid);
-}
-
-static void cgroup_enter(struct native *k)
-{
-    if (k->why_no_cgroup[0])
-        return;
-    if (mkdir(k->cgroup, 0755) != 0 && errno != EEXIST) {
-        snprintf(k->why_no_cgroup, sizeof(k->why_no_cgroup), "%s: %s", CGROUPS, strerror(errno));
-        return;
-    }
-    write_file(k->cgroup, "memory.limit_in_bytes", SEQ_MEMORY);
-    move_zygote(k, k->cgroup);
-}
-
-static void cgroup_leave(struct native *k)
-{
-    if (k->why_no_cgroup[0])
-        return;
-    rmdir(k->cgroup);
-}
+/* -- what else is asked ---------------------------------------------------------------------------- */
 
 int native_pristine(const struct native *k)
 {
     return k->pristine;
 }
 
-const char *native_cgroup(const struct native *k)
+const struct cgroup *native_cgroup(const struct native *k)
 {
-    return k->why_no_cgroup[0] ? k->why_no_cgroup : k->cgroup;
+    return &k->cgroup;
 }
 
 /* -- opening -------------------------------------------------------------------------------------- */
@@ -786,14 +745,13 @@ void native_open(struct native **ret, const char *subject, int cpu)
     k->kpagecount = open("/proc/kpagecount", O_RDONLY | O_CLOEXEC);
     if (pipe2(k->pipe, O_CLOEXEC) != 0)
         die("pipe");
-    snprintf(k->cgroup, sizeof(k->cgroup), "%s/pagewalk-check.%d", CGROUPS, getpid());
     k->zygote = fork();
     if (k->zygote == 0)
         zygote_exec(k, subject);
     if (!await(&k->control->slot[ZYGOTE].done, 0))
         die(subject);
     drop_special(k);
-    cgroup_enter(k);
+    cgroup_open(&k->cgroup, k->zygote);
     *ret = k;
 }
 
@@ -801,7 +759,7 @@ void native_close(struct native *k)
 {
     kill(k->zygote, SIGKILL);
     waitpid(k->zygote, NULL, 0);
-    cgroup_leave(k);
+    cgroup_close(&k->cgroup);
     munmap(k->control, sizeof(struct control));
     close(k->control_fd);
     close(k->file_fd);
@@ -812,6 +770,7 @@ bool native_begin(struct native *k, const struct sequence *q)
 {
     struct slot *s = &k->control->slot[0], *z = &k->control->slot[ZYGOTE];
     uint32_t done = s->done;
+    cgroup_next(&k->cgroup);
     settle_file(k->file_fd);
     restore(k->pristine); /* the model writes back into it */
     k->zygote_done = z->done;
