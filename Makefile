@@ -101,7 +101,7 @@ $(O)/test/unit/cli/test_fuzz: $(patsubst %,$(O)/test/fuzz/fuzz_%.o,$(FUZZ_ALL)) 
 
 # -- test/kernel: the model against the running kernel ------------------------------------------
 # The subject is a program of its own, without C library: it is never sanitized.
-KERNEL_MODS := mm policy pt phys conf stat base
+KERNEL_MODS := proc kern mm policy pt phys conf stat base
 KERNEL_SRC  := $(filter-out %/subject.c %/fuzz.c test/kernel/global_%,$(wildcard test/kernel/*.c))
 KERNEL_OBJ  := $(patsubst test/%.c,$(O)/test/%.o,$(KERNEL_SRC))
 $(O)/test/kernel/%.o: test/kernel/%.c Makefile

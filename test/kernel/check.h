@@ -3,6 +3,7 @@
  *   gen.c      a seed ─► a sequence of calls            calls.c    the table of kinds of calls
  *   native.c   performs and observes them on the kernel ┐
  *   model.c    performs and observes them on the model  ┴─► compare.c ─► the first field that differs
+ *   view.c     pages and frames of a moment             look.c     the model's, as `proc` shows it
  *   shrink.c   drops calls while it still differs       print.c    writes the C program
  *   main.c     options, the loop over seeds, the last line
  *
@@ -18,6 +19,7 @@
 #include "base/rng.h"
 #include "base/types.h"
 #include "kernel/subject.h"
+#include "proc/gather.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,8 +28,6 @@
 #define K          UINT64_C(4096)
 #define CALLS_MAX  80u
 #define VMAS_MAX   400u
-#define PAGES_MAX  768u /* pages looked at one by one, of all VMAs of a process */
-#define VMA_PAGES  64u  /* of one VMA; a longer one is sampled evenly */
 #define SHM_MAX    4u   /* System V segments of a sequence */
 #define WINDOW     96u  /* pages, or units of pages, most addresses lie in */
 #define OUT_SEEN   128u /* bytes of a call's output that are compared */
@@ -63,16 +63,25 @@ struct sequence {
 
 /* -- what is seen */
 #define SMAPS_FIELDS(ROW)                                                                          \
+    ROW(PAGE_SIZE, "KernelPageSize")                                                               \
     ROW(RSS, "Rss")                                                                                \
+    ROW(PSS, "Pss")                                                                                \
+    ROW(PSS_DIRTY, "Pss_Dirty")                                                                    \
     ROW(SHARED_CLEAN, "Shared_Clean")                                                              \
     ROW(SHARED_DIRTY, "Shared_Dirty")                                                              \
     ROW(PRIVATE_CLEAN, "Private_Clean")                                                            \
     ROW(PRIVATE_DIRTY, "Private_Dirty")                                                            \
     ROW(ANONYMOUS, "Anonymous")                                                                    \
+    ROW(LAZYFREE, "LazyFree")                                                                      \
     ROW(ANON_HUGE, "AnonHugePages")                                                                \
     ROW(SHMEM_HUGE, "ShmemPmdMapped")                                                              \
+    ROW(FILE_HUGE, "FilePmdMapped")                                                                \
+    ROW(SHARED_HUGETLB, "Shared_Hugetlb")                                                          \
+    ROW(PRIVATE_HUGETLB, "Private_Hugetlb")                                                        \
     ROW(SWAP, "Swap")                                                                              \
-    ROW(LOCKED, "Locked")
+    ROW(SWAP_PSS, "SwapPss")                                                                       \
+    ROW(LOCKED, "Locked")                                                                          \
+    ROW(THP_ELIGIBLE, "THPeligible")
 enum smaps_field {
 #define ROW(id, name) SMAPS_##id,
     SMAPS_FIELDS(ROW)
@@ -82,6 +91,7 @@ enum smaps_field {
 extern const char *const smaps_names[SMAPS_NR];
 
 #define STATUS_FIELDS(ROW)                                                                         \
+    ROW(PEAK, "VmPeak")                                                                            \
     ROW(SIZE, "VmSize")                                                                            \
     ROW(LCK, "VmLck")                                                                              \
     ROW(ANON, "RssAnon")                                                                           \
@@ -91,7 +101,8 @@ extern const char *const smaps_names[SMAPS_NR];
     ROW(STK, "VmStk")                                                                              \
     ROW(EXE, "VmExe + VmLib")                                                                      \
     ROW(PTE, "VmPTE")                                                                              \
-    ROW(SWAP, "VmSwap")
+    ROW(SWAP, "VmSwap")                                                                            \
+    ROW(HUGETLB, "HugetlbPages")
 enum status_field {
 #define ROW(id, name) STATUS_##id,
     STATUS_FIELDS(ROW)
@@ -107,45 +118,46 @@ struct vma_view {
     uint32_t kb[SMAPS_NR];
 };
 
-/* A page: bits of pagemap and kpageflags. */
-#define PV_PRESENT    0x1u
-#define PV_SWAP       0x2u
-#define PV_FILE       0x4u
-#define PV_ONLY       0x8u /* mapped by one entry only */
-#define PV_GUARD      0x10u
-#define PV_DIRTY      0x20u /* from here on: kpageflags */
-#define PV_MMAP       0x40u
-#define PV_ANON       0x80u
-#define PV_SWAPBACKED 0x100u
-#define PV_HUGE       0x200u
-#define PV_THP        0x400u
-#define PV_ZERO       0x800u
-#define PV_MLOCKED    0x1000u
-#define PV_SWAPCACHE  0x2000u
-#define PV_EXCLUSIVE  0x4000u
+/* A page that is present, in swap, or marked: entries that are none are not in the list. */
+#define PM_SEEN (PM_PRESENT | PM_SWAP | PM_FILE | PM_GUARD_REGION | PM_MMAP_EXCLUSIVE | PM_UFFD_WP)
 struct page_view {
     uint64_t addr;
-    uint32_t bits;     /* PV_… */
+    uint64_t map;      /* of its pagemap word: PM_SEEN */
+    uint64_t flags;    /* kpageflags, what KPF_SEEN names */
     uint32_t mapcount; /* kpagecount */
+    uint32_t frame;    /* which one: numbered from 1 as a look meets them, all processes in turn */
     uint64_t word;     /* the first 8 bytes, of a present page */
     uint64_t sum;      /* page_sum of all its bytes */
 };
+#define KPF_SEEN                                                                                   \
+    (BIT(KPF_UPTODATE) | BIT(KPF_DIRTY) | BIT(KPF_SLAB) | BIT(KPF_BUDDY) | BIT(KPF_MMAP) |         \
+     BIT(KPF_ANON) | BIT(KPF_SWAPCACHE) | BIT(KPF_SWAPBACKED) | BIT(KPF_COMPOUND_HEAD) |           \
+     BIT(KPF_COMPOUND_TAIL) | BIT(KPF_HUGE) | BIT(KPF_HWPOISON) | BIT(KPF_NOPAGE) | BIT(KPF_KSM) | \
+     BIT(KPF_THP) | BIT(KPF_OFFLINE) | BIT(KPF_ZERO_PAGE) | BIT(KPF_PGTABLE) | BIT(KPF_RESERVED) | \
+     BIT(KPF_MLOCKED) | BIT(KPF_OWNER_2))
+/* kpf_seen: PG_owner_2 tells of an exclusive page where the page is anonymous, and nothing elsewhere. */
+static inline uint64_t kpf_seen(uint64_t flags)
+{
+    return flags & KPF_SEEN & ~(flags & BIT(KPF_ANON) ? 0 : BIT(KPF_OWNER_2));
+}
 
-/* page_sum mixes the bytes of a page into one number: pages that differ anywhere differ in it. */
+/* page_sum mixes the bytes of a page into one number: pages that differ anywhere differ in it. Four
+ * sums side by side take a quarter of the time of one. */
 static inline uint64_t page_sum(const uint64_t bytes[512])
 {
-    uint64_t h = 0;
-    for (unsigned i = 0; i < 512; i++)
-        h = (h ^ bytes[i]) * UINT64_C(0x9e3779b97f4a7c15) + (h >> 29);
-    return h;
+    uint64_t h[4] = {0, 1, 2, 3};
+    for (unsigned i = 0; i < 512; i += 4)
+        for (unsigned j = 0; j < 4; j++)
+            h[j] = (h[j] ^ bytes[i + j]) * UINT64_C(0x9e3779b97f4a7c15) + (h[j] >> 29);
+    return (h[0] ^ h[1] >> 1) + (h[2] ^ h[3] >> 1) * 3;
 }
 
 struct view {
     bool live;
-    unsigned n_vma, n_page;
+    unsigned n_vma, n_page, room;
     uint64_t status[STATUS_NR]; /* kB; RssX without what the subject itself is made of */
     struct vma_view vma[VMAS_MAX];
-    struct page_view page[PAGES_MAX];
+    struct page_view *page; /* n_page of them, by address; room for `room` */
 };
 struct answer {
     int64_t result;
@@ -158,11 +170,22 @@ struct moment {
     struct view view[SLOTS];
 };
 
-/* page_step returns the distance, in pages, of the pages looked at in a VMA of so many. */
-static inline uint64_t page_step(uint64_t pages)
-{
-    return pages <= VMA_PAGES ? 1 : (pages + VMA_PAGES - 1) / VMA_PAGES;
-}
+/* -- view.c: what both sides fill views with */
+/* view_page adds a page to a view, all 0 but its address. Valid until the next one is added. */
+struct page_view *view_page(struct view *v, uint64_t addr);
+/* The frames of one look at all processes, found by number. */
+struct seen_frame {
+    uint64_t number, look; /* of the look it was entered in */
+    struct page_view view; /* what the page that met it first shows: flags to sum */
+};
+struct frames;
+void frames_open(struct frames **ret);
+void frames_close(struct frames *f);
+void frames_forget(struct frames *f); /* a new look */
+/* frames_room: what frames_find returns the next n times stays in its place. */
+void frames_room(struct frames *f, uint32_t n);
+/* frames_find finds or enters one; *ret_new: it was entered, and its view is to be filled. */
+struct seen_frame *frames_find(struct frames *f, uint64_t number, bool *ret_new);
 
 /* -- the table of kinds */
 struct gen;
@@ -245,9 +268,11 @@ void model_call(struct model *w, const struct call *c, struct answer *ret);
 /* model_left_out: the call is made on neither side: it takes pages of the test file out of the cache,
  * or makes huge pages of shared memory. */
 bool model_left_out(const struct model *w, const struct call *c);
-void model_look(struct model *w, struct view view[SLOTS]);
 int model_audit(struct model *w);
 void model_end(struct model *w, bool broken);
+
+/* -- look.c */
+void model_look(struct model *w, struct frames *seen, struct view view[SLOTS]);
 
 /* -- compare.c */
 struct difference {
@@ -258,9 +283,17 @@ struct difference {
 };
 bool differ(const struct moment *k, const struct moment *m, struct difference *ret);
 void tolerances_list(FILE *f);
+/* What became of the calls of a sequence. */
+struct made {
+    unsigned calls;      /* made and compared on both sides, sweeps not counted */
+    unsigned no_process; /* not made: the fork of its process, or its own, cannot be */
+    unsigned left_out;   /* not made: model_left_out */
+    unsigned sweeps;     /* mappings read whole at the end */
+    uint64_t pages;      /* present pages compared, over all looks */
+};
 /* run_both performs a sequence on both; true when something differs. */
 bool run_both(struct native *k, const struct sequence *q, struct difference *ret,
-              unsigned *ret_calls);
+              struct made *ret_made);
 /* moments returns the last moment of both. */
 const struct moment *last_kernel(void), *last_model(void);
 

@@ -23,8 +23,9 @@ static const struct {
      "call"},
     {"MADV_COLLAPSE of whole huge pages of shared memory", "not done",
      "the model has no huge pages of shared memory and answers EINVAL"},
-    {"smaps Referenced, LazyFree, Pss", "not looked at",
-     "the accessed bit is cleared by DAMON, LazyFree lags by a batch of 31, Pss rounds per page"},
+    {"smaps Referenced", "not looked at", "the accessed bit is cleared by DAMON"},
+    {"VmHWM", "not looked at",
+     "the kernel takes it from counters it keeps in batches of 64 pages per CPU"},
 };
 
 void tolerances_list(FILE *f)
@@ -95,12 +96,20 @@ static bool smaps(const struct vma_view *k, const struct vma_view *m, struct dif
 static bool page(const struct page_view *k, const struct page_view *m, struct difference *d)
 {
     unsigned long long a = k->addr;
-    bool of_file = k->bits & PV_FILE;
-    if ((k->bits ^ m->bits) & ~(of_file ? PV_MLOCKED : 0))
-        return found(d, "page bits", "%llx: kernel %#x, model %#x, other %#x", a, k->bits, m->bits,
-                     k->bits ^ m->bits);
+    uint64_t unseen = k->map & PM_FILE ? BIT(KPF_MLOCKED) : 0;
+    if (k->map != m->map)
+        return found(d, "pagemap", "%llx: kernel %#llx, model %#llx, other %#llx", a,
+                     (unsigned long long)k->map, (unsigned long long)m->map,
+                     (unsigned long long)(k->map ^ m->map));
+    if ((k->flags ^ m->flags) & ~unseen)
+        return found(d, "kpageflags", "%llx: kernel %#llx, model %#llx, other %#llx", a,
+                     (unsigned long long)k->flags, (unsigned long long)m->flags,
+                     (unsigned long long)(k->flags ^ m->flags));
     if (k->mapcount != m->mapcount)
-        return found(d, "page mapcount", "%llx: kernel %u, model %u", a, k->mapcount, m->mapcount);
+        return found(d, "kpagecount", "%llx: kernel %u, model %u", a, k->mapcount, m->mapcount);
+    if (k->frame != m->frame)
+        return found(d, "which frame", "%llx: the kernel's number %u, the model's number %u", a,
+                     k->frame, m->frame);
     if (k->word != m->word)
         return found(d, "contents", "%llx: kernel %#llx, model %#llx", a,
                      (unsigned long long)k->word, (unsigned long long)m->word);
@@ -108,6 +117,24 @@ static bool page(const struct page_view *k, const struct page_view *m, struct di
         return found(d, "contents",
                      "%llx: bytes after the first 8: kernel's sum %#llx, model's %#llx", a,
                      (unsigned long long)k->sum, (unsigned long long)m->sum);
+    return false;
+}
+
+/* The lists leave out what is not there: the lower of two addresses is missing on the other side. */
+static bool pages(const struct view *k, const struct view *m, struct difference *d)
+{
+    for (unsigned i = 0; i < k->n_page || i < m->n_page; i++) {
+        struct page_view none = {0};
+        const struct page_view *a = i < k->n_page ? &k->page[i] : &none,
+                               *b = i < m->n_page ? &m->page[i] : &none;
+        none.addr = a == &none ? b->addr : a->addr;
+        if (a->addr < b->addr)
+            none.addr = a->addr, b = &none;
+        else if (b->addr < a->addr)
+            none.addr = b->addr, a = &none;
+        if (page(a, b, d))
+            return true;
+    }
     return false;
 }
 
@@ -121,10 +148,8 @@ static bool views(const struct view *k, const struct view *m, struct difference 
             return true;
     if (number(d, "number of VMAs", k->n_vma, m->n_vma))
         return true;
-    ASSERT(k->n_page == m->n_page); /* the same VMAs */
-    for (unsigned i = 0; i < k->n_page; i++)
-        if (page(&k->page[i], &m->page[i], d))
-            return true;
+    if (pages(k, m, d))
+        return true;
     for (unsigned i = 0; i < n; i++)
         if (smaps(&k->vma[i], &m->vma[i], d))
             return true;
@@ -150,6 +175,7 @@ bool differ(const struct moment *k, const struct moment *m, struct difference *r
 /* -- running both -------------------------------------------------------------------------------- */
 
 static struct moment kernel, model;
+static struct frames *model_frames;
 
 const struct moment *last_kernel(void)
 {
@@ -160,18 +186,28 @@ const struct moment *last_model(void)
     return &model;
 }
 
-static bool step(struct native *k, struct model *w, const struct call *c, struct difference *d)
+static bool look(struct native *k, struct model *w, struct difference *d, struct made *made)
+{
+    native_look(k, kernel.view);
+    model_look(w, model_frames, model.view);
+    for (unsigned i = 0; i < SLOTS; i++)
+        made->pages += kernel.view[i].n_page;
+    return differ(&kernel, &model, d);
+}
+
+static bool audit(struct model *w, struct difference *d)
+{
+    int broken = model_audit(w);
+    return broken && found(d, "mm_audit", "invariant %d of the model", broken);
+}
+
+static bool perform(struct native *k, struct model *w, const struct call *c, struct difference *d)
 {
     d->proc = -1;
     if (!native_call(k, c, &kernel.answer))
         return found(d, "the subject died", "signal or timeout");
     model_call(w, c, &model.answer);
-    native_look(k, kernel.view);
-    model_look(w, model.view);
-    if (differ(&kernel, &model, d))
-        return true;
-    int broken = model_audit(w);
-    return broken && found(d, "mm_audit", "invariant %d of the model", broken);
+    return answers(&kernel.answer, &model.answer, d);
 }
 
 /* cannot_be_made: shrinking dropped the fork of its process or the exit before its fork, or a fork
@@ -183,25 +219,21 @@ static bool cannot_be_made(const struct call *c)
 }
 
 static bool run_calls(struct native *k, struct model *w, const struct sequence *q,
-                      struct difference *d, unsigned *ret_calls)
+                      struct difference *d, struct made *made)
 {
-    int64_t results[CALLS_MAX];
+    int64_t results[CALLS_MAX] = {0};
     unsigned n;
     uint64_t brk;
     native_own(k, &n, &brk);
-    native_look(k, kernel.view);
-    model_look(w, model.view);
-    if (differ(&kernel, &model, d))
-        return true;
     for (unsigned i = 0; i < q->n; i++) {
         struct call c = call_resolved(q, i, results, brk, native_stack(k));
         d->at = i;
-        ++*ret_calls;
         if (cannot_be_made(&c) || model_left_out(w, &c)) {
-            results[i] = 0;
+            ++*(cannot_be_made(&c) ? &made->no_process : &made->left_out);
             continue;
         }
-        if (step(k, w, &c, d))
+        made->calls++;
+        if (perform(k, w, &c, d) || look(k, w, d, made) || audit(w, d))
             return true;
         results[i] = kernel.answer.result;
     }
@@ -209,17 +241,20 @@ static bool run_calls(struct native *k, struct model *w, const struct sequence *
 }
 
 bool run_both(struct native *k, const struct sequence *q, struct difference *ret,
-              unsigned *ret_calls)
+              struct made *ret_made)
 {
     memset(ret, 0, sizeof(*ret));
+    memset(ret_made, 0, sizeof(*ret_made));
     memset(&kernel.answer, 0, sizeof(kernel.answer));
     memset(&model.answer, 0, sizeof(model.answer));
+    if (!model_frames)
+        frames_open(&model_frames);
     if (!native_begin(k, q)) {
         native_end(k);
         return found(ret, "the subject", "could not be started");
     }
     struct model *w = model_begin(k, q);
-    bool bad = run_calls(k, w, q, ret, ret_calls);
+    bool bad = look(k, w, ret, ret_made) || run_calls(k, w, q, ret, ret_made);
     native_end(k);
     model_end(w, strcmp(ret->what, "mm_audit") == 0);
     return bad;

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define RUNS 4u /* of a sequence that differs, before it is a mismatch */
+
 struct options {
     uint64_t seed, sequences, max_bad, seconds, program, results;
     int cpu;
@@ -34,9 +36,9 @@ static double now(void)
 static void report(struct native *k, struct sequence *q, struct difference *d)
 {
     shrink(k, q, d);
-    unsigned calls;
+    struct made made;
     struct difference again;
-    if (run_both(k, q, &again, &calls))
+    if (run_both(k, q, &again, &made))
         *d = again;
     printf("mismatch: seed %llu, after %u calls, process %d, %s: %s\n", (unsigned long long)q->seed,
            d->at + 1, d->proc, d->what, d->detail);
@@ -58,18 +60,70 @@ static void report(struct native *k, struct sequence *q, struct difference *d)
     printf("---- end of program ----\n");
 }
 
-/* differs_for_sure: what differs once may be chance (a writeback, a page reclaimed); the kernel's
- * answer to a sequence is what it says each time. */
-static bool differs_for_sure(struct native *k, const struct sequence *q, struct difference *d,
-                             unsigned *calls)
+/* -- what a campaign adds up --------------------------------------------------------------------- */
+
+/* What differed, but not each time: sequences by field and by how often it showed. */
+struct rare {
+    char what[64];
+    unsigned seen[RUNS]; /* [n]: sequences that differed so n times, then not */
+    uint64_t seed;       /* of the first of them */
+};
+struct tally {
+    uint64_t calls, no_process, left_out, sweeps, pages; /* struct made, of one run of each */
+    uint64_t bad;
+    unsigned n_rare;
+    struct rare rare[32];
+};
+
+static void note_rare(struct tally *t, const struct difference *d, unsigned times, uint64_t seed)
 {
-    unsigned again;
-    if (!run_both(k, q, d, calls))
-        return false;
-    for (int i = 0; i < 3; i++)
-        if (!run_both(k, q, d, &again))
-            return false;
-    return true;
+    unsigned i = 0;
+    while (i < t->n_rare && strcmp(t->rare[i].what, d->what) != 0)
+        i++;
+    ASSERT(i < ARRAY_LEN(t->rare));
+    if (i == t->n_rare) {
+        t->n_rare++;
+        t->rare[i].seed = seed;
+        memcpy(t->rare[i].what, d->what, sizeof(d->what));
+    }
+    t->rare[i].seen[times]++;
+}
+
+/* differs_for_sure: what differs once may be chance (a writeback, a page reclaimed); the kernel's
+ * answer to a sequence is what it says each time. What is chance is noted. */
+static bool differs_for_sure(struct native *k, const struct sequence *q, struct difference *d,
+                             struct tally *t)
+{
+    struct difference again;
+    struct made made;
+    unsigned times = 0;
+    bool differs = run_both(k, q, d, &made);
+    while (differs && ++times < RUNS)
+        differs = run_both(k, q, &again, &made);
+    if (!differs && times > 0)
+        note_rare(t, d, times, q->seed);
+    t->calls += made.calls;
+    t->no_process += made.no_process;
+    t->left_out += made.left_out;
+    t->sweeps += made.sweeps;
+    t->pages += made.pages;
+    t->bad += differs;
+    return differs;
+}
+
+static void print_tally(const struct tally *t, uint64_t sequences)
+{
+    printf("%llu present pages and %llu mappings read whole were compared; not made: %llu calls of "
+           "processes that do not live, %llu of the table of tolerances\n",
+           (unsigned long long)t->pages, (unsigned long long)t->sweeps,
+           (unsigned long long)t->no_process, (unsigned long long)t->left_out);
+    printf("seen less than %u of %u times: %s\n", RUNS, RUNS, t->n_rare ? "" : "nothing");
+    for (unsigned i = 0; i < t->n_rare; i++)
+        printf("  %s: %u sequences once, %u twice, %u three times; the first is seed %llu\n",
+               t->rare[i].what, t->rare[i].seen[1], t->rare[i].seen[2], t->rare[i].seen[3],
+               (unsigned long long)t->rare[i].seed);
+    printf("%llu sequences, %llu calls, %llu mismatches\n", (unsigned long long)sequences,
+           (unsigned long long)t->calls, (unsigned long long)t->bad);
 }
 
 static void progress(const struct options *o, uint64_t seed, uint64_t n, uint64_t calls,
@@ -84,10 +138,10 @@ static void progress(const struct options *o, uint64_t seed, uint64_t n, uint64_
 /* compare_one does a sequence while nobody changes the host's settings: check-kernel-global takes turns
  * with it. */
 static bool compare_one(struct native *k, const struct sequence *q, struct difference *d,
-                        unsigned *calls, int lock)
+                        struct tally *t, int lock)
 {
     flock(lock, LOCK_SH);
-    bool differs = differs_for_sure(k, q, d, calls);
+    bool differs = differs_for_sure(k, q, d, t);
     flock(lock, LOCK_UN);
     return differs;
 }
@@ -101,32 +155,27 @@ static void print_cgroups(const struct cgroup *g)
 static int campaign(struct native *k, const struct options *o)
 {
     static struct sequence q;
-    uint64_t n = 0, calls = 0, bad = 0;
+    struct tally t = {0};
+    uint64_t n = 0;
     double start = now();
     int lock = open("/var/tmp/pagewalk-global.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    for (; n < o->sequences && bad < o->max_bad; n++) {
+    for (; n < o->sequences && t.bad < o->max_bad; n++) {
         struct difference d;
-        unsigned made = 0;
         if (o->seconds && now() - start > (double)o->seconds)
             break;
         gen_sequence(&q, o->seed + n);
-        bool differs = compare_one(k, &q, &d, &made, lock);
-        calls += made;
-        if (differs) {
-            bad++;
+        if (compare_one(k, &q, &d, &t, lock))
             report(k, &q, &d);
-        }
         if (n % 64 == 0)
-            progress(o, o->seed + n, n, calls, start);
+            progress(o, o->seed + n, n, t.calls, start);
     }
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\n");
     print_cgroups(native_cgroup(k));
     printf("seeds %llu to %llu, %.1f s, %.0f calls/s\n", (unsigned long long)o->seed,
-           (unsigned long long)(o->seed + n - 1), now() - start, (double)calls / (now() - start));
-    printf("%llu sequences, %llu calls, %llu mismatches\n", (unsigned long long)n,
-           (unsigned long long)calls, (unsigned long long)bad);
-    return bad > 0;
+           (unsigned long long)(o->seed + n - 1), now() - start, (double)t.calls / (now() - start));
+    print_tally(&t, n);
+    return t.bad > 0;
 }
 
 /* results prints what the kernel answered to each call of a sequence. */

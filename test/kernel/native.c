@@ -31,6 +31,8 @@
 #include <unistd.h>
 
 #define OWN_MAX      24u
+#define CHUNK        512u /* pages read at a time */
+#define PFN_MASK     (BIT(PM_PFRAME_BITS) - 1)
 #define NR_CACHESTAT 451
 
 const char *const smaps_names[SMAPS_NR] = {
@@ -61,6 +63,7 @@ struct native {
     int shm[SHM_MAX];
     unsigned n_shm;
     struct cgroup cgroup;
+    struct frames *frames; /* of a look */
     char text[1 << 20];
     uint8_t page[K]; /* for drain */
 };
@@ -180,8 +183,8 @@ static void parse_field(const char *at, struct vma_view *o)
         return;
     }
     for (unsigned i = 0; i < SMAPS_NR; i++) {
-        size_t n = strlen(smaps_names[i]);
-        if (at[n] == ':' && memcmp(at, smaps_names[i], n) == 0)
+        size_t n = at[0] == smaps_names[i][0] ? strlen(smaps_names[i]) : 0;
+        if (n > 0 && at[n] == ':' && memcmp(at, smaps_names[i], n) == 0)
             o->kb[i] = (uint32_t)decimal(at + n + 1);
     }
 }
@@ -240,6 +243,7 @@ static void look_status(struct native *k, const struct watched *p, struct view *
     const char *t = strstr(k->text, "VmPeak:");
     if (!t)
         return;
+    s->status[STATUS_PEAK] = status_field(t, "VmPeak:");
     s->status[STATUS_SIZE] = status_field(t, "VmSize:");
     s->status[STATUS_LCK] = status_field(t, "VmLck:");
     s->status[STATUS_ANON] = status_field(t, "RssAnon:") - sum->anon;
@@ -250,6 +254,7 @@ static void look_status(struct native *k, const struct watched *p, struct view *
     s->status[STATUS_EXE] = status_field(t, "VmExe:") + status_field(t, "VmLib:");
     s->status[STATUS_PTE] = status_field(t, "VmPTE:");
     s->status[STATUS_SWAP] = status_field(t, "VmSwap:");
+    s->status[STATUS_HUGETLB] = status_field(t, "HugetlbPages:");
 }
 
 static uint64_t word_at(int fd, uint64_t at)
@@ -259,61 +264,92 @@ static uint64_t word_at(int fd, uint64_t at)
     return n == (ssize_t)sizeof(v) ? v : 0;
 }
 
-static void look_frame(const struct native *k, uint64_t n, struct page_view *s)
+/* Pages met for the first time in a look, whose frames are read when a mapping's are all known. */
+struct met {
+    uint64_t addr, number;
+    struct seen_frame *frame;
+};
+
+static void read_words(int fd, uint64_t first, uint64_t n, uint64_t *ret)
 {
-    static const struct {
-        unsigned bit;
-        uint32_t seen;
-    } flags[] = {{4, PV_DIRTY},       {11, PV_MMAP},     {12, PV_ANON}, {13, PV_SWAPCACHE},
-                 {14, PV_SWAPBACKED}, {17, PV_HUGE},     {22, PV_THP},  {24, PV_ZERO},
-                 {33, PV_MLOCKED},    {34, PV_EXCLUSIVE}};
-    uint64_t f = word_at(k->kpageflags, n * 8);
-    for (unsigned i = 0; i < ARRAY_LEN(flags); i++)
-        s->bits |= f >> flags[i].bit & 1 ? flags[i].seen : 0;
-    if (!(s->bits & PV_ANON))
-        s->bits &= ~PV_EXCLUSIVE; /* PG_owner_2 means other things elsewhere */
-    s->mapcount = (uint32_t)word_at(k->kpagecount, n * 8);
+    memset(ret, 0, n * 8);
+    if (pread(fd, ret, n * 8, (off_t)(first * 8)) < 0)
+        memset(ret, 0, n * 8);
 }
 
-static void look_bytes(const struct watched *p, struct page_view *s)
+/* read_frames reads what kpageflags and kpagecount say of frames that follow each other. */
+static void read_frames(const struct native *k, const struct met *met, uint64_t n)
 {
-    uint64_t bytes[512] = {0};
-    if (pread(p->mem, bytes, sizeof(bytes), (off_t)s->addr) != (ssize_t)sizeof(bytes))
-        return;
-    s->word = bytes[0];
-    s->sum = page_sum(bytes);
+    static uint64_t flags[CHUNK], count[CHUNK];
+    read_words(k->kpageflags, met[0].number, n, flags);
+    read_words(k->kpagecount, met[0].number, n, count);
+    for (uint64_t i = 0; i < n; i++) {
+        met[i].frame->view.flags = kpf_seen(flags[i]);
+        met[i].frame->view.mapcount = (uint32_t)count[i];
+    }
 }
 
-static void look_page(const struct native *k, const struct watched *p, uint64_t e,
-                      struct page_view *s)
+/* read_bytes reads pages that follow each other. */
+static void read_bytes(const struct watched *p, const struct met *met, uint64_t n)
 {
-    static const struct {
-        unsigned bit;
-        uint32_t seen;
-    } bits[] = {{63, PV_PRESENT}, {62, PV_SWAP}, {61, PV_FILE}, {58, PV_GUARD}, {56, PV_ONLY}};
-    s->bits = s->mapcount = 0;
-    s->word = s->sum = 0;
-    for (unsigned i = 0; i < ARRAY_LEN(bits); i++)
-        s->bits |= e >> bits[i].bit & 1 ? bits[i].seen : 0;
-    if (!(s->bits & PV_PRESENT))
-        return;
-    look_frame(k, e & (BIT(55) - 1), s);
-    look_bytes(p, s);
+    static uint64_t bytes[CHUNK][512];
+    ssize_t got = pread(p->mem, bytes, n * K, (off_t)met[0].addr);
+    for (uint64_t i = 0; i < n && (ssize_t)((i + 1) * K) <= got; i++) {
+        met[i].frame->view.word = bytes[i][0];
+        met[i].frame->view.sum = page_sum(bytes[i]);
+    }
+}
+
+static void read_met(const struct native *k, const struct watched *p, const struct met *met,
+                     uint64_t n)
+{
+    for (uint64_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && met[end].number == met[end - 1].number + 1; end++)
+            ;
+        read_frames(k, &met[i], end - i);
+    }
+    for (uint64_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && met[end].addr == met[end - 1].addr + K; end++)
+            ;
+        read_bytes(p, &met[i], end - i);
+    }
+}
+
+/* look_chunk looks at up to CHUNK pages, given their pagemap words. A frame's view may move when another
+ * is entered, so pages take theirs when all are known. */
+static void look_chunk(const struct native *k, const struct watched *p, uint64_t addr,
+                       const uint64_t *words, uint64_t n, struct view *s)
+{
+    static struct met met[CHUNK];
+    uint64_t n_met = 0;
+    bool new;
+    frames_room(k->frames, CHUNK);
+    for (uint64_t i = 0; i < n; i++) {
+        struct seen_frame *f =
+            words[i] & PM_PRESENT ? frames_find(k->frames, words[i] & PFN_MASK, &new) : NULL;
+        if (f && new)
+            met[n_met++] = (struct met){addr + i * K, words[i] & PFN_MASK, f};
+    }
+    read_met(k, p, met, n_met);
+    for (uint64_t i = 0; i < n; i++) {
+        if (!(words[i] & PM_SEEN))
+            continue;
+        struct page_view *page = view_page(s, addr + i * K);
+        if (words[i] & PM_PRESENT)
+            *page = frames_find(k->frames, words[i] & PFN_MASK, &new)->view;
+        page->addr = addr + i * K;
+        page->map = words[i] & PM_SEEN;
+    }
 }
 
 static void look_pages(const struct native *k, const struct watched *p, const struct vma_view *v,
                        struct view *s)
 {
-    static uint64_t e[1 << 14];
-    uint64_t pages = (v->end - v->start) / K, step = page_step(pages);
-    bool all = pages <= ARRAY_LEN(e);
-    memset(e, 0, all ? pages * 8 : 0);
-    if (all && pread(p->pagemap, e, pages * 8, (off_t)(v->start / K * 8)) < 0)
-        return;
-    for (uint64_t i = 0; i < pages && s->n_page < PAGES_MAX; i += step) {
-        struct page_view *page = &s->page[s->n_page++];
-        page->addr = v->start + i * K;
-        look_page(k, p, all ? e[i] : word_at(p->pagemap, page->addr / K * 8), page);
+    static uint64_t words[CHUNK];
+    for (uint64_t a = v->start, n; a < v->end; a += n * K) {
+        n = min_u64((v->end - a) / K, CHUNK);
+        read_words(p->pagemap, a / K, n, words);
+        look_chunk(k, p, a, words, n, s);
     }
 }
 
@@ -342,6 +378,7 @@ static void drain(struct native *k)
 bool native_look(struct native *k, struct view view[SLOTS])
 {
     drain(k);
+    frames_forget(k->frames);
     for (unsigned i = 0; i < SLOTS; i++)
         look_process(k, &k->p[i], &view[i]);
     return true;
@@ -751,6 +788,7 @@ void native_open(struct native **ret, const char *subject, int cpu)
     if (!await(&k->control->slot[ZYGOTE].done, 0))
         die(subject);
     drop_special(k);
+    frames_open(&k->frames);
     cgroup_open(&k->cgroup, k->zygote);
     *ret = k;
 }
@@ -760,6 +798,7 @@ void native_close(struct native *k)
     kill(k->zygote, SIGKILL);
     waitpid(k->zygote, NULL, 0);
     cgroup_close(&k->cgroup);
+    frames_close(k->frames);
     munmap(k->control, sizeof(struct control));
     close(k->control_fd);
     close(k->file_fd);

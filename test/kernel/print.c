@@ -58,10 +58,10 @@ void print_view(FILE *f, const struct view *v)
         fprintf(f, "\n");
     }
     for (unsigned i = 0; i < v->n_page; i++)
-        if (v->page[i].bits)
-            fprintf(f, "  page %llx bits %#x mapcount %u word %#llx\n",
-                    (unsigned long long)v->page[i].addr, v->page[i].bits, v->page[i].mapcount,
-                    (unsigned long long)v->page[i].word);
+        fprintf(f, "  page %llx pagemap %#llx kpageflags %#llx mapcount %u frame %u word %#llx\n",
+                (unsigned long long)v->page[i].addr, (unsigned long long)v->page[i].map,
+                (unsigned long long)v->page[i].flags, v->page[i].mapcount, v->page[i].frame,
+                (unsigned long long)v->page[i].word);
     fprintf(f, " ");
     for (unsigned i = 0; i < STATUS_NR; i++)
         fprintf(f, " %s %llu", status_names[i], (unsigned long long)v->status[i]);

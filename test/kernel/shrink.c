@@ -7,9 +7,9 @@
 
 static bool still_differs(struct native *k, const struct sequence *q, struct difference *d)
 {
-    unsigned calls;
+    struct made made;
     for (int i = 0; i < 3; i++)
-        if (!run_both(k, q, d, &calls))
+        if (!run_both(k, q, d, &made))
             return false;
     return true;
 }
