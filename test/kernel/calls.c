@@ -372,6 +372,14 @@ static int64_t model_write(struct model *w, const struct call *c, struct answer 
     return touch_range(w, c, FAULT_W, a);
 }
 
+static int64_t model_sweep(struct model *w, const struct call *c, struct answer *a)
+{
+    int64_t n = 0;
+    for (uint64_t p = c->arg[0]; p < c->arg[0] + c->arg[1]; p += K)
+        n += model_touch(w, CALLER(w, c), p, 0, a);
+    return n;
+}
+
 static void gen_exec(struct gen *g, struct call *c)
 {
     gen_touch(g, c);
@@ -459,6 +467,7 @@ const struct call_kind call_kinds[] = {
     {"mmap_each", 1, SYS_mmap, OP_EACH, "xxxxdx", 0, gen_mmap_each, model_mmap_each},
     {"munmap_each", 1, SYS_munmap, OP_EACH, "xx", 0, gen_munmap_each, model_munmap_each},
     {"mprotect_each", 1, SYS_mprotect, OP_EACH, "xxx", 0, gen_mprotect_each, model_mprotect_each},
+    {"sweep", 0, -1, OP_SWEEP, "xx", 0, gen_nothing, model_sweep}, /* at the end of each sequence */
     {"fork", 3, -1, OP_FORK, "d", 0, gen_fork, model_fork_call},
     {"exit", 1, -1, OP_EXIT, "", 0, gen_exit, model_exit},
     {"exec", 2, -1, OP_EXEC, "x", 0, gen_exec, model_exec},

@@ -9,7 +9,8 @@
  *
  * A moment is what is seen after a call: the answer, and a view of every process: its VMAs as smaps
  * shows them, its counters as status shows them, its pages as pagemap, kpageflags and kpagecount
- * show them, and the first bytes of each.
+ * show them, which of them are one frame, and the bytes of each. At the end every process reads every
+ * page of its mappings, and is looked at once more.
  */
 #ifndef TEST_KERNEL_CHECK_H
 #define TEST_KERNEL_CHECK_H
@@ -278,6 +279,7 @@ void model_look(struct model *w, struct frames *seen, struct view view[SLOTS]);
 struct difference {
     unsigned at;      /* index of the call */
     int proc;         /* slot, or -1: the answer */
+    bool swept;       /* it showed after the last call, when each page was read */
     char what[64];    /* the field */
     char detail[256]; /* kernel and model, as text */
 };

@@ -240,6 +240,36 @@ static bool run_calls(struct native *k, struct model *w, const struct sequence *
     return false;
 }
 
+static uint8_t sweep_kind(void)
+{
+    unsigned kind = 0;
+    while (call_kinds[kind].op != OP_SWEEP)
+        kind++;
+    return (uint8_t)kind;
+}
+
+/* sweep: each process reads each page of its mappings, so that the bytes of all are compared, also of
+ * those that were not there. */
+static bool sweep(struct native *k, struct model *w, struct difference *d, struct made *made)
+{
+    struct call c = {.kind = sweep_kind()};
+    for (c.proc = 0; c.proc < SLOTS; c.proc++) {
+        const struct view *v = &kernel.view[c.proc];
+        for (unsigned i = 0; v->live && i < v->n_vma; i++) {
+            if (memcmp(v->vma[i].perms, "---", 3) == 0)
+                continue;
+            c.arg[0] = v->vma[i].start;
+            c.arg[1] = v->vma[i].end - v->vma[i].start;
+            made->sweeps++;
+            if (perform(k, w, &c, d)) {
+                d->proc = c.proc;
+                return true;
+            }
+        }
+    }
+    return look(k, w, d, made) || audit(w, d);
+}
+
 bool run_both(struct native *k, const struct sequence *q, struct difference *ret,
               struct made *ret_made)
 {
@@ -254,7 +284,9 @@ bool run_both(struct native *k, const struct sequence *q, struct difference *ret
         return found(ret, "the subject", "could not be started");
     }
     struct model *w = model_begin(k, q);
-    bool bad = look(k, w, ret, ret_made) || run_calls(k, w, q, ret, ret_made);
+    bool bad = look(k, w, ret, ret_made) || run_calls(k, w, q, ret, ret_made) ||
+               sweep(k, w, ret, ret_made);
+    ret->swept = bad && ret_made->sweeps > 0;
     native_end(k);
     model_end(w, strcmp(ret->what, "mm_audit") == 0);
     return bad;

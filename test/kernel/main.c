@@ -40,8 +40,9 @@ static void report(struct native *k, struct sequence *q, struct difference *d)
     struct difference again;
     if (run_both(k, q, &again, &made))
         *d = again;
-    printf("mismatch: seed %llu, after %u calls, process %d, %s: %s\n", (unsigned long long)q->seed,
-           d->at + 1, d->proc, d->what, d->detail);
+    printf("mismatch: seed %llu, after %u calls%s, process %d, %s: %s\n",
+           (unsigned long long)q->seed, d->at + 1, d->swept ? " and reading each page" : "",
+           d->proc, d->what, d->detail);
     for (unsigned i = 0; i < q->n; i++) {
         printf("  ");
         print_call(stdout, &q->call[i]);

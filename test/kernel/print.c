@@ -1,7 +1,8 @@
 /* print.c: a sequence as text, and as a C program that shows the kernel's answer.
  *
  * The program makes the same calls with raw system calls, several processes by turns, prints the
- * result, signal and minor faults of each, and after the last the process's smaps and pagemap.
+ * result, signal and minor faults of each, and after the last (if it differed then, after reading each
+ * page of the window) the process's smaps and pagemap.
  */
 #include "kernel/check.h"
 
@@ -124,6 +125,10 @@ static const char epilogue[] =
     "                   e >> 62 & 1 ? \"swap \" : \"\", e >> 61 & 1 ? \"file \" : \"\",\n"
     "                   e >> 58 & 1 ? \"guard \" : \"\", e >> 56 & 1 ? \"exclusive\" : "
     "\"\");\n}\n\n"
+    "static void sweep(void)\n{\n    long n = 0;\n"
+    "    for (long a = base; a < base + PAGES * 4096L; a += 4096)\n        n += touch(a, 1, 0, "
+    "0);\n"
+    "    printf(\"%ld pages of the window can be read\\n\", n);\n}\n\n"
     "static void run(int i);\n"
     "static long fork_as(int who, int i)\n{\n    pid_t p = fork();\n"
     "    if (p == 0) {\n        me = who;\n        run(i + 1);\n    }\n"
@@ -136,6 +141,7 @@ static const char epilogue[] =
     "        shared->result[i] = perform(i);\n        getrusage(RUSAGE_SELF, &b);\n"
     "        printf(\"%d: %s = %ld signal %d code %d minor faults %ld\\n\", i, name[i],\n"
     "               shared->result[i], sig, code, b.ru_minflt - a.ru_minflt);\n"
+    "        if (i == CALLS - 1 && SWEEP)\n            sweep();\n"
     "        if (i == CALLS - 1)\n            show();\n"
     "        fflush(stdout);\n        shared->turn++;\n    }\n"
     "    while (wait(NULL) > 0)\n        ;\n    exit(0);\n}\n\n"
@@ -201,8 +207,11 @@ void print_program(FILE *f, const struct sequence *q, const struct difference *d
     fprintf(f, "/* seed %llu, call %u, %s: %s */\n", (unsigned long long)q->seed, d->at, d->what,
             d->detail);
     fputs(prologue, f);
-    fprintf(f, "#define CALLS %u\n#define BASE %#llxl\n#define PAGES %llu\n#define THP %d\n", q->n,
-            (unsigned long long)q->base, (unsigned long long)(WINDOW * q->unit), q->thp);
+    fprintf(f,
+            "#define CALLS %u\n#define BASE %#llxl\n#define PAGES %llu\n#define THP %d\n#define "
+            "SWEEP %d\n",
+            q->n, (unsigned long long)q->base, (unsigned long long)(WINDOW * q->unit), q->thp,
+            d->swept);
     fprintf(f, "static const int owner[] = {");
     for (unsigned i = 0; i < q->n; i++)
         fprintf(f, "%u, ", q->call[i].proc);

@@ -114,6 +114,14 @@ static int64_t touch_pages(const struct slot *s)
     return n;
 }
 
+static int64_t sweep(const struct slot *s)
+{
+    int64_t n = 0;
+    for (uint64_t a = s->arg[0]; a < s->arg[0] + s->arg[1]; a += 4096)
+        n += touch_load(a) == 0;
+    return n;
+}
+
 static int64_t fork_child(uint64_t slot)
 {
     struct slot *child = &SLOT[slot];
@@ -140,6 +148,8 @@ static int64_t perform(struct slot *s)
     case OP_READ:
     case OP_WRITE:
         return touch_pages(s);
+    case OP_SWEEP:
+        return sweep(s);
     case OP_EXEC:
         s->nr = 0;
         touch_fetch(s->arg[0], s->out);
