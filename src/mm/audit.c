@@ -30,7 +30,8 @@ static bool totals_right(const struct mm *m)
         vm_stat_account(&sum, v->flags, (int64_t)vma_pages(v));
     return sum.cnt.total_vm == m->cnt.total_vm && sum.cnt.data_vm == m->cnt.data_vm &&
            sum.cnt.stack_vm == m->cnt.stack_vm && sum.cnt.exec_vm == m->cnt.exec_vm &&
-           (m->loose || sum.cnt.locked_vm == m->cnt.locked_vm) &&
+           /* mlock_fixup counts in an int */
+           (m->loose || (uint32_t)sum.cnt.locked_vm == (uint32_t)m->cnt.locked_vm) &&
            m->cnt.total_vm_peak >= m->cnt.total_vm;
 }
 

@@ -528,7 +528,7 @@ static bool acct_stack_growth(struct mm *m, const struct vma *v, uint64_t size, 
 int expand_stack(struct mm *m, struct vma *v, uint64_t a)
 {
     a = align_down(a, PAGE_SIZE);
-    if (a < m->sys->conf.kernel_mmap_min_addr)
+    if (a < mmap_min_addr(m->sys))
         return -EPERM;
     if (v->prev && gap_too_small(m, v->prev, a))
         return -ENOMEM;

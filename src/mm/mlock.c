@@ -22,9 +22,9 @@ static int mlock_fixup(struct mm *m, struct vma *v, uint64_t start, uint64_t end
     int err = vma_modify(m, v, start, end, flags, &v);
     if (err != 0)
         return err;
-    uint64_t pages = (end - start) >> PAGE_SHIFT;
-    m->cnt.locked_vm -= old & VM_LOCKED ? pages : 0;
-    m->cnt.locked_vm += flags & VM_LOCKED ? pages : 0;
+    uint32_t pages = (uint32_t)((end - start) >> PAGE_SHIFT); /* Linux's nr_pages is an int */
+    if ((old ^ flags) & VM_LOCKED)
+        m->cnt.locked_vm += (uint64_t)(int64_t)(int32_t)(flags & VM_LOCKED ? pages : 0 - pages);
     vma_reset_flags(v, flags);
     if ((old ^ flags) & VM_LOCKED)
         mlock_vma_pages_range(m, v, start, end);

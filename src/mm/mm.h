@@ -170,6 +170,8 @@ enum {
     MM_FILE_APPEND = 2, /* it may only grow (chattr +a) */
     MM_FILE_SWAP = 4,   /* swap lies in it */
     MM_FILE_NOMMAP = 8, /* cannot be mapped: a pipe, a directory */
+    MM_FILE_ROOTS =
+        16, /* root's, and nobody else may write it: what is cached is not told either */
 };
 void mm_file_set_traits(struct mm_file *f, uint32_t traits);
 /* Seals of a memfd, as fcntl(F_ADD_SEALS) takes them. */

@@ -333,6 +333,13 @@ static inline bool vma_may_split(const struct vma *v, uint64_t a)
         return (a & (vma_hpage_size(v) - 1)) == 0;
     return v->kind != VMA_VDSO && v->kind != VMA_VVAR;
 }
+/* mmap_min_addr: what hints are rounded up to and where stacks stop: CONFIG_LSM_MMAP_MIN_ADDR is a floor
+ * under vm.mmap_min_addr, which itself says below what an ordinary program may not map. */
+static inline uint64_t mmap_min_addr(const struct mm_sys *s)
+{
+    return max_u64(s->conf.kernel_mmap_min_addr, 65536);
+}
+
 static inline bool vma_is_anonymous(const struct vma *v)
 {
     return v->kind == VMA_ANON || v->kind == VMA_HEAP || v->kind == VMA_STACK;

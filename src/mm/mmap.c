@@ -393,7 +393,7 @@ static int mmap_region(struct mm *m, struct vma_merge *g, bool forced)
 /* round_hint_to_min */
 static uint64_t round_hint(const struct mm *m, uint64_t hint)
 {
-    uint64_t min = align_up(m->sys->conf.kernel_mmap_min_addr, PAGE_SIZE);
+    uint64_t min = align_up(mmap_min_addr(m->sys), PAGE_SIZE);
     hint &= PAGE_MASK;
     return hint != 0 && hint < min ? min : hint;
 }

@@ -54,6 +54,14 @@ int mm_msync(struct mm *m, vaddr start, uint64_t len, int flags)
     return msync_range(m, start.v, end, flags);
 }
 
+/* can_do_mincore: else all of the VMA is said to be in memory. */
+static bool can_do_mincore(const struct mm *m, const struct vma *v)
+{
+    if (vma_is_anonymous(v) || !v->file || !(v->file->traits & MM_FILE_ROOTS))
+        return true;
+    return m->task.uid == 0 || task_capable(m, CAP_FOWNER) || task_capable(m, CAP_DAC_OVERRIDE);
+}
+
 static bool in_core(const struct mm *m, const struct vma *v, uint64_t a)
 {
     unsigned level;
@@ -82,7 +90,7 @@ int mm_mincore(struct mm *m, vaddr start, uint64_t len, uint8_t *vec)
         const struct vma *v = vma_lookup(m, a);
         if (!v)
             return -ENOMEM;
-        *vec++ = in_core(m, v, a);
+        *vec++ = !can_do_mincore(m, v) || in_core(m, v, a);
     }
     return 0;
 }

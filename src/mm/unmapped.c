@@ -157,7 +157,7 @@ int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, 
         r = thp_unmapped(m, addr, len, 0, flags);
     if (r == 0)
         r = arch_unmapped(m, addr, len, flags);
-    if (r < 0)
+    if (r < 0 && r >= -4095)
         return r;
     if ((uint64_t)r > m->task_size - len)
         return -ENOMEM;

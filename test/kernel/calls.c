@@ -37,7 +37,10 @@ static void gen_backing(struct gen *g, struct call *c)
     }
     c->arg[3] |= pick(g, 2) ? MAP_PRIVATE : MAP_SHARED;
     static const uint64_t rare[] = {99, PIPE_FD, FILE_WO_FD, ZERO_FD, ZERO_FD, ZERO_FD};
-    c->arg[4] = how < 28 ? FILE_FD : how < 36 ? MEMFD_FD : how < 38 ? FILE_RO_FD : PICK(g, rare);
+    c->arg[4] = how < 28   ? FILE_FD
+                : how < 36 ? gen_memfd(g)
+                : how < 38 ? FILE_RO_FD
+                           : PICK(g, rare);
     c->arg[5] = (pick(g, 2) ? pick(g, 50) : pick(g, 4) * 8) * K + (pick(g, 60) == 0);
     if (pick(g, 100) == 0)
         c->arg[5] = align_down(UINT64_MAX >> pick(g, 3), K);
@@ -90,9 +93,12 @@ static int descriptor(const struct model *w, const struct call *c, struct mm_map
         return -EINVAL;
     if (c->arg[3] & MAP_ANONYMOUS)
         return 0;
-    if (c->arg[4] < FILE_FD || c->arg[4] > ZERO_FD)
+    if (c->arg[4] >= FILE_FD && c->arg[4] <= ZERO_FD)
+        map->file = files[c->arg[4] - FILE_FD];
+    else
+        map->file = memfd_of(w, c, c->arg[4]);
+    if (!map->file)
         return -EBADF;
-    map->file = files[c->arg[4] - FILE_FD];
     map->file_writable = c->arg[4] != FILE_RO_FD && c->arg[4] != PIPE_FD;
     map->file_unreadable = c->arg[4] == FILE_WO_FD;
     map->file_id = c->arg[4];
@@ -347,6 +353,8 @@ static void gen_touch(struct gen *g, struct call *c)
         c->arg[0] = -(1 + pick(g, pick(g, 4) ? 40 : 2200)) * K + pick(g, K / 8) * 8;
         c->arg[1] = K;
     }
+    if (pick(g, 40) == 0)
+        gen_elsewhere(g, c);
     c->arg[2] = 0x90 + ((g->q->n + 1ull) << 32); /* begins with a harmless instruction */
 }
 
@@ -465,6 +473,10 @@ const struct call_kind call_kinds[] = {
     {"pkey_alloc", 1, SYS_pkey_alloc, OP_CALL, "xx", 0, gen_pkey_alloc, model_pkey_alloc},
     {"pkey_free", 1, SYS_pkey_free, OP_CALL, "d", 0, gen_pkey_free, model_pkey_free},
     {"mmap_each", 1, SYS_mmap, OP_EACH, "xxxxdx", 0, gen_mmap_each, model_mmap_each},
+    {"mmap_place", 2, SYS_mmap, OP_CALL, "xxxxdx", 0, gen_mmap_place, model_mmap_place},
+    {"mmap_fill", 0, SYS_mmap, OP_EACH, "xxxxdx", 0, gen_mmap_fill, model_mmap_fill},
+    {"memfd_create", 1, SYS_memfd_create, OP_MEMFD, "ixd", 0, gen_memfd_create, model_memfd_create},
+    {"setresuid", 1, SYS_setresuid, OP_CALL, "ddd", 0, gen_setresuid, model_setresuid},
     {"munmap_each", 1, SYS_munmap, OP_EACH, "xx", 0, gen_munmap_each, model_munmap_each},
     {"mprotect_each", 1, SYS_mprotect, OP_EACH, "xxx", 0, gen_mprotect_each, model_mprotect_each},
     {"sweep", 0, -1, OP_SWEEP, "xx", 0, gen_nothing, model_sweep}, /* at the end of each sequence */

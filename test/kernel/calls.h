@@ -32,6 +32,7 @@ KIND(seals)
 KIND(setrlimit)
 KIND(capset)
 KIND(mseal)
+KIND(setresuid)
 KIND(pkey_mprotect)
 KIND(pkey_alloc)
 KIND(pkey_free)
@@ -42,6 +43,20 @@ KIND(process_madvise)
 KIND(mmap_each)
 KIND(munmap_each)
 KIND(mprotect_each)
+
+/* -- calls_places.c: where mappings go, and addresses at the edges of the address space */
+KIND(mmap_place)
+KIND(mmap_fill)
+/* gen_elsewhere turns a touch into one of an address where no program has memory. */
+void gen_elsewhere(struct gen *g, struct call *c);
+/* gen_full makes mappings until no place is left for one of 128 MiB. */
+void gen_full(struct gen *g);
+
+/* -- calls_memfd.c: files in memory a process makes itself */
+KIND(memfd_create)
+/* gen_memfd picks the descriptor of a file in memory, memfd_of returns the file or NULL. */
+uint64_t gen_memfd(struct gen *g);
+struct mm_file *memfd_of(const struct model *w, const struct call *c, uint64_t fd);
 
 /* -- calls.c: what calls_each.c repeats */
 int64_t model_mmap(struct model *w, const struct call *c, struct answer *a);

@@ -60,7 +60,28 @@ int64_t model_capset(struct model *w, const struct call *c, struct answer *a)
 {
     struct mm_task t = *mm_task(CALLER(w, c));
     (void)a;
+    if (c->in[1] & UINT32_MAX & ~t.caps) /* another user has none */
+        return -EPERM;
     t.caps &= c->in[1] & UINT32_MAX;
+    mm_set_task(CALLER(w, c), &t);
+    return 0;
+}
+
+/* -- another user: for good, and without any capability (cap_emulate_setxuid) */
+
+void gen_setresuid(struct gen *g, struct call *c)
+{
+    c->arg[0] = c->arg[1] = c->arg[2] = 1000 + pick(g, 2);
+}
+
+int64_t model_setresuid(struct model *w, const struct call *c, struct answer *a)
+{
+    struct mm_task t = *mm_task(CALLER(w, c));
+    (void)a;
+    if (t.uid != 0)
+        return t.uid == c->arg[0] ? 0 : -EPERM;
+    t.uid = (uint32_t)c->arg[0];
+    t.caps = 0;
     mm_set_task(CALLER(w, c), &t);
     return 0;
 }

@@ -109,19 +109,20 @@ int64_t model_shmctl(struct model *w, const struct call *c, struct answer *a)
 
 void gen_ftruncate(struct gen *g, struct call *c)
 {
-    c->arg[0] = MEMFD_FD;
+    c->arg[0] = gen_memfd(g);
     c->arg[1] = pick(g, MEMFD_PAGES + 4) * K + (pick(g, 4) ? 0 : pick(g, K));
 }
 
 int64_t model_ftruncate(struct model *w, const struct call *c, struct answer *a)
 {
     (void)a;
-    return mm_ftruncate(w->sys, w->memfd, c->arg[1]);
+    struct mm_file *f = memfd_of(w, c, c->arg[0]);
+    return f ? mm_ftruncate(w->sys, f, c->arg[1]) : -EBADF;
 }
 
 void gen_fallocate(struct gen *g, struct call *c)
 {
-    c->arg[0] = MEMFD_FD;
+    c->arg[0] = gen_memfd(g);
     c->arg[1] = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
     c->arg[2] = pick(g, MEMFD_PAGES + 4) * K + (pick(g, 3) ? 0 : pick(g, K));
     c->arg[3] = pick(g, 20) * K + (pick(g, 3) ? 0 : pick(g, K));
@@ -130,19 +131,24 @@ void gen_fallocate(struct gen *g, struct call *c)
 int64_t model_fallocate(struct model *w, const struct call *c, struct answer *a)
 {
     (void)a;
-    return mm_fallocate_punch(w->sys, w->memfd, c->arg[2], c->arg[3]);
+    struct mm_file *f = memfd_of(w, c, c->arg[0]);
+    return f ? mm_fallocate_punch(w->sys, f, c->arg[2], c->arg[3]) : -EBADF;
 }
 
 void gen_seals(struct gen *g, struct call *c)
 {
     static const uint64_t seals[] = {2, 4, 8, 16, 8, 6, 1, 32, 64};
-    c->arg[0] = pick(g, 12) ? MEMFD_FD : FILE_FD;
-    c->arg[1] = F_ADD_SEALS;
+    c->arg[0] = pick(g, 12) ? gen_memfd(g) : FILE_FD;
+    c->arg[1] = pick(g, 4) ? F_ADD_SEALS : F_GET_SEALS;
     c->arg[2] = PICK(g, seals);
 }
 
 int64_t model_seals(struct model *w, const struct call *c, struct answer *a)
 {
     (void)a;
-    return c->arg[0] == MEMFD_FD ? mm_file_add_seals(w->memfd, (uint32_t)c->arg[2]) : -EINVAL;
+    struct mm_file *f = memfd_of(w, c, c->arg[0]);
+    if (!f)
+        return c->arg[0] == FILE_FD ? -EINVAL : -EBADF;
+    return c->arg[1] == F_GET_SEALS ? (int64_t)mm_file_seals(f)
+                                    : mm_file_add_seals(f, (uint32_t)c->arg[2]);
 }

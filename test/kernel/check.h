@@ -163,6 +163,7 @@ struct view {
 struct answer {
     int64_t result;
     int signal, code;
+    uint64_t where; /* si_addr of the signal */
     uint64_t minflt, majflt;
     uint8_t out[OUT_SEEN];
 };
@@ -217,6 +218,7 @@ struct gen {
         uint8_t ref;
     } recent[8]; /* ranges that were mapped lately */
     unsigned n_recent, n_shm;
+    bool made_memfd;         /* a memfd_create was among the calls */
     uint8_t last_shmat;      /* 1 + index of the last shmat */
     uint64_t dropped[SLOTS]; /* capabilities given up */
 };
@@ -238,6 +240,8 @@ struct call call_resolved(const struct sequence *q, unsigned i, const int64_t *r
                           uint64_t brk, uint64_t stack);
 /* native_stack returns where [stack] began. */
 uint64_t native_stack(const struct native *k);
+/* native_min_addr returns vm.mmap_min_addr. */
+uint64_t native_min_addr(void);
 
 /* -- native.c */
 const char *native_why_not(void); /* why this host cannot be compared with, or NULL */

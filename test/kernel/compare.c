@@ -59,6 +59,7 @@ static bool answers(const struct answer *k, const struct answer *m, struct diffe
     if (number(d, "result", (uint64_t)k->result, (uint64_t)m->result) ||
         number(d, "signal", (uint64_t)k->signal, (uint64_t)m->signal) ||
         number(d, "si_code", (uint64_t)k->code, (uint64_t)m->code) ||
+        number(d, "si_addr", k->where, m->where) ||
         number(d, "minor faults", k->minflt, m->minflt) ||
         number(d, "major faults", k->majflt, m->majflt))
         return true;

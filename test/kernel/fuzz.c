@@ -40,6 +40,11 @@ void native_present(const struct native *k, unsigned proc, void (*see)(void *, u
     (void)arg;
 }
 
+uint64_t native_min_addr(void)
+{
+    return 4096;
+}
+
 int native_pristine(const struct native *k)
 {
     static int fd = -1;

@@ -26,7 +26,8 @@ static bool faults(struct mm *m, uint64_t a, uint32_t code, struct arch_fault *f
     unsigned level;
     const pte *e = pt_leaf(mm_pt(m), va(a), &level);
     *f = (struct arch_fault){.cr2 = va(a), .code = code | FAULT_U};
-    if (!e || !pte_present(*e))
+    f->noncanonical = (uint64_t)((int64_t)(a << 16) >> 16) != a; /* 4 levels: 48 bits */
+    if (f->noncanonical || !e || !pte_present(*e))
         return true;
     f->code |= FAULT_P;
     return (code & FAULT_W && !(e->v & PTE_RW)) || (code & FAULT_I && e->v & PTE_NX);
@@ -47,6 +48,7 @@ bool model_touch(struct model *w, struct mm *m, uint64_t addr, uint32_t code, st
         if (v.signal) {
             a->signal = v.signal;
             a->code = v.si_code;
+            a->where = f.noncanonical ? 0 : f.cr2.v; /* a #GP has no address */
             return false;
         }
     }
@@ -70,6 +72,7 @@ static void set_task(struct mm *m)
 {
     struct mm_task t = *mm_task(m);
     t.caps = UINT64_MAX & ~BIT(CAP_SYS_RESOURCE);
+    t.uid = 0;
     mm_set_task(m, &t);
 }
 
@@ -78,12 +81,14 @@ static void machine_open(struct model *w)
     conf_init(&w->conf);
     w->conf.phys_size = MIB(512);
     w->conf.phys_contents = true;
+    w->conf.kernel_mmap_min_addr = native_min_addr();
     ASSERT(arch_outbox_open(&w->out) == 0);
     ASSERT(phys_open(&w->phys, &w->conf, &w->stats) == 0);
     ASSERT(mm_sys_open(&w->sys, &w->conf, w->phys, &w->stats, &w->out) == 0);
     ASSERT(mm_open(&w->zygote, w->sys) == 0);
     set_task(w->zygote);
     w->file = mm_file(w->sys, 8, 100, FILE_BYTES, "/data");
+    mm_file_set_traits(w->file, MM_FILE_ROOTS);
     mm_file_backing(w->file, native_pristine(w->native));
     ASSERT(mm_memfd(w->sys, "pw", 2 /* MFD_ALLOW_SEALING */, &w->memfd) == 0);
     ASSERT(mm_ftruncate(w->sys, w->memfd, MEMFD_PAGES * K) == 0);
@@ -154,6 +159,7 @@ static int fork_from(struct model *w, struct mm *parent, unsigned child)
 
 int model_fork(struct model *w, unsigned parent, unsigned child)
 {
+    memcpy(w->fd[child], w->fd[parent], sizeof(w->fd[child]));
     return fork_from(w, w->mm[parent], child);
 }
 
@@ -188,6 +194,8 @@ void model_end(struct model *w, bool broken)
         for (unsigned i = 0; i < w->n_shm; i++)
             mm_shmctl(w->zygote, w->shm[i], 0 /* IPC_RMID */, NULL);
         mm_close(w->zygote);
+        for (unsigned i = 0; i < w->n_made; i++)
+            mm_file_put(w->sys, w->made[i]);
         mm_file_put(w->sys, w->file);
         mm_file_put(w->sys, w->memfd);
         mm_file_put(w->sys, w->pipe);

@@ -14,6 +14,9 @@ struct model {
     struct mm *zygote;    /* what slot 0 is forked from */
     struct mm *mm[SLOTS]; /* NULL: no such process */
     struct mm_file *file, *memfd, *pipe, *zero;
+    struct mm_file *fd[SLOTS][NEW_FDS]; /* what NEW_FD and the next ones are, or NULL */
+    struct mm_file *made[CALLS_MAX];    /* all of these there ever were */
+    unsigned n_made;
     struct mm_file *control; /* what subjects and observer talk through */
     int shm[SHM_MAX];        /* ids of System V segments */
     unsigned n_shm;

@@ -503,6 +503,17 @@ uint64_t native_stack(const struct native *k)
     return 0;
 }
 
+uint64_t native_min_addr(void)
+{
+    static char text[32];
+    int fd = open("/proc/sys/vm/mmap_min_addr", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    slurp(fd, text, sizeof(text));
+    close(fd);
+    return decimal(text);
+}
+
 void native_present(const struct native *k, unsigned proc, void (*see)(void *, uint64_t), void *arg)
 {
     for (unsigned i = 0; i < k->n_own; i++)
@@ -590,6 +601,7 @@ bool native_call(struct native *k, const struct call *c, struct answer *ret)
         ret->result = 0; /* and not its number */
     ret->signal = s->signal;
     ret->code = s->code;
+    ret->where = s->where;
     ret->minflt = s->minflt;
     ret->majflt = s->majflt;
     memcpy(ret->out, s->out, kind->out);

@@ -84,6 +84,9 @@ static const char prologue[] =
     "#define R(i) (shared->result[i] > 0 ? shared->result[i] : base)\n\n"
     "static long call(long nr, long a, long b, long c, long d, long e, long f)\n{\n"
     "    long r = syscall(nr, a, b, c, d, e, f);\n    return r == -1 ? -errno : r;\n}\n\n"
+    "static long memfd(long nr, long name, long flags, long as, long d, long e, long f)\n{\n"
+    "    long fd = call(nr, name, flags, 0, d, e, f);\n    if (fd >= 0 && fd != as) {\n"
+    "        dup2(fd, as);\n        close(fd);\n    }\n    return fd < 0 ? fd : as;\n}\n\n"
     "static long each(long by, long n, long nr, long a, long b, long c, long d, long e, long "
     "f)\n{\n"
     "    long r = 0, i = 0;\n    for (; i < n && (r >= 0 || r < -4095); i++)\n"
@@ -183,8 +186,10 @@ static void print_case(FILE *f, const struct sequence *q, unsigned n)
     else if (kind->op == OP_EXIT)
         fprintf(f, "(fflush(stdout), shared->turn++, _exit(0), 0);\n");
     else {
-        bool call = kind->op == OP_CALL || kind->op == OP_EACH;
-        if (kind->op == OP_EACH)
+        bool call = kind->op == OP_CALL || kind->op == OP_EACH || kind->op == OP_MEMFD;
+        if (kind->op == OP_MEMFD)
+            fprintf(f, "memfd(%ld", kind->nr);
+        else if (kind->op == OP_EACH)
             fprintf(f, "each(%llu, %llu, %ld", (unsigned long long)c->in[0],
                     (unsigned long long)c->in[1], kind->nr);
         else

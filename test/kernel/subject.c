@@ -19,8 +19,9 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
-#define SLOT      ((struct slot *)CONTROL)
-#define TRAP_FLAG 0x100
+#define SLOT       ((struct slot *)CONTROL)
+#define TRAP_FLAG  0x100
+#define NOT_MAPPED UINT64_C(0xffffffffffffe000) /* where no program has memory */
 
 static long call6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
@@ -80,6 +81,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     } else {
         s->signal = sig;
         s->code = info->si_code;
+        s->where = (uint64_t)info->si_addr;
     }
     g[REG_EFL] &= ~TRAP_FLAG;
     if (fetched) {
@@ -138,9 +140,21 @@ static int64_t call_each(const struct slot *s)
     return r < 0 && r >= -4095 ? r : (int64_t)n;
 }
 
+static int64_t new_memfd(const struct slot *s)
+{
+    int64_t fd = CALL(SYS_memfd_create, s->in, s->arg[1], 0, 0);
+    if (fd < 0 || fd == (int64_t)s->arg[2])
+        return fd;
+    CALL(SYS_dup2, fd, s->arg[2], 0, 0);
+    CALL(SYS_close, fd, 0, 0, 0);
+    return (int64_t)s->arg[2];
+}
+
 static int64_t perform(struct slot *s)
 {
     switch (s->op) {
+    case OP_MEMFD:
+        return new_memfd(s);
     case OP_EACH:
         return call_each(s);
     case OP_CALL:
@@ -168,7 +182,7 @@ static void warm(struct slot *s)
     for (uint64_t a = CONTROL; a < CONTROL + sizeof(struct control); a += 4096)
         *(volatile char *)a = *(volatile char *)a;
     s->op = OP_READ;
-    s->arg[0] = 16;
+    s->arg[0] = NOT_MAPPED;
     s->arg[1] = 1;
     perform(s);
     s->op = OP_WRITE;
@@ -198,6 +212,7 @@ static void forget_translations(void)
 static void request(struct slot *s)
 {
     s->signal = s->code = 0;
+    s->where = 0;
     if (s->op == OP_WARM)
         warm(s);
     if (s->op != OP_CALL)
@@ -205,6 +220,8 @@ static void request(struct slot *s)
     CALL(SYS_getrusage, RUSAGE_SELF, &s->before, 0, 0);
     s->result = perform(s);
     CALL(SYS_getrusage, RUSAGE_SELF, &s->after, 0, 0);
+    if (s->op == OP_CALL && s->nr == SYS_setresuid) /* another user: that is forgotten then */
+        CALL(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
     s->minflt = (uint64_t)(s->after.ru_minflt - s->before.ru_minflt);
     s->majflt = (uint64_t)(s->after.ru_majflt - s->before.ru_majflt);
 }

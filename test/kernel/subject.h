@@ -25,6 +25,8 @@
 #define FILE_WO_FD    14 /* the test file, write only */
 #define ZERO_FD       15 /* /dev/zero */
 #define MEMFD_PAGES   40u
+#define NEW_FD        16 /* from here on: files in memory the subject makes itself */
+#define NEW_FDS       3u
 #define IN_WORDS      32u   /* what a pointer argument may point to */
 #define OUT_BYTES     8192u /* room for what a call answers */
 #define SUBJECT_STACK 16384u
@@ -34,6 +36,7 @@
 
 enum subject_op {
     OP_CALL,  /* system call nr with arg[0..5] */
+    OP_MEMFD, /* memfd_create of the name at in and the flags arg1; descriptor arg2 is it then */
     OP_EACH,  /* the same in[1] times, each in[0] bytes further, until one fails */
     OP_READ,  /* load one byte of each page of [arg0, arg0 + arg1) */
     OP_WRITE, /* store the 8 bytes arg2 + page there */
@@ -53,6 +56,7 @@ struct slot {
     uint64_t arg[6];
     int64_t result;          /* of the call: value or -errno; pages done of a touch */
     int32_t signal, code;    /* of the signal a touch ended with, or 0 */
+    uint64_t where;          /* its si_addr */
     uint64_t minflt, majflt; /* of the call */
     struct rusage before, after;
     uint64_t in[IN_WORDS];

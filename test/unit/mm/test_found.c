@@ -2,6 +2,8 @@
  * the answer of Linux 6.18.44. */
 #include "mm_fixture.h"
 
+#include <linux/capability.h>
+
 #define BASE   UINT64_C(0x200000000000)
 #define ANON   (MAP_PRIVATE | MAP_ANONYMOUS)
 #define LOCKED (MAP_LOCKED | MAP_FIXED)
@@ -391,6 +393,58 @@ static void punching_inside_the_first_page_unmaps_the_rest_of_the_file(void **st
     box_close(&b);
 }
 
+/* mlock_fixup counts pages in an int: 2^31 of them become -2^31 both ways, in VmLck as /proc shows it. */
+static void locking_8_tib_at_once_counts_backwards(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    struct mm_task t = *mm_task(b.mm);
+    t.caps = BIT(CAP_IPC_LOCK);
+    mm_set_task(b.mm, &t);
+    map_full(&b, 0, UINT64_C(1) << 43, PROT_NONE, ANON | MAP_NORESERVE, NULL, 0);
+    assert_int_equal(mm_mlockall(b.mm, MCL_CURRENT), 0);
+    assert_int_equal(counters(&b).locked_vm, -(INT64_C(1) << 31));
+    mm_munlockall(b.mm);
+    assert_int_equal(counters(&b).locked_vm, -(INT64_C(1) << 32));
+    box_close(&b);
+}
+
+/* An address is an error only within 4095 of the end. */
+static void a_fixed_address_beyond_all_programs_is_no_memory(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    assert_int_equal(map_full(&b, UINT64_C(0xfffffffffff83000), K, RW, ANON | MAP_FIXED, NULL, 0),
+                     -ENOMEM);
+    box_close(&b);
+}
+
+/* can_do_mincore: of a file another user owns and one may not write, all pages are said to be there. */
+static void mincore_tells_other_users_nothing_about_a_file_of_root(void **state)
+{
+    (void)state;
+    struct box b;
+    uint8_t in = 0;
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 8, 1, 4 * K, "/data");
+    struct mm_task t = *mm_task(b.mm);
+    map_full(&b, BASE, 8 * K, PROT_READ, MAP_SHARED | MAP_FIXED, f, 0); /* 4 behind its end */
+    mm_file_set_traits(f, MM_FILE_ROOTS);
+    t.uid = 0;
+    mm_set_task(b.mm, &t);
+    assert_int_equal(mm_mincore(b.mm, va(BASE + 5 * K), K, &in), 0);
+    assert_int_equal(in, 0);
+    t.uid = 1000;
+    t.caps = 0;
+    mm_set_task(b.mm, &t);
+    assert_int_equal(mm_mincore(b.mm, va(BASE + 5 * K), K, &in), 0);
+    assert_int_equal(in, 1);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +472,9 @@ int main(void)
         cmocka_unit_test(locking_nothing_succeeds_even_in_rightless_memory),
         cmocka_unit_test(advice_that_only_looks_splits_no_huge_page),
         cmocka_unit_test(punching_inside_the_first_page_unmaps_the_rest_of_the_file),
+        cmocka_unit_test(locking_8_tib_at_once_counts_backwards),
+        cmocka_unit_test(a_fixed_address_beyond_all_programs_is_no_memory),
+        cmocka_unit_test(mincore_tells_other_users_nothing_about_a_file_of_root),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -227,6 +227,16 @@ static void low_hints_are_rounded_up(void **state)
     assert_int_equal(map(0x1010, K, RW, PA), 0x10000);
 }
 
+/* Observed on 6.18.44 with vm.mmap_min_addr = 4096; security/min_addr.c of Linux. */
+static void hints_and_stacks_keep_the_floor_of_the_security_module(void **state)
+{
+    (void)state;
+    assert_int_equal(mm_sysctl(box.sys, "mmap_min_addr", 4096), 0);
+    assert_int_equal(map(0x1000, K, RW, PA), 0x10000);
+    assert_int_equal(map(0x2000, K, RW, PA | MAP_FIXED | MAP_GROWSDOWN), 0x2000);
+    assert_int_equal(touch(&box, 0x1000, false).signal, SIGSEGV);
+}
+
 static void legacy_layout_places_bottom_up(void **state)
 {
     (void)state;
@@ -453,6 +463,7 @@ int main(void)
         TEST(noexec_mount_takes_mayexec),
         TEST(droppable_memory_is_never_locked),
         TEST(low_hints_are_rounded_up),
+        TEST(hints_and_stacks_keep_the_floor_of_the_security_module),
         TEST(legacy_layout_places_bottom_up),
         TEST(five_levels_are_used_only_above_such_a_hint),
         TEST(two_opens_of_a_file_do_not_merge),
