@@ -85,7 +85,6 @@ static __attribute__((noinline)) int alloc_slowpath(struct mm_sys *s, const stru
 {
     struct mm *m = req->m ? req->m : s->current;
     arch_step(s->outbox, STEP_ALLOC_SLOW, 1);
-    s->kswapd_woken |= !(r->flags & PHYS_NO_KSWAPD);
     if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
         return 0;
     if (use_reserves(s, m))

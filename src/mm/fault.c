@@ -619,7 +619,7 @@ void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *r
     } else {
         do_user_addr_fault(m, fault, ret);
     }
-    if (unlikely(m->sys->kswapd_woken))
+    if (unlikely(phys_kswapd_any(m->sys->phys)))
         mm_kswapd(m->sys);
 }
 

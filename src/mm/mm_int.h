@@ -163,7 +163,6 @@ struct mm_sys {
     struct mm_writeback wb;      /* the flusher, pages under writeback */
     struct mm_oom_log oom;       /* what was killed */
     uint64_t now_ms;             /* virtual time, as last heard (mm_tick) */
-    bool kswapd_woken;           /* phys may want kswapd of a node (mm_kswapd) */
     bool reclaiming;             /* PF_MEMALLOC: allocations may use the reserves */
 };
 

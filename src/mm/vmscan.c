@@ -277,9 +277,8 @@ void balance_pgdat(struct mm_sys *s, unsigned nid, enum zone_id top)
 void mm_kswapd(struct mm_sys *s)
 {
     struct phys_kswapd want;
-    if (!s->kswapd_woken || s->reclaiming)
+    if (!phys_kswapd_any(s->phys) || s->reclaiming)
         return;
-    s->kswapd_woken = false;
     s->reclaiming = true;
     for (unsigned nid = 0; nid < phys_nodes(s->phys); nid++) {
         if (!phys_kswapd_wanted(s->phys, nid, &want))

@@ -59,10 +59,10 @@ static bool has_block(const struct zone *z, unsigned order, unsigned flags)
     return (flags & (PHYS_HIGHATOMIC | PHYS_OOM_VICTIM)) && z->orders[MIGRATE_HIGHATOMIC] >> order;
 }
 
-bool zone_watermark_ok(const struct zone *z, unsigned order, uint64_t mark, unsigned highest,
-                       unsigned flags)
+bool zone_watermark_ok_free(const struct zone *z, unsigned order, uint64_t mark, unsigned highest,
+                            unsigned flags, uint64_t free_frames)
 {
-    int64_t free = (int64_t)z->free_frames - (int64_t)(BIT(order) - 1);
+    int64_t free = (int64_t)free_frames - (int64_t)(BIT(order) - 1);
     int64_t min = (int64_t)mark;
     if (flags & PHYS_RESERVES)
         min = reserves_mark(min, flags);
@@ -71,6 +71,12 @@ bool zone_watermark_ok(const struct zone *z, unsigned order, uint64_t mark, unsi
     if (free <= min + (int64_t)z->reserve[highest])
         return false;
     return order == 0 || has_block(z, order, flags);
+}
+
+bool zone_watermark_ok(const struct zone *z, unsigned order, uint64_t mark, unsigned highest,
+                       unsigned flags)
+{
+    return zone_watermark_ok_free(z, order, mark, highest, flags, z->free_frames);
 }
 
 /* A boost does not keep order-0 requests with rights to reserves out: kswapd works on it. */
@@ -134,6 +140,7 @@ static void want_kswapd(struct phys *p, unsigned nid, unsigned order, enum zone_
     node->kswapd.order = order > node->kswapd.order ? order : node->kswapd.order;
     node->kswapd.highest = highest > node->kswapd.highest ? highest : node->kswapd.highest;
     node->kswapd_wanted = true;
+    p->head.kswapd_wanted = true;
 }
 
 static uint64_t take_from(struct phys *p, struct zone *z, const struct context *c)
@@ -146,6 +153,7 @@ static uint64_t take_from(struct phys *p, struct zone *z, const struct context *
         n = rmqueue_buddy(p, z, c);
     if (n == NO_BLOCK)
         return n;
+    z->pcp[p->cpu].touched = true;
     p->stats->v[zone_stat[z->id]] += BIT(order);
     if (p->vm.numa_stat)
         count_numa(p, z, c->preferred);
@@ -238,12 +246,14 @@ static uint64_t get_page_from_freelist(struct phys *p, struct context *c, struct
 
 static void wake_all_kswapds(struct phys *p, const struct context *c)
 {
-    unsigned last = PHYS_NID_LOCAL;
+    unsigned last = PHYS_NID_LOCAL, order = c->r->order;
+    if (p->vm.defrag_mode && order < PAGEBLOCK_ORDER)
+        order = PAGEBLOCK_ORDER; /* whole pageblocks are what it keeps free */
     for (unsigned i = 0; i < c->nodes_nr * ZONE_NR; i++) {
         const struct zone *z = zone_nth(p, c, i);
         if (z == NULL || z->managed == 0 || z->nid == last)
             continue;
-        want_kswapd(p, z->nid, c->r->order, c->top);
+        want_kswapd(p, z->nid, order, c->top);
         last = z->nid;
     }
 }
@@ -364,6 +374,7 @@ void phys_free(struct phys *p, pfn first, unsigned order)
     struct zone *z = zone_at(p, f->nid, (enum zone_id)f->zone);
     disown(p, n, order);
     STAT(p->stats, pgfree) += BIT(order);
+    z->pcp[p->cpu].touched = true;
     enum migrate_type type = block_type(p, n);
     if (p->pcp_on && pcp_allowed(order) && type != MIGRATE_ISOLATE) {
         pcp_free(p, z, n, order, type == MIGRATE_HIGHATOMIC ? MIGRATE_MOVABLE : type);
@@ -402,12 +413,21 @@ bool phys_kswapd_wanted(const struct phys *p, unsigned nid, struct phys_kswapd *
 void phys_kswapd_clear(struct phys *p, unsigned nid)
 {
     p->nodes[nid].kswapd_wanted = false;
+    p->head.kswapd_wanted = false;
+    for (unsigned i = 0; i < p->nodes_nr; i++)
+        p->head.kswapd_wanted |= p->nodes[i].kswapd_wanted;
 }
 
 bool phys_watermark_ok(const struct phys *p, unsigned nid, enum zone_id zone, unsigned order,
                        uint64_t mark, enum zone_id highest, unsigned flags)
 {
     return zone_watermark_ok(zone_at(p, nid, zone), order, mark, highest, flags);
+}
+
+bool phys_watermark_ok_free(const struct phys *p, unsigned nid, enum zone_id zone, unsigned order,
+                            uint64_t mark, enum zone_id highest, unsigned flags, uint64_t free)
+{
+    return zone_watermark_ok_free(zone_at(p, nid, zone), order, mark, highest, flags, free);
 }
 
 void phys_set_reclaim_active(struct phys *p, unsigned nid, enum zone_id highest, bool active)

@@ -13,12 +13,13 @@
  *
  * Source: Linux 6.18 mm/page_alloc.c (nr_pcp_alloc, nr_pcp_free, nr_pcp_high, rmqueue_bulk,
  * free_pcppages_bulk, free_frozen_page_commit, decay_pcp_high, drain_pages_zone), mm/vmstat.c
- * (vmstat_update).
+ * (vmstat_update, refresh_cpu_vm_stats).
  */
 #include "phys/phys_int.h"
 
 #define BATCH_SCALE_MAX 5    /* CONFIG_PCP_BATCH_SCALE_MAX */
 #define STAT_INTERVAL   1000 /* ms; vm.stat_interval */
+#define EXPIRE_DECAYS   3    /* a list of another node's zone is kept so long */
 
 /* -- lists ----------------------------------------------------------------------------------- */
 
@@ -78,9 +79,13 @@ static unsigned list_order(unsigned list)
     return list < PCP_ORDERS * MIGRATE_PCPTYPES ? list / MIGRATE_PCPTYPES : PAGEBLOCK_ORDER;
 }
 
+/* Linux's clamp looks at the upper bound first: high_min is the larger one where the low watermark is
+ * more than an eighth of the zone. */
 static uint32_t clamp_high(const struct zone *z, uint64_t high)
 {
-    return (uint32_t)max_u64(z->high_min, min_u64(high, z->high_max));
+    if (high >= z->high_max)
+        return z->high_max;
+    return high > z->high_min ? (uint32_t)high : z->high_min;
 }
 
 /* lowered is `high - by`, not below high_min. */
@@ -189,12 +194,14 @@ static uint32_t nr_free(const struct zone *z, const struct pcp *c, uint32_t high
     return (uint32_t)(n > least ? n : least);
 }
 
-/* Orders 1 to 3 on the lists fragment memory: a CPU that frees many in a row gives them back. */
+/* Orders 1 to 3 on the lists fragment memory: a CPU that frees many in a row gives them back, one
+ * with a large cache a batch at a time. */
 static bool frees_high(const struct zone *z, struct pcp *c, unsigned order)
 {
     bool small_high = order > 0 && order < PCP_ORDERS;
     bool many = c->free_count >= z->batch + z->high_min / 2;
-    bool ret = small_high && many && c->prev_free_high && c->count >= z->batch;
+    bool ret =
+        small_high && many && c->prev_free_high && (!z->free_high_batch || c->count >= z->batch);
     c->prev_free_high = small_high;
     return ret;
 }
@@ -250,12 +257,35 @@ static void decay(struct phys *p, struct zone *z, struct pcp *c)
         free_bulk(p, z, c, left < z->batch ? (uint32_t)left : z->batch, 0);
 }
 
+/* expire_remote gives a batch back of a zone of another node that the CPU left alone for so long.
+ * What it gives back counts as use again. */
+static void expire_remote(struct phys *p, struct zone *z, struct pcp *c)
+{
+    if (c->expire == 0 || c->count == 0 || --c->expire != 0)
+        return;
+    free_bulk(p, z, c, z->batch, 0);
+    c->touched = true;
+}
+
+static void refresh_zone(struct phys *p, struct zone *z, unsigned cpu)
+{
+    struct pcp *c = &z->pcp[cpu];
+    uint32_t count = c->count;
+    bool local = z->nid == phys_cpu_node(p, cpu);
+    if (c->touched)
+        c->expire = local ? 0 : EXPIRE_DECAYS;
+    c->touched = false;
+    decay(p, z, c);
+    c->touched = c->count < count;
+    expire_remote(p, z, c);
+}
+
 void phys_decay_cpu(struct phys *p, unsigned cpu)
 {
     for (unsigned i = 0; i < p->nodes_nr * ZONE_NR; i++) {
         struct zone *z = zone_at(p, i / ZONE_NR, (enum zone_id)(i % ZONE_NR));
         if (z->managed != 0)
-            decay(p, z, &z->pcp[cpu]);
+            refresh_zone(p, z, cpu);
     }
 }
 

@@ -139,6 +139,7 @@ static int read_conf(struct phys *p, const struct conf *c)
     p->nodes_nr = p->numa.nodes;
     p->cpus = (unsigned)c->cpu_cores;
     p->pcp_on = c->phys_pcp;
+    p->cache_slice = c->l3_size / c->cpu_cores;
     p->vm.watermark_scale_factor = c->vm_watermark_scale_factor;
     p->vm.watermark_boost_factor = c->vm_watermark_boost_factor;
     p->vm.percpu_pagelist_high_fraction = c->vm_percpu_pagelist_high_fraction;

@@ -233,6 +233,7 @@ struct phys_tunables {
 struct phys_head {
     struct frame *frames; /* record n describes frame n; lazily backed, all zero until used */
     uint64_t frames_nr;   /* frames of the machine */
+    bool kswapd_wanted;   /* of some node */
 };
 
 /* phys_open builds the physical memory of conf->phys_size bytes: firmware hole, kernel image and
@@ -274,11 +275,20 @@ void phys_tick(struct phys *p, uint64_t now_ms);
  * phys_kswapd_clear? Stores what for. */
 bool phys_kswapd_wanted(const struct phys *p, unsigned nid, struct phys_kswapd *ret);
 void phys_kswapd_clear(struct phys *p, unsigned nid);
+/* phys_kswapd_any: of any node? One load. */
+static inline bool phys_kswapd_any(const struct phys *p)
+{
+    return ((const struct phys_head *)p)->kswapd_wanted;
+}
 /* phys_watermark_ok is Linux's zone_watermark_ok: would more than `mark` frames, and what the zone
  * keeps from requests for `highest`, be left after a block of that order, and is there one? Flags:
  * HIGH, NON_BLOCK, OOM_VICTIM. */
 bool phys_watermark_ok(const struct phys *p, unsigned nid, enum zone_id zone, unsigned order,
                        uint64_t mark, enum zone_id highest, unsigned flags);
+/* phys_watermark_ok_free asks so as if `free` frames were free: after reclaim, or counting whole
+ * pageblocks only. */
+bool phys_watermark_ok_free(const struct phys *p, unsigned nid, enum zone_id zone, unsigned order,
+                            uint64_t mark, enum zone_id highest, unsigned flags, uint64_t free);
 /* phys_set_reclaim_active says that kswapd works on the zones up to `highest`: per-CPU lists are
  * kept short. phys_unboost takes frames off a zone's boost, as kswapd does when it is done. */
 void phys_set_reclaim_active(struct phys *p, unsigned nid, enum zone_id highest, bool active);

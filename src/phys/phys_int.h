@@ -33,6 +33,8 @@ struct pcp {
     uint32_t free_count;  /* frames freed lately without an allocation between */
     uint8_t alloc_factor; /* how often the next refill is doubled */
     bool prev_free_high;  /* the last free was of order 1 to 3 */
+    bool touched;         /* its CPU took or freed frames of the zone since the last decay */
+    uint8_t expire;       /* zone of another node: decays until its frames go back */
     struct {
         uint32_t head, tail; /* frame number + 1; 0 = empty. Freed and taken at the head */
     } lists[PCP_LISTS];
@@ -56,11 +58,12 @@ struct zone {
     uint32_t batch;                     /* of its per-CPU lists: frames moved at a time */
     uint32_t high_min, high_max;        /* between these lies how many frames they keep */
     struct pcp *pcp;                    /* by CPU */
-    uint8_t nid, id;                    /* its node, enum zone_id */
-    bool below_high;                    /* ZONE_BELOW_HIGH: was seen below its high watermark */
-    bool boosted;                       /* ZONE_BOOSTED_WATERMARK: kswapd is to be woken for it */
-    bool reclaim_active;                /* ZONE_RECLAIM_ACTIVE: kswapd works on it */
-    uint32_t orders[MIGRATE_TYPES];     /* bit o: a block of order o is free (virgin: bit 10) */
+    bool free_high_batch;           /* PCPF_FREE_HIGH_BATCH: a CPU's cache is large: see pcp.c */
+    uint8_t nid, id;                /* its node, enum zone_id */
+    bool below_high;                /* ZONE_BELOW_HIGH: was seen below its high watermark */
+    bool boosted;                   /* ZONE_BOOSTED_WATERMARK: kswapd is to be woken for it */
+    bool reclaim_active;            /* ZONE_RECLAIM_ACTIVE: kswapd works on it */
+    uint32_t orders[MIGRATE_TYPES]; /* bit o: a block of order o is free (virgin: bit 10) */
     struct free_list lists[MIGRATE_TYPES][PHYS_ORDERS];
 };
 
@@ -114,6 +117,7 @@ struct phys {
     unsigned boot_nr;                    /* how many */
     size_t map_bytes;                    /* length of the host mapping behind head.frames */
     pfn zero_page;                       /* inside the kernel image */
+    uint64_t cache_slice;                /* a CPU's part of the last-level cache, bytes */
     uint64_t fail_every;                 /* phys_fail_every; 0 = never */
     uint64_t fail_count;                 /* allocations since then */
     uint64_t decay_due;                  /* virtual ms: when per-CPU lists decay next */
@@ -226,9 +230,12 @@ static inline unsigned pcp_index(unsigned order, enum migrate_type type)
 /* -- alloc.c */
 #define PHYS_HIGHATOMIC 0x1000u /* a request flag of our own: it may use the atomic reserve */
 #define PHYS_RESERVES   (PHYS_HIGH | PHYS_NON_BLOCK | PHYS_OOM_VICTIM | PHYS_HIGHATOMIC)
-/* zone_watermark_ok: would `mark` frames be left after a block of this order? */
+/* zone_watermark_ok: would `mark` frames be left after a block of this order? The second form asks so
+ * as if that many frames were free. */
 bool zone_watermark_ok(const struct zone *z, unsigned order, uint64_t mark, unsigned highest,
                        unsigned flags);
+bool zone_watermark_ok_free(const struct zone *z, unsigned order, uint64_t mark, unsigned highest,
+                            unsigned flags, uint64_t free_frames);
 /* frames_own makes the frames of a taken block the owner's; frames_disown frees them again. */
 void frames_own(struct phys *p, struct zone *z, uint64_t n, unsigned order, enum frame_owner owner);
 

@@ -8,7 +8,8 @@
  * Invariants: W1 min <= low <= high <= promo. W2 a reserve never falls with the highest zone.
  *
  * Source: Linux 6.18 mm/page_alloc.c (calculate_min_free_kbytes, __setup_per_zone_wmarks,
- * setup_per_zone_lowmem_reserve, calculate_totalreserve_pages, zone_batchsize, zone_highsize),
+ * setup_per_zone_lowmem_reserve, calculate_totalreserve_pages, zone_batchsize, zone_highsize,
+ * zone_pcp_update_cacheinfo),
  * mm/khugepaged.c (set_recommended_min_free_kbytes), mm/huge_memory.c (hugepage_init).
  */
 #include "phys/phys_int.h"
@@ -130,6 +131,7 @@ static void setup_lists(struct phys *p, struct zone *z)
     z->batch = zone_batchsize(z);
     z->high_min = zone_highsize(p, z, f);
     z->high_max = f != 0 ? z->high_min : zone_highsize(p, z, HIGH_FRACTION_LO);
+    z->free_high_batch = p->cache_slice >> PAGE_SHIFT > 3 * (uint64_t)z->batch;
 }
 
 void wmarks_setup(struct phys *p)

@@ -31,6 +31,7 @@ struct pair {
     } * held;
     size_t held_nr;
     uint64_t held_frames;
+    bool large_cache;            /* a CPU's part of L3 is more than three batches */
     uint64_t refused, fell_back; /* so that a test can see that it saw something */
 };
 
@@ -59,7 +60,8 @@ static void copy_zone(struct pair *p, unsigned nid, unsigned zone)
                            .wmark = {(long)i.min, (long)i.low, (long)i.high},
                            .batch = (long)l.batch,
                            .high_min = (long)l.high_min,
-                           .high_max = (long)l.high_max};
+                           .high_max = (long)l.high_max,
+                           .large_cache = p->large_cache};
     for (unsigned j = 0; j < 5; j++)
         z->protection[j] = (long)i.protection[j];
 }
@@ -80,6 +82,9 @@ static void pair_open(struct pair *p, const struct conf *conf)
     ref_buddy_open(&p->ref, frames);
     p->ref.pcp_on = conf->phys_pcp;
     p->ref.nodes = phys_nodes(p->phys);
+    p->large_cache = conf->l3_size >= MIB(4);
+    for (unsigned c = 0; c < conf->cpu_cores; c++)
+        p->ref.cpu_node[c] = phys_cpu_node(p->phys, c);
     for (unsigned n = 0; n < p->ref.nodes; n++) {
         struct phys_node_info node;
         unsigned from = p->ref.zones_nr;
@@ -352,6 +357,7 @@ static void test_lists_of_three_cpus_equal_naive_ones(void **state)
         .max_order = 10, .turn = 3000, .ops = OPS, .compare = 10000, .other_type = 10, .touch = 3};
     struct conf c = machine(MIB(192), MIB(8));
     struct pair p;
+    c.l3_size = KIB(64); /* a CPU's part holds not even three batches */
     pair_open(&p, &c);
     pair_run(&p, 21, &m);
     assert_true(p.refused > 0);

@@ -313,7 +313,7 @@ static int64_t remove_block(struct ref_buddy *b, struct ref_zone *z, const struc
 
 static long clamp(long v, long lo, long hi)
 {
-    return v < lo ? lo : v > hi ? hi : v;
+    return v >= hi ? hi : v <= lo ? lo : v; /* lo may be above hi: hi wins then */
 }
 
 static long at_least(long v, long lo)
@@ -402,7 +402,7 @@ static void pcp_put(struct ref_buddy *b, struct ref_zone *z, uint64_t first, uns
     c->count += 1l << order;
     bool high_order = order >= 1 && order <= 3;
     bool all = high_order && c->free_count >= z->batch + z->high_min / 2 && c->prev_high &&
-               c->count >= z->batch;
+               (c->count >= z->batch || !z->large_cache);
     c->prev_high = high_order;
     if (c->free_count < z->batch * 32)
         c->free_count += 1l << order;
@@ -444,8 +444,18 @@ void ref_buddy_decay(struct ref_buddy *b, unsigned cpu)
             long a = c->count - z->batch * 32, e = c->high - c->high / 8;
             c->high = at_least(a > e ? a : e, z->high_min);
         }
+        c->expire = c->used ? 3 : c->expire;
+        c->used = c->count > c->high;
         for (long left = c->count - c->high; left > 0; left -= z->batch)
             give_back(b, c, left < z->batch ? left : z->batch, 0);
+        if (c->expire == 0 || c->count == 0)
+            continue;
+        if (b->cpu_node[cpu] == z->node) {
+            c->expire = 0;
+        } else if (--c->expire == 0) {
+            give_back(b, c, z->batch, 0);
+            c->used = true;
+        }
     }
 }
 
@@ -496,6 +506,7 @@ static int64_t from_zone(struct ref_buddy *b, struct ref_zone *z, const struct r
         got = remove_block(b, z, r, nofragment, &mode);
     if (got < 0 && (r->oom || r->non_block))
         got = smallest(b, z, r->order, HIGHATOMIC);
+    z->pcp[b->cpu].used |= got >= 0;
     return got;
 }
 
@@ -541,6 +552,7 @@ int64_t ref_buddy_alloc(struct ref_buddy *b, const struct ref_req *r)
 void ref_buddy_free(struct ref_buddy *b, uint64_t first, unsigned order)
 {
     unsigned t = ref_buddy_type(b, first);
+    zone_of(b, first)->pcp[b->cpu].used = true;
     if (b->pcp_on && has_pcp(order) && t != ISOLATE)
         pcp_put(b, zone_of(b, first), first, order, t == HIGHATOMIC ? MOVABLE : t);
     else

@@ -28,7 +28,8 @@ struct ref_blocks {
 struct ref_pcp {
     struct ref_blocks lists[REF_PCPLISTS]; /* [0] was freed last */
     long count, high, free_count, alloc_factor;
-    bool prev_high;
+    bool prev_high, used; /* used: since the last decay */
+    int expire;           /* decays until the pages of another node's zone go back */
 };
 struct ref_zone {
     uint64_t first, end; /* pages [first, end) of its span */
@@ -38,7 +39,7 @@ struct ref_zone {
     long reserved_highatomic;
     long managed, wmark[3], protection[5], boost; /* min, low, high */
     long batch, high_min, high_max;
-    bool below_high;
+    bool below_high, large_cache;
     struct ref_pcp pcp[REF_CPUS];
 };
 struct ref_buddy {
@@ -51,6 +52,7 @@ struct ref_buddy {
     bool *isolated;    /* of each pageblock */
     uint64_t pages;
     unsigned cpu, nodes;
+    unsigned cpu_node[REF_CPUS];
     bool pcp_on;
 };
 

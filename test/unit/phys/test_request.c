@@ -255,6 +255,38 @@ static void test_watermark_question_answers_as_the_allocation_does(void **state)
     close_audited(p);
 }
 
+/* wake_all_kswapds of 6.18: with vm.defrag_mode kswapd makes whole pageblocks, whatever was asked. */
+static void test_defrag_mode_wants_whole_pageblocks_of_kswapd(void **state)
+{
+    (void)state;
+    struct conf c = machine(MIB(64), 1);
+    c.vm_defrag_mode = 1;
+    struct phys *p = open_conf(&c);
+    struct phys_req r = user(0);
+    struct phys_kswapd k;
+    assert_false(phys_kswapd_any(p));
+    exhaust(p, &r);
+    assert_true(phys_kswapd_any(p));
+    assert_true(phys_kswapd_wanted(p, 0, &k));
+    assert_int_equal(k.order, 9);
+    phys_kswapd_clear(p, 0);
+    assert_false(phys_kswapd_any(p));
+    close_audited(p);
+}
+
+/* __zone_watermark_ok with the caller's number of free pages (should_reclaim_retry, pgdat_balanced). */
+static void test_watermark_question_takes_a_number_of_free_frames(void **state)
+{
+    (void)state;
+    struct conf c = machine(MIB(64), 1);
+    struct phys *p = open_conf(&c);
+    assert_true(phys_watermark_ok_free(p, 0, ZONE_DMA32, 0, 100, ZONE_DMA32, 0, 101));
+    assert_false(phys_watermark_ok_free(p, 0, ZONE_DMA32, 0, 100, ZONE_DMA32, 0, 100));
+    assert_true(phys_watermark_ok_free(p, 0, ZONE_DMA32, 3, 100, ZONE_DMA32, 0, 108));
+    assert_false(phys_watermark_ok_free(p, 0, ZONE_DMA32, 3, 100, ZONE_DMA32, 0, 107));
+    close_audited(p);
+}
+
 /* -- the reserve for high-order atomic requests */
 
 static void test_high_order_atomic_request_reserves_a_pageblock_for_the_next(void **state)
@@ -429,6 +461,86 @@ static void test_idle_lists_decay(void **state)
     phys_pcp_info(p, 0, ZONE_NORMAL, 0, &later);
     assert_int_equal(later.high, later.high_min);
     close_audited(p);
+}
+
+/* mm/page_alloc.c of 6.18, nr_pcp_alloc and nr_pcp_high: clamp() looks at the upper bound first. A
+ * quarter of memory is kept free here, so the low watermark's share of a CPU (high_min) is more than
+ * an eighth of the zone (high_max). */
+static void test_list_limit_is_high_max_where_that_is_below_high_min(void **state)
+{
+    (void)state;
+    struct conf c = machine(MIB(256), 1);
+    c.vm_min_free_kbytes = 65536;
+    struct phys *p = open_conf(&c);
+    struct phys_pcp_info l;
+    struct phys_req r = user(0);
+    phys_free(p, must(p, &r), 0);
+    phys_pcp_info(p, 0, ZONE_DMA32, 0, &l);
+    assert_true(l.high_min > l.high_max);
+    assert_int_equal(l.high, l.high_max);
+    close_audited(p);
+}
+
+/* mm/vmstat.c of 6.18, refresh_cpu_vm_stats: 3 looks after the last use a batch of the frames of
+ * another node goes back, which counts as use; those of the own node stay. */
+static void test_idle_frames_of_another_node_go_back_a_batch_at_a_time(void **state)
+{
+    (void)state;
+    static const uint64_t left[] = {126, 126, 63, 63, 63, 0, 0};
+    struct conf c = machine(GIB(16), 2);
+    struct phys *p = open_conf(&c);
+    struct phys_pcp_info l;
+    struct phys_req r = user(0);
+    pfn n[64];
+    phys_free(p, must(p, &r), 0); /* the own node */
+    r.nid = 1;
+    r.flags = PHYS_THISNODE;
+    for (unsigned i = 0; i < ARRAY_LEN(n); i++) /* refills of 63 and 126 */
+        n[i] = must(p, &r);
+    phys_free(p, n[0], 0);
+    phys_pcp_info(p, 1, ZONE_NORMAL, 0, &l);
+    assert_int_equal(l.count, 126);
+    assert_int_equal(l.batch, 63);
+    for (unsigned i = 0; i < ARRAY_LEN(left); i++) {
+        phys_decay_cpu(p, 0);
+        phys_pcp_info(p, 1, ZONE_NORMAL, 0, &l);
+        assert_int_equal(l.count, left[i]);
+    }
+    phys_pcp_info(p, 0, ZONE_NORMAL, 0, &l);
+    assert_int_equal(l.count, 63);
+    close_audited(p);
+}
+
+/* most_listed frees blocks of order 2 in a row, and returns how many frames the list had at most
+ * after it began to give them back. */
+static uint64_t most_listed(const struct conf *c)
+{
+    struct phys *p = open_conf(c);
+    struct phys_pcp_info l;
+    struct phys_req r = user(2);
+    static pfn n[8000];
+    uint64_t most = 0;
+    for (unsigned i = 0; i < ARRAY_LEN(n); i++)
+        n[i] = must(p, &r);
+    for (unsigned i = 0; i < ARRAY_LEN(n); i++) {
+        phys_free(p, n[i], 2);
+        phys_pcp_info(p, 0, ZONE_NORMAL, 0, &l);
+        most = i >= 7000 && l.count > most ? l.count : most;
+    }
+    close_audited(p);
+    return most;
+}
+
+/* free_frozen_page_commit and zone_pcp_update_cacheinfo: the limit is one block where a CPU's part of
+ * the last cache is not more than three batches of 63 pages (756 KiB), else a batch. */
+static void test_blocks_freed_in_a_row_go_back_at_once_or_by_the_batch(void **state)
+{
+    (void)state;
+    struct conf c = machine(GIB(8), 1);
+    c.l3_size = 4 * 189 * UINT64_C(4096); /* for four CPUs */
+    assert_int_equal(most_listed(&c), 0);
+    c.l3_size = 4 * 190 * UINT64_C(4096);
+    assert_int_equal(most_listed(&c), 60); /* at 64 all of them go */
 }
 
 /* -- migrate types */
@@ -787,6 +899,8 @@ int main(void)
         cmocka_unit_test(test_lower_zone_keeps_its_protection_from_requests_for_higher_ones),
         cmocka_unit_test(test_failure_at_low_wants_kswapd_on_every_node_tried),
         cmocka_unit_test(test_watermark_question_answers_as_the_allocation_does),
+        cmocka_unit_test(test_defrag_mode_wants_whole_pageblocks_of_kswapd),
+        cmocka_unit_test(test_watermark_question_takes_a_number_of_free_frames),
         cmocka_unit_test(test_high_order_atomic_request_reserves_a_pageblock_for_the_next),
         cmocka_unit_test(test_freed_frames_come_back_last_in_first_out),
         cmocka_unit_test(test_refill_doubles_while_a_cpu_only_allocates),
@@ -795,6 +909,9 @@ int main(void)
         cmocka_unit_test(test_huge_blocks_have_lists_and_middle_orders_have_none),
         cmocka_unit_test(test_list_stays_below_its_limit_and_short_while_kswapd_works),
         cmocka_unit_test(test_idle_lists_decay),
+        cmocka_unit_test(test_list_limit_is_high_max_where_that_is_below_high_min),
+        cmocka_unit_test(test_idle_frames_of_another_node_go_back_a_batch_at_a_time),
+        cmocka_unit_test(test_blocks_freed_in_a_row_go_back_at_once_or_by_the_batch),
         cmocka_unit_test(test_first_kernel_frame_claims_a_whole_block),
         cmocka_unit_test(test_pageblocks_at_boot_are_those_of_a_booted_pc),
         cmocka_unit_test(test_mixing_a_block_boosts_the_watermarks_and_wants_kswapd),
