@@ -1,6 +1,6 @@
 /* calls.c: system calls as events.
  *
- *   enter:  [EV_COUNTS] [lock, epoch, EV_EPOCH]  EV_SYSCALL
+ *   enter:  [EV_COUNTS] [lock, epoch, EV_EPOCH]  EV_SYSCALL  [[EV_FILE] EV_ASK: see pools.h]
  *   return: [EV_FILE | EV_IOVEC | EV_SIGACTION | EV_BYTES …]  EV_SYSCALL_RET  [epoch, unlock]
  *
  * Invariants:
@@ -15,6 +15,7 @@
  * Numbers are those of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
  */
 #include "calls.h"
+#include "pools.h"
 #include "writer.h"
 
 #include <fcntl.h>
@@ -199,7 +200,7 @@ static void put_file(struct writer *w, uint64_t fd)
     writer_put(w, st.st_dev);
     writer_put(w, st.st_ino);
     writer_put(w, (uint64_t)st.st_size);
-    writer_put(w, st.st_mode);
+    writer_put(w, st.st_mode | (uint64_t)pools_file_log((int)fd) << 32);
     writer_put(w, (uint64_t)fcntl((int)fd, F_GETFL));
     writer_text(w, path, (size_t)n);
 }
@@ -382,6 +383,14 @@ static void end_space(struct writer *w)
     unlock_space();
 }
 
+/* ask_pools gets the answer of the modelled machine's pool before QEMU makes the call. */
+static void ask_pools(struct writer *w, const uint64_t args[6])
+{
+    if (w->call[0] == SYS_mmap && !(args[3] & MAP_ANONYMOUS))
+        put_file(w, args[4]);
+    pools_answer(writer_ask(w));
+}
+
 void calls_enter(int64_t num, const uint64_t args[6])
 {
     struct writer *w = &self;
@@ -397,6 +406,8 @@ void calls_enter(int64_t num, const uint64_t args[6])
     for (unsigned i = 0; i < 7; i++)
         writer_put(w, w->call[i]);
     writer_put(w, w->call_ns);
+    if (pools_wanted((uint64_t)num, args))
+        ask_pools(w, args);
     writer_publish(w);
     if (num == SYS_exit || num == SYS_exit_group) {
         writer_close();
@@ -417,6 +428,7 @@ void calls_return(int64_t num, int64_t result)
     struct writer *w = &self;
 
     atomic_store(&w->slot->in_call, 0); /* I4 */
+    pools_forget();
     writer_resume(w);
     put_pointed(w, (uint64_t)num, w->call + 1, result);
     writer_put(w, event_control(EV_SYSCALL_RET, 3));

@@ -18,6 +18,7 @@
 #include "blocks.h"
 #include "calls.h"
 #include "insn.h"
+#include "pools.h"
 #include "qemu_api.h"
 #include "quiet.h"
 #include "start.h"
@@ -398,6 +399,8 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, cha
     dl_iterate_phdr(find_text, NULL);
     start_note_signals();
     quiet_open();
+    if (region->flags & RING_F_POOLS)
+        pools_open();
     pthread_atfork(NULL, NULL, in_child);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
     qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);

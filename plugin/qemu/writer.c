@@ -31,12 +31,12 @@ static void futex_wake(_Atomic uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* futex_wait sleeps while *word == 1, at most WAIT_NS; the errno of the guest's thread is kept. */
-static void futex_wait(_Atomic uint32_t *word)
+/* futex_wait sleeps while *word is `value`, at most WAIT_NS. */
+static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
     const struct timespec limit = {0, WAIT_NS};
 
-    syscall(SYS_futex, word, FUTEX_WAIT, 1, &limit, NULL, 0);
+    syscall(SYS_futex, word, FUTEX_WAIT, value, &limit, NULL, 0);
     if (getppid() != (pid_t)region->consumer_pid)
         kill(getpid(), SIGKILL);
 }
@@ -65,7 +65,7 @@ static void await(struct writer *w, uint64_t words)
         wake_reader();
         atomic_exchange(&w->slot->producer_waiting, 1);
         if (free_words(w) < words)
-            futex_wait(&w->slot->producer_waiting);
+            futex_wait(&w->slot->producer_waiting, 1);
     }
     atomic_store_explicit(&w->slot->producer_waiting, 0, memory_order_relaxed);
 }
@@ -92,6 +92,19 @@ void writer_more(struct writer *w)
     writer_publish(w);
     await(w, 1);
     window(w);
+}
+
+int writer_ask(struct writer *w)
+{
+    uint32_t before = atomic_load(&w->slot->verdicts);
+
+    writer_put(w, event_control(EV_ASK, 0));
+    writer_publish(w);
+    while (atomic_load(&w->slot->verdicts) == before) {
+        wake_reader();
+        futex_wait(&w->slot->verdicts, before);
+    }
+    return atomic_load(&w->slot->verdict);
 }
 
 void writer_suspend(struct writer *w)

@@ -57,6 +57,8 @@ void writer_block(struct writer *w);
 /* writer_suspend and writer_resume begin and end a time in which accesses are not the program's. */
 void writer_suspend(struct writer *w);
 void writer_resume(struct writer *w);
+/* writer_ask puts EV_ASK, publishes and waits for the answer: 0 or -errno. */
+int writer_ask(struct writer *w);
 /* writer_stop gives a reason why observation is not complete. */
 void writer_stop(enum ring_error why);
 

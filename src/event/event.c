@@ -7,7 +7,7 @@
 static const uint8_t LEAST[EV_CONTROL_NR] = {
     [EV_START] = 11,      [EV_THREAD_START] = 2, [EV_THREAD_EXIT] = 1, [EV_SYSCALL] = 8,
     [EV_SYSCALL_RET] = 3, [EV_FILE] = 7,         [EV_IOVEC] = 4,       [EV_SIGACTION] = 3,
-    [EV_EPOCH] = 1,       [EV_COUNTS] = 3,       [EV_BYTES] = 2,
+    [EV_EPOCH] = 1,       [EV_COUNTS] = 3,       [EV_BYTES] = 2,       [EV_ASK] = 0,
 };
 
 static bool variable(unsigned type)
@@ -92,6 +92,8 @@ static const char *check_control(struct event_check *c, uint64_t w)
         if (!c->in_call)
             return "a return without a call";
         c->in_call = false;
+    } else if (type == EV_ASK && !c->in_call) {
+        return "a question outside a call";
     } else if (type == EV_THREAD_EXIT) {
         c->ended = true;
     }

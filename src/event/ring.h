@@ -46,6 +46,8 @@ struct ring_slot {
     _Atomic uint32_t in_call;           /* 1 while the thread is inside a system call */
     /* written by the consumer */
     _Alignas(64) _Atomic uint64_t tail; /* words ever read from the slot */
+    _Atomic uint32_t verdicts;          /* futex: questions (EV_ASK) answered so far */
+    _Atomic int32_t verdict;            /* the last answer: 0 or -errno */
 };
 
 struct ring_region {
@@ -66,6 +68,7 @@ struct ring_region {
 };
 
 #define RING_F_COUNTS 1u /* the producer also keeps plain counters and sends EV_COUNTS */
+#define RING_F_POOLS  2u /* huge pages are the modelled machine's: the producer asks (EV_ASK) */
 
 enum ring_error { RING_OK, RING_E_SLOTS, RING_E_TABLE, RING_E_STACK };
 

@@ -243,6 +243,18 @@ static void discard(struct reader *r, struct stream *s, uint64_t n)
     advance(r, s, n);
 }
 
+/* tell_verdict hands an answer over to the producer that waits for it. */
+static void tell_verdict(struct stream *s)
+{
+    int verdict;
+
+    if (!sim_take_verdict(s->thread, &verdict))
+        return;
+    atomic_store(&s->slot->verdict, verdict);
+    atomic_fetch_add(&s->slot->verdicts, 1);
+    syscall(SYS_futex, &s->slot->verdicts, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
 /* feed gives n words to the sim; false when it took none and asks for no order (I5). */
 static bool feed(struct reader *r, struct stream *s, uint64_t n)
 {
@@ -257,6 +269,7 @@ static bool feed(struct reader *r, struct stream *s, uint64_t n)
     done = sim_feed(r->sim, s->thread, next_word(s), n, s->wants_order, &stop);
     if (call > r->applied)
         r->applied = call;
+    tell_verdict(s);
     s->wants_order = stop == SIM_ORDER;
     s->stuck_at = done == 0 && !s->wants_order && tail_of(s) + n == head ? head : 0;
     advance(r, s, done);

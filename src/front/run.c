@@ -187,12 +187,13 @@ int front_run(const struct front_options *o, struct sim *sim, struct front_resul
     struct front_command command;
     struct region region;
     struct reader *reader;
+    uint32_t flags = (o->counts ? RING_F_COUNTS : 0) | (sim ? RING_F_POOLS : 0);
     int error, code = front_command_open(&command, o->argv, err, err_size);
 
     if (code)
         return code;
     reader = malloc(sizeof *reader);
-    error = reader ? region_open(&region, o->counts ? RING_F_COUNTS : 0) : -ENOMEM;
+    error = reader ? region_open(&region, flags) : -ENOMEM;
     if (error != 0) {
         code = no_region(error, err, err_size);
     } else {

@@ -29,6 +29,7 @@ struct kern_file {
     uint64_t dev, ino, size;
     uint32_t mode;       /* st_mode */
     uint32_t open_flags; /* O_ACCMODE bits as F_GETFL gives them */
+    uint32_t huge_log;   /* log2 of the page size of a file of huge pages, else 0 */
     char path[512];
 };
 
@@ -40,6 +41,7 @@ struct kern_iovec {
 struct kern_call {
     uint64_t nr, arg[6];
     int64_t result;
+    bool asked;                   /* kern_ask has answered for it */
     struct kern_file file;        /* .present when the front end sent it */
     const struct kern_iovec *iov; /* the iovec contents, n_iov entries, or NULL */
     uint32_t n_iov;
@@ -83,6 +85,10 @@ uint64_t kern_interp_base(const char *path, uint64_t first_pc);
  * program was told. Returns 0, or 1 when the call was a memory call that changed the space. */
 int kern_syscall(struct kern *k, struct mm *m, const struct kern_call *call,
                  struct kern_copies *copies);
+
+/* kern_ask says, before a call is made, what Linux would answer to its wish for pages of a pool: 0, or
+ * -errno, which the program then gets. */
+int kern_ask(struct kern *k, struct mm *m, const struct kern_call *call);
 
 /* kern_task_new adds a thread: kernel stack and task structure are allocated. -ENOMEM when none. */
 int kern_task_new(struct kern *k, uint32_t tid);

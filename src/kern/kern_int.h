@@ -98,6 +98,9 @@ int extcall_apply(struct kern *k, struct mm *m, const struct kern_call *call);
 
 /* -- memcall.c: memory calls applied to the address space. 1: the space may have changed. */
 int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *call);
+/* memcall_ask, shared_ask: kern_ask of mmap and of shmget. */
+int memcall_ask(struct kern *k, struct mm *m, const struct kern_call *call);
+int shared_ask(struct kern *k, struct mm *m, const struct kern_call *call);
 
 /* -- numacall.c: NUMA calls. numacall_is names them; 1: the space, or where its pages lie, may have
  * changed. */

@@ -29,6 +29,7 @@
 #include <sys/prctl.h>
 
 #define HUGE_SHIFT         26 /* MAP_HUGE_SHIFT */
+#define HUGE_DEFAULT       21 /* log2 of the default size */
 #define THP_EXCEPT_ADVISED 2u /* PR_THP_DISABLE_EXCEPT_ADVISED, since 6.18 */
 
 #define PROT_KNOWN     (PROT_READ | PROT_WRITE | PROT_EXEC | 8u /* PROT_SEM */)
@@ -100,8 +101,24 @@ static void plain_map(struct mm *m, uint64_t addr, uint64_t len, uint32_t prot)
 
 /* -- mmap */
 
+/* huge_file finds or makes the model's file of huge pages. */
+static int huge_file(struct mm_sys *s, const struct kern_file *f, struct mm_file **ret)
+{
+    struct mm_hugetlb_file q = {.bytes = f->size, .size_log = f->huge_log, .path = f->path};
+    return mm_hugetlb_named(s, f->dev, f->ino, &q, ret);
+}
+
+/* named_file finds or makes the model's file behind a descriptor. */
+static struct mm_file *named_file(struct mm_sys *s, const struct kern_file *f)
+{
+    struct mm_file *huge;
+    if (f->huge_log != 0 && huge_file(s, f, &huge) == 0)
+        return huge;
+    return mm_file(s, f->dev, f->ino, f->size, f->path);
+}
+
 /* mmap_flags_bad: what do_mmap refuses by its arguments alone, in its order. */
-static int mmap_flags_bad(const struct mm_sys *s, const struct kern_call *c)
+static int mmap_flags_bad(const struct kern_call *c)
 {
     uint32_t flags = (uint32_t)c->arg[3], type = flags & MAP_TYPE;
     bool anon = flags & MAP_ANONYMOUS;
@@ -111,11 +128,42 @@ static int mmap_flags_bad(const struct mm_sys *s, const struct kern_call *c)
         return -EINVAL;
     if (flags & MAP_GROWSDOWN && (type != MAP_PRIVATE || !anon))
         return -EINVAL;
-    if (!(flags & MAP_HUGETLB) || !anon || (flags & MAP_NORESERVE))
+    return 0;
+}
+
+/* huge_page_log: log2 of the pages a mapping call wants, 0: ordinary ones. */
+static unsigned huge_page_log(const struct kern_call *c)
+{
+    unsigned asked = (uint32_t)c->arg[3] >> HUGE_SHIFT & 0x3f;
+    if (!(c->arg[3] & MAP_ANONYMOUS))
+        return c->file.present ? c->file.huge_log : 0;
+    return !(c->arg[3] & MAP_HUGETLB) ? 0 : asked != 0 ? asked : HUGE_DEFAULT;
+}
+
+/* hugetlb_refusal: what Linux answers to a wish for huge pages (hugetlb_get_unmapped_area,
+ * hugetlb_file_setup, hugetlbfs_file_mmap). */
+static int hugetlb_refusal(const struct kern *k, const struct kern_call *c)
+{
+    unsigned log = huge_page_log(c);
+    uint32_t flags = (uint32_t)c->arg[3];
+    if (log == 0)
         return 0;
-    struct mm_hugetlb_info i;
-    mm_hugetlb_info(s, flags >> HUGE_SHIFT == 30, &i);
-    return div_up(c->arg[1], i.bytes) > mm_hugetlb_available(&i) ? -ENOMEM : 0;
+    struct mm_hugetlb_want want = {.bytes = c->arg[1],
+                                   .size_log = log,
+                                   .shared = (flags & MAP_TYPE) != MAP_PRIVATE,
+                                   .reserve = !(flags & MAP_NORESERVE)};
+    struct mm_file *f = NULL;
+    int err = 0;
+    if (!(flags & MAP_ANONYMOUS)) {
+        err = huge_file(k->sys, &c->file, &f);
+        want.file = f;
+        want.offset = c->arg[5];
+    }
+    err = err != 0 ? err : mm_hugetlb_may(k->sys, &want);
+    if (f)
+        mm_file_put(k->sys, f);
+    bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+    return err != -EINVAL && fixed && c->arg[0] & (BIT(log) - 1) ? -EINVAL : err;
 }
 
 static int mmap_refusal(const struct kern *k, const struct mm *m, const struct kern_call *c)
@@ -131,7 +179,8 @@ static int mmap_refusal(const struct kern *k, const struct mm *m, const struct k
         return -EINVAL;
     if (flags & MAP_FIXED_NOREPLACE && first_within(m, addr, addr + align_up(len, PAGE_SIZE)))
         return -EEXIST;
-    return mmap_flags_bad(k->sys, c);
+    int bad = mmap_flags_bad(c);
+    return bad != 0 ? bad : hugetlb_refusal(k, c);
 }
 
 /* open_file finds the model's file of a mapping call; a file the front end did not tell about gets
@@ -140,7 +189,7 @@ static struct mm_file *open_file(struct kern *k, const struct kern_call *c)
 {
     const struct kern_file *f = &c->file;
     if (f->present)
-        return mm_file(k->sys, f->dev, f->ino, f->size, f->path);
+        return named_file(k->sys, f);
     return mm_file(k->sys, UNKNOWN_DEVICE, c->arg[4], c->arg[5] + c->arg[1], "(unknown file)");
 }
 
@@ -187,25 +236,41 @@ static int apply_mmap(struct kern *k, struct mm *m, const struct kern_call *c)
     int64_t r = mmap_do(k, m, c);
     if (refusal || r != c->result)
         diverged(k);
-    if (r != c->result)
-        plain_map(m, (uint64_t)c->result, c->arg[1], (uint32_t)c->arg[2]);
+    if (r != c->result) {
+        unsigned log = c->asked ? huge_page_log(c) : 0;
+        uint64_t len = log != 0 ? align_up(c->arg[1], BIT(log)) : c->arg[1];
+        STAT(k->stats, div_hugetlb) += log != 0;
+        plain_map(m, (uint64_t)c->result, len, (uint32_t)c->arg[2]);
+    }
     return 1;
+}
+
+int memcall_ask(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    return mmap_refusal(k, m, c);
 }
 
 /* -- munmap, mprotect */
 
-static int munmap_refusal(uint64_t start, uint64_t len)
+/* splits_huge: an end of [start, end) lies inside a page of a pool (hugetlb_vm_op_split). */
+static bool splits_huge(const struct mm *m, uint64_t start, uint64_t end)
+{
+    const struct vma *first = mm_vma_at(m, va(start)), *last = mm_vma_at(m, va(end));
+    return (first && start % vma_hpage_size(first)) || (last && end % vma_hpage_size(last));
+}
+
+static int munmap_refusal(const struct mm *m, uint64_t start, uint64_t len)
 {
     if (start % PAGE_SIZE || start > KERN_TASK_SIZE || len > KERN_TASK_SIZE - start ||
         align_up(len, PAGE_SIZE) == 0)
         return -EINVAL;
-    return 0;
+    return splits_huge(m, start, start + align_up(len, PAGE_SIZE)) ? -EINVAL : 0;
 }
 
 static int apply_munmap(struct kern *k, struct mm *m, const struct kern_call *c)
 {
     if (failed(c->result)) {
-        compare(k, munmap_refusal(c->arg[0], c->arg[1]), c->result);
+        compare(k, munmap_refusal(m, c->arg[0], c->arg[1]), c->result);
         return 0;
     }
     compare(k, mm_munmap(m, va(c->arg[0]), c->arg[1]), c->result);
@@ -234,7 +299,8 @@ static int mprotect_refusal(const struct mm *m, uint64_t start, uint64_t len, ui
     if (prot & ~(PROT_KNOWN | grows))
         return -EINVAL;
     int bad = prot & grows ? grows_refusal(m, start, end, prot) : 0;
-    return bad ? bad : range_refusal(m, start, end, (uint32_t)(prot & 7) << 4);
+    bad = bad ? bad : range_refusal(m, start, end, (uint32_t)(prot & 7) << 4);
+    return bad == 0 && splits_huge(m, start, end) ? -EINVAL : bad;
 }
 
 static int apply_mprotect(struct kern *k, struct mm *m, const struct kern_call *c)
@@ -286,6 +352,14 @@ static int mremap_late(const struct kern_call *c)
     return new_len < old_len && old_len > KERN_TASK_SIZE - old ? -EINVAL : 0;
 }
 
+/* mremap_huge_bad: not of whole pages, or larger (align_hugetlb). */
+static bool mremap_huge_bad(const struct vma *v, const struct kern_call *c)
+{
+    uint64_t page = vma_hpage_size(v);
+    return c->arg[0] % page || (c->arg[3] & MREMAP_FIXED && c->arg[4] % page) ||
+           align_up(c->arg[2], page) > align_up(c->arg[1], page);
+}
+
 /* mremap_early: what Linux looks at first. A move of equal length may take many VMAs; of one that
  * shrinks, what is left to move must lie in the first. */
 static int mremap_early(const struct mm *m, const struct kern_call *c)
@@ -298,6 +372,8 @@ static int mremap_early(const struct mm *m, const struct kern_call *c)
         return bad;
     if (!v)
         return -EFAULT;
+    if (v->flags & VM_HUGETLB && mremap_huge_bad(v, c))
+        return -EINVAL;
     if (old_len == 0)
         return v->flags & (VM_SHARED | VM_MAYSHARE) ? 0 : -EINVAL;
     if (new_len == old_len && flags & MREMAP_FIXED)
@@ -437,7 +513,7 @@ static int apply_lock(struct kern *k, struct mm *m, const struct kern_call *c)
 /* apply_size: calls that may have changed a file's size; EV_FILE tells the new one. */
 static void apply_size(struct kern *k, const struct kern_file *f)
 {
-    struct mm_file *file = mm_file(k->sys, f->dev, f->ino, f->size, f->path);
+    struct mm_file *file = named_file(k->sys, f);
     if (!file)
         return;
     mm_file_resize(k->sys, file, f->size);

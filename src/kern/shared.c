@@ -29,6 +29,8 @@
 #include <sys/shm.h>
 #include <sys/syscall.h>
 
+#define SHM_HUGE_BITS 26 /* SHM_HUGE_SHIFT */
+
 static bool failed(const struct kern_call *c)
 {
     return c->result < 0 && c->result > -4096;
@@ -37,9 +39,27 @@ static bool failed(const struct kern_call *c)
 /* -- System V segments */
 
 /* on_shmget: the size asked for is the segment's if the call made it, and no more than its else. */
-static void on_shmget(struct mm *m, const struct kern_call *c)
+static void on_shmget(struct kern *k, struct mm *m, const struct kern_call *c)
 {
-    mm_shm_adopt(m, (int)c->result, (int32_t)c->arg[0], c->arg[1], (int)c->arg[2]);
+    int flags = (int)c->arg[2];
+    if (!c->asked) /* the host has no pool that could be the model's */
+        flags &= ~SHM_HUGETLB;
+    if (mm_shm_adopt(m, (int)c->result, (int32_t)c->arg[0], c->arg[1], flags) == 0)
+        return;
+    STAT(k->stats, div_hugetlb)++;
+    mm_shm_adopt(m, (int)c->result, (int32_t)c->arg[0], c->arg[1], flags & ~SHM_HUGETLB);
+}
+
+/* shared_ask: a new segment of huge pages is promised in full (newseg). */
+int shared_ask(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    uint32_t flags = (uint32_t)c->arg[2];
+    struct mm_hugetlb_want want = {.bytes = c->arg[1],
+                                   .size_log = flags >> SHM_HUGE_BITS & 0x3f,
+                                   .reserve = !(flags & SHM_NORESERVE)};
+    if (!(flags & SHM_HUGETLB) || mm_shm_known(m, (int32_t)c->arg[0]))
+        return 0;
+    return mm_hugetlb_may(k->sys, &want);
 }
 
 /* on_shmat: what another process made is unknown here: mapped page by page, when it is touched. */
@@ -255,7 +275,7 @@ int shared_apply(struct kern *k, struct mm *m, const struct kern_call *c)
         return 0;
     switch (c->nr) {
     case SYS_shmget:
-        on_shmget(m, c);
+        on_shmget(k, m, c);
         return 0;
     case SYS_shmat:
         return on_shmat(k, m, c);

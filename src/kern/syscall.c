@@ -398,6 +398,13 @@ const char *kern_call_name(uint64_t nr)
     return nr < ARRAY_LEN(call_rows) ? call_rows[nr].name : NULL;
 }
 
+int kern_ask(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    if (c->nr == SYS_mmap)
+        return memcall_ask(k, m, c);
+    return c->nr == SYS_shmget ? shared_ask(k, m, c) : 0;
+}
+
 bool kern_call_is_memory(uint64_t nr)
 {
     switch (nr) {

@@ -148,6 +148,18 @@ struct mm_file *mm_file_find(struct mm_sys *s, uint64_t dev, uint64_t ino, uint6
     return f;
 }
 
+/* file_name enters a file under its device and inode; first: as file_lookup gave it. */
+static void file_name(struct mm_sys *s, struct mm_file *f, uint64_t dev, uint64_t ino,
+                      struct mm_file *first)
+{
+    f->dev = dev;
+    f->ino = ino;
+    f->named = true;
+    f->next_same = first;
+    int err = map_put(&s->files, file_key(dev, ino), (uintptr_t)f);
+    ASSERT(err == 0);
+}
+
 struct mm_file *mm_file(struct mm_sys *s, uint64_t dev, uint64_t ino, uint64_t size,
                         const char *path)
 {
@@ -159,15 +171,31 @@ struct mm_file *mm_file(struct mm_sys *s, uint64_t dev, uint64_t ino, uint64_t s
         return f;
     }
     f = file_new(s, kind_of_path(path), path);
-    f->dev = dev;
-    f->ino = ino;
     f->size = size;
-    f->named = true;
     f->first_pages = file_pages(f);
-    f->next_same = first;
-    int err = map_put(&s->files, file_key(dev, ino), (uintptr_t)f);
-    ASSERT(err == 0);
+    file_name(s, f, dev, ino, first);
     return f;
+}
+
+int mm_hugetlb_named(struct mm_sys *s, uint64_t dev, uint64_t ino, const struct mm_hugetlb_file *q,
+                     struct mm_file **ret)
+{
+    struct mm_file *first, *f = file_lookup(s, dev, ino, &first);
+    if (f && f->kind != FILE_HUGETLB)
+        return -EINVAL;
+    if (f) {
+        file_get(f);
+        f->unlinked = false;
+        mm_file_resize(s, f, align_up(q->bytes, huge_page_size(s, f)));
+        *ret = f;
+        return 0;
+    }
+    int err = mm_hugetlb_file(s, q, &f);
+    if (err != 0)
+        return err;
+    file_name(s, f, dev, ino, first);
+    *ret = f;
+    return 0;
 }
 
 uint64_t file_pages(const struct mm_file *f)

@@ -307,18 +307,60 @@ static void mark_shared(struct hugetlb_inode *in, uint64_t idx)
     in->end = max_u64(in->end, idx + 1);
 }
 
+static uint64_t not_promised(const struct mm_file *f, uint64_t from, uint64_t to)
+{
+    uint64_t missing = 0;
+    for (uint64_t i = from; i < to; i++)
+        missing += !map_find(&f->hugetlb->resv, i);
+    return missing;
+}
+
 /* reserve_shared promises the pages [from, to) of a file that are not promised yet. */
 static int reserve_shared(struct mm_sys *s, struct mm_file *f, uint64_t from, uint64_t to)
 {
     struct hugetlb_inode *in = f->hugetlb;
-    uint64_t missing = 0;
-    for (uint64_t i = from; i < to; i++)
-        missing += !map_find(&in->resv, i);
+    uint64_t missing = not_promised(f, from, to);
     if (acct_memory(s, hstate_of(s, f), (int64_t)missing) != 0)
         return -ENOMEM;
     for (uint64_t i = from; i < to; i++)
         mark_shared(in, i);
     return 0;
+}
+
+/* can_promise: as acct_memory would answer; surplus pages that it takes to find out go back. */
+static int can_promise(struct mm_sys *s, struct hstate *h, uint64_t pages)
+{
+    uint64_t surplus = h->surplus;
+    int err = pages > h->nr + overcommit_of(s, h) ? -ENOMEM : gather_surplus(s, h, pages);
+    if (err != 0)
+        return err;
+    h->resv -= pages;
+    err = pages <= h->free ? 0 : -ENOMEM;
+    while (h->surplus > surplus && remove_free(s, h, true))
+        ;
+    return err;
+}
+
+int mm_hugetlb_may(struct mm_sys *s, const struct mm_hugetlb_want *want)
+{
+    bool known = want->size_log == 0 || want->size_log == 21 || want->size_log == 30;
+    if (!want->file && !known)
+        return -EINVAL;
+    struct hstate *h = want->file
+                           ? hstate_of(s, want->file)
+                           : &s->hugetlb.h[want->size_log == 30 ? MM_HUGETLB_1G : MM_HUGETLB_2M];
+    uint64_t page = PAGE_SIZE << h->order, end = want->offset + want->bytes;
+    if (want->offset & (page - 1))
+        return -EINVAL;
+    if (end < want->offset || end > UINT64_MAX - page)
+        return -ENOMEM;
+    uint64_t from = want->offset / page, to = div_up(end, page);
+    if (!want->reserve)
+        return 0;
+    if (to - from > h->nr + overcommit_of(s, h) + (want->file ? want->file->hugetlb->resv.used : 0))
+        return -ENOMEM; /* more than there could ever be: no need to count */
+    return can_promise(s, h,
+                       want->file && want->shared ? not_promised(want->file, from, to) : to - from);
 }
 
 static int reserve_private(struct mm_sys *s, struct vma_merge *g, uint64_t pages)

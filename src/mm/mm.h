@@ -223,8 +223,24 @@ struct mm_hugetlb_file {
     const char *path;  /* as /proc shows it */
     bool reserve;      /* promise all its pages now */
 };
+/* vma_hpage_size returns bytes of a page of a VMA's pool; PAGE_SIZE where it has none. */
+uint64_t vma_hpage_size(const struct vma *v);
 /* mm_hugetlb_file makes one, with a reference for the caller. -EINVAL: no such size; -ENOMEM. */
 int mm_hugetlb_file(struct mm_sys *s, const struct mm_hugetlb_file *q, struct mm_file **ret);
+/* mm_hugetlb_named is mm_file for a file of huge pages: known by device and inode. -EINVAL: no such size,
+ * or it is another file. */
+int mm_hugetlb_named(struct mm_sys *s, uint64_t dev, uint64_t ino, const struct mm_hugetlb_file *q,
+                     struct mm_file **ret);
+/* What a call wants of a pool. */
+struct mm_hugetlb_want {
+    const struct mm_file *file; /* NULL: anonymous, or a segment that does not exist yet */
+    uint64_t offset, bytes;     /* of the file; the end is rounded up to a page */
+    unsigned size_log;          /* without a file, as in struct mm_hugetlb_file */
+    bool shared, reserve;       /* MAP_SHARED; promises are made (no MAP_NORESERVE) */
+};
+/* mm_hugetlb_may says whether the pool could promise that now, and promises nothing. -EINVAL: no such
+ * size, or an offset inside a page; -ENOMEM. */
+int mm_hugetlb_may(struct mm_sys *s, const struct mm_hugetlb_want *want);
 
 /* -- memory calls. Where `forced` is set the place is where the program really got it: existing
  * mappings there are replaced, limits and search are skipped; policy (flags, rights, merging,
@@ -244,8 +260,10 @@ int64_t mm_mmap(struct mm *m, const struct mm_map *map); /* address or -errno */
 int mm_munmap(struct mm *m, vaddr start, uint64_t len);
 /* -- System V shared memory. mm_shmget returns an id. */
 int mm_shmget(struct mm *m, int32_t key, uint64_t size, int flags);
-/* mm_shm_adopt: the program was told this id for a segment of at least so many bytes. */
-void mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags);
+/* mm_shm_adopt: the program was told this id for a segment of at least so many bytes. 0, or why a
+ * segment of huge pages (SHM_HUGETLB) cannot be. mm_shm_known: a segment has that key. */
+bool mm_shm_known(const struct mm *m, int32_t key);
+int mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags);
 /* mm_shmat: address or -errno; forced: at `at`, where the program really got it. */
 int64_t mm_shmat(struct mm *m, int id, vaddr at, int flags, bool forced);
 /* What IPC_STAT tells; IPC_SET takes the mode. */

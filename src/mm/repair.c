@@ -2,7 +2,8 @@
  * that answers some calls unlike Linux, so an access may meet no mapping, or one without the right.
  *
  *   mm_fault ─► a signal, but the program had none ─► mm_repair ─┬ no VMA: a page of anonymous memory
- *                                                                └ no right: the VMA's page gets it
+ *                                                                ├ no right: the VMA's page gets it
+ *                                                                └ no huge page: ordinary memory
  *
  * Whoever calls it counts a divergence. Linux has nothing of the kind.
  */
@@ -15,6 +16,18 @@ static void repair_hole(struct mm *m, const struct arch_fault *fault)
                          .len = PAGE_SIZE,
                          .prot = prot,
                          .flags = MAP_PRIVATE | MAP_ANONYMOUS,
+                         .forced = true};
+    mm_mmap(m, &map);
+}
+
+/* repair_pool: the pool has no page for what the program has all the same: ordinary memory instead. */
+static void repair_pool(struct mm *m, const struct vma *v, const struct arch_fault *fault)
+{
+    uint64_t page = vma_hpage_size(v);
+    struct mm_map map = {.addr = va(align_down(fault->cr2.v, page)),
+                         .len = page,
+                         .prot = (uint32_t)(v->flags & VM_ACCESS_FLAGS),
+                         .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                          .forced = true};
     mm_mmap(m, &map);
 }
@@ -53,6 +66,10 @@ void mm_repair(struct mm *m, const struct arch_fault *fault)
     if (lacks_right(fault->code, v)) {
         repair_rights(m, v, fault);
         v = vma_lookup(m, fault->cr2.v);
+    }
+    if (v->flags & VM_HUGETLB) {
+        repair_pool(m, v, fault);
+        return;
     }
     uint64_t pgoff = vma_pgoff_at(v, fault->cr2);
     if (v->file && pgoff >= file_pages(v->file))

@@ -116,7 +116,8 @@ static bool owns(const struct mm *m, const struct shm_segment *g)
 /* -- shmget ---------------------------------------------------------------------------------- */
 
 /* new_file makes the memory of a segment; of huge pages all is promised at once. */
-static int new_file(struct mm *m, const char *name, uint64_t size, int flags, struct mm_file **ret)
+static int new_file(struct mm *m, const char *name, uint64_t size, int flags, bool forced,
+                    struct mm_file **ret)
 {
     struct mm_hugetlb_file q = {.bytes = size,
                                 .size_log = (unsigned)flags >> SHM_HUGE_SHIFT_ & 0x3f,
@@ -127,7 +128,7 @@ static int new_file(struct mm *m, const char *name, uint64_t size, int flags, st
         (*ret)->size = size;
         return 0;
     }
-    if (!task_capable(m, CAP_IPC_LOCK) && size > task_rlimit(m, MM_RLIM_MEMLOCK))
+    if (!forced && !task_capable(m, CAP_IPC_LOCK) && size > task_rlimit(m, MM_RLIM_MEMLOCK))
         return -EPERM; /* can_do_hugetlb_shm; vm.hugetlb_shm_group has no members */
     return mm_hugetlb_file(m->sys, &q, ret);
 }
@@ -139,7 +140,7 @@ static int add_segment(struct mm *m, const struct shm_segment *proto, uint64_t s
     char name[32];
     snprintf(name, sizeof(name), "/SYSV%08x (deleted)", (uint32_t)proto->key);
     struct mm_file *f;
-    int made = new_file(m, name, size, flags, &f);
+    int made = new_file(m, name, size, flags, forced, &f);
     if (made != 0)
         return made;
     bool promise = !(flags & (SHM_NORESERVE | SHM_HUGETLB));
@@ -186,21 +187,27 @@ int mm_shmget(struct mm *m, int32_t key, uint64_t size, int flags)
     return permitted(m, g, want) ? g->id : -EACCES;
 }
 
-void mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags)
+int mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags)
 {
     const struct shm_segment *old = find_id(m->sys, id);
     if (old && (old->file->size >= size || old->dest))
-        return;
-    if (old) /* it was larger than the first caller asked for */
+        return 0;
+    if (old) { /* it was larger than the first caller asked for */
         mm_file_resize(m->sys, old->file, size);
-    else
-        add_segment(m,
-                    &(struct shm_segment){.key = key,
-                                          .id = id,
-                                          .mode = (uint32_t)flags & 0777,
-                                          .uid = m->task.uid,
-                                          .cpid = m->task.pid},
-                    size, flags & ~SHM_HUGETLB, true);
+        return 0;
+    }
+    struct shm_segment g = {.key = key,
+                            .id = id,
+                            .mode = (uint32_t)flags & 0777,
+                            .uid = m->task.uid,
+                            .cpid = m->task.pid};
+    int made = add_segment(m, &g, size, flags, true);
+    return made < 0 ? made : 0;
+}
+
+bool mm_shm_known(const struct mm *m, int32_t key)
+{
+    return find_key(m->sys, key) != NULL;
 }
 
 /* -- shmat ----------------------------------------------------------------------------------- */

@@ -132,6 +132,7 @@ static void on_file(struct sim_thread *t, const uint64_t *p, size_t n)
     f->ino = p[2];
     f->size = p[3];
     f->mode = (uint32_t)p[4];
+    f->huge_log = (uint32_t)(p[4] >> 32) & 63;
     f->open_flags = (uint32_t)p[5];
     payload_text(p, n, 6, f->path, sizeof(f->path));
 }
@@ -271,6 +272,30 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
     return true;
 }
 
+/* on_ask answers for the call that the thread is in; without one, or an address space, that it may. */
+static void on_ask(struct sim *s, struct sim_thread *t)
+{
+    struct pending_call *c = &t->pending;
+
+    t->answered = true;
+    t->verdict = 0;
+    if (!c->open || !s->mm)
+        return;
+    c->call.asked = true;
+    t->verdict = kern_ask(s->kern, s->mm, &c->call);
+    c->call.file.present = false; /* told again at the return, as it is then */
+    sim_drain(s, t);
+}
+
+bool sim_take_verdict(struct sim_thread *t, int *ret)
+{
+    if (!t->answered)
+        return false;
+    t->answered = false;
+    *ret = t->verdict;
+    return true;
+}
+
 /* -- signals ---------------------------------------------------------------------------------------------*/
 
 /* A frame lies below the red zone of 128 bytes; a plain call leaves the stack pointer where the return
@@ -347,6 +372,9 @@ bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool o
         break;
     case EV_BYTES:
         on_bytes(t, p, n);
+        break;
+    case EV_ASK:
+        on_ask(s, t);
         break;
     case EV_CONTROL_NR:
         break;

@@ -53,6 +53,9 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
 uint64_t sim_thread_time(const struct sim_thread *t);
 uint32_t sim_thread_epoch(const struct sim_thread *t);
 
+/* sim_take_verdict: the words just fed asked (EV_ASK), and this is the answer for their producer. */
+bool sim_take_verdict(struct sim_thread *t, int *ret);
+
 /* sim_order_forced counts an address-space call applied before all streams were past it. */
 void sim_order_forced(struct sim *s);
 

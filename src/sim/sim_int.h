@@ -101,6 +101,8 @@ struct sim_thread {
     char path[512];
     bool starting;
     struct pending_call pending;
+    int verdict;   /* of the last EV_ASK: 0 or -errno */
+    bool answered; /* it was not taken yet */
     struct sim_thread *next,
         **link; /* list of live threads, owned by sim; what points to this one */
 };

@@ -84,7 +84,13 @@ static void one_call(struct caller *w, struct fuzz_bytes *in)
         *(k ? &c.n_earlier : &c.n_bytes) = n;
     }
     if (with & 8)
-        c.file = (struct kern_file){true, (int)c.arg[4], 1, with, 0x5000, 0100644, 2, "/f"};
+        c.file = (struct kern_file){true, (int)c.arg[4], 1, with, 0x5000, 0100644, 2, 0, "/f"};
+    if (with & 16)
+        c.file.huge_log = with & 32 ? 21 : 30;
+    if (with & 64) {
+        kern_ask(w->k, w->m, &c);
+        c.asked = true;
+    }
     w->copies.n = 0;
     kern_syscall(w->k, w->m, &c, &w->copies);
     check_copies(w, &c);

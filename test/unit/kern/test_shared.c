@@ -283,6 +283,108 @@ static void a_memfd_mapped_again_lives_on(void **state)
     assert_int_equal(shmem(w), 0);
 }
 
+/* -- huge pages: a program asks before the call (EV_ASK), and gets what was answered. */
+
+#define M2 MIB(2)
+
+/* asked makes one call as the front end does: the question, then its end with `result` if granted. */
+static int asked(struct world *w, struct kern_call c, int64_t result)
+{
+    int verdict = kern_ask(w->kern, w->mm, &c);
+    c.asked = true;
+    c.result = verdict != 0 ? verdict : result;
+    kern_syscall(w->kern, w->mm, &c, &w->copies);
+    w->outbox.n = 0;
+    return verdict;
+}
+
+static uint64_t promised(const struct world *w)
+{
+    struct mm_hugetlb_info i;
+    mm_hugetlb_info(w->sys, MM_HUGETLB_2M, &i);
+    return i.resv;
+}
+
+static int asked_mmap(struct world *w, uint64_t len, uint64_t flags, int64_t at)
+{
+    const uint64_t anon = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
+    return asked(
+        w, (struct kern_call){.nr = SYS_mmap, .arg = {0, len, PROT_READ, anon | flags, -1ull}}, at);
+}
+
+static void huge_pages_are_granted_from_the_models_pool(void **state)
+{
+    struct world *w = *state;
+    mm_hugetlb_set(w->sys, MM_HUGETLB_2M, 4);
+    assert_int_equal(asked_mmap(w, 3 * M2, 0, 0x20000000), 0);
+    assert_int_equal(promised(w), 3);
+    assert_int_equal(asked_mmap(w, M2 + 1, 0, 0x30000000), -ENOMEM);
+    assert_int_equal(asked_mmap(w, M2, 16u << 26, 0x30000000), -EINVAL);
+    assert_int_equal(asked_mmap(w, 1, 21u << 26, 0x30000000), 0);
+    assert_int_equal(promised(w), 4);
+    assert_int_equal(touch_all(w, 0x30000000, 0), 0);
+    told(w, 0, SYS_munmap, 0x20000000, 3 * M2, 0);
+    assert_int_equal(promised(w), 1);
+    assert_int_equal(STAT(&w->stats, div_syscall_answer), 0);
+    assert_int_equal(STAT(&w->stats, div_hugetlb), 0);
+}
+
+static void a_grant_that_cannot_be_kept_is_counted(void **state)
+{
+    struct world *w = *state;
+    struct kern_call c = {
+        .nr = SYS_mmap,
+        .arg = {0, M2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1ull},
+        .asked = true,
+        .result = 0x20000000};
+    kern_syscall(w->kern, w->mm, &c, &w->copies); /* the pool is empty */
+    assert_int_equal(STAT(&w->stats, div_hugetlb), 1);
+    assert_int_equal(touch_all(w, 0x20000000, 512), 0);
+}
+
+static void a_file_of_huge_pages_is_known_by_its_record(void **state)
+{
+    struct world *w = *state;
+    const struct kern_file f = {
+        true, 3, 5, 77, 2 * M2, S_IFREG | 0600, O_RDWR, 21, "/memfd:h (deleted)"};
+    struct kern_call c = {
+        .nr = SYS_mmap, .arg = {0, 2 * M2, PROT_READ | PROT_WRITE, MAP_SHARED, 3}, .file = f};
+    mm_hugetlb_set(w->sys, MM_HUGETLB_2M, 2);
+    told(w, 3, SYS_memfd_create, 0, 4, 0);
+    assert_int_equal(asked(w, c, 0x20000000), 0);
+    assert_int_equal(promised(w), 2);
+    assert_int_equal(asked(w, c, 0x30000000), 0); /* the same pages */
+    assert_int_equal(promised(w), 2);
+    c.arg[5] = 4096;
+    assert_int_equal(asked(w, c, 0x40000000), -EINVAL);
+    told(w, 0, SYS_munmap, 0x20000000, 2 * M2, 0);
+    told(w, 0, SYS_munmap, 0x30000000, 2 * M2, 0);
+    told(w, 0, SYS_close, 3, 0, 0);
+    assert_int_equal(promised(w), 0);
+    assert_int_equal(STAT(&w->stats, div_syscall_answer), 0);
+}
+
+static void a_segment_of_huge_pages_is_promised_in_full(void **state)
+{
+    struct world *w = *state;
+    struct kern_call c = {.nr = SYS_shmget,
+                          .arg = {IPC_PRIVATE, 2 * M2, IPC_CREAT | SHM_HUGETLB | 0600}};
+    mm_hugetlb_set(w->sys, MM_HUGETLB_2M, 3);
+    assert_int_equal(asked(w, c, 7), 0);
+    assert_int_equal(promised(w), 2);
+    assert_int_equal(asked(w, c, 8), -ENOMEM);
+    told(w, 0x20000000, SYS_shmat, 7, 0, 0);
+    told(w, 0, SYS_shmctl, 7, IPC_RMID, 0);
+    assert_int_equal(promised(w), 2);
+    told(w, 0, SYS_shmdt, 0x20000000, 0, 0);
+    assert_int_equal(promised(w), 0);
+    c.asked = true;
+    c.result = 9;
+    mm_hugetlb_set(w->sys, MM_HUGETLB_2M, 0);
+    kern_syscall(w->kern, w->mm, &c, &w->copies);
+    assert_int_equal(STAT(&w->stats, div_hugetlb), 1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 
 int main(void)
@@ -300,6 +402,10 @@ int main(void)
         T(a_descriptor_that_is_overwritten_is_closed),
         T(close_range_closes_what_lies_in_it),
         T(a_memfd_mapped_again_lives_on),
+        T(huge_pages_are_granted_from_the_models_pool),
+        T(a_grant_that_cannot_be_kept_is_counted),
+        T(a_file_of_huge_pages_is_known_by_its_record),
+        T(a_segment_of_huge_pages_is_promised_in_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -387,6 +387,8 @@ static void forced_maps_go_where_the_program_really_got_them(void **state)
                          .prot = PROT_READ,
                          .flags = ANON | MAP_HUGETLB,
                          .forced = true};
+    assert_int_equal(mm_mmap(b.mm, &map), -EINVAL); /* no huge page begins there */
+    map.flags = ANON;
     assert_int_equal(mm_mmap(b.mm, &map), AT + 2 * K);
     assert_string_equal(draw(&b, AT, 8), "WwRrWwww");
     assert_int_equal(

@@ -467,6 +467,76 @@ static void a_pool_larger_than_memory_is_refused_with_key_and_reason(void **stat
     assert_int_equal(conf_check(&c, err, sizeof(err)), 0);
 }
 
+static int may(struct mm_file *f, uint64_t offset, uint64_t pages, bool shared, bool reserve)
+{
+    return mm_hugetlb_may(b.sys, &(struct mm_hugetlb_want){.file = f,
+                                                           .offset = offset,
+                                                           .bytes = pages * M2,
+                                                           .shared = shared,
+                                                           .reserve = reserve});
+}
+
+/* A question is what mmap would answer (hugetlb_reserve_pages), and leaves the pool as it was. */
+static void a_question_promises_nothing(void **state)
+{
+    (void)state;
+    open_pool(2, 2);
+    struct mm_file *f;
+    struct mm_hugetlb_file q = {.bytes = 2 * M2, .path = "/h"};
+    assert_int_equal(mm_hugetlb_named(b.sys, 7, 9, &q, &f), 0);
+    assert_int_equal(may(NULL, 0, 4, false, true), 0);
+    pool(2, 2, 0, 0);
+    assert_int_equal(may(NULL, 0, 5, false, true), -ENOMEM);
+    pool(2, 2, 0, 0);
+    assert_int_equal(may(NULL, 0, 5, false, false), 0);
+    assert_int_equal(may(f, PAGE_SIZE, 1, true, true), -EINVAL);
+    assert_int_equal(map_full(&b, A, 2 * M2, RW, MAP_SHARED | MAP_FIXED, f, 0), A);
+    pool(2, 2, 2, 0);
+    assert_int_equal(may(f, 0, 2, true, true), 0);
+    assert_int_equal(may(f, 0, 4, true, true), 0); /* two of them are promised already */
+    assert_int_equal(may(f, 0, 5, true, true), -ENOMEM);
+    assert_int_equal(may(f, 0, 3, false, true), -ENOMEM); /* a private mapping shares none */
+    assert_int_equal(may(f, UINT64_MAX - M2 + 1, 1, true, true), -ENOMEM);
+    pool(2, 2, 2, 0);
+    struct mm_hugetlb_want odd = {.bytes = M2, .size_log = 16, .reserve = true};
+    assert_int_equal(mm_hugetlb_may(b.sys, &odd), -EINVAL);
+    mm_file_put(b.sys, f);
+}
+
+static void a_name_leads_to_one_file_of_huge_pages(void **state)
+{
+    (void)state;
+    struct mm_hugetlb_file q = {.bytes = M2, .path = "/h"}, odd = {.bytes = M2, .size_log = 5};
+    struct mm_file *f, *same, *other = mm_file(b.sys, 7, 8, PAGE_SIZE, "/f");
+    uint64_t size;
+    assert_int_equal(mm_hugetlb_named(b.sys, 7, 9, &q, &f), 0);
+    q.bytes = 3 * M2;
+    assert_int_equal(mm_hugetlb_named(b.sys, 7, 9, &q, &same), 0);
+    assert_ptr_equal(f, same);
+    assert_ptr_equal(mm_file_find(b.sys, 7, 9, &size), f);
+    assert_int_equal(size, 3 * M2);
+    assert_int_equal(mm_hugetlb_named(b.sys, 7, 8, &q, &same), -EINVAL);
+    assert_int_equal(mm_hugetlb_named(b.sys, 7, 10, &odd, &same), -EINVAL);
+    for (unsigned i = 0; i < 3; i++)
+        mm_file_put(b.sys, f);
+    mm_file_put(b.sys, other);
+}
+
+/* What the program got although the model has no page for it is ordinary memory from then on. */
+static void a_page_that_no_pool_has_is_repaired(void **state)
+{
+    (void)state;
+    open_pool(0, 0);
+    assert_int_equal(map_huge(A, 2, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE), A);
+    assert_int_equal(touch(&b, A + PAGE_SIZE, true).signal, SIGBUS);
+    struct arch_fault at = {.cr2 = va(A + PAGE_SIZE), .code = FAULT_U | FAULT_W};
+    mm_repair(b.mm, &at);
+    assert_int_equal(touch(&b, A + PAGE_SIZE, true).signal, 0);
+    assert_int_equal(touch(&b, A + M2 - PAGE_SIZE, true).signal, 0);
+    assert_int_equal(touch(&b, A + M2, true).signal, SIGBUS);
+    pool(0, 0, 0, 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, four_pages, tear_down)
@@ -494,6 +564,9 @@ int main(void)
         T(shared_memory_promises_when_it_is_made),
         T(a_memfd_and_a_segment_may_be_of_huge_pages),
         T(beyond_the_end_of_the_file_is_sigbus),
+        cmocka_unit_test_teardown(a_question_promises_nothing, tear_down),
+        T(a_name_leads_to_one_file_of_huge_pages),
+        cmocka_unit_test_teardown(a_page_that_no_pool_has_is_repaired, tear_down),
         cmocka_unit_test_teardown(pages_of_one_gib_are_made_at_boot, tear_down),
         cmocka_unit_test_teardown(a_pool_larger_than_memory_is_refused_with_key_and_reason,
                                   tear_down),

@@ -1,0 +1,39 @@
+#!/bin/bash
+# A program that asks for huge pages of pools (fixtures/hugepool.c) gets those of the modelled machine,
+# whatever its host has. The numbers follow from the program: 5 pages of 2 MiB touched, 2 promised.
+. "$(dirname "$0")/cli_lib.sh.inc"
+cc -O1 -Wall -o "$work/hugepool" "$root/test/e2e/fixtures/hugepool.c" || exit 1
+export XDG_STATE_HOME=$work/state
+run() { "$pagewalk" run -q --json o.json "$@"; }
+count() { python3 -c "import json; print(json.load(open('o.json'))['counters'].get('$1', 0))"; }
+is() { [ "$(count "$1")" -eq "$2" ] || { echo "$1 is $(count "$1"), not $2"; return 1; }; }
+pool() { "$pagewalk" view meminfo | sed -n "s/^HugePages_$1: *//p" ; }
+has() { [ "$(pool "$1")" -eq "$2" ] || { echo "HugePages_$1 is $(pool "$1"), not $2"; return 1; }; }
+steps() { # steps SETS...: every line of the program says yes
+    "$pagewalk" run -q --json o.json "$@" -- "$work/hugepool" > steps || { grep NO steps; return 1; }
+    [ "$(grep -c '^yes ' steps)" -eq 31 ] || { cat steps; return 1; }
+}
+
+yes "a pool of 8 pages keeps Linux's promises to a program" steps --set hugetlb.2m=8
+yes "and the model agrees with all it was told" is divergence.syscall_answer 0
+yes "with nothing it could not keep" is divergence.hugetlb 0
+steps --set hugetlb.2m=8 > /dev/null
+yes "at the end 5 and 3 pages are promised" has Rsvd 8
+yes "and all of them free" has Free 8
+yes "a pool that grows by need keeps the same promises" \
+    steps --set hugetlb.2m=4 --set hugetlb.2m.overcommit=4
+
+yes "a program keeps 5 pages" run --set hugetlb.2m=8 -- "$work/hugepool" hold
+yes "HugePages_Total" has Total 8
+yes "HugePages_Free" has Free 3
+yes "HugePages_Rsvd" has Rsvd 2
+yes "HugePages_Surp" has Surp 0
+faults() { python3 -c "import json; print(sum(v['faults'] for v in json.load(open('o.json'))['vmas'] if 'anon_hugepage' in v['name']))"; }
+yes "5 faults, one for each" [ "$(faults)" -eq 5 ]
+yes "5 walks ended in an entry of 2 MiB" is dtlb_store_misses.walk_completed_2m_4m 5
+yes "without a pool the same program is refused" bash -c \
+    "! '$pagewalk' run -q --no-save --set hugetlb.2m=0 -- '$work/hugepool' hold | grep -q 'yes 5 pages'"
+
+yes "what no pool has is ordinary memory in the model" run -- "$work/hugepool" beyond
+yes "and counted" is divergence.no_vma 2
+finish
