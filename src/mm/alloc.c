@@ -167,6 +167,15 @@ static int alloc_picked(struct mm_sys *s, const struct mm_req *req, const struct
     return alloc_slowpath(s, req, &r, ret);
 }
 
+/* lock_zone tells of frames that went from the free lists to a per-CPU list, or back. */
+static void lock_zone(struct mm_sys *s)
+{
+    unsigned zone;
+    uint32_t moved = phys_take_moved(s->phys, &zone);
+    if (moved > 0)
+        arch_lock(s->outbox, LOCK_ZONE, zone, moved);
+}
+
 int mm_alloc(struct mm_sys *s, const struct mm_req *r, pfn *ret)
 {
     struct mpol_pick pick;
@@ -174,6 +183,8 @@ int mm_alloc(struct mm_sys *s, const struct mm_req *r, pfn *ret)
         return -ENOMEM;
     mpol_pick(s, r, &pick);
     int err = alloc_picked(s, r, &pick, ret);
+    if (unlikely(s->outbox->locks))
+        lock_zone(s);
     if (err == 0 && pick.interleaved && phys_frame(s->phys, *ret)->nid == pick.nid)
         phys_count_interleave(s->phys, *ret);
     return err;

@@ -90,6 +90,7 @@ void anon_vma_prepare(struct mm *m, struct vma *v)
     CHECK(v->m == m);
     if (likely(v->anon_vma != NULL))
         return;
+    arch_lock(m->sys->outbox, LOCK_MMAP_READ, 0, 0); /* __vmf_anon_prepare */
     struct anon_vma *a = find_mergeable_anon_vma(v);
     if (!a) {
         a = anon_vma_alloc();

@@ -48,7 +48,7 @@ static bool brk_shrink(struct mm *m, uint64_t newbrk, uint64_t oldbrk)
 {
     if (!find_vma_intersection(m, newbrk, oldbrk))
         return false;
-    return do_munmap(m, newbrk, oldbrk - newbrk) == 0;
+    return do_munmap(m, newbrk, oldbrk - newbrk, true) == 0;
 }
 
 static bool brk_grow(struct mm *m, uint64_t oldbrk, uint64_t newbrk)
@@ -63,6 +63,7 @@ static bool brk_grow(struct mm *m, uint64_t oldbrk, uint64_t newbrk)
         vm_enough_memory(m, (newbrk - oldbrk) >> PAGE_SHIFT) != 0)
         return false;
     do_brk_flags(m, oldbrk, newbrk);
+    mmap_write_unlock(m);
     if (m->def_flags & VM_LOCKED)
         populate_range(m, oldbrk, newbrk);
     return true;
@@ -77,9 +78,11 @@ vaddr mm_brk(struct mm *m, vaddr brk)
         m->brk = brk.v;
         return brk;
     }
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     if (brk.v <= m->brk ? brk_shrink(m, newbrk, oldbrk) : brk_grow(m, oldbrk, newbrk))
         m->brk = brk.v;
+    mmap_write_unlock(m);
     AUDIT(audit_call(m));
     return va(m->brk);
 }

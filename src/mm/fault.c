@@ -77,6 +77,7 @@ static void add_file_page(struct vm_fault *vmf, pfn n)
 
 static void fault_set_pte(struct vm_fault *vmf, pfn n, uint64_t bits)
 {
+    lock_pte(vmf->m, vmf->address, 1);
     set_pte(vmf->m, vmf->address, vmf->pte, pte_make(n, bits));
     arch_step(vmf->m->sys->outbox, STEP_PTE, 1);
 }
@@ -201,6 +202,7 @@ static bool do_fault_around(struct vm_fault *vmf)
     }
     f->mmap_miss -= (uint32_t)min_u64(f->mmap_miss, mapped);
     if (mapped > 0) {
+        lock_pte(vmf->m, vmf->address, mapped);
         arch_step(s->outbox, STEP_PAGECACHE, 1);
         arch_step(s->outbox, STEP_PTE, 1);
         arch_step(s->outbox, STEP_AROUND, mapped - 1);
@@ -314,6 +316,7 @@ static void wp_page_reuse(struct vm_fault *vmf)
 {
     STAT(vmf->m->sys->stats, pgreuse)++;
     uint64_t bits = maybe_mkwrite(vmf->pte->v | PTE_A | PTE_D, vmf->vma);
+    lock_pte(vmf->m, vmf->address, 1);
     set_pte(vmf->m, vmf->address, vmf->pte, (pte){bits});
     arch_step(vmf->m->sys->outbox, STEP_PTE, 1);
 }
@@ -547,6 +550,7 @@ static struct vma *find_vma_grow(struct mm *m, uint64_t a, bool *ret_grew)
     struct vma *v = vma_lookup(m, a);
     if (likely(v != NULL))
         return v;
+    arch_lock(m->sys->outbox, LOCK_MMAP_READ, 0, 0); /* lock_mm_and_find_vma */
     v = find_vma(m, a);
     if (!v || !(v->flags & VM_GROWSDOWN) || expand_stack(m, v, a) != 0)
         return NULL;
@@ -583,8 +587,7 @@ static void bad_area(struct mm_verdict *ret, int signal, int si_code)
 static void do_user_addr_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *ret)
 {
     arch_step(m->sys->outbox, STEP_VMA_LOOKUP, 1);
-    if (fault->waiters > 0)
-        arch_step(m->sys->outbox, STEP_CONTENTION, fault->waiters);
+    arch_lock(m->sys->outbox, LOCK_VMA_READ, fault->cr2.v, 0); /* lock_vma_under_rcu */
     struct vma *v = find_vma_grow(m, fault->cr2.v, &ret->stack_grew);
     if (!v) {
         bad_area(ret, SIGSEGV, SEGV_MAPERR);

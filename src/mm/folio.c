@@ -68,6 +68,7 @@ static void map_pages(struct vm_fault *vmf, pfn head, unsigned order, vaddr at)
     struct mm *m = vmf->m;
     uint64_t bits = vm_page_prot(vmf->vma) | PTE_D | (vmf->vma->flags & VM_WRITE ? PTE_RW : 0);
     pte *e = vmf->pte - pt_index(vmf->address, 0) + pt_index(at, 0);
+    lock_pte(m, at, BIT(order));
     for (uint64_t i = 0; i < BIT(order); i++) {
         pfn n = {head.v + i};
         page_add_rmap(m, n);

@@ -143,11 +143,13 @@ static int dup_vma(struct mm *child, const struct vma *v)
 static int dup_mmap(struct mm *child, struct mm *parent)
 {
     int err = 0;
+    mmap_write_lock(parent);
     for (const struct vma *v = parent->vmas.first; v && err == 0; v = v->next)
         if (!(v->flags & VM_DONTCOPY))
             err = dup_vma(child, v);
     arch_step(parent->sys->outbox, STEP_FORK_VMA, child->vmas.nr);
     arch_send(parent->sys->outbox, ARCH_FLUSH_ALL, 0, 0, 0); /* flush_tlb_mm(oldmm) */
+    mmap_write_unlock(parent);
     return err;
 }
 

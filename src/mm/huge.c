@@ -185,6 +185,7 @@ static int map_huge_zero(struct mm *m, const struct vma *v, vaddr at, pte *pmd)
         STAT(m->sys->stats, thp_fault_fallback)++;
         return HUGE_FALLBACK;
     }
+    lock_pmd(m, at);
     set_pmd(m, at, pmd, pte_make(m->sys->thp.zero, huge_bits(v, false) | PTE_SPECIAL));
     arch_step(m->sys->outbox, STEP_PTE, 1);
     return 0;
@@ -210,6 +211,7 @@ void huge_map_collapsed(struct mm *m, const struct vma *v, vaddr at, pfn head)
     pte *pmd = pt_lookup(&m->pt, at, 1);
     add_pmd_rmap(m, head);
     folio_add_lru_vma(m->sys, v, head);
+    lock_pmd(m, at);
     set_pmd(m, at, pmd, pte_make(head, huge_bits(v, true)));
     arch_step(m->sys->outbox, STEP_PTE, 1);
     deferred_split_folio(m->sys, head, false);
@@ -271,6 +273,7 @@ static int do_huge_pmd_wp_page(struct mm *m, const struct vma *v, vaddr at, pte 
         return HUGE_FALLBACK;
     }
     f->flags |= FRAME_F_EXCLUSIVE;
+    lock_pmd(m, at);
     set_pmd(m, at, pmd, (pte){pmd->v | PTE_A | PTE_D | (v->flags & VM_WRITE ? PTE_RW : 0)});
     arch_step(m->sys->outbox, STEP_PTE, 1);
     return 0;

@@ -107,6 +107,7 @@ static int no_page(struct vm_fault *vmf, vaddr at, pte *e)
     if (r != 0)
         return r;
     add_rmap(vmf->m, head, level);
+    lock_pmd(vmf->m, at);
     set_huge_pte(vmf->m, at, level, e, pte_make(head, leaf_bits(v, v->flags & VM_SHARED)));
     arch_step(vmf->m->sys->outbox, STEP_PTE, 1);
     return vmf->write && !(v->flags & VM_SHARED) ? hugetlb_wp(vmf, at, e) : 0;
@@ -157,6 +158,7 @@ static int copy(struct vm_fault *vmf, vaddr at, pte *e, pfn old, pfn new)
     phys_frame(s->phys, new)->index = index_of(vmf->vma, at.v);
     new_anon(vmf, new);
     add_rmap(vmf->m, new, level);
+    lock_pmd(vmf->m, at);
     set_huge_pte(vmf->m, at, level, e, pte_make(new, leaf_bits(vmf->vma, true)));
     arch_step(s->outbox, STEP_ALLOC, 1);
     arch_step(s->outbox, STEP_PTE, 1);

@@ -248,6 +248,8 @@ static void batch_move(struct mm_sys *s, struct folio_batch *b, enum lru_batch w
     uint32_t nr = b->nr;
     b->nr = 0;
     s->lru.batched -= nr;
+    if (unlikely(s->outbox->locks) && nr > 0) /* folio_lruvec_relock_irqsave */
+        arch_lock(s->outbox, LOCK_LRU, phys_frame(s->phys, (pfn){b->folio[0] >> 2})->nid, nr);
     for (uint32_t i = 0; i < nr; i++)
         move_one(s, which, b->folio[i]);
 }

@@ -214,7 +214,10 @@ static int walk_vmas(struct mm *m, uint64_t start, uint64_t end, int advice)
 {
     struct gather g;
     int err = 0, hole = 0;
+    bool changes = find_flag_advice(advice) != NULL; /* all others read (get_lock_mode) */
     gather_init(&g, m);
+    if (changes)
+        mmap_write_lock(m);
     while (start < end && err == 0) {
         struct vma *v = find_vma_intersection(m, start, end);
         if (!v) {
@@ -229,6 +232,8 @@ static int walk_vmas(struct mm *m, uint64_t start, uint64_t end, int advice)
         start = piece;
     }
     gather_finish(&g);
+    if (changes)
+        mmap_write_unlock(m);
     return err != 0 ? err : hole;
 }
 

@@ -368,8 +368,10 @@ int mm_mbind(struct mm *m, vaddr start, uint64_t len, int mode, const struct nod
         err = numa_get_nodes(mask, &user);
     if (err != 0)
         return err;
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     err = do_mbind(m, start.v, len, mode, mode_flags, &user, flags);
+    mmap_write_unlock(m);
     AUDIT(audit_call(m));
     return err;
 }
@@ -403,13 +405,17 @@ int mm_set_mempolicy_home_node(struct mm *m, vaddr addr, uint64_t len, uint64_t 
         return -EINVAL;
     if (end == start)
         return 0;
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     for (struct vma *v; start < end && (v = find_vma_intersection(m, start, end)) != NULL;) {
         int err = set_home(m, v, start, end, (int)home, &start);
-        if (err != 0 && err != -ENOENT)
+        if (err != 0 && err != -ENOENT) {
+            mmap_write_unlock(m);
             return err;
+        }
         result = err == 0 ? 0 : result;
     }
+    mmap_write_unlock(m);
     AUDIT(audit_call(m));
     return result;
 }

@@ -77,8 +77,10 @@ static int lock_range(struct mm *m, vaddr a, uint64_t len_in, uint64_t lock)
         return -ENOMEM;
     if (end < start)
         return -EINVAL;
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     int err = apply_flags(m, start, end, lock);
+    mmap_write_unlock(m);
     if (err == 0 && lock != 0)
         err = populate_all(m, start, end);
     AUDIT(audit_call(m));
@@ -117,20 +119,24 @@ int mm_mlockall(struct mm *m, int flags)
     if ((flags & MCL_CURRENT) && !task_capable(m, CAP_IPC_LOCK) &&
         m->cnt.total_vm > task_rlimit(m, MM_RLIM_MEMLOCK) >> PAGE_SHIFT)
         return -ENOMEM;
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     m->def_flags = flags & MCL_FUTURE ? lock : 0;
-    if (flags & MCL_CURRENT) {
+    if (flags & MCL_CURRENT)
         lock_every(m, lock);
+    mmap_write_unlock(m);
+    if (flags & MCL_CURRENT)
         populate_range(m, 0, m->task_size);
-    }
     AUDIT(audit_call(m));
     return 0;
 }
 
 void mm_munlockall(struct mm *m)
 {
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     m->def_flags = 0;
     lock_every(m, 0);
+    mmap_write_unlock(m);
     AUDIT(audit_call(m));
 }

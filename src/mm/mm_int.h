@@ -596,8 +596,24 @@ void folio_mkclean(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t
 int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, uint64_t len,
                           uint64_t pgoff, uint32_t flags);
 /* -- mmap.c */
-/* do_munmap is munmap without its cost; munmap_range is do_munmap after its argument checks. */
-int do_munmap(struct mm *m, uint64_t start, uint64_t len);
+/* Who changes VMAs holds mmap_lock for writing between these two. */
+static inline void mmap_write_lock(struct mm *m)
+{
+    arch_lock(m->sys->outbox, LOCK_MMAP_WRITE, 0, 0);
+}
+/* mmap_write_unlock is mmap_write_downgrade, too: who waits for a reader is not modelled. */
+static inline void mmap_write_unlock(struct mm *m)
+{
+    arch_lock(m->sys->outbox, LOCK_MMAP_END, 0, 0);
+}
+/* vma_start_write: faults of v wait for the end of mmap_lock, too. */
+static inline void vma_start_write(const struct vma *v)
+{
+    arch_lock(v->m->sys->outbox, LOCK_VMA_WRITE, v->start.v, v->end.v);
+}
+/* do_munmap is munmap without its cost; with `unlock` it downgrades mmap_lock before it unmaps.
+ * munmap_range is do_munmap after its argument checks. */
+int do_munmap(struct mm *m, uint64_t start, uint64_t len, bool unlock);
 int munmap_range(struct mm *m, uint64_t start, uint64_t end);
 /* unmap_region unmaps whole VMAs, sealed ones too: the end of munmap, and of an address space. */
 void unmap_region(struct mm *m, uint64_t start, uint64_t end);
@@ -637,6 +653,7 @@ bool pte_needs_flush(pte old, pte new);
 /* vma_reset_flags stores new flags; what merging made stick stays (vm_flags_reset). */
 static inline void vma_reset_flags(struct vma *v, uint64_t flags)
 {
+    vma_start_write(v);
     v->flags = flags | (v->flags & VM_STICKY);
 }
 /* vma_set_flags stores new flags and moves the label of a file mapping along. */
@@ -663,6 +680,16 @@ struct vm_fault {
     enum fault_kind kind; /* what it turned out to be */
     pte *pte;             /* the entry; NULL until the table exists */
 };
+/* lock_pte tells that the lock of an address's page table is held while n entries are written;
+ * lock_pmd that of its table of level 1. */
+static inline void lock_pte(const struct mm *m, vaddr a, uint64_t n)
+{
+    arch_lock(m->sys->outbox, LOCK_PTE, a.v / MIB(2), n);
+}
+static inline void lock_pmd(const struct mm *m, vaddr a)
+{
+    arch_lock(m->sys->outbox, LOCK_PTE, BIT(40) | a.v / GIB(1), 1);
+}
 /* vm_normal_page returns the frame record of an entry; NULL for the zero page and [vvar]. */
 struct frame *vm_normal_page(const struct mm *m, pte e);
 /* do_wp_page handles a write to a present, read-only entry: reuses the page or copies it. */

@@ -82,29 +82,49 @@ void unmap_region(struct mm *m, uint64_t start, uint64_t end)
     gather_finish(&g);
 }
 
-int munmap_range(struct mm *m, uint64_t start, uint64_t end)
+/* vms_gather: what will be unmapped is locked, and may be unmapped beside others' faults then. */
+static void vms_gather(struct mm *m, uint64_t start, uint64_t end, bool unlock)
+{
+    if (likely(!m->sys->outbox->locks))
+        return;
+    for (const struct vma *v = find_vma(m, start); v && v->start.v < end; v = v->next)
+        vma_start_write(v);
+    if (unlock)
+        mmap_write_unlock(m);
+}
+
+static int munmap_gathered(struct mm *m, uint64_t start, uint64_t end, bool unlock)
 {
     struct vma *first = start < end ? find_vma_intersection(m, start, end) : NULL;
     int err = cut_edges(m, first, start, end);
-    if (err == 0 && first)
-        unmap_region(m, start, end);
-    return err;
+    if (err != 0 || !first)
+        return err;
+    vms_gather(m, start, end, unlock);
+    unmap_region(m, start, end);
+    return 0;
 }
 
-int do_munmap(struct mm *m, uint64_t start, uint64_t len)
+int munmap_range(struct mm *m, uint64_t start, uint64_t end)
+{
+    return munmap_gathered(m, start, end, false);
+}
+
+int do_munmap(struct mm *m, uint64_t start, uint64_t len, bool unlock)
 {
     if ((start & ~PAGE_MASK) || start > m->task_size || len > m->task_size - start)
         return -EINVAL;
     uint64_t end = start + align_up(len, PAGE_SIZE);
     if (end == start)
         return -EINVAL;
-    return munmap_range(m, start, end);
+    return munmap_gathered(m, start, end, unlock);
 }
 
 int mm_munmap(struct mm *m, vaddr start, uint64_t len)
 {
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
-    int err = do_munmap(m, start.v, len);
+    int err = do_munmap(m, start.v, len, true);
+    mmap_write_unlock(m);
     AUDIT(audit_call(m));
     return err;
 }
@@ -127,14 +147,16 @@ int mm_shmdt(struct mm *m, vaddr at)
         return -EINVAL;
     const struct mm_file *f = v->file;
     uint64_t id = v->file_id, end = at.v + align_up(f->size, PAGE_SIZE);
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     for (bool first = true; v && (first || v->end.v <= end); first = false) {
         uint64_t from = v->start.v, to = v->end.v;
         if (attached(v, at.v) && v->file == f && v->file_id == id)
-            do_munmap(m, from,
-                      to - from); /* may free f with its last mapping: then no more follow */
+            do_munmap(m, from, to - from,
+                      false); /* may free f with its last mapping: then no more follow */
         v = find_vma(m, to);
     }
+    mmap_write_unlock(m);
     AUDIT(audit_call(m));
     return 0;
 }
@@ -448,8 +470,10 @@ static int64_t do_mmap(struct mm *m, const struct mm_map *map)
     g.pgoff = map->file             ? map->offset >> PAGE_SHIFT
               : g.flags & VM_SHARED ? 0
                                     : g.start >> PAGE_SHIFT;
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     err = mmap_region(m, &g, map->forced);
+    mmap_write_unlock(m);
     if (err != 0)
         return err;
     if (locked || (map->flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE)

@@ -178,9 +178,11 @@ int mm_pkey_mprotect(struct mm *m, vaddr start, uint64_t len, uint32_t prot, int
         return -EINVAL;
     struct gather g;
     gather_init(&g, m);
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     int err = mprotect_range(&g, from, end, prot, pkey);
     gather_finish(&g);
+    mmap_write_unlock(m);
     AUDIT(audit_call(m));
     return err;
 }

@@ -313,7 +313,7 @@ static int set_new_addr(struct remap *x)
 static int64_t mremap_to(struct remap *x)
 {
     if (x->flags & MREMAP_FIXED) {
-        int err = do_munmap(x->m, x->new_addr, x->new_len);
+        int err = do_munmap(x->m, x->new_addr, x->new_len, false);
         if (err != 0)
             return err;
         x->vma = vma_lookup(x->m, x->addr);
@@ -321,7 +321,7 @@ static int64_t mremap_to(struct remap *x)
             return -EFAULT;
     }
     if (x->old_len > x->new_len) {
-        int err = do_munmap(x->m, x->addr + x->new_len, x->old_len - x->new_len);
+        int err = do_munmap(x->m, x->addr + x->new_len, x->old_len - x->new_len, false);
         if (err != 0)
             return err;
         x->old_len = x->new_len;
@@ -373,7 +373,7 @@ static int64_t mremap_at(struct remap *x)
     if (x->new_len == x->old_len)
         return (int64_t)x->addr;
     if (x->new_len < x->old_len) {
-        int err = do_munmap(x->m, x->addr + x->new_len, x->old_len - x->new_len);
+        int err = do_munmap(x->m, x->addr + x->new_len, x->old_len - x->new_len, true);
         return err != 0 ? err : (int64_t)x->addr;
     }
     if (expandable(x))
@@ -483,8 +483,10 @@ int64_t mm_mremap(struct mm *m, vaddr old, uint64_t old_len, uint64_t new_len, u
                       .new_len = align_up(new_len, PAGE_SIZE),
                       .flags = flags,
                       .forced = forced};
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     int64_t r = do_mremap(&x, forced);
+    mmap_write_unlock(m);
     AUDIT(audit_call(m));
     return r;
 }

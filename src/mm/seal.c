@@ -42,8 +42,10 @@ int mm_mseal(struct mm *m, vaddr start, uint64_t len_in, uint64_t flags)
         return 0;
     if (range_has_hole(m, start.v, end))
         return -ENOMEM;
+    mmap_write_lock(m);
     arch_step(m->sys->outbox, STEP_VMA_CHANGE, 1);
     int err = mseal_apply(m, start.v, end);
+    mmap_write_unlock(m);
     AUDIT(audit_call(m));
     return err;
 }

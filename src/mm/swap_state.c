@@ -275,6 +275,7 @@ int do_swap_page(struct mm *m, struct vma *v, vaddr a, pte *e, bool write)
     if (exclusive && (v->flags & VM_WRITE))
         bits |= PTE_RW | (write ? PTE_D : 0); /* I2 */
     map_again(m, v, a, n, exclusive);
+    lock_pte(m, a, 1);
     set_pte(m, a, e, pte_make(n, bits));
     arch_step(s->outbox, STEP_PTE, 1);
     return got;

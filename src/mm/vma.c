@@ -89,6 +89,7 @@ static void vma_resize(struct mm *m, struct vma *v, uint64_t start, uint64_t end
 {
     CHECK(start < end && (!v->prev || v->prev->end.v <= start)); /* I1 */
     label_add(m->sys, v->label, (int64_t)(end - start) - (int64_t)(v->end.v - v->start.v));
+    vma_start_write(v);
     vma_pre_update(v);
     v->pgoff += (uint64_t)((int64_t)(start - v->start.v) >> PAGE_SHIFT);
     v->start = va(start);
@@ -105,6 +106,7 @@ static struct vma *insert(struct mm *m, const struct vma *proto)
     *v = *proto;
     v->m = m;
     v->chain = NULL;
+    vma_start_write(v);
     vma_tree_insert(&m->vmas, v);
     if (v->file)
         file_get(v->file);
@@ -119,6 +121,7 @@ static struct vma *insert(struct mm *m, const struct vma *proto)
 void vma_remove(struct mm *m, struct vma *v)
 {
     label_add(m->sys, v->label, -(int64_t)(v->end.v - v->start.v));
+    vma_start_write(v);
     unlink_anon_vmas(v);
     vma_unlink_file(v);
     hugetlb_vma_close(m->sys, v);

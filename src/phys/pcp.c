@@ -121,10 +121,12 @@ static __attribute__((noinline)) void refill(struct phys *p, struct zone *z, str
                                              unsigned order, enum migrate_type type, unsigned flags)
 {
     enum rmqueue_mode mode = RMQUEUE_NORMAL;
+    p->moved_zone = z;
     for (unsigned left = nr_alloc(z, c, order); left > 0; left--) {
         uint64_t n = rmqueue(p, z, order, type, flags, &mode);
         if (n == NO_BLOCK)
             return;
+        p->moved += 1u << order;
         push_tail(p, z, c, pcp_index(order, type), n, order);
     }
 }
@@ -146,6 +148,8 @@ uint64_t pcp_alloc(struct phys *p, struct zone *z, unsigned order, enum migrate_
 static void free_bulk(struct phys *p, struct zone *z, struct pcp *c, uint32_t count, unsigned list)
 {
     int64_t left = count < c->count ? count : c->count;
+    p->moved_zone = z;
+    p->moved += (uint32_t)left;
     for (; left > 0; list = (list + 1) % PCP_LISTS) {
         unsigned order = list_order(list);
         while (left > 0 && c->lists[list].tail != 0) {
@@ -226,6 +230,16 @@ void pcp_free(struct phys *p, struct zone *z, uint64_t n, unsigned order, enum m
     uint32_t high = nr_high(z, c, free_high);
     if (c->count >= high)
         trim(p, z, c, high, free_high, list);
+}
+
+uint32_t phys_take_moved(struct phys *p, unsigned *ret_zone)
+{
+    uint32_t moved = p->moved;
+    p->moved = 0;
+    for (unsigned i = 0; moved > 0 && i < p->nodes_nr * ZONE_NR; i++)
+        if (zone_at(p, i / ZONE_NR, (enum zone_id)(i % ZONE_NR)) == p->moved_zone)
+            *ret_zone = i;
+    return moved;
 }
 
 /* -- draining -------------------------------------------------------------------------------- */

@@ -338,6 +338,10 @@ void *phys_bytes(struct phys *p, pfn n);
 void phys_fail_every(struct phys *p, uint64_t n);
 bool phys_fails(struct phys *p);
 
+/* phys_take_moved returns how many frames went between a per-CPU list and the free lists, under the
+ * lock of a zone, since it was asked last, and the last such zone: node × ZONE_NR + zone. */
+uint32_t phys_take_moved(struct phys *p, unsigned *ret_zone);
+
 /* phys_frame returns the record of a frame; n below phys_frames. The pointer stays valid. The
  * records of firmware holes, kernel image and memmap are not filled in (they would cost 1 % of the
  * machine): ask phys_owner where n may be any frame. One multiplication. */

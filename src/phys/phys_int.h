@@ -121,6 +121,8 @@ struct phys {
     uint64_t fail_every;                 /* phys_fail_every; 0 = never */
     uint64_t fail_count;                 /* allocations since then */
     uint64_t decay_due;                  /* virtual ms: when per-CPU lists decay next */
+    const struct zone *moved_zone;       /* the last one whose lock a per-CPU list took */
+    uint32_t moved;                      /* frames moved under it since phys_take_moved */
     uint64_t changes;                    /* allocations and frees, for audits now and then */
 };
 

@@ -10,6 +10,7 @@
 #ifndef PT_ARCH_H
 #define PT_ARCH_H
 
+#include "base/bits.h"
 #include "base/types.h"
 
 /* Page-fault error code. Source: Intel SDM vol. 3A, 4.7, figure 4-12. */
@@ -26,7 +27,6 @@ struct arch_fault {
     bool noncanonical; /* #GP instead of #PF; cr2 then holds the address for our messages only */
     uint32_t
         pkru; /* PKRU at that moment: bit 2k no access, 2k+1 no write by key k; 0 without PKU */
-    uint32_t waiters; /* other tasks inside a fault of the same address space; 0 when not known */
 };
 
 enum arch_kind {
@@ -35,6 +35,21 @@ enum arch_kind {
     ARCH_KERNEL_READ, /* a: physical address, b: bytes, read by the kernel through its direct map */
     ARCH_KERNEL_WRITE, /* same, written (zeroing, copying, writing an entry) */
     ARCH_STEP,         /* n: enum arch_step, a: how many times it happened */
+    ARCH_LOCK,         /* n: enum arch_lock, a, b: see there; only sent when .locks is set */
+};
+
+/* Locks of the kernel: which, and for what. How long they are held the hardware's side knows, which
+ * has the time: as long as what the messages between two cost, or a time for each unit of work. */
+enum arch_lock {
+    LOCK_MMAP_WRITE, /* mmap_lock for writing, from here … */
+    LOCK_MMAP_END,   /* … to here, where it is released or downgraded to reading */
+    LOCK_VMA_WRITE,  /* while it is held: the VMA of [a, b) changes, its faults wait, too */
+    LOCK_VMA_READ,   /* a fault at address a takes the lock of its VMA for reading */
+    LOCK_MMAP_READ,  /* a fault takes mmap_lock for reading: its VMA's is not enough */
+    LOCK_PTE,        /* the lock of page table a, while b entries are written */
+    LOCK_ZONE,       /* of zone a (node × ZONE_NR + zone), while b frames are moved */
+    LOCK_LRU,        /* of node a's lists, while b folios are moved */
+    LOCK_NR
 };
 
 /* Named steps of kernel paths: their cost in cycles is an option, cost.… */
@@ -75,6 +90,7 @@ struct arch_msg {
 struct arch_outbox {
     struct arch_msg *msg;
     uint32_t n, cap;
+    bool locks; /* the receiver wants ARCH_LOCK: more than one thread of a program runs */
 };
 
 int arch_outbox_open(struct arch_outbox *o); /* 0 or -ENOMEM */
@@ -90,6 +106,13 @@ static inline void arch_step(struct arch_outbox *o, enum arch_step step, uint64_
         last->a += times;
     else
         arch_send(o, ARCH_STEP, (unsigned)step, times, 0);
+}
+
+/* arch_lock tells of a lock to who wants to hear it. Cost otherwise: one load and a branch. */
+static inline void arch_lock(struct arch_outbox *o, enum arch_lock lock, uint64_t a, uint64_t b)
+{
+    if (unlikely(o->locks))
+        arch_send(o, ARCH_LOCK, (unsigned)lock, a, b);
 }
 
 #endif

@@ -64,6 +64,9 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
         case ARCH_STEP:
             cycles += s->step_cost[m->n] * m->a;
             break;
+        case ARCH_LOCK:
+            cycles += lock_message(s, t, m, cycles + lines * s->conf.cpu_exposed_kernel / 100);
+            break;
         }
     }
     s->outbox.n = 0;
@@ -96,13 +99,17 @@ static void note_oom(struct sim *s)
 
 /* Handles one fault; true if it ended well. *ret_cycles is what it cost. */
 static bool handle(struct sim *s, struct sim_thread *t, const struct arch_fault *f,
-                   uint64_t *ret_cycles)
+                   uint64_t *ret_cycles, enum fault_kind *ret_kind)
 {
     struct mm_verdict v;
 
     sim_clock(s, t);
     mm_fault(s->mm, f, &v);
+    s->payer = PAYER_FAULT;
+    s->now_late.at = 0;
     *ret_cycles = sim_drain(s, t);
+    s->payer = PAYER_NOBODY;
+    *ret_kind = v.kind;
     if (unlikely(v.oom))
         note_oom(s);
     count_verdict(s, &v, *ret_cycles);
@@ -133,11 +140,13 @@ static void user_fault(struct sim *s, struct sim_thread *t, struct arch_fault *f
 {
     struct site_cost *site = attrib_site(t->block, insn);
     uint64_t cycles;
+    enum fault_kind kind;
 
     fault_as_write(s, t, f, insn);
-    if (!handle(s, t, f, &cycles))
+    if (!handle(s, t, f, &cycles, &kind))
         repair(s, t, f);
     struct area_cost *area = attrib_area(s, f->cr2);
+    lock_fault_done(s, t, kind, site, area);
     site->faults++;
     area->faults++;
     site->fault_cycles += cycles;
@@ -220,6 +229,7 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
     struct mmu_event ev;
     struct arch_fault f;
     uint64_t cycles;
+    enum fault_kind kind;
 
     for (unsigned i = 0; i < TRIES; i++) {
         if (mmu_access(t->core, va(addr), bytes, c->store ? ACCESS_STORE : ACCESS_LOAD, false, &ev,
@@ -230,12 +240,13 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
                 attribute_area(s, va(addr), &ev);
             return true;
         }
-        if (!handle(s, t, &f, &cycles)) {
+        if (!handle(s, t, &f, &cycles, &kind)) {
             if (c->stop_at_fault)
                 return false;
             repair(s, t, &f);
         }
         struct area_cost *area = attrib_area(s, f.cr2);
+        lock_fault_done(s, t, kind, NULL, area);
         area->faults++;
         area->fault_cycles += cycles;
         area->walk_cycles += ev.walk_cycles;

@@ -247,7 +247,9 @@ static void apply_call(struct sim *s, struct sim_thread *t)
     sim_clock(s, t);
     if (kern_syscall(s->kern, s->mm, &c->call, &s->copies) != 0)
         s->vma_end = s->vma_start;
+    s->payer = PAYER_CALL;
     uint64_t cycles = sim_drain(s, t);
+    s->payer = PAYER_NOBODY;
     if (memory)
         STAT(&s->stats, kernel_cycles_memory) += cycles;
     else
@@ -267,6 +269,7 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
         return false;
     c->call.result = (int64_t)p[1];
     t->blocked_ns += p[2];
+    lock_woken(s, t);
     apply_call(s, t);
     c->open = false;
     return true;
@@ -366,6 +369,7 @@ bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool o
         break;
     case EV_EPOCH:
         t->epoch = n > 0 ? (uint32_t)p[0] : t->epoch;
+        lock_epoch(s, t, t->epoch);
         break;
     case EV_COUNTS:
         on_counts(t, p, n);

@@ -301,6 +301,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
     *ret_stop = SIM_ALL;
     t->uncounted = &y.instructions;
     mm_set_cpu(s->mm_sys, t->core_id);
+    lock_feed_begin(s, t);
     while (i < n) {
         size_t batch = min_u64(n - i, BATCH);
         if (s->deep >= DEEP && n - i > AHEAD + BATCH)
@@ -317,6 +318,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
     }
     t->uncounted = NULL;
     tally_add(s, t, &y);
+    lock_feed_end(s, t);
     STAT(&s->stats, sim_events) += i;
     return i;
 }

@@ -41,6 +41,9 @@ static void set_costs(struct sim *s)
     s->step_cost[STEP_FORK_VMA] = c->cost_fork_vma;
     s->step_cost[STEP_FORK_PTE] = c->cost_fork_pte;
     s->step_cost[STEP_CONTENTION] = c->cost_contention;
+    s->lock_cost[LOCK_PTE] = c->cost_pte;
+    s->lock_cost[LOCK_ZONE] = c->cost_lock_zone;
+    s->lock_cost[LOCK_LRU] = c->cost_lock_lru;
     s->level_cost[MEM_L2] = c->l2_latency - min_u64(c->l1d_latency, c->l2_latency);
     s->level_cost[MEM_L3] = c->l3_latency - min_u64(c->l1d_latency, c->l3_latency);
     s->level_cost[MEM_DRAM] = c->dram_latency - min_u64(c->l1d_latency, c->dram_latency);
@@ -101,8 +104,9 @@ int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program
     return 0;
 }
 
-static void thread_free(struct sim_thread *t)
+static void thread_free(struct sim *s, struct sim_thread *t)
 {
+    lock_thread_close(s, t);
     *t->link = t->next;
     if (t->next)
         t->next->link = t->link;
@@ -117,7 +121,7 @@ void sim_close(struct sim *s)
     if (!s)
         return;
     while (s->threads)
-        thread_free(s->threads);
+        thread_free(s, s->threads);
     blocks_close(s);
     if (s->mm)
         mm_close(s->mm);
@@ -147,6 +151,7 @@ struct sim_thread *sim_thread_open(struct sim *s)
     if (!t)
         return NULL;
     t->core_id = s->n_threads++ % (unsigned)s->conf.cpu_cores;
+    t->serial = s->n_threads;
     t->core = &s->cores[t->core_id];
     t->join = NO_JOIN;
     t->starting = true; /* until a record says that it starts otherwise */
@@ -157,6 +162,7 @@ struct sim_thread *sim_thread_open(struct sim *s)
         t->next->link = &t->next;
     s->threads = t;
     s->cores_used |= BIT(t->core_id);
+    lock_thread_open(s, t);
     STAT(&s->stats, sim_threads)++;
     return t;
 }
@@ -172,7 +178,7 @@ void sim_thread_close(struct sim *s, struct sim_thread *t)
     STAT(&s->stats, sim_unique_blocks) = s->n_blocks;
     s->counts_wrong += t->counts_wrong;
     sim_sync(s);
-    thread_free(t);
+    thread_free(s, t);
 }
 
 uint64_t sim_thread_time(const struct sim_thread *t)

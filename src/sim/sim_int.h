@@ -74,9 +74,43 @@ struct pending_call {
 #define RARE_SIGNAL 32u /* a signal handler starts; its frame is not yet placed */
 #define NO_JOIN     (~UINT64_C(0))
 
+/* A hold of a lock that is held shortly, in cycles of the clock of its thread. */
+struct held {
+    uint64_t lock; /* kind and which */
+    uint64_t from, until;
+};
+#define HELD_MAX 4096u /* last ones of a thread */
+
+/* A fault made while another thread's call was under way that is not applied yet, lock.c I2. */
+struct late_fault {
+    uint64_t at, mmap_at;   /* clock when it wanted its VMA's lock, mmap_lock (0: it did not) */
+    uint64_t addr;          /* where */
+    struct site_cost *site; /* who pays; NULL: no instruction */
+    uint32_t area;          /* index of sim.areas */
+    uint8_t kind;           /* enum fault_kind */
+};
+#define LATE_MAX 8u /* of one call */
+
+/* The last hold of mmap_lock for writing. */
+struct mmap_hold {
+    uint64_t begin, end; /* clock, half open */
+    uint32_t owner;      /* serial of the thread; 0: none yet */
+    uint32_t call;       /* its number by epochs, 0: not known */
+    bool open;           /* its end has not come yet */
+    unsigned n_ranges;
+    struct vma_range {
+        uint64_t start, end;
+    } range[16]; /* VMAs it changes */
+};
+#define HOLD_RANGES ARRAY_LEN(((struct mmap_hold *)NULL)->range)
+
+/* Who pays for what the outbox says: kernel threads' work costs the program nothing. */
+enum payer { PAYER_NOBODY, PAYER_FAULT, PAYER_CALL };
+
 struct sim_thread {
     struct mmu_core *core;
     unsigned core_id;
+    uint32_t serial; /* 1, 2 … in order of opening */
     uint32_t tid;
     uint32_t epoch;       /* last epoch passed */
     struct block *block;  /* running now, NULL before the first */
@@ -101,8 +135,16 @@ struct sim_thread {
     char path[512];
     bool starting;
     struct pending_call pending;
-    int verdict;   /* of the last EV_ASK: 0 or -errno */
-    bool answered; /* it was not taken yet */
+    int verdict;       /* of the last EV_ASK: 0 or -errno */
+    bool answered;     /* it was not taken yet */
+    uint64_t clock;    /* modelled cycles, lock.c; while it is fed: without what it did since … */
+    uint64_t fed_from; /* … the machine had so many */
+    uint32_t seen;     /* call it saw begin that is not applied yet; 0: none */
+    uint64_t seen_at;  /* its clock then */
+    struct late_fault late[LATE_MAX]; /* n_late, faults since */
+    unsigned n_late;
+    struct held *held; /* ring of HELD_MAX, NULL before the first; owned */
+    uint64_t n_held;   /* ever */
     struct sim_thread *next,
         **link; /* list of live threads, owned by sim; what points to this one */
 };
@@ -126,6 +168,10 @@ struct sim {
     struct mm *mm;             /* the program's, NULL before it starts */
     struct kern_copies copies; /* reused for every call */
     uint64_t step_cost[STEP_NR];
+    uint64_t lock_cost[LOCK_NR];       /* cycles a short lock is held for a unit of work */
+    struct mmap_hold hold;             /* lock.c */
+    struct late_fault now_late;        /* the fault under way */
+    enum payer payer;                  /* of what is drained now */
     uint64_t level_cost[MEM_LEVEL_NR]; /* cycles beyond L1 */
     struct block **chunks;             /* blocks by id */
     uint32_t n_chunks, n_blocks;
@@ -180,6 +226,24 @@ void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigne
 void sim_copies(struct sim *s, struct sim_thread *t);
 /* sim_drain does what the outbox says and returns the cycles it cost. */
 uint64_t sim_drain(struct sim *s, struct sim_thread *t);
+
+/* lock.c */
+void lock_feed_begin(struct sim *s, struct sim_thread *t);
+void lock_feed_end(struct sim *s, struct sim_thread *t);
+/* lock_thread_open, lock_thread_close: a thread that is in the list, or will leave it. */
+void lock_thread_open(struct sim *s, struct sim_thread *t);
+void lock_thread_close(struct sim *s, struct sim_thread *t);
+/* lock_epoch: a thread tells the epoch it saw. */
+void lock_epoch(struct sim *s, struct sim_thread *t, uint32_t epoch);
+/* lock_woken: the thread's call returned; perhaps another's work had to be done first. */
+void lock_woken(struct sim *s, struct sim_thread *t);
+/* lock_message does one ARCH_LOCK that comes `spent` cycles after the outbox' first message, and
+ * returns the cycles waited for it. */
+uint64_t lock_message(struct sim *s, struct sim_thread *t, const struct arch_msg *m,
+                      uint64_t spent);
+/* lock_fault_done keeps the fault that just ended for a call that comes later, if there may be one. */
+void lock_fault_done(struct sim *s, struct sim_thread *t, enum fault_kind kind,
+                     struct site_cost *site, const struct area_cost *area);
 
 /* order.c */
 /* sim_clock runs what waits for this moment of a thread that enters the kernel: the kernel's own

@@ -28,6 +28,14 @@ static uint64_t steps(const struct box *b, enum arch_step step)
     return n;
 }
 
+static unsigned locks(const struct box *b, enum arch_lock lock)
+{
+    unsigned n = 0;
+    for (uint32_t i = 0; i < b->out.n; i++)
+        n += b->out.msg[i].kind == ARCH_LOCK && b->out.msg[i].n == lock;
+    return n;
+}
+
 /* -- anonymous memory ------------------------------------------------------------------------ */
 
 static void reading_anonymous_memory_maps_the_zero_page_without_rss(void **state)
@@ -445,7 +453,8 @@ static void protection_keys_deny_before_rights_are_looked_at(void **state)
     }
 }
 
-static void waiting_for_others_is_a_step_of_its_own(void **state)
+/* lock_vma_under_rcu, __vmf_anon_prepare (first write only), pte_offset_map_lock. */
+static void a_fault_tells_its_locks_to_who_wants_to_hear(void **state)
 {
     (void)state;
     struct box b;
@@ -454,11 +463,18 @@ static void waiting_for_others_is_a_step_of_its_own(void **state)
     struct arch_fault f = {.cr2 = va(AT), .code = FAULT_U | FAULT_W};
     struct mm_verdict v;
     mm_fault(b.mm, &f, &v);
-    assert_int_equal(steps(&b, STEP_CONTENTION), 0);
-    f.cr2.v += K;
-    f.waiters = 3;
-    mm_fault(b.mm, &f, &v);
-    assert_int_equal(steps(&b, STEP_CONTENTION), 3);
+    assert_int_equal(locks(&b, LOCK_VMA_READ), 0);
+    map_anon(&b, AT + MIB(8), 2, RW);
+    b.out.locks = true;
+    for (unsigned i = 0; i < 2; i++) {
+        f.cr2.v = AT + MIB(8) + i * K;
+        b.out.n = 0;
+        mm_fault(b.mm, &f, &v);
+        assert_int_equal(locks(&b, LOCK_VMA_READ), 1);
+        assert_int_equal(locks(&b, LOCK_MMAP_READ), i == 0); /* first anon_vma */
+        assert_int_equal(locks(&b, LOCK_PTE), 1);
+        assert_int_equal(locks(&b, LOCK_MMAP_WRITE), 0);
+    }
     box_close(&b);
 }
 
@@ -684,7 +700,7 @@ int main(void)
         cmocka_unit_test(verdicts_follow_linux_order_of_checks),
         cmocka_unit_test(the_reported_error_code_hides_the_kernel),
         cmocka_unit_test(protection_keys_deny_before_rights_are_looked_at),
-        cmocka_unit_test(waiting_for_others_is_a_step_of_its_own),
+        cmocka_unit_test(a_fault_tells_its_locks_to_who_wants_to_hear),
         cmocka_unit_test(executing_an_absent_page_of_data_first_maps_it_then_is_refused),
         cmocka_unit_test(write_only_and_exec_only_memory_can_be_read),
         cmocka_unit_test(a_fault_on_a_good_entry_is_spurious_and_minor),
