@@ -46,9 +46,7 @@ struct run {
     long major_before;    /* F0: the same for major faults */
     int exec_error;       /* errno of a failed execve, 0 when the program ran */
     long minor, major;    /* F1 - F0 */
-    long peak;  /* ru_maxrss: most memory resident at a time, kB (the largest of its children,
-                             too, and of this small program before exec) */
-    int status; /* 0..255, or 128 + signal */
+    int status;           /* 0..255, or 128 + signal */
 };
 
 static char child_stack[STACK_BYTES] __attribute__((aligned(16)));
@@ -127,9 +125,7 @@ static void run_once(struct run *run)
     if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0)
         fail("cannot wait for", run->path);
     read_stat(pid, &minor, &major);
-    struct rusage usage;
-    wait4(pid, NULL, 0, &usage);
-    run->peak = usage.ru_maxrss;
+    waitpid(pid, NULL, 0);
     close(run->in_fd);
     close(run->out_fd);
     if (run->exec_error) {
@@ -195,7 +191,7 @@ static void randomise_off(void)
 /* Returns the programs' common exit status. */
 static int measure(struct run *run, int runs, bool verbose)
 {
-    static long minor[RUNS_MAX], major[RUNS_MAX], peak[RUNS_MAX];
+    static long minor[RUNS_MAX], major[RUNS_MAX];
     int status;
 
     run_once(run);
@@ -208,14 +204,12 @@ static int measure(struct run *run, int runs, bool verbose)
         }
         minor[i] = run->minor;
         major[i] = run->major;
-        peak[i] = run->peak;
         if (verbose)
             printf("run %d minor %ld major %ld before %ld\n", i + 1, minor[i], major[i],
                    run->minor_before);
     }
     print_row("minor", minor, runs);
     print_row("major", major, runs);
-    print_row("peak", peak, runs);
     printf("status %d\n", status);
     return 0;
 }

@@ -14,7 +14,7 @@ help:
 	@echo 'make              build $(BUILD)/release/pagewalk (MODE=release|debug|asan|tsan|hostile)'
 	@echo 'make demo         install what is missing, build, run it on a real program'
 	@echo 'make check        install what is missing, build, all tests'
-	@echo 'make check-faults minor faults of 25 programs against the real kernel (6 are in make check)'
+	@echo 'make check-faults minor faults and resident memory of 25 programs against the real kernel (6 in check)'
 	@echo 'make check-kernel memory calls on the model and the running kernel (SEED=s SEQUENCES=n)'
 	@echo 'make fuzz-mm      memory calls on the model while allocations fail (SEED=s CALLS=n)'
 	@echo 'make check-kernel-global  what needs swapon and the like on this host'
