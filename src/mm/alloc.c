@@ -58,7 +58,7 @@ static int reclaim_and_take(struct mm_sys *s, struct phys_req *r, pfn *ret)
 {
     for (unsigned fruitless = 0; fruitless < MAX_RECLAIM_RETRIES;) {
         arch_step(s->outbox, STEP_DIRECT_RECLAIM, 1);
-        uint64_t freed = try_to_free_pages(s, r->nid, r->nodes, ZONE_NORMAL);
+        uint64_t freed = try_to_free_pages(s, r->nid, r->nodes, r->order, ZONE_NORMAL);
         if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
             return 0;
         phys_drain_all(s->phys); /* what other CPUs keep */
@@ -115,7 +115,7 @@ bool alloc_retry(struct mm *m)
     if (use_reserves(s, m) || phys_owner_frames(s->phys, FRAME_FREE) > 0)
         return false; /* there are frames: the failure was injected */
     arch_step(s->outbox, STEP_DIRECT_RECLAIM, 1);
-    return try_to_free_pages(s, numa_node_id(s), 0, ZONE_NORMAL) > 0 ||
+    return try_to_free_pages(s, numa_node_id(s), 0, 0, ZONE_NORMAL) > 0 ||
            (out_of_memory(s, m) && !use_reserves(s, m));
 }
 

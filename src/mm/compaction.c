@@ -627,17 +627,20 @@ static void daemon_zone(struct mm_sys *s, unsigned nid, enum zone_id zone, int o
     STAT(s->stats, compact_daemon_free_scanned) += c.free_scanned;
 }
 
-void wakeup_kcompactd(struct mm_sys *s, unsigned nid, unsigned order, enum zone_id highest)
+void reset_isolation_hints(struct mm_sys *s, unsigned nid)
 {
-    struct compact_node *n = &s->compaction.node[nid];
-    for (int z = 0; z < ZONE_NR;
-         z++) { /* kswapd goes to sleep: what was skipped may be tried again */
+    for (int z = 0; z < ZONE_NR; z++) {
         struct phys_zone_info info;
         struct compact_zone *cz = &s->compaction.zone[nid][z];
         phys_zone_info(s->phys, nid, (enum zone_id)z, &info);
         if (cz->skip_flush)
             reset_isolation_suitable(s, cz, info.start_pfn, info.start_pfn + info.spanned);
     }
+}
+
+void wakeup_kcompactd(struct mm_sys *s, unsigned nid, unsigned order, enum zone_id highest)
+{
+    struct compact_node *n = &s->compaction.node[nid];
     if (order == 0)
         return;
     n->order = order > n->order ? order : n->order;

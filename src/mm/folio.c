@@ -314,21 +314,37 @@ static bool thp_underused(const struct mm_sys *s, pfn head)
     return zero > max;
 }
 
+/* split_first looks at the folio that waits longest; true if it was split. */
+static bool split_first(struct mm_sys *s)
+{
+    pfn head = {s->thp.deferred_first - 1};
+    bool partial = phys_frame(s->phys, head)->flags & FRAME_F_PARTIAL;
+    bool underused = !partial && thp_underused(s, head);
+    dequeue(s, head);
+    if (!partial && !underused)
+        return false;
+    if (split_folio(s, head) != 0) {
+        enqueue(s, head);
+        return false;
+    }
+    STAT(s->stats, thp_underused_split_page) += underused;
+    return true;
+}
+
+uint64_t deferred_split_scan(struct mm_sys *s, uint64_t nr_to_scan)
+{
+    uint64_t split = 0;
+    for (uint64_t n = min_u64(nr_to_scan, s->thp.deferred_nr); n > 0 && s->thp.deferred_first; n--)
+        split += split_first(s);
+    return split;
+}
+
 uint64_t mm_shrink_thp(struct mm_sys *s, uint64_t want)
 {
     uint64_t freed = 0;
     for (uint64_t n = s->thp.deferred_nr; n > 0 && freed < want && s->thp.deferred_first; n--) {
-        pfn head = {s->thp.deferred_first - 1};
-        bool partial = phys_frame(s->phys, head)->flags & FRAME_F_PARTIAL;
-        bool underused = !partial && thp_underused(s, head);
         uint64_t before = phys_owner_frames(s->phys, FRAME_USER_ANON);
-        dequeue(s, head);
-        if (!partial && !underused)
-            continue;
-        if (split_folio(s, head) != 0)
-            enqueue(s, head);
-        else
-            STAT(s->stats, thp_underused_split_page) += underused;
+        split_first(s);
         freed += before - phys_owner_frames(s->phys, FRAME_USER_ANON);
     }
     return freed;

@@ -42,6 +42,7 @@ struct sys_thp {
     bool scan_waited;                       /* it did */
     uint64_t pages_collapsed, full_scans;   /* as sysfs counts them */
     uint64_t deferred_nr;                   /* folios on the deferred split queue */
+    uint64_t shrink_waiting;                /* of them, left over for later looks: nr_deferred */
     uint32_t deferred_first, deferred_last; /* head + 1, 0 = none: linked through the second tail */
 };
 
@@ -118,6 +119,8 @@ bool folio_mapped_shared(const struct mm *m, pfn head);
 bool advise_large(struct gather *g, struct pt_run *r, bool free);
 /* folio_unqueue_deferred takes it off: it is about to be freed or split. */
 void folio_unqueue_deferred(struct mm_sys *s, pfn head);
+/* deferred_split_scan looks at so many folios of the queue, as a shrinker does: how many it split. */
+uint64_t deferred_split_scan(struct mm_sys *s, uint64_t nr_to_scan);
 /* split_folio makes single frames of a large folio; those nobody maps are freed. 0, or -EAGAIN when
  * somebody but its mappings holds a reference. */
 int split_folio(struct mm_sys *s, pfn head);

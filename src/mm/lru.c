@@ -458,6 +458,15 @@ void folio_putback_lru(struct mm_sys *s, pfn n)
     folio_put(s, n);
 }
 
+void folio_putback_scanned(struct mm_sys *s, pfn n)
+{
+    const struct frame *f = phys_frame(s->phys, n);
+    bool active = (f->flags & FRAME_F_ACTIVE) && !(f->flags & FRAME_F_MLOCKED) && f->refs > 1;
+    if (active)
+        node_of(s, f)->lru.nonresident_age += nr_pages(f); /* move_folios_to_lru */
+    folio_putback_lru(s, n);
+}
+
 void folio_free_isolated(struct mm_sys *s, pfn n)
 {
     struct frame *f = phys_frame(s->phys, n);

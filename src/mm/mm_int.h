@@ -311,6 +311,8 @@ enum compact_result try_to_compact_pages(struct mm_sys *s, const struct phys_req
 int alloc_direct_compact(struct mm_sys *s, struct phys_req *r, enum compact_prio prio, pfn *ret);
 /* wakeup_kcompactd: kswapd of the node made enough free frames, but not in blocks of the order. */
 void wakeup_kcompactd(struct mm_sys *s, unsigned nid, unsigned order, enum zone_id highest);
+/* reset_isolation_hints: kswapd of the node goes to sleep, what was skipped may be tried again. */
+void reset_isolation_hints(struct mm_sys *s, unsigned nid);
 void kcompactd_tick(struct mm_sys *s, uint64_t now_ms);
 
 /* -- label.c */

@@ -55,7 +55,8 @@ void madvise_cold(struct gather *g, uint64_t start, uint64_t end)
 
 void reclaim_pages(struct mm_sys *s, const pfn *list, unsigned nr)
 {
-    struct scan_control sc = {.ignore_references = true, .may_swap = true, .zone = ZONE_NR - 1};
+    struct scan_control sc = {
+        .ignore_references = true, .may_swap = true, .may_writepage = true, .zone = ZONE_NR - 1};
     bool before = s->reclaiming;
     s->reclaiming = true;
     shrink_folio_list(s, &sc, list, nr);

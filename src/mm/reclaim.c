@@ -24,12 +24,14 @@ static void rmap_set(struct rmap_walk *w, pte value)
 
 /* -- references ------------------------------------------------------------------------------------ */
 
-/* folio_referenced counts young entries and makes them old. Advice for sequential or random reading
- * says that being read means nothing. */
+/* folio_referenced counts the VMAs with young entries and makes these old: a large folio with many of
+ * them in one VMA was used once. Advice for sequential or random reading says that being read means
+ * nothing. */
 struct referenced folio_referenced(struct mm_sys *s, pfn n)
 {
     struct referenced r = {0};
     struct rmap_walk w;
+    const struct vma *last = NULL;
     rmap_start(&w, s, n);
     while (rmap_next(&w)) {
         if (w.vma->flags & VM_LOCKED) {
@@ -41,7 +43,8 @@ struct referenced folio_referenced(struct mm_sys *s, pfn n)
             continue;
         *w.e = (pte){w.e->v & ~PTE_A};
         kernel_write(s, pt_entry_paddr(&w.m->pt, w.a, w.level), sizeof(pte));
-        r.ptes++;
+        r.vmas += w.vma != last;
+        last = w.vma;
         r.exec |= (w.vma->flags & VM_EXEC) != 0;
     }
     return r;
@@ -65,9 +68,9 @@ static enum references folio_check_references(struct mm_sys *s, pfn n)
         return REF_ACTIVATE;
     bool before = f->flags & FRAME_F_REFERENCED;
     f->flags &= ~FRAME_F_REFERENCED;
-    if (r.ptes > 0) {
+    if (r.vmas > 0) {
         f->flags |= FRAME_F_REFERENCED;
-        return before || r.ptes > 1 || (r.exec && folio_is_file_lru(f)) ? REF_ACTIVATE : REF_KEEP;
+        return before || r.vmas > 1 || (r.exec && folio_is_file_lru(f)) ? REF_ACTIVATE : REF_KEEP;
     }
     return before && folio_is_file_lru(f) ? REF_RECLAIM_CLEAN : REF_RECLAIM;
 }
@@ -147,10 +150,12 @@ static enum fate pageout(struct mm_sys *s, struct scan_control *sc, pfn n)
     if (f->owner == FRAME_SHMEM && swap_out_shmem(s, n) != 0)
         return FATE_ACTIVATE;
     f->flags |= FRAME_F_RECLAIM;
-    node_stat_add(s, f, NODE_nr_vmscan_write, 1);
-    sc->nr_io++;
-    if (!swap_writeout(s, n))
+    if (!swap_writeout(s, n)) {
+        f->flags &= ~FRAME_F_RECLAIM;
         return FATE_ACTIVATE; /* the swap cache keeps it, dirty */
+    }
+    node_stat_add(s, f, NODE_nr_vmscan_write, 1);
+    sc->nr_pageout++;
     if (f->flags & FRAME_F_WRITEBACK)
         return FATE_KEEP;
     f->flags &= ~FRAME_F_RECLAIM;
@@ -189,10 +194,9 @@ static enum fate write_dirty(struct mm_sys *s, struct scan_control *sc, pfn n, e
     if (folio_is_file_lru(f) && f->owner != FRAME_USER_ANON) {
         node_stat_add(s, f, NODE_nr_vmscan_immediate_reclaim, 1);
         f->flags |= FRAME_F_RECLAIM;
-        sc->nr_dirty_file++;
         return FATE_ACTIVATE;
     }
-    return ref == REF_RECLAIM_CLEAN ? FATE_KEEP : pageout(s, sc, n);
+    return ref == REF_RECLAIM_CLEAN || !sc->may_writepage ? FATE_KEEP : pageout(s, sc, n);
 }
 
 /* reclaim_unmapped is the second half: nobody maps the folio any more. */
@@ -212,12 +216,28 @@ static enum fate reclaim_unmapped(struct mm_sys *s, struct scan_control *sc, pfn
     return remove_mapping(s, n) ? FATE_FREED : FATE_KEEP;
 }
 
+static bool is_lazyfree(const struct frame *f)
+{
+    return f->owner == FRAME_USER_ANON && !(f->flags & FRAME_F_SWAPBACKED);
+}
+
+/* unqueued_dirty: the flusher should be writing this page of a file (folio_check_dirty_writeback). */
+static bool unqueued_dirty(const struct frame *f)
+{
+    return folio_is_file_lru(f) && !is_lazyfree(f) &&
+           (f->flags & (FRAME_F_DIRTY | FRAME_F_WRITEBACK)) == FRAME_F_DIRTY;
+}
+
 /* reclaim_folio decides about one isolated folio: shrink_folio_list's loop body. */
 static enum fate reclaim_folio(struct mm_sys *s, struct scan_control *sc, pfn n)
 {
     struct frame *f = phys_frame(s->phys, n);
-    if (f->flags & (FRAME_F_LOCKED | FRAME_F_MLOCKED)) /* I2; put back it becomes unevictable */
+    if (f->flags & FRAME_F_LOCKED) /* I2 */
         return FATE_KEEP;
+    sc->nr_scanned += BIT(f->order);
+    if (f->flags & FRAME_F_MLOCKED) /* gives its slot up; put back it becomes unevictable */
+        return FATE_ACTIVATE;
+    sc->nr_unqueued_dirty += unqueued_dirty(f) ? BIT(f->order) : 0;
     if (f->flags & FRAME_F_WRITEBACK) {
         f->flags |= FRAME_F_RECLAIM;
         return FATE_ACTIVATE;
@@ -225,8 +245,8 @@ static enum fate reclaim_folio(struct mm_sys *s, struct scan_control *sc, pfn n)
     enum references ref = sc->ignore_references ? REF_RECLAIM : folio_check_references(s, n);
     if (ref == REF_ACTIVATE || ref == REF_KEEP)
         return ref == REF_KEEP ? FATE_KEEP : FATE_ACTIVATE;
-    if (f->order > 0)
-        return sc->may_swap && mm_swap_free(s) > 0 ? FATE_SPLIT : FATE_ACTIVATE;
+    if (f->order > 0) /* what MADV_FREE gave up needs no swap */
+        return is_lazyfree(f) || (sc->may_swap && mm_swap_free(s) > 0) ? FATE_SPLIT : FATE_ACTIVATE;
     if (!get_swap_slot(s, sc, n))
         return FATE_ACTIVATE;
     if (f->mapcount > 0)
@@ -249,9 +269,10 @@ static void activate(struct mm_sys *s, pfn n)
 static void split_large(struct mm_sys *s, pfn head)
 {
     uint64_t nr = folio_nr_pages(s, head);
+    bool swap = !is_lazyfree(phys_frame(s->phys, head));
     if (split_folio(s, head) != 0)
         return;
-    STAT(s->stats, thp_swpout_fallback) += nr == HPAGE_PMD_NR;
+    STAT(s->stats, thp_swpout_fallback) += swap && nr == HPAGE_PMD_NR;
     for (uint64_t i = 0; i < nr; i++) {
         pfn n = {head.v + i};
         if (phys_frame(s->phys, n)->flags & FRAME_F_LRU) {
@@ -266,7 +287,6 @@ uint64_t shrink_folio_list(struct mm_sys *s, struct scan_control *sc, const pfn 
     uint64_t freed = 0;
     for (unsigned i = 0; i < nr; i++) {
         struct frame *f = phys_frame(s->phys, list[i]);
-        sc->nr_scanned += BIT(f->order);
         enum fate fate = reclaim_folio(s, sc, list[i]);
         if (fate == FATE_FREED) {
             freed += BIT(f->order);
@@ -275,7 +295,10 @@ uint64_t shrink_folio_list(struct mm_sys *s, struct scan_control *sc, const pfn 
         }
         if (fate == FATE_ACTIVATE)
             activate(s, list[i]);
-        folio_putback_lru(s, list[i]);
+        if (sc->ignore_references)
+            folio_putback_lru(s, list[i]);
+        else
+            folio_putback_scanned(s, list[i]);
         if (fate == FATE_SPLIT)
             split_large(s, list[i]);
     }

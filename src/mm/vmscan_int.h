@@ -75,6 +75,8 @@ void folio_free(struct mm_sys *s, pfn n);
  * folio_free_isolated does for one that nobody else refers to any more. */
 bool folio_isolate_lru(struct mm_sys *s, pfn n);
 void folio_putback_lru(struct mm_sys *s, pfn n);
+/* folio_putback_scanned is that for reclaim: an active folio makes the refault clock go on. */
+void folio_putback_scanned(struct mm_sys *s, pfn n);
 void folio_free_isolated(struct mm_sys *s, pfn n);
 /* folio_rotate_reclaimable moves a folio to where reclaim looks first. */
 void folio_rotate_reclaimable(struct mm_sys *s, pfn n);
@@ -172,26 +174,37 @@ void swapin_range(struct mm *m, struct vma *v, uint64_t start, uint64_t end);
 
 /* -- reclaim.c, vmscan.c, pageout.c */
 #define MAX_RECLAIM_RETRIES 16u
-/* One reclaim: what is wanted, how hard to try, what came of it. */
+/* One reclaim: what is wanted, how hard to try, what came of it. Pages unless said. */
 struct scan_control {
     unsigned nid;                          /* node at work */
     unsigned zone;                         /* highest zone that helps */
+    unsigned order;                        /* of the block that is wanted */
     unsigned priority;                     /* look at size >> priority */
-    uint64_t nr_to_reclaim;                /* pages wanted */
+    uint64_t nr_to_reclaim;                /* wanted */
     uint64_t nr_scanned, nr_reclaimed;     /* so far */
-    uint64_t nr_io;                        /* pages whose writing was started */
-    uint64_t nr_dirty_file;                /* dirty pages of files in this batch */
-    bool kswapd, may_swap;                 /* who; may anonymous pages go */
+    uint64_t nr_pageout;                   /* of this batch: writing was started */
+    uint64_t nr_unqueued_dirty;            /* of this batch: dirty, of files */
+    bool kswapd;                           /* who */
+    bool may_swap, may_writepage;          /* may anonymous pages go, may pages be written */
     bool ignore_references;                /* MADV_PAGEOUT: used or not */
     bool deactivate_anon, deactivate_file; /* active lists may be shortened */
+    bool force_deactivate;                 /* they may, whatever else holds */
+    bool skipped_deactivate;               /* one was spared */
     bool file_is_tiny, cache_trim;         /* see policy/reclaim.h */
+    bool no_cache_trim, cache_trim_failed; /* not any more; it freed nothing */
+    bool compaction_ready;                 /* a zone has what compaction needs for the order */
 };
 /* What the entries of a folio tell. */
 struct referenced {
-    unsigned ptes; /* that were young */
+    unsigned vmas; /* with a young entry */
     bool locked;   /* a VM_LOCKED mapping has it */
     bool exec;     /* a young one is executable */
 };
+/* compact_gap: frames compaction needs beside a block of the order. */
+static inline uint64_t compact_gap(unsigned order)
+{
+    return UINT64_C(2) << order;
+}
 
 struct referenced folio_referenced(struct mm_sys *s, pfn n);
 bool folio_mapped(const struct mm_sys *s, pfn n);
@@ -203,10 +216,13 @@ static inline bool folio_is_file_lru(const struct frame *f)
 uint64_t shrink_folio_list(struct mm_sys *s, struct scan_control *sc, const pfn *list, unsigned nr);
 void shrink_node(struct mm_sys *s, struct scan_control *sc);
 /* try_to_free_pages is direct reclaim for a request at node nid that may use the nodes `allowed` (0:
- * any): at least 32 pages, if there are; returns how many. */
-uint64_t try_to_free_pages(struct mm_sys *s, unsigned nid, uint64_t allowed, enum zone_id zone);
-/* balance_pgdat is kswapd's run: a zone up to `top` gets its high watermark back. */
-void balance_pgdat(struct mm_sys *s, unsigned nid, enum zone_id top);
+ * any): at least 32 pages, if there are; returns how many, 1 where a block of the order only needs
+ * compaction. */
+uint64_t try_to_free_pages(struct mm_sys *s, unsigned nid, uint64_t allowed, unsigned order,
+                           enum zone_id zone);
+/* balance_pgdat is a run of kswapd: a zone up to `top` gets its high watermark and a block of the
+ * order back. Returns the order, 0 once there is enough for compaction. */
+unsigned balance_pgdat(struct mm_sys *s, unsigned nid, unsigned order, enum zone_id top);
 void lru_note_cost(struct mm_sys *s, unsigned nid, bool file, uint64_t io, uint64_t rotated);
 /* reclaim_pages reclaims isolated folios, used or not. */
 void reclaim_pages(struct mm_sys *s, const pfn *list, unsigned nr);

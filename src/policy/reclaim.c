@@ -50,6 +50,8 @@ void get_scan_count(const struct scan_input *in, uint64_t ret[SCAN_NR])
 
 void scan_cost(uint64_t *cost, uint64_t *other, uint64_t io, uint64_t rotated, uint64_t lru_pages)
 {
+    if (io == 0 && rotated == 0)
+        return;
     *cost += io * SWAP_CLUSTER_MAX + rotated;
     if (*cost + *other > lru_pages / 4) {
         *cost /= 2;

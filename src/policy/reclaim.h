@@ -34,8 +34,8 @@ struct scan_input {
 };
 /* get_scan_count fills in how many pages of each list to look at. */
 void get_scan_count(const struct scan_input *in, uint64_t ret[SCAN_NR]);
-/* scan_cost is lru_note_cost for one kind: adds io * 32 + rotated, and halves both while they exceed
- * a quarter of all pages on the lists. */
+/* scan_cost is lru_note_cost for one kind: adds io * 32 + rotated, and halves both when they then
+ * exceed a quarter of all pages on the lists. Nothing to add changes nothing. */
 void scan_cost(uint64_t *cost, uint64_t *other, uint64_t io, uint64_t rotated, uint64_t lru_pages);
 
 /* inactive_is_low: the active list is more than sqrt(10 * GiB) times as long as the inactive one. */

@@ -112,6 +112,9 @@ static void costs_are_halved_when_they_exceed_a_quarter_of_the_lists(void **stat
     scan_cost(&anon, &file, 6, 0, 1000); /* 232 + 40 > 250 */
     assert_int_equal(anon, 116);
     assert_int_equal(file, 20);
+    scan_cost(&anon, &file, 0, 0, 4); /* lru_note_cost_unlock_irq returns at once */
+    assert_int_equal(anon, 116);
+    assert_int_equal(file, 20);
 }
 
 static void file_pages_are_tiny_when_they_cannot_lift_the_node_above_its_high_marks(void **state)
