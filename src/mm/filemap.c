@@ -513,6 +513,17 @@ void filemap_evict(struct mm_sys *s, pfn n, uint64_t shadow)
     f->refs--;
 }
 
+void filemap_evict_clean_shmem(struct mm_sys *s, pfn n)
+{
+    struct frame *f = phys_frame(s->phys, n);
+    uint64_t *slot = slot_find(f->mapping, f->index);
+    CHECK(slot && *slot == n.v + 1 && f->mapcount == 0 && !(f->flags & FRAME_F_DIRTY));
+    count_cached(s, f, -1);
+    shmem_acct_page(s, f->mapping, -1);
+    *slot = 0;
+    f->refs--;
+}
+
 void filemap_to_swap(struct mm_sys *s, pfn n)
 {
     struct frame *f = phys_frame(s->phys, n);
@@ -556,6 +567,7 @@ int filemap_swapin(struct mm_sys *s, struct mm_file *f, struct vma *v, vaddr a, 
     if (fr->flags & FRAME_F_WRITEBACK)
         writeback_end(s);
     folio_free_swap(s, n);
+    fr->flags |= FRAME_F_DIRTY; /* shmem_swapin_folio: no other copy is left */
     return got;
 }
 

@@ -232,27 +232,70 @@ void zap_hugetlb(struct gather *g, struct pt_run *r)
     remove_rmap(m, head, level);
 }
 
-static int copy_entry(struct mm *child, const struct vma *v, const struct pt_run *r)
+/* hugetlb_next steps through a VMA's huge pages that a table has an entry for, none or not: the start
+ * of the first one from `a` on, or `end` (hugetlb_walk, hugetlb_mask_last_page). */
+static uint64_t hugetlb_next(const struct mm *m, uint64_t a, uint64_t end, unsigned level,
+                             pte **ret)
 {
-    struct frame *f = phys_frame(child->sys->phys, pte_leaf_pfn(*r->e, r->level));
+    uint64_t table = BIT(pt_level_shift(level + 1));
+    while (a < end && !(*ret = pt_lookup(&m->pt, va(a), level)))
+        a = align_down(a, table) + table;
+    return min_u64(a, end);
+}
+
+/* copy_entry: the child gets a table where the parent has one, even for an entry that is none. */
+static int copy_entry(struct mm *child, const struct vma *v, uint64_t a, unsigned level, pte *from)
+{
     bool cow = (v->flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
     pte *e;
-    if (mm_tables(child, r->a, r->level, &e) != 0)
+    if (mm_tables(child, va(a), level, &e) != 0)
         return -ENOMEM;
+    if (pte_none(*from))
+        return 0;
+    struct frame *f = phys_frame(child->sys->phys, pte_leaf_pfn(*from, level));
     if (f->private & HUGETLB_ANON)
         f->flags &= ~FRAME_F_EXCLUSIVE;
-    if (cow && (r->e->v & PTE_RW))
-        run_set(v->m, r, (pte){r->e->v & ~PTE_RW});
-    add_rmap(child, pte_leaf_pfn(*r->e, r->level), r->level);
-    set_huge_pte(child, r->a, r->level, e, *r->e);
+    if (cow && (from->v & PTE_RW))
+        set_huge_pte(v->m, va(a), level, from, (pte){from->v & ~PTE_RW});
+    add_rmap(child, pte_leaf_pfn(*from, level), level);
+    set_huge_pte(child, va(a), level, e, *from);
     return 0;
 }
 
 int copy_hugetlb(struct mm *child, const struct vma *v)
 {
-    struct pt_run r = {.a = v->start, .end = v->end, .huge = RUN_WHOLE};
+    unsigned level = level_of(v);
+    pte *from = NULL;
     int err = 0;
-    while (err == 0 && run_next(v->m, &r))
-        err = copy_entry(child, v, &r);
+    for (uint64_t a = v->start.v; err == 0; a += BIT(pt_level_shift(level))) {
+        a = hugetlb_next(v->m, a, v->end.v, level, &from);
+        if (a == v->end.v)
+            break;
+        err = copy_entry(child, v, a, level, from);
+    }
     return err;
+}
+
+int move_hugetlb_page_tables(struct gather *g, const struct vma *v, uint64_t from, uint64_t to,
+                             uint64_t len)
+{
+    struct mm *m = g->m;
+    unsigned level = level_of(v);
+    uint64_t end = from + len, size = BIT(pt_level_shift(level));
+    pte *e, *new;
+    for (uint64_t a = from;; a += size) {
+        a = hugetlb_next(m, a, end, level, &e);
+        if (a == end)
+            return 0;
+        if (pte_none(*e))
+            continue;
+        uint64_t at = to + (a - from);
+        if (mm_tables(m, va(at), level, &new) != 0)
+            return -ENOMEM;
+        set_huge_pte(m, va(at), level, new, *e);
+        set_huge_pte(m, va(a), level, e, (pte){0});
+        g->start = min_u64(g->start, a);
+        g->end = max_u64(g->end, a + size);
+        g->shift = g->shift ? g->shift : pt_level_shift(level);
+    }
 }

@@ -82,6 +82,10 @@ int hugetlb_fault(struct vm_fault *vmf);
 void zap_hugetlb(struct gather *g, struct pt_run *r);
 /* copy_hugetlb gives a child the entries of v. 0 or -ENOMEM. */
 int copy_hugetlb(struct mm *child, const struct vma *v);
+/* move_hugetlb_page_tables moves the entries of [from, from + len) to `to`, for a move of v, by huge
+ * pages: no table is made where none is needed. 0 or -ENOMEM. */
+int move_hugetlb_page_tables(struct gather *g, const struct vma *v, uint64_t from, uint64_t to,
+                             uint64_t len);
 /* hugetlb_drop frees the pages [first, last) of a file, in 4 KiB pages rounded inward, that nobody
  * maps. truncate: promises behind the new end go back, too. */
 void hugetlb_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last,

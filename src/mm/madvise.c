@@ -35,8 +35,8 @@ static const struct flag_advice flag_advices[] = {
     {MADV_KEEPONFORK, VM_WIPEONFORK, 0, VM_DROPPABLE},
     {MADV_DONTDUMP, 0, VM_DONTDUMP, 0},
     {MADV_DODUMP, VM_DONTDUMP, 0, VM_SPECIAL | VM_DROPPABLE},
-    {MADV_HUGEPAGE, VM_NOHUGEPAGE, VM_HUGEPAGE, VM_SPECIAL | VM_HUGETLB},
-    {MADV_NOHUGEPAGE, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SPECIAL | VM_HUGETLB},
+    {MADV_HUGEPAGE, VM_NOHUGEPAGE, VM_HUGEPAGE, 0},
+    {MADV_NOHUGEPAGE, VM_HUGEPAGE, VM_NOHUGEPAGE, 0},
     {MADV_MERGEABLE, 0, VM_MERGEABLE, 0},
     {MADV_UNMERGEABLE, VM_MERGEABLE, 0, 0},
 };
@@ -61,8 +61,9 @@ static int change_flags(struct mm *m, struct vma *v, uint64_t start, uint64_t en
         return -EINVAL;
     if (flags == v->flags || (row->advice == MADV_MERGEABLE && (v->flags & no_ksm)))
         return 0;
-    if (vma_modify(m, v, start, end, flags, &v) != 0)
-        return -EAGAIN; /* ENOMEM of the kernel's own memory */
+    int err = vma_modify(m, v, start, end, flags, &v);
+    if (err != 0)
+        return err == -ENOMEM ? -EAGAIN : err; /* the kernel's own memory; -EINVAL: not to be split */
     vma_reset_flags(v, flags);
     return 0;
 }

@@ -562,7 +562,7 @@ int mm_remap_file_pages(struct mm *m, vaddr at, uint64_t size, uint32_t prot, ui
                          .file_writable = true,
                          .offset = pgoff << PAGE_SHIFT};
     file_get(map.file); /* its last mapping may be the one that is replaced */
-    int64_t r = mm_mmap(m, &map);
+    int64_t r = do_mmap(m, &map);
     mm_file_put(m->sys, map.file);
     return r < 0 ? (int)r : 0;
 }

@@ -114,8 +114,11 @@ static uint64_t realign_by(const struct mm *m, uint64_t from, uint64_t to, uint6
     return can_align_down(m, from) && can_align_down(m, to) ? off : 0;
 }
 
-static int move_page_tables(struct gather *g, uint64_t from, uint64_t to, uint64_t len)
+static int move_page_tables(struct gather *g, const struct vma *v, uint64_t from, uint64_t to,
+                            uint64_t len)
 {
+    if (v->flags & VM_HUGETLB)
+        return move_hugetlb_page_tables(g, v, from, to, len);
     uint64_t end = from + len, by = realign_by(g->m, from, to, len), next;
     to -= by;
     for (from -= by; from < end; to += next - from, from = next) {
@@ -209,9 +212,10 @@ static int64_t move_vma(struct remap *x)
         return -ENOMEM;
     struct vma *new = copy_vma(x);
     gather_init(&g, m);
-    int err = move_page_tables(&g, x->addr, x->new_addr, min_u64(x->old_len, x->new_len));
+    uint64_t len = min_u64(x->old_len, x->new_len);
+    int err = move_page_tables(&g, new, x->addr, x->new_addr, len);
     if (err != 0) { /* bring back what moved, drop the new place */
-        move_page_tables(&g, x->new_addr, x->addr, min_u64(x->old_len, x->new_len));
+        move_page_tables(&g, new, x->new_addr, x->addr, len);
         gather_finish(&g);
         vm_stat_account(m, flags, (int64_t)(x->new_len >> PAGE_SHIFT));
         munmap_range(m, x->new_addr, x->new_addr + x->new_len);

@@ -168,10 +168,12 @@ static bool remove_mapping(struct mm_sys *s, pfn n)
     struct frame *f = phys_frame(s->phys, n);
     if (f->refs != 2 || (f->flags & FRAME_F_DIRTY)) /* ours and the cache's */
         return false;
-    if (!(f->flags & FRAME_F_SWAPCACHE) && !filemap_can_evict(s, n))
+    if (!(f->flags & FRAME_F_SWAPCACHE) && f->owner != FRAME_SHMEM && !filemap_can_evict(s, n))
         return false;
     if (f->flags & FRAME_F_SWAPCACHE)
         swap_cache_del(s, n, workingset_eviction(s, n));
+    else if (f->owner == FRAME_SHMEM) /* it was never written: the file has a hole again */
+        filemap_evict_clean_shmem(s, n);
     else
         filemap_evict(s, n, workingset_eviction(s, n));
     return true;
@@ -208,7 +210,7 @@ static enum fate reclaim_unmapped(struct mm_sys *s, struct scan_control *sc, pfn
         STAT(s->stats, pglazyfreed) += f->refs == 1;
         return f->refs == 1 ? FATE_FREED : FATE_KEEP;
     }
-    if ((f->flags & FRAME_F_DIRTY) || f->owner == FRAME_SHMEM) {
+    if (f->flags & FRAME_F_DIRTY) {
         enum fate fate = write_dirty(s, sc, n, ref);
         if (fate != FATE_FREED)
             return fate;

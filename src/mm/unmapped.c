@@ -128,6 +128,8 @@ static int64_t thp_unmapped(const struct mm *m, uint64_t addr, uint64_t len, uin
 static int64_t hugetlb_unmapped(const struct mm *m, uint64_t size, uint64_t addr, uint64_t len,
                                 uint32_t flags)
 {
+    if (len & (size - 1)) /* of remap_file_pages: mmap and mremap have rounded it */
+        return -EINVAL;
     if (flags & MAP_FIXED)
         return addr & (size - 1) ? -EINVAL : (int64_t)addr;
     if (addr != 0) {

@@ -237,6 +237,9 @@ void madvise_free(struct gather *g, uint64_t start, uint64_t end);
 /* filemap_evict takes a clean page that nobody maps out of its file's cache and leaves a shadow;
  * filemap_to_swap leaves the swap entry of a page of a file in memory. */
 void filemap_evict(struct mm_sys *s, pfn n, uint64_t shadow);
+/* filemap_evict_clean_shmem does so with a page of a file in memory that nobody ever wrote: nothing
+ * stays, its zeroes come again from nowhere. */
+void filemap_evict_clean_shmem(struct mm_sys *s, pfn n);
 /* filemap_can_evict: the page's bytes are somewhere else, too: frames carry none, or its file has a
  * file of the host behind it. */
 bool filemap_can_evict(struct mm_sys *s, pfn n);

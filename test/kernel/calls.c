@@ -26,6 +26,18 @@ static const uint32_t prots[] = {RW,         RW,
                                  PROT_WRITE, PROT_READ | PROT_EXEC,
                                  PROT_EXEC,  RW | PROT_EXEC};
 
+static const uint32_t extras[] = {0,
+                                  0,
+                                  0,
+                                  0,
+                                  0,
+                                  MAP_NORESERVE,
+                                  MAP_POPULATE,
+                                  MAP_POPULATE | MAP_NONBLOCK,
+                                  MAP_LOCKED,
+                                  MAP_STACK,
+                                  MAP_GROWSDOWN};
+
 static void gen_backing(struct gen *g, struct call *c)
 {
     uint64_t how = pick(g, 40);
@@ -46,19 +58,32 @@ static void gen_backing(struct gen *g, struct call *c)
         c->arg[5] = align_down(UINT64_MAX >> pick(g, 3), K);
 }
 
+/* Huge pages of a pool that is empty: without a promise they can be mapped, not touched. */
+static void gen_huge(struct gen *g, struct call *c)
+{
+    static const uint64_t logs[] = {0, 0, 21, 21, 21, 30, 16, 24, 12, 63};
+    uint64_t log = PICK(g, logs), size = log == 30 ? BIT(30) : MIB(2);
+    uint64_t place = pick(g, 8);
+    c->arg[2] = PICK(g, prots);
+    c->arg[3] = MAP_HUGETLB | log << 26 | (pick(g, 20) ? MAP_ANONYMOUS : 0) |
+                (pick(g, 6) ? MAP_NORESERVE : 0) | (pick(g, 3) ? MAP_PRIVATE : MAP_SHARED) |
+                (pick(g, 8) ? 0 : PICK(g, extras));
+    c->arg[4] = pick(g, 2) ? (uint64_t)-1 : FILE_FD;
+    c->arg[5] = pick(g, 8) ? 0 : pick(g, 3) * (pick(g, 2) ? size : K);
+    c->arg[1] = (1 + pick(g, 3)) * size - (pick(g, 4) ? 0 : pick(g, 3) * K);
+    if (place < 3) {
+        c->arg[3] |= place ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+        c->arg[0] = align_down(g->q->base, size) + pick(g, 3) * size + (pick(g, 12) ? 0 : K);
+    }
+    gen_mapped(g, place < 3 ? c->arg[0] : 0, align_up(c->arg[1], size));
+}
+
 static void gen_mmap(struct gen *g, struct call *c)
 {
-    static const uint32_t extras[] = {0,
-                                      0,
-                                      0,
-                                      0,
-                                      0,
-                                      MAP_NORESERVE,
-                                      MAP_POPULATE,
-                                      MAP_POPULATE | MAP_NONBLOCK,
-                                      MAP_LOCKED,
-                                      MAP_STACK,
-                                      MAP_GROWSDOWN};
+    if (pick(g, 25) == 0) {
+        gen_huge(g, c);
+        return;
+    }
     static const uint32_t odd[] = {MAP_SHARED_VALIDATE, MAP_SHARED_VALIDATE | MAP_SYNC,
                                    MAP_DENYWRITE,       MAP_EXECUTABLE,
                                    MAP_32BIT,           1u << 27};
@@ -165,6 +190,10 @@ static void gen_madvise(struct gen *g, struct call *c)
                               MADV_HUGEPAGE,
                               MADV_NOHUGEPAGE,
                               MADV_COLD,
+                              MADV_COLD,
+                              MADV_PAGEOUT,
+                              MADV_PAGEOUT,
+                              MADV_PAGEOUT,
                               MADV_MERGEABLE,
                               MADV_UNMERGEABLE,
                               24,
@@ -383,7 +412,7 @@ static int64_t model_write(struct model *w, const struct call *c, struct answer 
 static int64_t model_sweep(struct model *w, const struct call *c, struct answer *a)
 {
     int64_t n = 0;
-    for (uint64_t p = c->arg[0]; p < c->arg[0] + c->arg[1]; p += K)
+    for (uint64_t p = c->arg[0]; p < c->arg[0] + c->arg[1]; p += c->arg[2])
         n += model_touch(w, CALLER(w, c), p, 0, a);
     return n;
 }
@@ -479,7 +508,8 @@ const struct call_kind call_kinds[] = {
     {"setresuid", 1, SYS_setresuid, OP_CALL, "ddd", 0, gen_setresuid, model_setresuid},
     {"munmap_each", 1, SYS_munmap, OP_EACH, "xx", 0, gen_munmap_each, model_munmap_each},
     {"mprotect_each", 1, SYS_mprotect, OP_EACH, "xxx", 0, gen_mprotect_each, model_mprotect_each},
-    {"sweep", 0, -1, OP_SWEEP, "xx", 0, gen_nothing, model_sweep}, /* at the end of each sequence */
+    {"sweep", 0, -1, OP_SWEEP, "xxx", 0, gen_nothing,
+     model_sweep}, /* at the end of each sequence */
     {"fork", 3, -1, OP_FORK, "d", 0, gen_fork, model_fork_call},
     {"exit", 1, -1, OP_EXIT, "", 0, gen_exit, model_exit},
     {"exec", 2, -1, OP_EXEC, "x", 0, gen_exec, model_exec},

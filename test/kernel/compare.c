@@ -18,7 +18,7 @@ static const struct {
      "lists are filled in batches per CPU, and scanned by kernel threads"},
     {"MLOCKED of pages of files and shared memory", "not looked at",
      "how often a page is locked counts only while it is on a list: batches of 31 per CPU decide"},
-    {"MADV_REMOVE of pages of the test file", "not done",
+    {"MADV_REMOVE and MADV_PAGEOUT of mappings of the test file", "not done",
      "what the device is asked for again comes in folios of any size; shared memory covers the "
      "call"},
     {"MADV_COLLAPSE of whole huge pages of shared memory", "not done",
@@ -208,7 +208,11 @@ static bool perform(struct native *k, struct model *w, const struct call *c, str
     if (!native_call(k, c, &kernel.answer))
         return found(d, "the subject died", "signal or timeout");
     model_call(w, c, &model.answer);
-    return answers(&kernel.answer, &model.answer, d);
+    if (!answers(&kernel.answer, &model.answer, d))
+        return false;
+    native_look(k, kernel.view); /* for whoever reads of it */
+    model_look(w, model_frames, model.view);
+    return true;
 }
 
 /* cannot_be_made: shrinking dropped the fork of its process or the exit before its fork, or a fork
@@ -261,6 +265,7 @@ static bool sweep(struct native *k, struct model *w, struct difference *d, struc
                 continue;
             c.arg[0] = v->vma[i].start;
             c.arg[1] = v->vma[i].end - v->vma[i].start;
+            c.arg[2] = v->vma[i].kb[SMAPS_PAGE_SIZE] * 1024ull;
             made->sweeps++;
             if (perform(k, w, &c, d)) {
                 d->proc = c.proc;

@@ -228,17 +228,23 @@ static bool collapses_shared(const struct model *w, const struct call *c)
     return false;
 }
 
-bool model_left_out(const struct model *w, const struct call *c)
+/* of_test_file: a range of the caller meets the test file. */
+static bool of_test_file(const struct model *w, const struct call *c)
 {
     uint64_t end = c->arg[0] + align_up(c->arg[1], K);
-    if (call_kinds[c->kind].nr == SYS_madvise && c->arg[2] == MADV_COLLAPSE)
-        return collapses_shared(w, c);
-    if (call_kinds[c->kind].nr != SYS_madvise || c->arg[2] != MADV_REMOVE)
-        return false;
     const struct vma *v = mm_vma_next(w->mm[c->proc], va(c->arg[0]));
     while (v && v->start.v < end && v->file != w->file)
         v = v->next;
     return v && v->start.v < end;
+}
+
+bool model_left_out(const struct model *w, const struct call *c)
+{
+    if (call_kinds[c->kind].nr != SYS_madvise)
+        return false;
+    if (c->arg[2] == MADV_COLLAPSE)
+        return collapses_shared(w, c);
+    return (c->arg[2] == MADV_REMOVE || c->arg[2] == MADV_PAGEOUT) && of_test_file(w, c);
 }
 
 void model_call(struct model *w, const struct call *c, struct answer *ret)

@@ -119,7 +119,7 @@ static int64_t touch_pages(const struct slot *s)
 static int64_t sweep(const struct slot *s)
 {
     int64_t n = 0;
-    for (uint64_t a = s->arg[0]; a < s->arg[0] + s->arg[1]; a += 4096)
+    for (uint64_t a = s->arg[0]; a < s->arg[0] + s->arg[1]; a += s->arg[2])
         n += touch_load(a) == 0;
     return n;
 }

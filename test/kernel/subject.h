@@ -40,7 +40,7 @@ enum subject_op {
     OP_EACH,  /* the same in[1] times, each in[0] bytes further, until one fails */
     OP_READ,  /* load one byte of each page of [arg0, arg0 + arg1) */
     OP_WRITE, /* store the 8 bytes arg2 + page there */
-    OP_SWEEP, /* load one byte of each page there, also after one that is refused */
+    OP_SWEEP, /* load one byte of each page there, of arg2 bytes, also after one that is refused */
     OP_EXEC,  /* execute one instruction at arg0 */
     OP_FORK,  /* a child that serves slot arg0 */
     OP_EXIT,

@@ -1,0 +1,99 @@
+/* test_found_huge.c: what `make check-kernel` found about huge pages of an empty pool and about paging
+ * out: each case is the shortest sequence that differed, with the answer of Linux 6.18.44. */
+#include "mm_fixture.h"
+
+#define BASE UINT64_C(0x200000000000)
+#define HUGE (MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE | MAP_FIXED)
+
+static void a_hugetlb_mapping_is_not_split_for_advice(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    assert_int_equal(map_full(&b, BASE, MIB(2), RW, MAP_PRIVATE | HUGE, NULL, 0), BASE);
+    assert_int_equal(mm_madvise(b.mm, va(BASE), K, MADV_DONTFORK), -EINVAL);
+    assert_int_equal(mm_madvise(b.mm, va(BASE), MIB(2), MADV_DONTFORK), 0);
+    assert_int_equal(mm_madvise(b.mm, va(BASE), MIB(2), MADV_HUGEPAGE), 0);
+    assert_true(mm_vma_at(b.mm, va(BASE))->flags & VM_HUGEPAGE);
+    box_close(&b);
+}
+
+/* copy_hugetlb_page_range makes the child's tables before it looks whether the entry is none. */
+static void a_child_gets_the_tables_of_hugetlb_memory_that_could_not_be_had(void **state)
+{
+    (void)state;
+    struct box b;
+    struct mm *child;
+    struct mm_counters c;
+    box_open(&b, MIB(64), false);
+    assert_int_equal(map_full(&b, BASE, MIB(2), RW, MAP_PRIVATE | HUGE, NULL, 0), BASE);
+    uint64_t before = counters(&b).pte_bytes;
+    assert_int_equal(touch(&b, BASE, false).signal, SIGBUS);
+    assert_int_equal(counters(&b).pte_bytes - before, 2 * K); /* PUD and PMD table */
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    mm_counters(child, &c);
+    assert_int_equal(c.pte_bytes, counters(&b).pte_bytes);
+    mm_close(child);
+    box_close(&b);
+}
+
+static void moving_untouched_hugetlb_memory_makes_no_tables(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    assert_int_equal(map_full(&b, BASE, MIB(2), RW, MAP_PRIVATE | HUGE, NULL, 0), BASE);
+    touch(&b, BASE, false); /* SIGBUS; now it has tables */
+    map_anon(&b, BASE + GIB(2), 1, RW);
+    uint64_t before = counters(&b).pte_bytes;
+    assert_int_equal(mm_mremap(b.mm, va(BASE), MIB(2), MIB(2), MREMAP_MAYMOVE | MREMAP_FIXED,
+                               va(BASE + GIB(4)), false),
+                     BASE + GIB(4));
+    assert_true(counters(&b).pte_bytes <= before);
+    box_close(&b);
+}
+
+static void remapping_part_of_a_huge_page_changes_nothing(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    assert_int_equal(map_full(&b, BASE, MIB(2), RW, MAP_SHARED | HUGE, NULL, 0), BASE);
+    assert_int_equal(mm_remap_file_pages(b.mm, va(BASE), K, 0, 18, 0), -EINVAL);
+    assert_non_null(mm_vma_at(b.mm, va(BASE)));
+    box_close(&b);
+}
+
+/* A page that was only read is not dirty: reclaim drops it even where there is no swap. */
+static void paging_out_drops_shared_memory_that_was_never_written(void **state)
+{
+    (void)state;
+    struct box b;
+    struct mm_file *f;
+    uint8_t vec[3];
+    box_open(&b, MIB(64), false);
+    assert_int_equal(mm_memfd(b.sys, "x", 0, &f), 0);
+    mm_ftruncate(b.sys, f, 16 * K);
+    map_full(&b, BASE, 3 * K, RW, MAP_SHARED | MAP_FIXED, f, 0);
+    touch(&b, BASE, false);
+    touch(&b, BASE + K, false);
+    touch(&b, BASE + 2 * K, true);
+    assert_int_equal(mm_madvise(b.mm, va(BASE), 3 * K, MADV_PAGEOUT), 0);
+    assert_int_equal(mm_mincore(b.mm, va(BASE), 3 * K, vec), 0);
+    assert_int_equal(vec[0] << 2 | vec[1] << 1 | vec[2], 1);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], 0); /* the written page is unmapped, too */
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hugetlb_mapping_is_not_split_for_advice),
+        cmocka_unit_test(a_child_gets_the_tables_of_hugetlb_memory_that_could_not_be_had),
+        cmocka_unit_test(moving_untouched_hugetlb_memory_makes_no_tables),
+        cmocka_unit_test(remapping_part_of_a_huge_page_changes_nothing),
+        cmocka_unit_test(paging_out_drops_shared_memory_that_was_never_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
