@@ -63,7 +63,8 @@ static int change_flags(struct mm *m, struct vma *v, uint64_t start, uint64_t en
         return 0;
     int err = vma_modify(m, v, start, end, flags, &v);
     if (err != 0)
-        return err == -ENOMEM ? -EAGAIN : err; /* the kernel's own memory; -EINVAL: not to be split */
+        return err == -ENOMEM ? -EAGAIN
+                              : err; /* the kernel's own memory; -EINVAL: not to be split */
     vma_reset_flags(v, flags);
     return 0;
 }

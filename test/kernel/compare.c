@@ -23,6 +23,8 @@ static const struct {
      "call"},
     {"MADV_COLLAPSE of whole huge pages of shared memory", "not done",
      "the model has no huge pages of shared memory and answers EINVAL"},
+    {"pages that were not there, beyond the first 64 MiB of a mapping", "not read at the end",
+     "there are mappings of many terabytes"},
     {"smaps Referenced", "not looked at", "the accessed bit is cleared by DAMON"},
     {"VmHWM", "not looked at",
      "the kernel takes it from counters it keeps in batches of 64 pages per CPU"},
@@ -253,6 +255,8 @@ static uint8_t sweep_kind(void)
     return (uint8_t)kind;
 }
 
+#define SWEEP_MAX MIB(64)
+
 /* sweep: each process reads each page of its mappings, so that the bytes of all are compared, also of
  * those that were not there. */
 static bool sweep(struct native *k, struct model *w, struct difference *d, struct made *made)
@@ -264,7 +268,7 @@ static bool sweep(struct native *k, struct model *w, struct difference *d, struc
             if (memcmp(v->vma[i].perms, "---", 3) == 0)
                 continue;
             c.arg[0] = v->vma[i].start;
-            c.arg[1] = v->vma[i].end - v->vma[i].start;
+            c.arg[1] = min_u64(v->vma[i].end - v->vma[i].start, SWEEP_MAX);
             c.arg[2] = v->vma[i].kb[SMAPS_PAGE_SIZE] * 1024ull;
             made->sweeps++;
             if (perform(k, w, &c, d)) {

@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -342,15 +343,55 @@ static void look_chunk(const struct native *k, const struct watched *p, uint64_t
     }
 }
 
-static void look_pages(const struct native *k, const struct watched *p, const struct vma_view *v,
-                       struct view *s)
+static void look_range(const struct native *k, const struct watched *p, uint64_t start,
+                       uint64_t end, struct view *s)
 {
     static uint64_t words[CHUNK];
-    for (uint64_t a = v->start, n; a < v->end; a += n * K) {
-        n = min_u64((v->end - a) / K, CHUNK);
+    for (uint64_t a = start, n; a < end; a += n * K) {
+        n = min_u64((end - a) / K, CHUNK);
         read_words(p->pagemap, a / K, n, words);
         look_chunk(k, p, a, words, n, s);
     }
+}
+
+/* ioctl PAGEMAP_SCAN, which is newer than some systems' headers: stretches of pages that are there. */
+#define NR_PAGEMAP_SCAN UINT64_C(0xc0606610)
+#define PAGE_IS_THERE   (BIT(3) | BIT(4) | BIT(8)) /* PRESENT, SWAPPED, GUARD */
+struct stretch {
+    uint64_t start, end, categories;
+};
+struct scan {
+    uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+
+/* look_long looks at what is there in a long mapping, which may have terabytes without a page. */
+static void look_long(const struct native *k, const struct watched *p, const struct vma_view *v,
+                      struct view *s)
+{
+    struct stretch found[64];
+    struct scan q = {.size = sizeof(q),
+                     .end = v->end,
+                     .vec = (uint64_t)(uintptr_t)found,
+                     .vec_len = ARRAY_LEN(found),
+                     .category_anyof_mask = PAGE_IS_THERE,
+                     .return_mask = PAGE_IS_THERE};
+    for (q.start = v->start; q.start < v->end; q.start = q.walk_end) {
+        int n = ioctl(p->pagemap, NR_PAGEMAP_SCAN, &q);
+        if (n < 0)
+            die("PAGEMAP_SCAN");
+        for (int i = 0; i < n; i++)
+            look_range(k, p, found[i].start, found[i].end, s);
+    }
+}
+
+static void look_pages(const struct native *k, const struct watched *p, const struct vma_view *v,
+                       struct view *s)
+{
+    if ((v->end - v->start) / K <= CHUNK)
+        look_range(k, p, v->start, v->end, s);
+    else
+        look_long(k, p, v, s);
 }
 
 static void look_process(struct native *k, const struct watched *p, struct view *s)
