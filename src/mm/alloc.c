@@ -1,11 +1,11 @@
 /* alloc.c: where the frames of mm come from: one door for user pages, page cache and page tables.
  *
  *   fault, filemap, huge … ─► mm_alloc ─ at LOW ─► phys_alloc_req        the allocator's own fast path
- *        alloc_slowpath ◄────────────┘ no
- *          kswapd is woken ─► at MIN ─► direct reclaim of 32 pages ─► at MIN, up to 16 times without
- *                                       progress, if what is left on the lists could be enough
- *                                     ─► at HIGH ─► out_of_memory ─► again
- *          orders above 0 compact: first of all, but movable ones up to 3, and after each reclaim
+ *        alloc_slowpath ◄────────────┘ no: kswapd is wanted
+ *          try_first   costly and unmovable blocks: compaction, before anything is reclaimed
+ *          try_hard    at MIN ─► direct reclaim of 32 pages ─► at MIN ─► compaction, and again: up to 16
+ *                      times without progress, while what is left on the lists could be enough
+ *          at HIGH ─► out_of_memory ─► try_hard
  *
  * Who reclaims already, and the victim of the OOM killer, may use the reserves.
  *
@@ -15,11 +15,12 @@
  *     (oom.c, I2).
  *
  * Source: Linux 6.18 mm/page_alloc.c (__alloc_frozen_pages_noprof, __alloc_pages_slowpath,
- * should_reclaim_retry, __alloc_pages_may_oom), mm/mempolicy.c (alloc_pages_mpol).
+ * __alloc_pages_direct_reclaim, should_reclaim_retry, should_compact_retry, __alloc_pages_may_oom), mm/mempolicy.c (alloc_pages_mpol).
  */
 #include "mm/mm_int.h"
 
-#define COSTLY_ORDER 3u /* PAGE_ALLOC_COSTLY_ORDER */
+#define COSTLY_ORDER        3u /* PAGE_ALLOC_COSTLY_ORDER */
+#define MAX_COMPACT_RETRIES 16u
 
 static int take_at(struct mm_sys *s, struct phys_req *r, enum phys_mark mark, pfn *ret)
 {
@@ -27,7 +28,18 @@ static int take_at(struct mm_sys *s, struct phys_req *r, enum phys_mark mark, pf
     return phys_alloc_req(s->phys, r, ret);
 }
 
-/* reclaimable: pages on the lists of a zone; anonymous ones only while there is a slot to go to. */
+/* A request in the slow path. */
+struct slowpath {
+    struct mm_sys *s;
+    const struct mm_req *req;
+    struct phys_req *r;
+    struct mm *m;                /* who asks, or NULL */
+    enum compact_prio prio;      /* how hard the next compaction tries */
+    enum compact_result compact; /* what the last one came to */
+    unsigned compact_retries;    /* compactions that should have helped, at this priority */
+    unsigned fruitless;          /* reclaims in a row without progress: no_progress_loops */
+};
+
 static uint64_t reclaimable(struct mm_sys *s, unsigned nid, int z)
 {
     const uint64_t *lru = s->lru.node[nid].lru.zone[z];
@@ -35,55 +47,132 @@ static uint64_t reclaimable(struct mm_sys *s, unsigned nid, int z)
     return mm_swap_free(s) > 0 ? pages + lru[LRU_INACTIVE_ANON] + lru[LRU_ACTIVE_ANON] : pages;
 }
 
-/* reclaim_could_help: a page would be there if all that is reclaimable were free. */
-static bool reclaim_could_help(struct mm_sys *s, const struct phys_req *r)
+/* zone_could does the question of a zone: would the block be there if all that is reclaimable were
+ * free (should_reclaim_retry), or, with `compact`, would compaction have room if some of it were
+ * (compaction_zonelist_suitable)? */
+static bool zone_could(struct mm_sys *s, const struct phys_req *r, unsigned nid, int z,
+                       bool compact)
 {
-    for (unsigned nid = 0; nid < phys_nodes(s->phys); nid++) {
-        if (r->nodes != 0 && !(r->nodes >> nid & 1))
-            continue;
-        for (int z = 0; z <= ZONE_NORMAL; z++) {
-            struct phys_zone_info info;
-            phys_zone_info(s->phys, nid, (enum zone_id)z, &info);
-            if (info.managed > 0 &&
-                info.free + reclaimable(s, nid, z) > info.min + info.protection[ZONE_NORMAL])
+    struct phys_zone_info i;
+    phys_zone_info(s->phys, nid, (enum zone_id)z, &i);
+    if (i.spanned == 0)
+        return false;
+    uint64_t some = reclaimable(s, nid, z) / (compact ? r->order : 1), mark = i.min;
+    if (compact)
+        mark += compact_gap(r->order) + (r->order > COSTLY_ORDER ? i.low - i.min : 0);
+    return phys_watermark_ok_free(s->phys, nid, (enum zone_id)z, compact ? 0 : r->order, mark,
+                                  ZONE_NORMAL, compact ? 0 : r->flags, i.free + some);
+}
+
+static bool any_zone_could(struct mm_sys *s, const struct phys_req *r, bool compact)
+{
+    for (unsigned nid = 0; nid < phys_nodes(s->phys); nid++)
+        for (int z = 0; z <= ZONE_NORMAL && (r->nodes == 0 || (r->nodes >> nid & 1)); z++)
+            if (zone_could(s, r, nid, z, compact))
                 return true;
-        }
-    }
     return false;
 }
 
-/* reclaim_and_take reclaims directly as long as that makes progress. Orders above 3 get one round:
- * they have smaller ones to fall back to. */
-static int reclaim_and_take(struct mm_sys *s, struct phys_req *r, pfn *ret)
+static bool should_reclaim_retry(struct slowpath *p, bool progress)
 {
-    for (unsigned fruitless = 0; fruitless < MAX_RECLAIM_RETRIES;) {
-        arch_step(s->outbox, STEP_DIRECT_RECLAIM, 1);
-        uint64_t freed = try_to_free_pages(s, r->nid, r->nodes, r->order, ZONE_NORMAL);
-        if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
+    p->fruitless = progress && p->r->order <= COSTLY_ORDER ? 0 : p->fruitless + 1;
+    if (p->fruitless <= MAX_RECLAIM_RETRIES && any_zone_could(p->s, p->r, false))
+        return true;
+    return phys_unreserve_highatomic(p->s->phys, p->r, true);
+}
+
+static bool should_compact_retry(struct slowpath *p)
+{
+    bool costly = p->r->order > COSTLY_ORDER;
+    if (p->r->order == 0)
+        return false;
+    if (p->compact == COMPACT_SKIPPED)
+        return any_zone_could(p->s, p->r, true);
+    unsigned most = costly ? MAX_COMPACT_RETRIES / 4 : MAX_COMPACT_RETRIES;
+    if (p->compact == COMPACT_SUCCESS && ++p->compact_retries <= most)
+        return true;
+    if (p->prio <= (costly ? COMPACT_PRIO_SYNC_LIGHT : COMPACT_PRIO_SYNC_FULL))
+        return false;
+    p->prio--;
+    p->compact_retries = 0;
+    return true;
+}
+
+static int direct_compact(struct slowpath *p, enum compact_prio prio, pfn *ret)
+{
+    int err = alloc_direct_compact(p->s, p->r, prio, ret);
+    p->compact = p->r->order > 0 ? p->s->compaction.last : COMPACT_SKIPPED;
+    return err;
+}
+
+/* direct_reclaim frees 32 pages or more and takes the block, if need be from what CPUs keep and what
+ * is reserved. 0, -EAGAIN (something was freed) or -ENOMEM. */
+static int direct_reclaim(struct slowpath *p, pfn *ret)
+{
+    struct mm_sys *s = p->s;
+    arch_step(s->outbox, STEP_DIRECT_RECLAIM, 1);
+    if (try_to_free_pages(s, p->r->nid, p->r->nodes, p->r->order, ZONE_NORMAL) == 0)
+        return -ENOMEM;
+    if (take_at(s, p->r, PHYS_MARK_MIN, ret) == 0)
+        return 0;
+    phys_unreserve_highatomic(s->phys, p->r, false);
+    phys_drain_all(s->phys);
+    return take_at(s, p->r, PHYS_MARK_MIN, ret) == 0 ? 0 : -EAGAIN;
+}
+
+/* try_hard repeats reclaim and compaction while that may help. Costly orders, and those who said so,
+ * get one round: they have smaller ones to fall back to. */
+static int try_hard(struct slowpath *p, pfn *ret)
+{
+    for (bool again = true; again;) {
+        if (take_at(p->s, p->r, PHYS_MARK_MIN, ret) == 0)
             return 0;
-        phys_drain_all(s->phys); /* what other CPUs keep */
-        if (take_at(s, r, PHYS_MARK_MIN, ret) == 0 ||
-            alloc_direct_compact(s, r, COMPACT_PRIO_SYNC_LIGHT, ret) == 0)
+        int err = direct_reclaim(p, ret);
+        if (err == 0 || direct_compact(p, p->prio, ret) == 0)
             return 0;
-        if (r->order > COSTLY_ORDER)
+        if ((p->req->flags & REQ_NORETRY) || p->r->order > COSTLY_ORDER)
             break;
-        if (r->order == 0 && !reclaim_could_help(s, r))
-            break;
-        fruitless = freed > 0 ? 0 : fruitless + 1;
+        bool progress = err == -EAGAIN;
+        again = should_reclaim_retry(p, progress) || (progress && should_compact_retry(p));
+        if (!again && p->s->conf.vm_defrag_mode && !(p->r->flags & PHYS_FRAGMENT)) {
+            p->r->flags |= PHYS_FRAGMENT; /* mix types at last */
+            again = true;
+        }
     }
     return -ENOMEM;
+}
+
+static bool is_victim(const struct mm *m)
+{
+    return m && (m->oom.victim || m->oom.skip);
 }
 
 /* use_reserves: the caller frees memory, or is about to die. */
 static bool use_reserves(const struct mm_sys *s, const struct mm *m)
 {
-    return s->reclaiming || (m && (m->oom.victim || m->oom.skip));
+    return s->reclaiming || is_victim(m);
+}
+
+/* try_first compacts before anything is reclaimed, for blocks that reclaim seldom makes. -EAGAIN: go
+ * on. */
+static int try_first(struct slowpath *p, pfn *ret)
+{
+    bool costly = p->r->order > COSTLY_ORDER;
+    if (!costly && p->r->type == MIGRATE_MOVABLE)
+        return -EAGAIN;
+    if (direct_compact(p, COMPACT_PRIO_ASYNC, ret) == 0)
+        return 0;
+    if (!costly || !(p->req->flags & REQ_NORETRY))
+        return -EAGAIN;
+    p->prio = COMPACT_PRIO_ASYNC;
+    return p->compact == COMPACT_SKIPPED || p->compact == COMPACT_DEFERRED ? -ENOMEM : -EAGAIN;
 }
 
 static __attribute__((noinline)) int alloc_slowpath(struct mm_sys *s, const struct mm_req *req,
                                                     struct phys_req *r, pfn *ret)
 {
     struct mm *m = req->m ? req->m : s->current;
+    struct slowpath p = {.s = s, .req = req, .r = r, .m = m, .prio = COMPACT_PRIO_SYNC_LIGHT};
     arch_step(s->outbox, STEP_ALLOC_SLOW, 1);
     if (take_at(s, r, PHYS_MARK_MIN, ret) == 0)
         return 0;
@@ -91,13 +180,10 @@ static __attribute__((noinline)) int alloc_slowpath(struct mm_sys *s, const stru
         return take_at(s, r, PHYS_NO_WATERMARKS, ret);
     if (r->flags & PHYS_NON_BLOCK)
         return -ENOMEM;
-    if (r->order > COSTLY_ORDER || r->type != MIGRATE_MOVABLE) {
-        if (alloc_direct_compact(s, r, COMPACT_PRIO_ASYNC, ret) == 0)
-            return 0;
-        if (r->order > COSTLY_ORDER && (req->flags & REQ_NORETRY) && s->compaction.hopeless)
-            return -ENOMEM; /* reclaim would disrupt, and not help */
-    }
-    while (reclaim_and_take(s, r, ret) != 0) {
+    int err = try_first(&p, ret);
+    if (err != -EAGAIN)
+        return err;
+    while (try_hard(&p, ret) != 0) {
         if (take_at(s, r, PHYS_MARK_HIGH, ret) == 0)
             return 0;
         if (r->order > COSTLY_ORDER || (req->flags & (REQ_NORETRY | REQ_MAY_FAIL)) ||
@@ -105,6 +191,7 @@ static __attribute__((noinline)) int alloc_slowpath(struct mm_sys *s, const stru
             return -ENOMEM;
         if (use_reserves(s, m))
             return take_at(s, r, PHYS_NO_WATERMARKS, ret);
+        p.fruitless = 0;
     }
     return 0;
 }

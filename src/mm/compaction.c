@@ -21,6 +21,7 @@
  * isolate_freepages, compaction_alloc, defer_compaction, try_to_compact_pages, kcompactd).
  */
 #include "mm/migrate_int.h"
+#include "policy/frag.h"
 
 #define CLUSTER_MAX       32u  /* COMPACT_CLUSTER_MAX: folios moved at a time */
 #define MAX_DEFER_SHIFT   6u   /* COMPACT_MAX_DEFER_SHIFT */
@@ -44,6 +45,7 @@ struct compact {
     int order; /* wanted; VIA_COMPACT */
     enum migrate_type type;
     enum compact_mode mode;
+    enum zone_id highest;           /* zone that the block may come from */
     bool direct;                    /* an allocation waits */
     bool ignore_skip;               /* look at what was skipped, put pages anywhere */
     bool whole_zone;                /* start at the ends */
@@ -66,7 +68,8 @@ int compaction_open(struct mm_sys *s)
     if (!s->compaction.zone || !s->compaction.skip)
         return -ENOMEM;
     for (unsigned nid = 0; nid < phys_nodes(s->phys); nid++)
-        s->compaction.node[nid].due_ms = CHECK_INTERVAL_MS;
+        s->compaction.node[nid] =
+            (struct compact_node){.due_ms = CHECK_INTERVAL_MS, .highest = ZONE_NORMAL};
     return 0;
 }
 
@@ -152,12 +155,14 @@ static void push(struct taken *t, pfn head)
     t->head[t->nr++] = head;
 }
 
-/* suitable_migration_target: pages go where movable pages are, but not into a whole free block. */
+/* suitable_migration_target: pages go where movable pages are, but a pageblock that begins with a
+ * block as large as the wanted one is left whole. */
 static bool suitable_target(const struct compact *c, uint64_t at)
 {
     struct phys_block b;
+    unsigned whole = c->order > 0 ? (unsigned)c->order : PAGEBLOCK_ORDER;
     phys_block_at(c->s->phys, (pfn){at}, &b);
-    if (b.state == PHYS_BLOCK_FREE && b.order >= PAGEBLOCK_ORDER)
+    if (b.state == PHYS_BLOCK_FREE && b.first.v == at && b.order >= whole)
         return false;
     return (c->ignore_skip && c->direct) || b.type == MIGRATE_MOVABLE;
 }
@@ -315,12 +320,10 @@ static bool scanners_met(const struct compact *c)
     return c->free_pfn >> PAGEBLOCK_ORDER <= c->migrate_pfn >> PAGEBLOCK_ORDER;
 }
 
-/* wmark_score is fragmentation_score_wmark: where proactive compaction stops, and starts. */
+/* wmark_score: where proactive compaction stops, and starts. */
 static unsigned wmark_score(const struct mm_sys *s, bool low)
 {
-    unsigned p = (unsigned)s->conf.vm_compaction_proactiveness;
-    unsigned stop = p > 95 ? 5 : 100 - p;
-    return low ? stop : (unsigned)min_u64(stop + 10, 100);
+    return fragmentation_score_wmark((unsigned)s->conf.vm_compaction_proactiveness, low);
 }
 
 /* claimable: a block of another type would be taken over by a request of this one. */
@@ -334,10 +337,15 @@ static bool claimable(const struct phys_zone_info *info, enum migrate_type type,
     return false;
 }
 
+/* suitable_page_free: the block is there, or with vm.defrag_mode, for kcompactd, the high watermark in
+ * whole pageblocks. */
 static bool suitable_page_free(const struct compact *c)
 {
     struct phys_zone_info info;
     phys_zone_info(c->s->phys, c->nid, c->zone, &info);
+    if (c->s->conf.vm_defrag_mode && !c->direct)
+        return phys_watermark_ok_free(c->s->phys, c->nid, c->zone, (unsigned)c->order, info.high,
+                                      c->highest, 0, info.free_blocks);
     for (unsigned o = (unsigned)c->order; o < PHYS_ORDERS; o++)
         if (info.blocks[c->type][o] > 0 || claimable(&info, c->type, o))
             return true;
@@ -442,27 +450,35 @@ static enum compact_result compact_zone(struct compact *c)
     return r;
 }
 
-/* suits is compaction_suit_allocation_order: 0 go on, else the result without compacting. */
+/* suits is compaction_suit_allocation_order: CONTINUE, or the result without compacting. */
 static enum compact_result suits(const struct mm_sys *s, unsigned nid, enum zone_id zone,
-                                 unsigned order, enum zone_id highest)
+                                 unsigned order, enum zone_id highest, bool kcompactd)
 {
     struct phys_zone_info info;
     phys_zone_info(s->phys, nid, zone, &info);
     if (info.spanned == 0)
         return COMPACT_SKIPPED;
-    if (phys_watermark_ok(s->phys, nid, zone, order, info.min, highest, 0))
+    bool blocks = kcompactd && s->conf.vm_defrag_mode;
+    uint64_t mark = blocks ? info.high : info.min, free = blocks ? info.free_blocks : info.free;
+    if (phys_watermark_ok_free(s->phys, nid, zone, order, mark, highest, 0, free))
         return COMPACT_SUCCESS;
-    if (!phys_compaction_suitable(s->phys, nid, zone, order, info.min, highest))
+    if (!phys_compaction_suitable(s->phys, nid, zone, order, mark, highest))
         return COMPACT_SKIPPED;
     return COMPACT_CONTINUE;
 }
 
 /* -- for an allocation ----------------------------------------------------------------------- */
 
+static enum zone_id highest_zone(enum phys_gfp gfp)
+{
+    return gfp == GFP_DMA ? ZONE_DMA : gfp == GFP_DMA32 ? ZONE_DMA32 : ZONE_NORMAL;
+}
+
 static enum compact_result compact_for(struct mm_sys *s, const struct phys_req *r, unsigned nid,
                                        enum zone_id zone, enum compact_prio prio)
 {
-    enum compact_result fit = suits(s, nid, zone, r->order, ZONE_NORMAL);
+    enum zone_id highest = highest_zone(r->gfp);
+    enum compact_result fit = suits(s, nid, zone, r->order, highest, false);
     if (fit != COMPACT_CONTINUE)
         return fit;
     struct compact c = {.s = s,
@@ -471,6 +487,7 @@ static enum compact_result compact_for(struct mm_sys *s, const struct phys_req *
                         .order = (int)r->order,
                         .type = r->type,
                         .mode = prio == COMPACT_PRIO_ASYNC ? COMPACT_ASYNC : COMPACT_SYNC_LIGHT,
+                        .highest = highest,
                         .direct = true,
                         .ignore_skip = prio == COMPACT_PRIO_SYNC_FULL,
                         .whole_zone = prio == COMPACT_PRIO_SYNC_FULL};
@@ -497,11 +514,6 @@ static bool one_zone_of(struct mm_sys *s, const struct phys_req *r, unsigned nid
     return got == COMPACT_SUCCESS;
 }
 
-static enum zone_id highest_zone(enum phys_gfp gfp)
-{
-    return gfp == GFP_DMA ? ZONE_DMA : gfp == GFP_DMA32 ? ZONE_DMA32 : ZONE_NORMAL;
-}
-
 enum compact_result try_to_compact_pages(struct mm_sys *s, const struct phys_req *r,
                                          enum compact_prio prio)
 {
@@ -524,7 +536,7 @@ int alloc_direct_compact(struct mm_sys *s, struct phys_req *r, enum compact_prio
     if (r->order == 0)
         return -ENOMEM;
     enum compact_result got = try_to_compact_pages(s, r, prio);
-    s->compaction.hopeless = got == COMPACT_SKIPPED || got == COMPACT_DEFERRED;
+    s->compaction.last = got;
     if (got == COMPACT_SKIPPED)
         return -ENOMEM;
     STAT(s->stats, compact_stall)++;
@@ -539,7 +551,9 @@ int alloc_direct_compact(struct mm_sys *s, struct phys_req *r, enum compact_prio
         return err;
     }
     const struct frame *f = phys_frame(s->phys, *ret);
-    compaction_defer_reset(&s->compaction.zone[f->nid][f->zone], (int)r->order, true);
+    struct compact_zone *z = &s->compaction.zone[f->nid][f->zone];
+    z->skip_flush = false;
+    compaction_defer_reset(z, (int)r->order, true);
     STAT(s->stats, compact_success)++;
     return 0;
 }
@@ -603,14 +617,18 @@ static uint64_t proactive_compact(struct mm_sys *s, unsigned nid)
     return better ? CHECK_INTERVAL_MS : CHECK_INTERVAL_MS << MAX_DEFER_SHIFT;
 }
 
-/* daemon_zone is kcompactd_do_work for one zone. */
-static void daemon_zone(struct mm_sys *s, unsigned nid, enum zone_id zone, int order)
+/* kcompactd_zone is kcompactd_do_work for one zone. It asks twice whether that is wanted: for itself,
+ * and for those who may use higher zones. */
+static void kcompactd_zone(struct mm_sys *s, unsigned nid, enum zone_id zone, int order,
+                           enum zone_id highest)
 {
     struct compact_zone *z = &s->compaction.zone[nid][zone];
     if (compaction_deferred(z, order) ||
-        suits(s, nid, zone, (unsigned)order, ZONE_NORMAL) != COMPACT_CONTINUE)
+        suits(s, nid, zone, (unsigned)order, zone, true) != COMPACT_CONTINUE ||
+        suits(s, nid, zone, (unsigned)order, highest, true) != COMPACT_CONTINUE)
         return;
     struct compact c = {.s = s,
+                        .highest = highest,
                         .nid = nid,
                         .zone = zone,
                         .order = order,
@@ -644,7 +662,7 @@ void wakeup_kcompactd(struct mm_sys *s, unsigned nid, unsigned order, enum zone_
     if (order == 0)
         return;
     n->order = order > n->order ? order : n->order;
-    n->highest = highest > n->highest ? highest : n->highest;
+    n->highest = highest < n->highest ? highest : n->highest;
 }
 
 static void kcompactd_do_work(struct mm_sys *s, unsigned nid)
@@ -652,9 +670,9 @@ static void kcompactd_do_work(struct mm_sys *s, unsigned nid)
     struct compact_node *n = &s->compaction.node[nid];
     STAT(s->stats, compact_daemon_wake)++;
     for (int z = 0; z <= (int)n->highest; z++)
-        daemon_zone(s, nid, (enum zone_id)z, (int)n->order);
+        kcompactd_zone(s, nid, (enum zone_id)z, (int)n->order, n->highest);
     n->order = 0;
-    n->highest = ZONE_DMA;
+    n->highest = ZONE_NORMAL;
 }
 
 void kcompactd_tick(struct mm_sys *s, uint64_t now_ms)

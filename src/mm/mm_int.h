@@ -99,6 +99,19 @@ struct mm_file {
     char path[];                   /* the end of a longer path */
 };
 
+/* Compaction: how carefully, how hard, and what came of it. */
+enum compact_mode { COMPACT_ASYNC, COMPACT_SYNC_LIGHT, COMPACT_SYNC };
+enum compact_prio { COMPACT_PRIO_SYNC_FULL, COMPACT_PRIO_SYNC_LIGHT, COMPACT_PRIO_ASYNC };
+enum compact_result {
+    COMPACT_SKIPPED,  /* no zone where it could help */
+    COMPACT_DEFERRED, /* it failed there lately */
+    COMPACT_CONTINUE,
+    COMPACT_COMPLETE,        /* the whole zone was scanned, in vain */
+    COMPACT_PARTIAL_SKIPPED, /* what was left of the zone was scanned, in vain */
+    COMPACT_CONTENDED,       /* no free frames to move pages to */
+    COMPACT_SUCCESS          /* the allocation should work now */
+};
+
 /* -- compaction.c */
 /* What a zone remembers of compactions. */
 struct compact_zone {
@@ -113,12 +126,12 @@ struct compact_zone {
 struct compact_node {
     uint64_t due_ms;      /* next proactive look */
     unsigned order;       /* kswapd asked for it; 0: nothing */
-    enum zone_id highest; /* in the zones up to this one */
+    enum zone_id highest; /* in the zones up to this one, the lowest of those who asked */
 };
 struct sys_compaction {
     struct compact_zone (*zone)[ZONE_NR]; /* by node */
     uint8_t *skip;                        /* bit per pageblock: not worth scanning */
-    bool hopeless;                        /* the last allocation found no zone to compact */
+    enum compact_result last;             /* what compaction for an allocation last came to */
     struct compact_node node[NUMA_NODES];
 };
 
@@ -290,17 +303,6 @@ int shmem_acct_size(struct mm *m, struct mm_file *f, bool forced);
 void shmem_acct_page(struct mm_sys *s, struct mm_file *f, int64_t n);
 
 /* -- compaction.c */
-enum compact_mode { COMPACT_ASYNC, COMPACT_SYNC_LIGHT, COMPACT_SYNC };
-enum compact_prio { COMPACT_PRIO_SYNC_FULL, COMPACT_PRIO_SYNC_LIGHT, COMPACT_PRIO_ASYNC };
-enum compact_result {
-    COMPACT_SKIPPED,  /* no zone where it could help */
-    COMPACT_DEFERRED, /* it failed there lately */
-    COMPACT_CONTINUE,
-    COMPACT_COMPLETE,        /* the whole zone was scanned, in vain */
-    COMPACT_PARTIAL_SKIPPED, /* what was left of the zone was scanned, in vain */
-    COMPACT_CONTENDED,       /* no free frames to move pages to */
-    COMPACT_SUCCESS          /* the allocation should work now */
-};
 int compaction_open(struct mm_sys *s); /* 0 or -ENOMEM */
 void compaction_close(struct mm_sys *s);
 /* try_to_compact_pages compacts zones the request may use, until it should work. Pages move: I1 of

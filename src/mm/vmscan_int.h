@@ -13,13 +13,13 @@
 #include "mm/mm.h"
 
 /* -- lru.c */
-/* Per-CPU batches in front of the LRU lists. */
+/* Per-CPU batches in front of the LRU lists, in the order lru_add_drain_cpu empties them. */
 enum lru_batch {
     BATCH_ADD,
-    BATCH_ACTIVATE,
-    BATCH_DEACTIVATE,
     BATCH_DEACTIVATE_FILE,
+    BATCH_DEACTIVATE,
     BATCH_LAZYFREE,
+    BATCH_ACTIVATE,
     BATCH_MLOCK,
     BATCH_NR
 };

@@ -24,3 +24,9 @@ int fragmentation_index(const struct contig *c, unsigned order)
         return -1000;
     return 1000 - (int)((1000 + c->frames * 1000 / BIT(order)) / c->blocks);
 }
+
+unsigned fragmentation_score_wmark(unsigned proactiveness, bool low)
+{
+    unsigned stop = 100 - proactiveness, leeway = stop / 2 < 10 ? stop / 2 : 10;
+    return low ? stop : stop + leeway < 100 ? stop + leeway : 100;
+}

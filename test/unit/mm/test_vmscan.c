@@ -362,6 +362,25 @@ static void active_pages_are_spared_only_while_that_helps(void **state)
     box_close(&b);
 }
 
+/* lru_add_drain_cpu empties the batch of invalidated pages before that of activated ones: a page in both
+ * ends active. */
+static void a_page_invalidated_and_used_again_ends_active(void **state)
+{
+    (void)state;
+    struct box b;
+    machine(&b, MIB(64), 0, NULL);
+    struct mm_file *f = cache_pages(&b, 1, 1, 1);
+    pfn n = {mm_node(b.sys, 0)->lru.lists[LRU_INACTIVE_FILE].head - 1};
+    folio_activate(b.sys, n);
+    folio_deactivate_file(b.sys, n);
+    mm_lru_drain(b.sys);
+    assert_int_equal(node_stat(&b, NODE_nr_active_file), 1);
+    assert_int_equal(STAT(&b.stats, pgrotated), 1);
+    assert_int_equal(STAT(&b.stats, pgdeactivate), 0);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +389,7 @@ int main(void)
         cmocka_unit_test(pages_of_higher_zones_are_passed_over_and_counted),
         cmocka_unit_test(nothing_but_dirty_pages_wakes_the_flusher_though_they_are_in_use),
         cmocka_unit_test(a_huge_page_given_up_goes_without_swap),
+        cmocka_unit_test(a_page_invalidated_and_used_again_ends_active),
         cmocka_unit_test(kswapd_is_not_woken_for_a_balanced_node),
         cmocka_unit_test(kswapd_gives_up_after_16_runs_in_vain),
         cmocka_unit_test(a_boost_is_worked_off_gently_and_taken_back),
