@@ -17,6 +17,7 @@
 #include "kern/kern_int.h"
 
 #include "base/bits.h"
+#include "mm/view.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -256,7 +257,7 @@ int memcall_ask(struct kern *k, struct mm *m, const struct kern_call *c)
 static bool splits_huge(const struct mm *m, uint64_t start, uint64_t end)
 {
     const struct vma *first = mm_vma_at(m, va(start)), *last = mm_vma_at(m, va(end));
-    return (first && start % vma_hpage_size(first)) || (last && end % vma_hpage_size(last));
+    return (first && start % mm_vma_page_size(first)) || (last && end % mm_vma_page_size(last));
 }
 
 static int munmap_refusal(const struct mm *m, uint64_t start, uint64_t len)
@@ -355,7 +356,7 @@ static int mremap_late(const struct kern_call *c)
 /* mremap_huge_bad: not of whole pages, or larger (align_hugetlb). */
 static bool mremap_huge_bad(const struct vma *v, const struct kern_call *c)
 {
-    uint64_t page = vma_hpage_size(v);
+    uint64_t page = mm_vma_page_size(v);
     return c->arg[0] % page || (c->arg[3] & MREMAP_FIXED && c->arg[4] % page) ||
            align_up(c->arg[2], page) > align_up(c->arg[1], page);
 }

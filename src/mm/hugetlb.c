@@ -232,8 +232,11 @@ void hugetlb_open(struct mm_sys *s)
     s->hugetlb.h[MM_HUGETLB_1G].order = 18;
     set_max(s, &s->hugetlb.h[MM_HUGETLB_1G], s->conf.hugetlb_1g);
     set_max(s, &s->hugetlb.h[MM_HUGETLB_2M], s->conf.hugetlb_2m);
-    for (unsigned i = 0; i < MM_HUGETLB_NR; i++)
-        s->hugetlb.h[i].boot = s->hugetlb.h[i].nr;
+    for (unsigned i = 0; i < MM_HUGETLB_NR; i++) {
+        struct hstate *h = &s->hugetlb.h[i];
+        h->boot = h->nr;
+        memcpy(h->boot_node, h->nr_node, sizeof(h->boot_node));
+    }
 }
 
 void hugetlb_close(struct mm_sys *s)

@@ -20,6 +20,7 @@ struct hstate {
     uint64_t surplus_node[MM_NODES_MAX]; /* likewise */
     uint32_t free_list[MM_NODES_MAX];    /* head + 1 through link_next, last freed first */
     uint64_t boot;                       /* pages the pool had after boot */
+    uint64_t boot_node[MM_NODES_MAX];    /* of each node */
     unsigned next_nid;                   /* where the pool grows or shrinks next */
 };
 struct sys_hugetlb {
@@ -52,6 +53,8 @@ void hugetlb_close(struct mm_sys *s);
 uint64_t hugetlb_total_pages(const struct mm_sys *s);
 /* huge_page_size returns bytes of a page of a hugetlb file. */
 uint64_t huge_page_size(const struct mm_sys *s, const struct mm_file *f);
+/* vma_hpage_size returns it for a VMA; PAGE_SIZE where it has no hugetlb. */
+uint64_t vma_hpage_size(const struct vma *v);
 /* hugetlb_mmap is the mmap operation of a hugetlb file for the region g: -EINVAL, -ENOMEM, or 0 with
  * the promises made. */
 int hugetlb_mmap(struct mm *m, struct vma_merge *g);

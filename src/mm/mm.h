@@ -223,8 +223,6 @@ struct mm_hugetlb_file {
     const char *path;  /* as /proc shows it */
     bool reserve;      /* promise all its pages now */
 };
-/* vma_hpage_size returns bytes of a page of a VMA's pool; PAGE_SIZE where it has none. */
-uint64_t vma_hpage_size(const struct vma *v);
 /* mm_hugetlb_file makes one, with a reference for the caller. -EINVAL: no such size; -ENOMEM. */
 int mm_hugetlb_file(struct mm_sys *s, const struct mm_hugetlb_file *q, struct mm_file **ret);
 /* mm_hugetlb_named is mm_file for a file of huge pages: known by device and inode. -EINVAL: no such size,

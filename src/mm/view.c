@@ -115,6 +115,11 @@ void mm_hugetlb_node(const struct mm_sys *s, unsigned nid, struct mm_hugetlb_inf
                                     .surplus = h->surplus_node[nid]};
 }
 
+uint64_t mm_hugetlb_boot(const struct mm_sys *s, enum mm_hugetlb_size size, unsigned nid)
+{
+    return s->hugetlb.h[size].boot_node[nid];
+}
+
 bool mm_folio_anon(const struct frame *head)
 {
     return head->owner == FRAME_USER_ANON ||

@@ -46,6 +46,8 @@ uint64_t mm_vma_page_size(const struct vma *v);
 bool mm_has_pkeys(const struct mm *m); /* the machine has protection keys */
 /* mm_hugetlb_node tells of the 2 MiB pages of a node; .resv, .overcommit are 0. */
 void mm_hugetlb_node(const struct mm_sys *s, unsigned nid, struct mm_hugetlb_info *ret);
+/* mm_hugetlb_boot returns the pages of a pool that boot found on a node. */
+uint64_t mm_hugetlb_boot(const struct mm_sys *s, enum mm_hugetlb_size size, unsigned nid);
 /* mm_folio_anon: the folio that begins with this frame is anonymous memory, hugetlb included. */
 bool mm_folio_anon(const struct frame *head);
 bool mm_thp_eligible(const struct mm *m, const struct vma *v); /* smaps' THPeligible */

@@ -213,7 +213,8 @@ int report_gather(struct report *r, const struct report_run *run, struct sim *si
     sim_cycles(sim, &r->cycles);
     sim_process(sim, &r->process);
     sim_oom(sim, &r->oom);
-    sim_hugetlb_boot(sim, r->hugetlb_boot);
+    for (unsigned i = 0; i < MM_HUGETLB_NR; i++)
+        sim_pool(sim, (enum mm_hugetlb_size)i, &r->pool[i]);
     r->counts_wrong = sim_counts_wrong(sim);
     gather_owners(r, sim_phys(sim));
     r->areas = sim_areas(sim, &r->n_areas);

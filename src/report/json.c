@@ -167,6 +167,31 @@ static void put_owners(struct jsonw *w, const struct report *r)
     jsonw_u64(w, "frames_total", r->frames);
 }
 
+/* put_pools: an object for each size of which pages were asked for or are there. */
+static void put_pools(struct jsonw *w, const struct report *r)
+{
+    jsonw_open(w, "hugetlb", '[');
+    for (unsigned i = 0; i < MM_HUGETLB_NR; i++) {
+        const struct sim_pool *p = &r->pool[i];
+        if (p->asked + p->now.boot + p->now.nr + p->now.overcommit == 0)
+            continue;
+        jsonw_open(w, NULL, '{');
+        jsonw_u64(w, "page_kb", p->now.bytes / 1024);
+        jsonw_u64(w, "asked", p->asked);
+        jsonw_u64(w, "boot", p->now.boot);
+        jsonw_open(w, "boot_nodes", '[');
+        for (unsigned nid = 0; nid < p->nodes; nid++)
+            jsonw_u64(w, NULL, p->boot_node[nid]);
+        jsonw_close(w, ']');
+        jsonw_u64(w, "total", p->now.nr);
+        jsonw_u64(w, "free", p->now.free);
+        jsonw_u64(w, "reserved", p->now.resv);
+        jsonw_u64(w, "surplus", p->now.surplus);
+        jsonw_close(w, '}');
+    }
+    jsonw_close(w, ']');
+}
+
 static void put_vmas(struct jsonw *w, const struct report *r)
 {
     jsonw_open(w, "vmas", '[');
@@ -271,6 +296,7 @@ void report_json(struct sink *out, const struct report *r)
     put_counters(&w, r->stats, "vmstat", true);
     put_processes(&w, r);
     put_owners(&w, r);
+    put_pools(&w, r);
     put_oom(&w, &r->oom);
     put_vmas(&w, r);
     put_functions(&w, r);

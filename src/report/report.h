@@ -51,14 +51,14 @@ struct report {
     uint64_t frames;                /* all frames of the machine */
     uint64_t owner[FRAME_OWNER_NR]; /* frames; sums to .frames */
     struct sim_process process;
-    struct sim_oom oom;                   /* what the OOM killer did */
-    uint64_t hugetlb_boot[MM_HUGETLB_NR]; /* huge pages each pool got at boot */
-    unsigned counts_wrong;                /* threads whose plain counters differ from the model's */
-    struct symbol_map *maps;              /* the address space at the end, sorted; may be NULL */
-    struct sim_area *areas;               /* costliest first */
-    struct sim_site *sites;               /* costliest first */
-    struct symbol *symbols;               /* one per site */
-    struct report_function *functions;    /* costliest first */
+    struct sim_oom oom;                  /* what the OOM killer did */
+    struct sim_pool pool[MM_HUGETLB_NR]; /* of huge pages, by size */
+    unsigned counts_wrong;               /* threads whose plain counters differ from the model's */
+    struct symbol_map *maps;             /* the address space at the end, sorted; may be NULL */
+    struct sim_area *areas;              /* costliest first */
+    struct sim_site *sites;              /* costliest first */
+    struct symbol *symbols;              /* one per site */
+    struct report_function *functions;   /* costliest first */
     uint32_t n_maps, n_areas, n_sites, n_functions;
     struct symbols *symbol_files; /* owns the names in symbols and functions */
 };

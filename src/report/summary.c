@@ -236,11 +236,9 @@ static bool ran_out(const struct report *r)
     return r->oom.kills + r->oom.panics > 0;
 }
 
-/* few_huge: boot found fewer huge pages than were asked for. */
-static bool few_huge(const struct report *r)
+static bool asked_pools(const struct report *r)
 {
-    return r->hugetlb_boot[MM_HUGETLB_2M] < r->conf->hugetlb_2m ||
-           r->hugetlb_boot[MM_HUGETLB_1G] < r->conf->hugetlb_1g;
+    return r->pool[MM_HUGETLB_2M].asked + r->pool[MM_HUGETLB_1G].asked > 0;
 }
 
 static void put_areas(struct page *p, const struct report *r)
@@ -248,7 +246,7 @@ static void put_areas(struct page *p, const struct report *r)
     uint64_t whole = r->cycles.translation + r->cycles.fault;
     put(p, "costly memory", "%-34s %10s %13s %10s %14s", "", "size", "page walks", "faults",
         "transl.+fault");
-    uint32_t shown = AREAS_SHOWN - ran_out(r) - few_huge(r); /* I1: their lines come later */
+    uint32_t shown = AREAS_SHOWN - ran_out(r) - asked_pools(r); /* I1: their lines come later */
     for (uint32_t i = 0; i < r->n_areas && i < shown; i++) {
         const struct sim_area *a = &r->areas[i];
         uint64_t cycles = report_area_translation(r, a) + a->fault_cycles;
@@ -284,14 +282,28 @@ static void put_oom(struct page *p, const struct report *r)
             o->event[(o->kills - 1) % OOM_EVENTS_MAX].line + strlen("Out of memory: "));
 }
 
+/* pool_text: "hugetlb.2m 90 of 100 at boot (node 0: 50, node 1: 40)"; "" for a pool not asked for. */
+static void pool_text(const struct sim_pool *pool, const char *key, char *buf, size_t size)
+{
+    int len = pool->asked == 0 ? 0
+                               : snprintf(buf, size, "%s %" PRIu64 " of %" PRIu64 " at boot", key,
+                                          pool->now.boot, pool->asked);
+    buf[len] = '\0';
+    for (unsigned i = 0; len > 0 && pool->nodes > 1 && i < pool->nodes; i++)
+        if (len < (int)size) /* what does not fit a line is in the JSON */
+            len += snprintf(buf + len, size - (size_t)len, "%s %u: %" PRIu64 "%s",
+                            i == 0 ? " (node" : ",", i, pool->boot_node[i],
+                            i + 1 == pool->nodes ? ")" : "");
+}
+
 static void put_huge(struct page *p, const struct report *r)
 {
-    if (few_huge(r))
-        put(p, "huge pages",
-            "boot found room for hugetlb.2m %" PRIu64 " of %" PRIu64 ", hugetlb.1g %" PRIu64
-            " of %" PRIu64 " asked for",
-            r->hugetlb_boot[MM_HUGETLB_2M], r->conf->hugetlb_2m, r->hugetlb_boot[MM_HUGETLB_1G],
-            r->conf->hugetlb_1g);
+    char small[BODY_COLUMNS + 1], large[BODY_COLUMNS + 1];
+    if (!asked_pools(r))
+        return;
+    pool_text(&r->pool[MM_HUGETLB_2M], "hugetlb.2m", small, sizeof(small));
+    pool_text(&r->pool[MM_HUGETLB_1G], "hugetlb.1g", large, sizeof(large));
+    put(p, "huge pages", "%s%s%s", small, small[0] != '\0' && large[0] != '\0' ? "; " : "", large);
 }
 
 /* put_notes says what the figures do not cover, in one line, when there is something to say. */

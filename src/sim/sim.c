@@ -244,13 +244,14 @@ void sim_oom(const struct sim *s, struct sim_oom *ret)
     ret->event = mm_oom_events(s->mm_sys, &ret->kills);
 }
 
-void sim_hugetlb_boot(const struct sim *s, uint64_t ret[MM_HUGETLB_NR])
+void sim_pool(const struct sim *s, enum mm_hugetlb_size size, struct sim_pool *ret)
 {
-    struct mm_hugetlb_info info;
-    for (unsigned i = 0; i < MM_HUGETLB_NR; i++) {
-        mm_hugetlb_info(s->mm_sys, (enum mm_hugetlb_size)i, &info);
-        ret[i] = info.boot;
-    }
+    bool small = size == MM_HUGETLB_2M;
+    *ret = (struct sim_pool){.asked = small ? s->conf.hugetlb_2m : s->conf.hugetlb_1g,
+                             .nodes = (unsigned)s->conf.numa_nodes};
+    mm_hugetlb_info(s->mm_sys, size, &ret->now);
+    for (unsigned i = 0; i < ret->nodes; i++)
+        ret->boot_node[i] = mm_hugetlb_boot(s->mm_sys, size, i);
 }
 
 bool sim_guest_killed(const struct sim *s)

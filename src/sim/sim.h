@@ -14,6 +14,7 @@
 #include "event/event.h"
 #include "event/ring.h"
 #include "kern/kern.h"
+#include "mm/view.h"
 #include "mmu/mmu.h"
 #include "proc/sysctl.h"
 
@@ -83,8 +84,14 @@ const struct conf *sim_conf(const struct sim *s);
 const struct stat_set *sim_stats(const struct sim *s);
 void sim_cycles(const struct sim *s, struct cpu_cycles *ret);
 const struct phys *sim_phys(const struct sim *s);
-/* sim_hugetlb_boot returns how many huge pages each pool got at boot. */
-void sim_hugetlb_boot(const struct sim *s, uint64_t ret[MM_HUGETLB_NR]);
+/* A pool of huge pages: what was asked for, what boot found, what it is now. */
+struct sim_pool {
+    uint64_t asked;                   /* hugetlb.2m, hugetlb.1g */
+    uint64_t boot_node[MM_NODES_MAX]; /* pages that boot found on each of `nodes` nodes */
+    unsigned nodes;
+    struct mm_hugetlb_info now; /* .boot: what boot found on all of them */
+};
+void sim_pool(const struct sim *s, enum mm_hugetlb_size size, struct sim_pool *ret);
 /* sim_machine gives the parts of a machine to who prints or changes them (src/proc). */
 void sim_machine(struct sim *s, struct proc_machine *ret);
 /* sim_sysctl writes a tunable of the modelled kernel between two events, as proc_sysctl_set does. */

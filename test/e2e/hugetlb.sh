@@ -31,6 +31,18 @@ yes "HugePages_Surp" has Surp 0
 faults() { python3 -c "import json; print(sum(v['faults'] for v in json.load(open('o.json'))['vmas'] if 'anon_hugepage' in v['name']))"; }
 yes "5 faults, one for each" [ "$(faults)" -eq 5 ]
 yes "5 walks ended in an entry of 2 MiB" is dtlb_store_misses.walk_completed_2m_4m 5
+pools() { python3 -c "import json; print(json.load(open('o.json'))['hugetlb'])"; }
+run --set hugetlb.2m=8 --set numa.nodes=2 --set numa.sizes=15G,1G -o summary -- "$work/hugepool" hold
+yes "JSON tells what the pool got, by node, and what is left" [ "$(pools)" = \
+    "[{'page_kb': 2048, 'asked': 8, 'boot': 8, 'boot_nodes': [4, 4], 'total': 8, 'free': 3, 'reserved': 2, 'surplus': 0}]" ]
+yes "and so does the summary" grep -Eq '^huge pages +hugetlb.2m 8 of 8 at boot \(node 0: 4, 1: 4\)$' summary
+yes "the document is valid" python3 "$root/test/e2e/json_check.py" o.json
+run --set hugetlb.2m=200 --set numa.nodes=2 --set numa.sizes=128M,896M --set phys.size=1G -- true
+yes "a node that is full gets fewer than its 64" python3 -c "
+import json
+p = json.load(open('o.json'))['hugetlb'][0]
+assert p['asked'] == 200 and p['boot'] == sum(p['boot_nodes'])
+assert 0 < p['boot_nodes'][0] < 64 and p['boot_nodes'][1] > 100, p"
 yes "without a pool the same program is refused" bash -c \
     "! '$pagewalk' run -q --no-save --set hugetlb.2m=0 -- '$work/hugepool' hold | grep -q 'yes 5 pages'"
 

@@ -10,7 +10,7 @@ import json
 import sys
 
 TOP = ["schema", "pagewalk", "program", "incomplete", "machine", "counters", "cycles", "vmstat", "processes",
-       "owners", "frames_total", "vmas", "functions", "sites"]
+       "owners", "frames_total", "hugetlb", "vmas", "functions", "sites"]
 COUNTERS = ["instructions", "loads", "stores", "dtlb_load_misses.stlb_hit",
             "dtlb_load_misses.walk_completed", "dtlb_load_misses.walk_active",
             "dtlb_store_misses.walk_completed", "itlb_misses.walk_completed",
@@ -67,6 +67,9 @@ def check_sums(d):
     check(d["cycles"]["total"] == sum(d["cycles"][p] for p in PARTS), "cycle parts miss the total")
     check(set(d["cycles"]) == set(PARTS + ["total"]), "cycles have other parts")
     check(sum(d["owners"].values()) == d["frames_total"], "owners miss frames_total")
+    for pool in d["hugetlb"]:
+        check(sum(pool["boot_nodes"]) == pool["boot"] <= pool["asked"], "a pool's nodes miss its boot")
+        check(pool["free"] <= pool["total"], "a pool has more free pages than pages")
     check(d["frames_total"] * PAGE == d["machine"]["phys.size"], "frames_total misses phys.size")
     counters = d["counters"]
     for kind in ("dtlb_load_misses", "dtlb_store_misses", "itlb_misses"):

@@ -47,10 +47,10 @@ void sim_oom(const struct sim *s, struct sim_oom *ret)
     (void)s;
     *ret = made.report.oom;
 }
-void sim_hugetlb_boot(const struct sim *s, uint64_t ret[MM_HUGETLB_NR])
+void sim_pool(const struct sim *s, enum mm_hugetlb_size size, struct sim_pool *ret)
 {
     (void)s;
-    memcpy(ret, made.report.hugetlb_boot, sizeof(made.report.hugetlb_boot));
+    *ret = made.report.pool[size];
 }
 struct mm *sim_mm(struct sim *s)
 {

@@ -62,9 +62,10 @@ static uint64_t number(const char *in, const char *key)
 
 static void every_member_of_the_schema_is_there_once(void **state)
 {
-    static const char *const keys[] = {
-        "schema",     "pagewalk",  "program", "machine",      "counters", "cycles",    "vmstat",
-        "incomplete", "processes", "owners",  "frames_total", "vmas",     "functions", "sites"};
+    static const char *const keys[] = {"schema",    "pagewalk", "program",      "machine",
+                                       "counters",  "cycles",   "vmstat",       "incomplete",
+                                       "processes", "owners",   "frames_total", "vmas",
+                                       "functions", "sites",    "hugetlb"};
     (void)state;
     const char *doc = document();
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
@@ -84,6 +85,27 @@ static void every_counter_stands_in_its_map_exactly(void **state)
         assert_true(number(s->group == STAT_VM ? vmstat : counters, s->name) ==
                     UINT64_MAX - (uint64_t)i);
     }
+}
+
+static void pools_tell_what_was_asked_and_what_boot_found(void **state)
+{
+    (void)state;
+    assert_int_equal(strncmp(member(document(), "hugetlb"), "[]", 2), 0);
+    made.report.pool[MM_HUGETLB_2M] =
+        (struct sim_pool){.asked = 100,
+                          .nodes = 2,
+                          .boot_node = {50, 40},
+                          .now = {.bytes = MIB(2), .boot = 90, .nr = 91, .free = 7, .resv = 3}};
+    const char *pools = member(document(), "hugetlb");
+    assert_non_null(strstr(pools, "\"page_kb\": 2048"));
+    assert_non_null(strstr(pools, "\"asked\": 100"));
+    assert_non_null(strstr(pools, "\"boot\": 90"));
+    const char *nodes = strstr(pools, "\"boot_nodes\": [");
+    assert_non_null(nodes);
+    assert_true(strstr(nodes, "50") < strstr(nodes, "40"));
+    assert_non_null(strstr(pools, "\"total\": 91"));
+    assert_non_null(strstr(pools, "\"free\": 7"));
+    assert_non_null(strstr(pools, "\"reserved\": 3"));
 }
 
 static void every_option_stands_in_machine(void **state)
@@ -182,6 +204,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_counter_stands_in_its_map_exactly, fresh, drop),
         cmocka_unit_test_setup_teardown(every_option_stands_in_machine, fresh, drop),
         cmocka_unit_test_setup_teardown(parts_of_the_cycles_sum_to_the_total, fresh, drop),
+        cmocka_unit_test_setup_teardown(pools_tell_what_was_asked_and_what_boot_found, fresh, drop),
         cmocka_unit_test_setup_teardown(owners_sum_to_all_frames, fresh, drop),
         cmocka_unit_test_setup_teardown(an_exit_has_a_code_and_a_death_has_a_signal, fresh, drop),
         cmocka_unit_test_setup_teardown(a_run_observed_in_part_says_why, fresh, drop),

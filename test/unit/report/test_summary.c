@@ -174,10 +174,13 @@ static void huge_pages_boot_had_no_room_for_are_told_in_one_line(void **state)
     assert_null(strstr(text, "huge pages  "));
     made.conf.hugetlb_2m = 1980;
     made.conf.hugetlb_1g = 1;
-    made.report.hugetlb_boot[MM_HUGETLB_2M] = 1965;
-    made.report.hugetlb_boot[MM_HUGETLB_1G] = 1;
+    made.report.pool[MM_HUGETLB_2M] = (struct sim_pool){
+        .asked = 1980, .nodes = 2, .boot_node = {990, 975}, .now = {.boot = 1965}};
+    made.report.pool[MM_HUGETLB_1G] =
+        (struct sim_pool){.asked = 1, .nodes = 2, .boot_node = {1, 0}, .now = {.boot = 1}};
     summary(false);
-    assert_non_null(strstr(text, "hugetlb.2m 1965 of 1980, hugetlb.1g 1 of 1 asked for"));
+    assert_non_null(strstr(text, "hugetlb.2m 1965 of 1980 at boot (node 0: 990, 1: 975); "
+                                 "hugetlb.1g 1 of 1"));
     check_shape();
 }
 
