@@ -221,7 +221,7 @@ static int call_fault(struct vm_fault *vmf, pfn *ret)
     arch_step(s->outbox, STEP_PAGECACHE, 1);
     int got = filemap_swapin(s, f, vmf->vma, vmf->address, vmf->pgoff);
     if (got < 0)
-        return VM_FAULT_OOM;
+        return got == -EIO ? VM_FAULT_SIGBUS : VM_FAULT_OOM;
     if (got > 0)
         result = VM_FAULT_MAJOR;
     int err = filemap_get(s, f, vmf->pgoff, ret);
@@ -433,7 +433,7 @@ static int fault_swap(struct vm_fault *vmf)
     vmf->kind = FAULT_SWAP_IN;
     int got = do_swap_page(vmf->m, vmf->vma, vmf->address, vmf->pte, vmf->write);
     if (got < 0)
-        return VM_FAULT_OOM;
+        return got == -EIO ? VM_FAULT_SIGBUS : VM_FAULT_OOM;
     int result = got > 0 ? VM_FAULT_MAJOR : 0;
     if (!vmf->write || (vmf->pte->v & PTE_RW))
         return result;

@@ -21,10 +21,17 @@
 #define EVICTED     UINT64_MAX
 #define SLOT_SHADOW BIT(63) /* evicted; the rest says when (workingset.c). EVICTED has it, too */
 #define SLOT_SWAP   BIT(62) /* swapped out: type << 56 | offset */
+#define SLOT_POISON (SLOT_SWAP | BIT(61)) /* swapped out, and could not be read again */
 
 static bool slot_has_frame(uint64_t slot)
 {
     return slot != 0 && !(slot & (SLOT_SHADOW | SLOT_SWAP));
+}
+
+/* slot_in_swap: there is a swap entry in it. */
+static bool slot_in_swap(uint64_t slot)
+{
+    return (slot & (SLOT_SHADOW | SLOT_POISON)) == SLOT_SWAP;
 }
 
 static pte slot_entry(uint64_t slot)
@@ -380,7 +387,9 @@ static void drop_slot(struct mm_sys *s, struct mm_file *f, uint64_t *slot)
 {
     if (*slot & SLOT_SHADOW)
         return;
-    if (*slot & SLOT_SWAP) {
+    if (*slot == SLOT_POISON) {
+        *slot = 0;
+    } else if (*slot & SLOT_SWAP) {
         free_swap_and_cache(s, slot_entry(*slot));
         shmem_acct_page(s, f, -1);
         *slot = 0;
@@ -541,10 +550,26 @@ void filemap_to_swap(struct mm_sys *s, pfn n)
 bool filemap_swapped(const struct mm_file *f, uint64_t pgoff, pte *ret)
 {
     const uint64_t *slot = slot_find(f, pgoff);
-    if (!slot || !(*slot & SLOT_SWAP) || (*slot & SLOT_SHADOW))
+    if (!slot || !slot_in_swap(*slot))
         return false;
     *ret = slot_entry(*slot);
     return true;
+}
+
+static bool is_poisoned(const struct mm_file *f, uint64_t pgoff)
+{
+    const uint64_t *slot = slot_find(f, pgoff);
+    return slot && *slot == SLOT_POISON;
+}
+
+/* swapin_error is shmem_set_folio_swapin_error: the page is lost, and so is its place in swap. */
+static int swapin_error(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pte entry, pfn n)
+{
+    *slot_find(f, pgoff) = SLOT_POISON;
+    shmem_acct_page(s, f, -1);
+    swap_free(s, entry);
+    swap_cache_drop(s, n);
+    return -EIO;
 }
 
 int filemap_swapin(struct mm_sys *s, struct mm_file *f, struct vma *v, vaddr a, uint64_t pgoff)
@@ -552,11 +577,13 @@ int filemap_swapin(struct mm_sys *s, struct mm_file *f, struct vma *v, vaddr a, 
     pte entry;
     pfn n;
     if (!filemap_swapped(f, pgoff, &entry))
-        return 0;
+        return is_poisoned(f, pgoff) ? -EIO : 0;
     int got = swapin_page(s, v, a, entry, false, &n);
     if (got < 0)
         return got;
     struct frame *fr = phys_frame(s->phys, n);
+    if (fr->flags & FRAME_F_NO_DATA)
+        return swapin_error(s, f, pgoff, entry, n);
     phys_set_owner(s->phys, n, FRAME_SHMEM);
     fr->refs++; /* the file's */
     fr->index = pgoff;
@@ -579,7 +606,7 @@ int filemap_unuse(struct mm_sys *s, unsigned type)
         while (f->kind == FILE_SHMEM && chunk_next(f, &r))
             for (uint64_t i = 0; i < r.n; i++)
                 if (filemap_swapped(f, r.first + i, &entry) && swp_type(entry) == type &&
-                    filemap_swapin(s, f, NULL, va(0), r.first + i) < 0)
+                    filemap_swapin(s, f, NULL, va(0), r.first + i) == -ENOMEM)
                     return -ENOMEM;
     }
     return 0;
@@ -592,7 +619,7 @@ void filemap_count_swap(const struct mm_sys *s, struct map *named)
         struct chunk_run r = {0};
         while (chunk_next(f, &r))
             for (uint64_t i = 0; i < r.n; i++)
-                if ((r.slots[i] & SLOT_SWAP) && !(r.slots[i] & SLOT_SHADOW)) {
+                if (slot_in_swap(r.slots[i])) {
                     uint64_t *count = map_at(named, slot_entry(r.slots[i]).v, 0);
                     ASSERT(count);
                     ++*count;

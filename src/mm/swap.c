@@ -246,13 +246,11 @@ static const char *file_check(const char *path, uint64_t bytes, int *ret_err)
     return (uint64_t)st.st_size < bytes ? "it is smaller than swap.size" : NULL;
 }
 
-/* file_size gives a file room for all of an area and its header: a hole could find the disk full. Memory
- * of the host is not taken before it is needed. */
-static int file_size(int fd, const char *path, uint64_t bytes)
+/* file_size gives a file room for all of an area and its header: a hole could find the disk, or the
+ * host's memory, full. */
+static int file_size(int fd, uint64_t bytes)
 {
-    int err = path[0] ? posix_fallocate(fd, 0, (off_t)bytes) : 0;
-    if (err == 0 && !path[0] && ftruncate(fd, (off_t)bytes) != 0)
-        err = errno;
+    int err = posix_fallocate(fd, 0, (off_t)bytes);
     if (err == 0 && pwrite(fd, SWAP_MAGIC, 10, SWAP_MAGIC_AT) != 10)
         err = errno != 0 ? errno : EIO;
     return -err;
@@ -265,7 +263,7 @@ static int file_make(const char *path, uint64_t bytes, int *ret)
                      : memfd_create("pagewalk-swap", MFD_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int err = file_size(fd, path, bytes);
+    int err = file_size(fd, bytes);
     if (err != 0)
         close(fd);
     else
@@ -298,6 +296,34 @@ static int refuse_area(char *err, size_t err_size, const struct conf *c, bool si
     return -EINVAL;
 }
 
+/* host_available returns what the host could give without swapping; UINT64_MAX: it does not say. */
+static uint64_t host_available(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    unsigned long long kib;
+    uint64_t bytes = UINT64_MAX;
+    char line[128];
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+            bytes = (uint64_t)kib << 10;
+    if (f)
+        fclose(f);
+    return bytes;
+}
+
+/* check_memory: an area without a name is memory of the host, all of it from the start. */
+static int check_memory(const struct conf *c, char *err, size_t err_size)
+{
+    char why[160];
+    uint64_t free = host_available();
+    if (c->swap_file[0] || c->swap_size <= free)
+        return 0;
+    snprintf(why, sizeof(why),
+             "without swap.file that is memory of this host, which has %llu bytes left",
+             (unsigned long long)free);
+    return refuse_area(err, err_size, c, true, why);
+}
+
 /* check_room: with contents the area is a file, of the size of swap.size. */
 static int check_room(const struct conf *c, char *err, size_t err_size)
 {
@@ -306,6 +332,8 @@ static int check_room(const struct conf *c, char *err, size_t err_size)
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && c->swap_size > limit.rlim_cur)
         return refuse_area(err, err_size, c, true,
                            "with phys.contents that is a file, and larger than ulimit -f allows");
+    if (check_memory(c, err, err_size) != 0)
+        return -EINVAL;
     int code = c->swap_file[0] ? file_try(c->swap_file, c->swap_size & PAGE_MASK) : 0;
     if (code == 0)
         return 0;
@@ -606,6 +634,13 @@ bool swap_writeout(struct mm_sys *s, pfn n)
     return true;
 }
 
+/* read_slot_bytes brings them back; false: the host's device is broken, or its file was cut. */
+static bool read_slot_bytes(struct mm_sys *s, const struct swap_area *a, pfn n, uint64_t slot)
+{
+    return a->fd < 0 || pread(a->fd, folio_bytes(s, n), PAGE_SIZE, (off_t)(slot << PAGE_SHIFT)) ==
+                            (ssize_t)PAGE_SIZE;
+}
+
 void swap_readin(struct mm_sys *s, pfn n)
 {
     pte entry = folio_swap_entry(phys_frame(s->phys, n));
@@ -620,11 +655,8 @@ void swap_readin(struct mm_sys *s, pfn n)
     STAT(s->stats, pswpin)++;
     STAT(s->stats, pgpgin) += PAGE_SIZE / 1024;
     arch_step(s->outbox, STEP_SWAP_IN, 1);
-    if (a->fd >= 0) {
-        ssize_t done =
-            pread(a->fd, folio_bytes(s, n), PAGE_SIZE, (off_t)(swp_offset(entry) << PAGE_SHIFT));
-        ASSERT(done == (ssize_t)PAGE_SIZE);
-    }
+    if (!read_slot_bytes(s, a, n, swp_offset(entry)))
+        phys_frame(s->phys, n)->flags |= FRAME_F_NO_DATA; /* end_swap_bio_read */
 }
 
 /* -- the audit ------------------------------------------------------------------------------------ */

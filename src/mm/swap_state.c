@@ -206,6 +206,11 @@ void swapin_range(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
 
 /* -- the fault --------------------------------------------------------------------------------------- */
 
+static bool no_data(struct mm_sys *s, pfn n)
+{
+    return phys_frame(s->phys, n)->flags & FRAME_F_NO_DATA;
+}
+
 /* read_alone is the way of a device like memory: the page belongs to this entry only, the swap cache
  * is left out. */
 static int read_alone(struct mm_sys *s, const struct vma *v, vaddr a, pte entry, pfn *ret)
@@ -219,6 +224,8 @@ static int read_alone(struct mm_sys *s, const struct vma *v, vaddr a, pte entry,
     swap_cache_add(s, *ret, entry);
     swap_readin(s, *ret);
     swap_cache_del(s, *ret, 0);
+    if (no_data(s, *ret))
+        slot->cache = evicted; /* what could not be read is still there */
     if (evicted & 1)
         workingset_refault(s, *ret, evicted >> 1);
     STAT(s->stats, pgmajfault)++;
@@ -264,6 +271,11 @@ int do_swap_page(struct mm *m, struct vma *v, vaddr a, pte *e, bool write)
     if (got < 0)
         return -ENOMEM;
     struct frame *f = phys_frame(s->phys, n);
+    if (no_data(s, n)) {
+        f->refs++;
+        folio_put(s, n); /* unless the swap cache has it */
+        return -EIO;
+    }
     swap_free(s, entry);
     if (should_try_to_free_swap(s, f, v, write)) {
         f->refs++;
@@ -292,13 +304,20 @@ static int unuse_entry(struct mm *m, struct vma *v, const struct pt_run *r)
     pfn n;
     if (read_slot(s, v, r->a, entry, &n) < 0)
         return -ENOMEM;
-    anon_vma_prepare(m, v);
-    map_again(m, v, r->a, n, exclusive);
     m->cnt.swapents--;
-    set_pte(m, r->a, r->e, pte_make(n, vm_page_prot(v) & ~PTE_A));
+    if (no_data(s, n)) {
+        set_pte(m, r->a, r->e, swp_make(SWP_MARKER, PTE_MARKER_POISONED, 0));
+    } else {
+        anon_vma_prepare(m, v);
+        map_again(m, v, r->a, n, exclusive);
+        set_pte(m, r->a, r->e, pte_make(n, vm_page_prot(v) & ~PTE_A));
+    }
     swap_free(s, entry);
     writeback_end(s);
-    folio_free_swap(s, n);
+    if (no_data(s, n))
+        swap_cache_drop(s, n);
+    else
+        folio_free_swap(s, n);
     return 0;
 }
 

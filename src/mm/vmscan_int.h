@@ -156,6 +156,7 @@ bool folio_free_swap(struct mm_sys *s, pfn n);
 void free_swap_and_cache(struct mm_sys *s, pte entry);
 /* swap_writeout writes a page of the swap cache; false: the host could not, it stays dirty. */
 bool swap_writeout(struct mm_sys *s, pfn n);
+/* swap_readin reads one; where the host cannot, the page gets FRAME_F_NO_DATA: it is never mapped. */
 void swap_readin(struct mm_sys *s, pfn n);
 /* folio_bytes returns the 4096 bytes of a frame, NULL on a machine whose frames carry none. */
 void *folio_bytes(struct mm_sys *s, pfn n);
@@ -164,10 +165,10 @@ bool audit_swap(struct mm_sys *s, const struct map *named);
 
 /* -- swap_state.c */
 /* do_swap_page brings the page of a swap entry back and maps it: 0, 1 (it had to be read: a major
- * fault) or -ENOMEM. The caller breaks COW if it wants to write and the entry is still read-only. */
+ * fault), -ENOMEM, or -EIO when it could not be read. The caller breaks COW if it wants to write and the entry is still read-only. */
 int do_swap_page(struct mm *m, struct vma *v, vaddr a, pte *e, bool write);
-/* swapin_page brings the page of a slot into memory, in the swap cache: 0, 1 (read) or -ENOMEM. Only an
- * anonymous page is read with the addresses around it. */
+/* swapin_page brings the page of a slot into memory, in the swap cache, maybe without data: 0, 1 (read)
+ * or -ENOMEM. Only an anonymous page is read with the addresses around it. */
 int swapin_page(struct mm_sys *s, struct vma *v, vaddr a, pte entry, bool anon, pfn *ret);
 /* swapin_range reads the swapped pages of [start, end) ahead (MADV_WILLNEED). */
 void swapin_range(struct mm *m, struct vma *v, uint64_t start, uint64_t end);

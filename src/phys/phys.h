@@ -102,6 +102,7 @@ struct frame {
 #define FRAME_F_PARTIAL     0x80000u /* large folio, partially mapped: on the deferred split queue */
 #define FRAME_F_ISOLATED    0x100000u /* taken off its list by reclaim, migration or compaction */
 #define FRAME_F_LOCKED      0x200000u /* PG_locked: reclaim and migration leave it alone */
+#define FRAME_F_NO_DATA     0x400000u /* not PG_uptodate: the host could not read it from swap */
 
 struct phys; /* opaque: see phys_int.h */
 

@@ -359,7 +359,7 @@ static uint64_t folio_flags(struct phys *p, pfn at)
 {
     const struct frame *head = phys_frame(p, at);
     bool pooled = head->owner == FRAME_HUGETLB && head->refs == 0; /* free, in its pool */
-    uint64_t u = pooled ? 0 : BIT(KPF_UPTODATE);
+    uint64_t u = pooled || (head->flags & FRAME_F_NO_DATA) ? 0 : BIT(KPF_UPTODATE);
     for (size_t i = 0; i < ARRAY_LEN(shown_flags); i++)
         u |= head->flags & shown_flags[i].flag ? BIT(shown_flags[i].bit) : 0;
     if (folio_mapped(p, at))

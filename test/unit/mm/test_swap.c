@@ -3,6 +3,8 @@
  * private swap file where a test says so. */
 #include "unit/mm/mm_fixture.h"
 
+#include <unistd.h>
+
 #define AT UINT64_C(0x200000000)
 
 static void swap_box(struct box *b, uint64_t phys, uint64_t swap, enum conf_swap_device device)
@@ -392,6 +394,117 @@ static void a_slot_that_was_freed_is_used_again_when_no_cluster_is_empty(void **
     swap_box_close(&b);
 }
 
+/* -- a device that cannot be read: end_swap_bio_read leaves the page without PG_uptodate, do_swap_page
+ * answers VM_FAULT_SIGBUS and keeps the entry, mm_account_fault counts no minor or major fault for it
+ * (mm/memory.c); pgmajfault, pswpin count attempts. */
+
+static char cut_path[64];
+
+/* cut_box has a swap file, and n pages at AT in it whose bytes are not zero; then the file is cut. */
+static void cut_box(struct box *b, enum conf_swap_device device, uint32_t flags, uint64_t n)
+{
+    memset(b, 0, sizeof(*b));
+    conf_init(&b->conf);
+    snprintf(cut_path, sizeof(cut_path), "/tmp/pagewalk-swap-%d", (int)getpid());
+    snprintf(b->conf.swap_file, sizeof(b->conf.swap_file), "%s", cut_path);
+    unlink(cut_path);
+    b->conf.phys_size = MIB(64);
+    b->conf.phys_kernel_image = MIB(4);
+    b->conf.phys_contents = true;
+    b->conf.swap_size = MIB(1);
+    b->conf.swap_device = device;
+    box_start(b);
+    map_full(b, AT, n * K, RW, flags | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
+    for (uint64_t i = 0; i < n; i++) {
+        touch(b, AT + i * K, true);
+        assert_int_equal(mm_copy_to_user(b->mm, va(AT + i * K), "lost", 4), 4);
+    }
+    mm_lru_drain(b->sys);
+    push_out(b, AT, n);
+    assert_int_equal(swap_used(b), n);
+    assert_int_equal(truncate(cut_path, 0), 0);
+}
+
+static void cut_close(struct box *b)
+{
+    unlink(cut_path);
+    swap_box_close(b);
+}
+
+static void a_page_that_cannot_be_read_is_sigbus_and_keeps_its_slot(void **state)
+{
+    (void)state;
+    for (int device = SWAP_DISK; device <= SWAP_RAM; device++) {
+        static struct box b;
+        cut_box(&b, (enum conf_swap_device)device, MAP_PRIVATE, 4);
+        struct mm_counters before = counters(&b);
+        uint64_t tries = STAT(&b.stats, pgmajfault);
+        pte entry = entry_at(&b, AT);
+        assert_int_equal(touch(&b, AT, false).signal, SIGBUS);
+        assert_int_equal(touch(&b, AT, true).signal, SIGBUS);
+        assert_int_equal(counters(&b).minflt, before.minflt);
+        assert_int_equal(counters(&b).majflt, before.majflt);
+        assert_true(STAT(&b.stats, pgmajfault) > tries);
+        assert_int_equal(entry_at(&b, AT).v, entry.v);
+        assert_int_equal(counters(&b).swapents, 4);
+        assert_int_equal(mm_audit(b.mm), 0);
+        mm_shrink_all(b.sys); /* what the swap cache holds without data goes */
+        assert_int_equal(truncate(cut_path, MIB(1)), 0);
+        assert_true(touch(&b, AT, false).major); /* the device is back */
+        assert_int_equal(counters(&b).majflt, before.majflt + 1);
+        mm_munmap(b.mm, va(AT), 4 * K);
+        assert_int_equal(swap_used(&b), 0);
+        cut_close(&b);
+    }
+}
+
+/* shmem_set_folio_swapin_error: the page of a file in memory is lost for good, its slot is free. */
+static void shared_memory_that_cannot_be_read_is_lost(void **state)
+{
+    (void)state;
+    static struct box b;
+    cut_box(&b, SWAP_SSD, MAP_SHARED, 2);
+    assert_int_equal(touch(&b, AT, true).signal, SIGBUS);
+    assert_int_equal(swap_used(&b), 1);
+    assert_int_equal(truncate(cut_path, MIB(1)), 0);
+    assert_int_equal(touch(&b, AT, true).signal, SIGBUS);
+    mm_shrink_all(b.sys); /* its neighbour was read ahead, without data, too */
+    assert_true(touch(&b, AT + K, true).major);
+    mm_munmap(b.mm, va(AT), 2 * K);
+    assert_int_equal(swap_used(&b), 0);
+    cut_close(&b);
+}
+
+/* unuse_pte leaves a marker where a page could not be read: BUS_MCEERR_AR at the access. */
+static void swapoff_leaves_markers_where_it_could_not_read(void **state)
+{
+    (void)state;
+    static struct box b;
+    cut_box(&b, SWAP_DISK, MAP_PRIVATE, 3);
+    assert_int_equal(mm_swapoff(b.sys, 0), 0);
+    assert_int_equal(counters(&b).swapents, 0);
+    assert_true(pte_is_marker(entry_at(&b, AT), PTE_MARKER_POISONED));
+    assert_int_equal(touch(&b, AT, false).signal, SIGBUS);
+    mm_munmap(b.mm, va(AT), 3 * K);
+    cut_close(&b);
+}
+
+/* An area without a file is the host's memory, taken when it is made: one that cannot be is refused. */
+static void an_area_larger_than_the_hosts_memory_is_refused_with_the_reason(void **state)
+{
+    (void)state;
+    static struct conf c;
+    char err[256];
+    conf_init(&c);
+    c.swap_size = GIB(256) * 1024;
+    c.phys_contents = true;
+    assert_int_equal(mm_swap_check(&c, err, sizeof(err)), -EINVAL);
+    assert_non_null(
+        strstr(err, "swap.size: 281474976710656 bytes: without swap.file that is memory"));
+    c.swap_size = MIB(1);
+    assert_int_equal(mm_swap_check(&c, err, sizeof(err)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +525,10 @@ int main(void)
         cmocka_unit_test(swapoff_is_refused_when_promises_or_pages_need_the_area),
         cmocka_unit_test(a_read_frees_the_slot_when_swap_is_more_than_half_full),
         cmocka_unit_test(areas_are_filled_by_priority_and_equal_ones_take_turns),
+        cmocka_unit_test(a_page_that_cannot_be_read_is_sigbus_and_keeps_its_slot),
+        cmocka_unit_test(shared_memory_that_cannot_be_read_is_lost),
+        cmocka_unit_test(swapoff_leaves_markers_where_it_could_not_read),
+        cmocka_unit_test(an_area_larger_than_the_hosts_memory_is_refused_with_the_reason),
         cmocka_unit_test(a_slot_that_was_freed_is_used_again_when_no_cluster_is_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
