@@ -117,23 +117,10 @@ static uint64_t huge_bits(const struct vma *v, bool write)
     return write ? bits | PTE_D | (v->flags & VM_WRITE ? PTE_RW : 0) : bits;
 }
 
-/* add_pmd_rmap and remove_pmd_rmap count entries of level 1, and NR_ANON_THPS with the first. */
-static void add_pmd_rmap(struct mm *m, pfn head)
-{
-    if (phys_frame(m->sys->phys, head)->entire == 0)
-        node_stat_add(m->sys, phys_frame(m->sys->phys, head), NODE_nr_anon_transparent_hugepages,
-                      HPAGE_PMD_NR);
-    folio_add_rmap(m, head, 1);
-}
-
 static void remove_pmd_rmap(struct mm *m, pfn head)
 {
-    struct mm_sys *s = m->sys;
-    struct frame *f = phys_frame(s->phys, head);
-    if (f->entire == 1)
-        node_stat_add(s, f, NODE_nr_anon_transparent_hugepages, -(int64_t)HPAGE_PMD_NR);
     folio_remove_rmap(m, head, 1);
-    folio_end_batch(s, head);
+    folio_end_batch(m->sys, head);
 }
 
 /* -- the huge zero page ---------------------------------------------------------------------- */
@@ -209,7 +196,7 @@ static int alloc_pmd_folio(struct mm *m, const struct vma *v, vaddr at, pfn *ret
 void huge_map_collapsed(struct mm *m, const struct vma *v, vaddr at, pfn head)
 {
     pte *pmd = pt_lookup(&m->pt, at, 1);
-    add_pmd_rmap(m, head);
+    folio_add_rmap(m, head, 1);
     folio_add_lru_vma(m->sys, v, head);
     lock_pmd(m, at);
     set_pmd(m, at, pmd, pte_make(head, huge_bits(v, true)));
@@ -317,7 +304,7 @@ static int dup_huge(struct mm *child, pte e, vaddr a)
     if (e.v & PTE_SPECIAL)
         return get_zero(child);
     phys_frame(s->phys, pte_leaf_pfn(e, 1))->flags &= ~FRAME_F_EXCLUSIVE;
-    add_pmd_rmap(child, pte_leaf_pfn(e, 1));
+    folio_add_rmap(child, pte_leaf_pfn(e, 1), 1);
     return 0;
 }
 

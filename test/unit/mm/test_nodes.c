@@ -392,6 +392,8 @@ static void huge_pages_move_whole(void **state)
     assert_int_equal(level, 1);
     assert_int_equal(phys_frame(b.phys, pte_leaf_pfn(*e, 1))->nid, 1);
     assert_int_equal(STAT(&b.stats, pgmigrate_success), 512);
+    assert_int_equal(mm_node(b.sys, 0)->stat.v[NODE_nr_anon_transparent_hugepages], 0);
+    assert_int_equal(mm_node(b.sys, 1)->stat.v[NODE_nr_anon_transparent_hugepages], 512);
     assert_int_equal(counters(&b).rss[MM_ANONPAGES], 512);
     assert_int_equal(mm_audit(b.mm), 0);
     box_close(&b);
