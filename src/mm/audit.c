@@ -1,9 +1,7 @@
 /* audit.c: the invariants of mm.h, looked at one by one. Slow: every entry of every address space.
+ * Folios are in audit_folio.c; when which audit is made, in audit_call.c.
  */
-#include "mm/mm_int.h"
-
-#define AUDIT_PAGES_MAX 512u /* resident pages, and VMAs, up to which every call is audited whole */
-#define AUDIT_VMAS_MAX  64u
+#include "mm/audit_int.h"
 
 static bool vmas_ordered(const struct mm *m)
 {
@@ -35,8 +33,7 @@ static bool totals_right(const struct mm *m)
            m->cnt.total_vm_peak >= m->cnt.total_vm;
 }
 
-/* entry_allowed is I3 for one entry. */
-static bool entry_allowed(const struct vma *v, pte e)
+bool audit_entry_allowed(const struct vma *v, pte e)
 {
     if (!v)
         return false;
@@ -48,45 +45,42 @@ static bool entry_allowed(const struct vma *v, pte e)
            ((e.v & PTE_NX) || (v->flags & VM_EXEC)) && (e.v & PTE_US);
 }
 
-/* Keys of the map of what was seen: a frame's entries of level 0, a folio's of level 1 and 2, and all
- * entries of a folio. */
-enum { SEEN_PAGE, SEEN_ENTIRE, SEEN_FOLIO, SEEN_NR };
+/* -- entries --------------------------------------------------------------------------------- */
 
-static void count_seen(struct map *seen, pfn n, unsigned what)
+void audit_count(struct map *m, uint64_t key, uint64_t n)
 {
-    uint64_t *count = map_at(seen, n.v * SEEN_NR + what, 0);
+    uint64_t *count = map_at(m, key, 0);
     ASSERT(count);
-    ++*count;
+    *count += n;
 }
 
-static void count_entry(struct map *named, pte entry)
+/* count_page counts an entry that maps a page: for the page and for the address space. */
+static void count_page(const struct pt_run *r, struct audit_seen *seen, struct mm *sum)
 {
-    uint64_t *count = map_at(named, entry.v, 0);
-    ASSERT(count);
-    ++*count;
+    struct mm_sys *s = sum->sys;
+    pfn n = pte_leaf_pfn(*r->e, r->level);
+    if (phys_frame(s->phys, n)->flags & FRAME_F_HUGETLB)
+        sum->cnt.hugetlb += BIT(9 * r->level);
+    else
+        rss_add(sum, phys_frame(s->phys, n), (int64_t)BIT(9 * r->level));
+    audit_count(r->level > 0 ? &seen->whole : &seen->small, n.v, 1);
+    audit_count(&seen->folios, folio_head(s, n).v, 1);
 }
 
 /* entries_right checks I3 and I4 over all entries and counts each frame's mappings. */
-static int entries_right(struct mm *m, struct map *seen, struct map *named)
+static int entries_right(struct mm *m, struct audit_seen *seen)
 {
     struct mm sum = {.sys = m->sys};
     struct pt_run r = {.end = va(m->task_size), .huge = RUN_LOOK};
     while (run_next(m, &r)) {
-        if (!entry_allowed(vma_lookup(m, r.a.v), *r.e))
+        if (!audit_entry_allowed(vma_lookup(m, r.a.v), *r.e))
             return 3;
         if (pte_is_swap_slot(*r.e)) {
-            count_entry(named, (pte){r.e->v & ~PTE_SWP_EXCLUSIVE});
+            audit_count(&seen->named, r.e->v & ~PTE_SWP_EXCLUSIVE, 1);
             sum.cnt.swapents++;
         }
-        if (pte_is_swap(*r.e) || (r.e->v & PTE_SPECIAL))
-            continue;
-        pfn n = pte_leaf_pfn(*r.e, r.level);
-        if (phys_frame(m->sys->phys, n)->flags & FRAME_F_HUGETLB)
-            sum.cnt.hugetlb += BIT(9 * r.level);
-        else
-            rss_add(&sum, phys_frame(m->sys->phys, n), (int64_t)BIT(9 * r.level));
-        count_seen(seen, n, r.level > 0 ? SEEN_ENTIRE : SEEN_PAGE);
-        count_seen(seen, folio_head(m->sys, n), SEEN_FOLIO);
+        if (!pte_is_swap(*r.e) && !(r.e->v & PTE_SPECIAL))
+            count_page(&r, seen, &sum);
     }
     return memcmp(sum.cnt.rss, m->cnt.rss, sizeof(m->cnt.rss)) == 0 &&
                    sum.cnt.swapents == m->cnt.swapents && sum.cnt.hugetlb == m->cnt.hugetlb
@@ -94,84 +88,36 @@ static int entries_right(struct mm *m, struct map *seen, struct map *named)
                : 4;
 }
 
-/* rmap_finds: the walk from a folio meets as many entries as there are. */
-static bool rmap_finds(struct mm_sys *s, pfn head, uint64_t entries)
+static int audit_pages(struct mm_sys *s)
 {
-    const struct frame *f = phys_frame(s->phys, head);
-    if (f->owner == FRAME_KERNEL_IMAGE)
-        return true; /* [vdso]: no VMA has it as its file */
-    struct rmap_walk w;
-    for (rmap_start(&w, s, head); rmap_next(&w);)
-        entries--;
-    return entries == 0;
-}
-
-static bool folio_right(struct mm_sys *s, pfn head, uint64_t entries)
-{
-    const struct frame *f = phys_frame(s->phys, head);
-    bool anon = f->owner == FRAME_USER_ANON;
-    if (f->flags & FRAME_F_HUGETLB) /* not in the trees' sense: hugetlb_fault.c walks its file's */
-        return f->refs == entries + !(f->private & HUGETLB_ANON);
-    bool cached = !anon || (f->flags & FRAME_F_SWAPCACHE);
-    return f->refs == entries + cached && rmap_finds(s, head, entries);
-}
-
-static bool page_right(const struct frame *f, uint64_t entries)
-{
-    bool exclusive = f->flags & FRAME_F_EXCLUSIVE;
-    return f->mapcount == entries && f->owner != FRAME_PAGE_CACHE && f->owner != FRAME_FREE &&
-           (!exclusive || (f->owner == FRAME_USER_ANON && entries == 1));
-}
-
-/* swap_cache_only counts the pages of the swap cache that nobody maps. */
-static uint64_t swap_cache_only(const struct mm_sys *s)
-{
-    uint64_t n = 0;
-    for (unsigned t = 0; t < MAX_SWAPFILES; t++)
-        for (uint64_t i = 1; i < s->swap.area[t].max; i++) {
-            const struct swap_slot *slot = &s->swap.area[t].slot[i];
-            if (swap_slot_cached(slot))
-                n += phys_frame(s->phys, (pfn){(slot->cache >> 1) - 1})->mapcount == 0;
-        }
-    return n;
-}
-
-static bool mapcounts_right(struct mm_sys *s, const struct map *seen)
-{
-    size_t pos = 0;
-    uint64_t anon = 0;
-    for (const struct map_slot *x; (x = map_next(seen, &pos)) != NULL;) {
-        pfn n = {x->key / SEEN_NR};
-        const struct frame *f = phys_frame(s->phys, n);
-        if (x->key % SEEN_NR == SEEN_PAGE && !page_right(f, x->value))
-            return false;
-        if (x->key % SEEN_NR == SEEN_ENTIRE && f->entire != x->value)
-            return false;
-        if (x->key % SEEN_NR != SEEN_FOLIO)
-            continue;
-        if (!folio_right(s, n, x->value))
-            return false;
-        anon += f->owner == FRAME_USER_ANON ? folio_nr_pages(s, n) : 0;
-    }
-    return phys_owner_frames(s->phys, FRAME_USER_ANON) <= anon + swap_cache_only(s);
-}
-
-static int audit_entries(struct mm_sys *s)
-{
-    struct map seen, named;
+    struct audit_seen seen = {0};
     int broken = 0;
-    map_init(&seen);
-    map_init(&named);
-    filemap_count_swap(s, &named);
+    filemap_count_swap(s, &seen.named);
     for (struct mm *m = s->mms; m && broken == 0; m = m->next)
-        broken = entries_right(m, &seen, &named);
-    if (broken == 0 && !mapcounts_right(s, &seen))
-        broken = 5;
-    if (broken == 0 && !audit_swap(s, &named))
+        broken = entries_right(m, &seen);
+    if (broken == 0)
+        broken = audit_folios(s, &seen);
+    if (broken == 0 && !audit_swap(s, &seen.named))
         broken = 10;
-    map_free(&seen);
-    map_free(&named);
+    map_free(&seen.folios);
+    map_free(&seen.small);
+    map_free(&seen.whole);
+    map_free(&seen.named);
     return broken;
+}
+
+/* tables_right is I11. */
+static bool tables_right(const struct mm_sys *s)
+{
+    uint64_t tables = 0;
+    for (const struct mm *m = s->mms; m; m = m->next) {
+        if (pt_audit(&m->pt, (unsigned)s->conf.phys_bits) != 0)
+            return false;
+        for (unsigned level = 0; level < m->pt.levels; level++)
+            tables += m->pt.tables[level];
+        tables += m->pt.deposited;
+    }
+    return tables == phys_owner_frames(s->phys, FRAME_PAGE_TABLE);
 }
 
 /* -- anon_vmas ------------------------------------------------------------------------------- */
@@ -180,6 +126,13 @@ static bool node_right(const struct vma *v, const struct anon_vma_chain *c)
 {
     return c->vma == v && c->node.first == v->pgoff &&
            c->node.last == v->pgoff + vma_pages(v) - 1 && c->anon_vma->refs > 0;
+}
+
+/* in_file_right: a walk from a page of its file meets the VMA. */
+static bool in_file_right(const struct vma *v)
+{
+    return !v->file || (v->in_file.first == v->pgoff &&
+                        v->in_file.last == v->pgoff + vma_pages(v) - 1 && v->file->refs > 0);
 }
 
 /* chain_right checks I1 and I3 of anon_vma.c for a VMA; counts the users and marks the anon_vmas. */
@@ -199,8 +152,16 @@ static bool chain_right(const struct vma *v, struct map *active, struct map *chi
     return own == (v->anon_vma != NULL);
 }
 
-/* degrees_right checks I2 of anon_vma.c. */
-static bool degrees_right(const struct map *active, struct map *children)
+bool audit_vma(const struct vma *v)
+{
+    bool right = in_file_right(v);
+    for (const struct anon_vma_chain *c = v->chain; c && right; c = c->next)
+        right = node_right(v, c);
+    return right;
+}
+
+/* degrees_right checks I2 and I4 of anon_vma.c. */
+static bool degrees_right(const struct map *active, struct map *children, struct map *refs)
 {
     size_t pos = 0;
     const struct map_slot *x;
@@ -209,27 +170,35 @@ static bool degrees_right(const struct map *active, struct map *children)
         uint64_t *n = map_find(children, (uintptr_t)a->parent);
         if (n)
             ++*n;
+        audit_count(refs, (uintptr_t)a, 1); /* its tree is not empty */
+        if (a->root != a)
+            audit_count(refs, (uintptr_t)a->root, 1);
         if (a->num_active_vmas != x->value || itree_audit(&a->vmas) != 0)
             return false;
     }
     for (pos = 0; (x = map_next(children, &pos)) != NULL;)
         if (((const struct anon_vma *)(uintptr_t)x->key)->num_children != x->value)
             return false;
+    for (pos = 0; (x = map_next(refs, &pos)) != NULL;)
+        if (((const struct anon_vma *)(uintptr_t)x->key)->refs != x->value)
+            return false;
     return true;
 }
 
 static bool anon_vmas_right(const struct mm_sys *s)
 {
-    struct map active, children;
+    struct map active, children, refs;
     bool right = true;
     map_init(&active);
     map_init(&children);
+    map_init(&refs);
     for (const struct mm *m = s->mms; m && right; m = m->next)
         for (const struct vma *v = m->vmas.first; v && right; v = v->next)
-            right = v->m == m && chain_right(v, &active, &children);
-    right = right && degrees_right(&active, &children);
+            right = v->m == m && in_file_right(v) && chain_right(v, &active, &children);
+    right = right && degrees_right(&active, &children, &refs);
     map_free(&active);
     map_free(&children);
+    map_free(&refs);
     return right;
 }
 
@@ -245,38 +214,32 @@ static bool commit_right(const struct mm_sys *s)
     return sum == s->committed;
 }
 
-int mm_audit(struct mm *m)
+int audit_space(const struct mm *m)
 {
     if (!vmas_ordered(m))
         return 1;
     if (!vmas_merged(m))
         return 2;
-    if (!totals_right(m))
-        return 6;
-    if (!anon_vmas_right(m->sys))
-        return 7;
-    if (!commit_right(m->sys))
-        return 9;
-    int broken = audit_entries(m->sys);
-    return broken == 0 && !audit_lru(m->sys) ? 8 : broken;
+    return totals_right(m) ? 0 : 6;
 }
 
-/* The whole audit costs as much as there is memory in all address spaces. */
-static bool small_enough(const struct mm_sys *s)
+int audit_sys(struct mm_sys *s)
 {
-    uint64_t pages = 0, vmas = 0;
-    for (const struct mm *m = s->mms; m; m = m->next) {
-        pages += m->cnt.rss[MM_FILEPAGES] + m->cnt.rss[MM_ANONPAGES] + m->cnt.rss[MM_SHMEMPAGES];
-        vmas += m->vmas.nr;
-    }
-    return pages <= AUDIT_PAGES_MAX && vmas <= AUDIT_VMAS_MAX;
+    int broken = 0;
+    for (const struct mm *m = s->mms; m && broken == 0; m = m->next)
+        broken = audit_space(m);
+    if (broken == 0 && !anon_vmas_right(s))
+        broken = 7;
+    if (broken == 0 && !commit_right(s))
+        broken = 9;
+    if (broken == 0 && !tables_right(s))
+        broken = 11;
+    if (broken == 0 && !audit_lru(s))
+        broken = 8;
+    return broken != 0 ? broken : audit_pages(s);
 }
 
-void audit_call(struct mm *m)
+int mm_audit(struct mm *m)
 {
-    ASSERT(vmas_ordered(m)); /* I1 */
-    ASSERT(vmas_merged(m));  /* I2 */
-    ASSERT(totals_right(m)); /* I6 */
-    if (small_enough(m->sys))
-        ASSERT(mm_audit(m) == 0);
+    return audit_sys(m->sys);
 }

@@ -584,6 +584,7 @@ void mm_compact_node(struct mm_sys *s, unsigned nid)
 {
     mm_lru_drain(s);
     compact_node(s, nid, false);
+    AUDIT(audit_fault(s));
 }
 
 void mm_compact_memory(struct mm_sys *s)

@@ -624,6 +624,7 @@ void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *r
     }
     if (unlikely(phys_kswapd_any(m->sys->phys)))
         mm_kswapd(m->sys);
+    AUDIT(audit_fault(m->sys));
 }
 
 /* -- touching pages for the kernel's own reasons --------------------------------------------- */

@@ -627,6 +627,34 @@ void filemap_count_swap(const struct mm_sys *s, struct map *named)
     }
 }
 
+/* cached_right is I1 for the frame of a page, and that the frame leads back to it. */
+static bool cached_right(const struct mm_sys *s, const struct mm_file *f, uint64_t pgoff, pfn n)
+{
+    const struct frame *fr = phys_frame(s->phys, n);
+    bool regular = fr->owner == FRAME_PAGE_CACHE || fr->owner == FRAME_USER_FILE;
+    enum frame_owner in_memory = f->kind == FILE_SHMEM ? FRAME_SHMEM : FRAME_KERNEL_IMAGE;
+    return fr->mapping == f && fr->index == pgoff &&
+           (f->kind == FILE_REGULAR ? regular : fr->owner == in_memory);
+}
+
+bool filemap_count_cached(const struct mm_sys *s, struct map *folios)
+{
+    for (const struct mm_file *f = s->all_files; f; f = f->next_all) {
+        struct chunk_run r = {0};
+        while (chunk_next(f, &r))
+            for (uint64_t i = 0; i < r.n; i++) {
+                pfn n = {r.slots[i] - 1};
+                if (!slot_has_frame(r.slots[i]))
+                    continue;
+                if (!cached_right(s, f, r.first + i, n))
+                    return false;
+                uint64_t *entries = map_at(folios, n.v, 0);
+                ASSERT(entries);
+            }
+    }
+    return true;
+}
+
 void mm_drop_caches(struct mm_sys *s, unsigned what)
 {
     lru_add_drain_all(s);
@@ -645,4 +673,5 @@ void mm_drop_caches(struct mm_sys *s, unsigned what)
                     r.slots[i] = r.slots[i] == 0 ? EVICTED : r.slots[i];
                 }
     }
+    AUDIT(audit_fault(s));
 }

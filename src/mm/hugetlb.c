@@ -212,6 +212,7 @@ static void set_max(struct mm_sys *s, struct hstate *h, uint64_t count)
 void mm_hugetlb_set(struct mm_sys *s, enum mm_hugetlb_size size, uint64_t count)
 {
     set_max(s, &s->hugetlb.h[size], count);
+    AUDIT(audit_fault(s));
 }
 
 void mm_hugetlb_info(const struct mm_sys *s, enum mm_hugetlb_size size, struct mm_hugetlb_info *ret)

@@ -324,12 +324,10 @@ static uint64_t do_scan(struct mm_sys *s)
     return s->conf.khugepaged_scan_sleep;
 }
 
-void mm_tick(struct mm_sys *s, uint64_t now_ms)
+/* khugepaged_tick lets it scan when its sleep is over. */
+static void khugepaged_tick(struct mm_sys *s, uint64_t now_ms)
 {
     struct sys_thp *t = &s->thp;
-    phys_tick(s->phys, now_ms);
-    flusher_tick(s, now_ms);
-    kcompactd_tick(s, now_ms);
     if (now_ms < t->scan_due || !thp_pmd_possible(s))
         return;
     for (struct mm *m = s->mms; m; m = m->next)
@@ -337,6 +335,15 @@ void mm_tick(struct mm_sys *s, uint64_t now_ms)
             if (thp_orders(m, v, TVA_KHUGEPAGED, 1u << HPAGE_PMD_ORDER))
                 khugepaged_enter(m);
     t->scan_due = now_ms + max_u64(1, do_scan(s));
+}
+
+void mm_tick(struct mm_sys *s, uint64_t now_ms)
+{
+    phys_tick(s->phys, now_ms);
+    flusher_tick(s, now_ms);
+    kcompactd_tick(s, now_ms);
+    khugepaged_tick(s, now_ms);
+    AUDIT(audit_fault(s));
 }
 
 void mm_thp_stats(const struct mm_sys *s, struct mm_thp_stats *ret)

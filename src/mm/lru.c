@@ -570,6 +570,20 @@ static bool audit_batches(const struct mm_sys *s)
     return true;
 }
 
+void lru_count_waiting(const struct mm_sys *s, struct map *waiting)
+{
+    for (unsigned cpu = 0; cpu < s->conf.cpu_cores; cpu++)
+        for (int b = 0; b < BATCH_NR; b++)
+            for (uint32_t i = 0; i < s->lru.batch[cpu][b].nr; i++) {
+                uint64_t entry = s->lru.batch[cpu][b].folio[i];
+                if (b != BATCH_ADD && !(b == BATCH_MLOCK && (entry & ENTRY_NEW)))
+                    continue;
+                uint64_t *n = map_at(waiting, entry >> 2, 0);
+                ASSERT(n);
+                ++*n;
+            }
+}
+
 bool audit_lru(const struct mm_sys *s)
 {
     for (unsigned nid = 0; nid < s->lru.nodes; nid++)

@@ -88,6 +88,7 @@ int mm_ftruncate(struct mm_sys *s, struct mm_file *f, uint64_t size)
         (size > f->size && (f->seals & MM_SEAL_GROW)))
         return -EPERM;
     mm_file_resize(s, f, size);
+    AUDIT(audit_fault(s));
     return 0;
 }
 
@@ -112,5 +113,6 @@ int mm_fallocate_punch(struct mm_sys *s, struct mm_file *f, uint64_t offset, uin
     filemap_zero_partial(s, f, offset, offset + len);
     if (offset / PAGE_SIZE != (offset + len) / PAGE_SIZE)
         filemap_zero_partial(s, f, align_down(offset + len, PAGE_SIZE), offset + len);
+    AUDIT(audit_fault(s));
     return 0;
 }

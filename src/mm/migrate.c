@@ -445,8 +445,10 @@ int64_t mm_migrate_pages(struct mm *m, struct mm *target, const struct nodemask_
         return -EPERM;
     if ((new.w[0] & allowed) == 0)
         return -EINVAL;
-    return do_migrate_pages(target, old.w[0] & allowed, new.w[0] & allowed,
-                            nice ? MPOL_MF_MOVE_ALL : MPOL_MF_MOVE);
+    int64_t left = do_migrate_pages(target, old.w[0] & allowed, new.w[0] & allowed,
+                                    nice ? MPOL_MF_MOVE_ALL : MPOL_MF_MOVE);
+    AUDIT(audit_call(target));
+    return left;
 }
 
 /* -- move_pages(2) --------------------------------------------------------------------------- */
@@ -599,5 +601,7 @@ int64_t mm_move_pages(struct mm *m, struct mm *target, const struct mm_move_page
         return -EPERM;
     if (!target)
         return -ESRCH;
-    return q->nodes ? do_pages_move(&x) : do_pages_stat(target, q);
+    int64_t left = q->nodes ? do_pages_move(&x) : do_pages_stat(target, q);
+    AUDIT(audit_call(target));
+    return left;
 }

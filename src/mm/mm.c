@@ -175,5 +175,6 @@ void mm_close(struct mm *m)
     mpol_put(m->numa.policy);
     vma_tree_close(&m->vmas);
     free(m->hits);
+    AUDIT(audit_fault(m->sys));
     free(m);
 }

@@ -27,6 +27,9 @@
  *  I8  Those of lru.c.
  *  I9  Those of commit.c.
  *  I10  Those of swap.c.
+ *  I11  Those of pt.h for every address space; together they have all frames of page tables.
+ *  I12  The counters of nodes and of owners of frames equal the sums over the folios that are mapped,
+ *      in the cache of a file or in the swap cache: no other frame is a program's.
  */
 #ifndef MM_MM_H
 #define MM_MM_H
@@ -449,7 +452,7 @@ struct mm_counters {
 };
 void mm_counters(const struct mm *m, struct mm_counters *ret);
 
-/* mm_audit checks I1-I10; 0 or the number of the broken invariant. Slow. */
+/* mm_audit checks I1-I12 of all address spaces of the machine; 0 or the number of the broken invariant. Slow. */
 int mm_audit(struct mm *m);
 
 #endif

@@ -11,7 +11,7 @@
  *   pkey.c     protection keys                    memfd.c    files in memory, seals
  *   alloc.c    where frames come from             limits.c   the caller's limits and rights
  *   anon_vma.c which VMAs may map an anonymous page         fork.c     a child's address space
- *   mprotect.c mremap.c madvise.c msync.c mlock.c audit.c    the invariants of mm.h
+ *   audit.c audit_folio.c audit_call.c  the invariants of mm.h    mprotect.c mremap.c madvise.c msync.c mlock.c
  */
 #ifndef MM_MM_INT_H
 #define MM_MM_INT_H
@@ -176,6 +176,7 @@ struct mm_sys {
     struct mm_writeback wb;      /* the flusher, pages under writeback */
     struct mm_oom_log oom;       /* what was killed */
     uint64_t now_ms;             /* virtual time, as last heard (mm_tick) */
+    uint64_t audits_put_off;     /* calls since the last whole audit (hostile build) */
     bool reclaiming;             /* PF_MEMALLOC: allocations may use the reserves */
 };
 
@@ -707,10 +708,11 @@ void populate_range(struct mm *m, uint64_t start, uint64_t end);
 int populate_all(struct mm *m, uint64_t start, uint64_t end);
 int expand_stack(struct mm *m, struct vma *v, uint64_t a);
 
-/* -- audit.c */
-/* audit_call checks I1, I2 and I6 after a call of the hostile build and dies when one is broken; in
- * small address spaces everything mm_audit knows. */
+/* -- audit_call.c */
+/* audit_call audits after a call of the hostile build, audit_fault after a fault and what else ends
+ * without changing VMAs; they die when an invariant is broken. */
 void audit_call(struct mm *m);
+void audit_fault(struct mm_sys *s);
 bool audit_can_merge(const struct mm *m, const struct vma *a, const struct vma *b);
 
 #endif

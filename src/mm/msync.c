@@ -51,7 +51,9 @@ int mm_msync(struct mm *m, vaddr start, uint64_t len, int flags)
         return -EINVAL;
     if (end < start.v)
         return -ENOMEM;
-    return msync_range(m, start.v, end, flags);
+    int err = msync_range(m, start.v, end, flags);
+    AUDIT(audit_call(m));
+    return err;
 }
 
 /* can_do_mincore: else all of the VMA is said to be in memory. */

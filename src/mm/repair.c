@@ -74,4 +74,5 @@ void mm_repair(struct mm *m, const struct arch_fault *fault)
     uint64_t pgoff = vma_pgoff_at(v, fault->cr2);
     if (v->file && pgoff >= file_pages(v->file))
         v->file->size = (pgoff + 1) * PAGE_SIZE;
+    AUDIT(audit_call(m));
 }

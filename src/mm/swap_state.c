@@ -379,5 +379,6 @@ int mm_swapoff(struct mm_sys *s, unsigned type)
     a->going = false;
     if (err == 0)
         swap_drop_area(s, type);
+    AUDIT(audit_fault(s));
     return err;
 }

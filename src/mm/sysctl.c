@@ -128,6 +128,7 @@ int mm_sysctl(struct mm_sys *s, const char *key, uint64_t value)
         return -EINVAL;
     *option_of(&s->conf, row) = value;
     applied(s, row->effect);
+    AUDIT(audit_fault(s));
     return 0;
 }
 

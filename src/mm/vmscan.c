@@ -579,5 +579,6 @@ uint64_t mm_shrink_all(struct mm_sys *s)
         for (sc.nid = 0; sc.nid < phys_nodes(s->phys); sc.nid++)
             shrink_node(s, &sc);
     s->reclaiming = false;
+    AUDIT(audit_fault(s));
     return sc.nr_reclaimed;
 }

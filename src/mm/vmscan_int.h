@@ -81,6 +81,8 @@ void folio_free_isolated(struct mm_sys *s, pfn n);
 /* folio_rotate_reclaimable moves a folio to where reclaim looks first. */
 void folio_rotate_reclaimable(struct mm_sys *s, pfn n);
 bool audit_lru(const struct mm_sys *s);
+/* lru_count_waiting counts, by frame, the folios that wait in a batch to come to a list. */
+void lru_count_waiting(const struct mm_sys *s, struct map *waiting);
 
 /* -- swap.c */
 #define SWAPFILE_CLUSTER 512u /* slots */
@@ -252,6 +254,9 @@ int filemap_swapin(struct mm_sys *s, struct mm_file *f, struct vma *v, vaddr a, 
 /* filemap_unuse brings all pages of files in memory back from an area. 0 or -ENOMEM. */
 int filemap_unuse(struct mm_sys *s, unsigned type);
 void filemap_count_swap(const struct mm_sys *s, struct map *named);
+/* filemap_count_cached adds every page in the cache of a file to a map, with 0 if it is new there;
+ * false if I1 of filemap.c is broken. */
+bool filemap_count_cached(const struct mm_sys *s, struct map *folios);
 
 /* -- workingset.c */
 /* workingset_eviction returns the shadow an evicted folio leaves; workingset_refault judges its return. */

@@ -255,12 +255,11 @@ static void legacy_layout_places_bottom_up(void **state)
 static void five_levels_are_used_only_above_such_a_hint(void **state)
 {
     (void)state;
-    struct conf conf = box.conf;
-    struct mm_sys *sys;
-    struct mm *mm;
-    conf.mmu_levels = 5;
-    assert_int_equal(mm_sys_open(&sys, &conf, box.phys, &box.stats, &box.out), 0);
-    assert_int_equal(mm_open(&mm, sys), 0);
+    struct box five;
+    box_conf(&five, MIB(64));
+    five.conf.mmu_levels = 5;
+    box_start(&five);
+    struct mm *mm = five.mm;
     struct mm_map m = {.len = 3 * K, .prot = RW, .flags = PA};
     assert_int_equal(mm_mmap(mm, &m), 0x7ffff7fff000 - 3 * K);
     m.addr = va(BIT(50));
@@ -271,8 +270,7 @@ static void five_levels_are_used_only_above_such_a_hint(void **state)
     m.len = BIT(47);
     m.addr = va(0);
     assert_int_equal(mm_mmap(mm, &m), -ENOMEM);
-    mm_close(mm);
-    mm_sys_close(sys);
+    box_close(&five);
 }
 
 /* -- descriptors */
