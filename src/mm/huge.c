@@ -424,7 +424,7 @@ static bool can_change_writable(const struct mm *m, const struct vma *v, pte e)
 void change_huge_pmd(struct gather *g, const struct vma *v, struct pt_run *r)
 {
     const uint64_t keep = PTE_ADDR_MASK | PTE_A | PTE_D | PTE_SPECIAL | PTE_SOFT_DIRTY | PTE_PS;
-    pte old = *r->e, new = {(old.v & keep) | vm_page_prot(v)};
+    pte old = *r->e, new = {(old.v & keep) | (vm_page_prot(v) & ~keep)};
     if (!(v->flags & VM_HUGETLB) && !(new.v &PTE_RW) && can_change_writable(g->m, v, new))
         new.v |= PTE_RW;
     run_set(g->m, r, new);

@@ -256,12 +256,13 @@ static void two_scans(void)
 static uint64_t native_huge_kb(void)
 {
     char line[256];
-    unsigned long long start = 0, end, kb, sum = 0;
+    unsigned long long start, end, kb, sum = 0;
+    bool ours = false;
     FILE *f = fopen("/proc/self/smaps", "re");
     while (f && fgets(line, sizeof(line), f)) {
-        sscanf(line, "%llx-%llx ", &start, &end);
-        if (start >= BASE && start < BASE + PAGES * K &&
-            sscanf(line, "AnonHugePages: %llu", &kb) == 1)
+        if (sscanf(line, "%llx-%llx ", &start, &end) == 2)
+            ours = start >= BASE && start < BASE + PAGES * K;
+        else if (ours && sscanf(line, "AnonHugePages: %llu", &kb) == 1)
             sum += kb;
     }
     if (f)

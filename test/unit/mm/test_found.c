@@ -445,6 +445,21 @@ static void mincore_tells_other_users_nothing_about_a_file_of_root(void **state)
     box_close(&b);
 }
 
+/* pte_modify takes the rights alone from vm_page_prot: khugepaged still sees that nobody used it. */
+static void a_change_of_rights_leaves_an_old_page_old(void **state)
+{
+    (void)state;
+    struct box b;
+    unsigned level;
+    box_open(&b, MIB(64), false);
+    map_anon(&b, BASE, 1, RW);
+    touch(&b, BASE, true);
+    assert_int_equal(mm_madvise(b.mm, va(BASE), K, MADV_COLD), 0);
+    assert_int_equal(mm_mprotect(b.mm, va(BASE), K, PROT_READ), 0);
+    assert_int_equal(pt_leaf(mm_pt(b.mm), va(BASE), &level)->v & PTE_A, 0);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -474,6 +489,7 @@ int main(void)
         cmocka_unit_test(punching_inside_the_first_page_unmaps_the_rest_of_the_file),
         cmocka_unit_test(locking_8_tib_at_once_counts_backwards),
         cmocka_unit_test(a_fixed_address_beyond_all_programs_is_no_memory),
+        cmocka_unit_test(a_change_of_rights_leaves_an_old_page_old),
         cmocka_unit_test(mincore_tells_other_users_nothing_about_a_file_of_root),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };
