@@ -74,8 +74,9 @@ fuzz-mm:
 
 # What changes the whole host while it runs (swapon …). Each program locks and puts things back. Root.
 check-kernel-global:
-	@$(SUB) -j$(JOBS) MODE=$(MODE) $(GLOBAL_BIN)
-	@status=0; for t in $(GLOBAL_BIN); do $$t || status=1; done; exit $$status
+	@$(SUB) -j$(JOBS) MODE=$(MODE) all $(GLOBAL_BIN)
+	@export PAGEWALK=$(O)/pagewalk; status=0; \
+	  for t in $(GLOBAL_BIN) test/e2e/workset_native.sh; do $$t || status=1; done; exit $$status
 
 # One parser under libFuzzer. What it finds interesting stays in $(BUILD)/corpus/TARGET.
 FUZZ_DEPS := clang libclang-rt-14-dev
