@@ -83,6 +83,8 @@ static void add_folio(const struct frame *f, struct sums *t)
     t->stat.v[NODE_nr_shmem] += f->owner == FRAME_SHMEM ? nr : 0;
     t->stat.v[NODE_nr_swapcached] += f->flags & FRAME_F_SWAPCACHE ? nr : 0;
     t->stat.v[NODE_nr_anon_transparent_hugepages] += anon && f->entire > 0 ? nr : 0;
+    t->stat.v[NODE_nr_shmem_pmdmapped] += !anon && f->entire > 0 ? nr : 0;
+    t->stat.v[NODE_nr_shmem_hugepages] += !anon && f->order == HPAGE_PMD_ORDER ? nr : 0;
     if (f->owner == FRAME_PAGE_CACHE || f->owner == FRAME_USER_FILE)
         t->stat.v[NODE_nr_dirty] += f->flags & FRAME_F_DIRTY ? nr : 0;
 }
@@ -90,11 +92,12 @@ static void add_folio(const struct frame *f, struct sums *t)
 static bool sums_right(const struct mm_sys *s, const struct sums *t, unsigned nid)
 {
     static const enum node_stat_item items[] = {
-        NODE_nr_inactive_anon, NODE_nr_active_anon,  NODE_nr_inactive_file,
-        NODE_nr_active_file,   NODE_nr_unevictable,  NODE_nr_anon_pages,
-        NODE_nr_mapped,        NODE_nr_file_pages,   NODE_nr_dirty,
-        NODE_nr_shmem,         NODE_nr_swapcached,   NODE_nr_anon_transparent_hugepages,
-        NODE_nr_isolated_anon, NODE_nr_isolated_file};
+        NODE_nr_inactive_anon,  NODE_nr_active_anon,   NODE_nr_inactive_file,
+        NODE_nr_active_file,    NODE_nr_unevictable,   NODE_nr_anon_pages,
+        NODE_nr_mapped,         NODE_nr_file_pages,    NODE_nr_dirty,
+        NODE_nr_shmem,          NODE_nr_swapcached,    NODE_nr_anon_transparent_hugepages,
+        NODE_nr_isolated_anon,  NODE_nr_isolated_file, NODE_nr_shmem_hugepages,
+        NODE_nr_shmem_pmdmapped};
     const struct mm_node *node = &s->lru.node[nid];
     uint64_t mlocked = 0;
     for (unsigned i = 0; i < ARRAY_LEN(items); i++)

@@ -85,6 +85,15 @@ void shmem_acct_page(struct mm_sys *s, struct mm_file *f, int64_t n)
     vm_acct_memory(s, n);
 }
 
+int shmem_charge(struct mm *m, struct mm_file *f, uint64_t n)
+{
+    if (f->promised_pages != 0 || n == 0)
+        return 0;
+    int err = vm_enough_memory(m, n);
+    f->charged_pages += err == 0 ? n : 0;
+    return err;
+}
+
 uint64_t mm_commit_limit(const struct mm_sys *s)
 {
     struct overcommit o = rules(s);

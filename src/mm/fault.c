@@ -33,7 +33,7 @@ static int pte_alloc(struct vm_fault *vmf)
 /* pte_alloc_for is pte_alloc that keeps a page of the cache where it is: allocating may reclaim. */
 static int pte_alloc_for(struct vm_fault *vmf, pfn n)
 {
-    struct frame *f = phys_frame(vmf->m->sys->phys, n);
+    struct frame *f = phys_frame(vmf->m->sys->phys, folio_head(vmf->m->sys, n));
     f->flags |= FRAME_F_LOCKED;
     int err = pte_alloc(vmf);
     f->flags &= ~FRAME_F_LOCKED;
@@ -68,11 +68,13 @@ static void add_new_anon(struct vm_fault *vmf, pfn n)
     folio_add_lru_vma(vmf->m->sys, vmf->vma, n);
 }
 
-/* add_file_page counts one entry more that maps a page of a file. */
+/* add_file_page counts one entry more that maps a page of a file. A folio that is mapped in part is not
+ * locked: reclaim may split it. */
 static void add_file_page(struct vm_fault *vmf, pfn n)
 {
     page_add_rmap(vmf->m, n);
-    mlock_vma_folio(vmf->m->sys, vmf->vma, n);
+    if (phys_frame(vmf->m->sys->phys, folio_head(vmf->m->sys, n))->order == 0)
+        mlock_vma_folio(vmf->m->sys, vmf->vma, n);
 }
 
 static void fault_set_pte(struct vm_fault *vmf, pfn n, uint64_t bits)
@@ -168,7 +170,7 @@ static bool map_one(struct vm_fault *vmf, vaddr a, uint64_t pgoff)
     if (!e && !may_make_table(vmf->vma->file, pgoff))
         return false;
     if (!e) {
-        struct frame *f = phys_frame(m->sys->phys, n);
+        struct frame *f = phys_frame(m->sys->phys, folio_head(m->sys, n));
         f->flags |= FRAME_F_LOCKED;
         int err = mm_tables(m, a, 0, &e);
         f->flags &= ~FRAME_F_LOCKED;
@@ -180,6 +182,22 @@ static bool map_one(struct vm_fault *vmf, vaddr a, uint64_t pgoff)
     return true;
 }
 
+/* map_large maps the large folio that has page i of the window, as a whole where it fits; i is its last
+ * page then. */
+static bool map_large(struct vm_fault *vmf, uint64_t *i, bool *hit)
+{
+    uint64_t pte_off = pt_index(vmf->address, 0), pgoff = vmf->pgoff + *i - pte_off;
+    vaddr head, a = va(vmf->address.v + ((*i - pte_off) << PAGE_SHIFT));
+    pfn n;
+    if (!filemap_cached_at(vmf->vma->file, pgoff, &n) ||
+        !map_file_folio(vmf->m, vmf->vma, a, n, false, &head))
+        return false;
+    uint64_t bytes = folio_nr_pages(vmf->m->sys, folio_head(vmf->m->sys, n)) << PAGE_SHIFT;
+    *hit |= vmf->address.v - head.v < bytes;
+    *i = pt_index(va(head.v + bytes - PAGE_SIZE), 0);
+    return true;
+}
+
 /* do_fault_around maps the cached pages around a read fault; true if the faulting one was among
  * them. */
 static bool do_fault_around(struct vm_fault *vmf)
@@ -188,13 +206,21 @@ static bool do_fault_around(struct vm_fault *vmf)
     struct mm_file *f = vmf->vma->file;
     uint64_t from, to, pte_off = pt_index(vmf->address, 0), mapped = 0;
     bool hit = false;
+    pfn n;
     if (!f || f->sysv || s->conf.kernel_fault_around <= 1) /* shm_vm_ops has no map_pages */
         return false;
+    if (filemap_cached_at(f, vmf->pgoff, &n) &&
+        do_set_pmd(vmf->m, vmf->vma, vmf->address, n, false))
+        return true; /* filemap_map_pmd */
     fault_around_window(vmf, &from, &to);
     for (uint64_t i = from; i < to; i++) {
         uint64_t pgoff = vmf->pgoff + i - pte_off;
         if (pgoff >= file_pages(f))
             break;
+        if (map_large(vmf, &i, &hit)) {
+            mapped++;
+            continue;
+        }
         if (map_one(vmf, va(vmf->address.v + ((i - pte_off) << PAGE_SHIFT)), pgoff)) {
             mapped++;
             hit |= i == pte_off;
@@ -236,10 +262,32 @@ static int call_fault(struct vm_fault *vmf, pfn *ret)
     return err == 0 ? result : VM_FAULT_OOM;
 }
 
+/* map_whole maps all of the large folio that was found: by one entry, or if none of its pages is mapped
+ * yet by as many as it has. */
+static bool map_whole(struct vm_fault *vmf, pfn n)
+{
+    struct mm *m = vmf->m;
+    pfn head = folio_head(m->sys, n);
+    uint64_t nr = folio_nr_pages(m->sys, head), before = (n.v - head.v) << PAGE_SHIFT;
+    vaddr at = va(vmf->address.v - before);
+    if (nr == 1 || folio_test_anon(m->sys, head))
+        return false;
+    if (do_set_pmd(m, vmf->vma, vmf->address, n, vmf->write))
+        return true;
+    if (before > vmf->address.v - vmf->vma->start.v ||
+        pt_next(&m->pt, at, va(at.v + (nr << PAGE_SHIFT))).v != at.v + (nr << PAGE_SHIFT))
+        return false;
+    return map_file_folio(m, vmf->vma, vmf->address, n, vmf->write, &at);
+}
+
 /* finish_fault fills the entry with the page that was found or copied. */
 static int finish_fault(struct vm_fault *vmf, pfn n)
 {
     uint64_t bits = vm_page_prot(vmf->vma);
+    if (map_whole(vmf, n)) {
+        arch_step(vmf->m->sys->outbox, STEP_PTE, 1);
+        return 0;
+    }
     if (pte_alloc_for(vmf, n) != 0)
         return VM_FAULT_OOM;
     if (vmf->write)

@@ -11,7 +11,9 @@
  * only what the program itself appended is cached. Files in memory have what was touched.
  *
  * I1  A slot's frame is owned by FRAME_PAGE_CACHE, FRAME_USER_FILE (mapped), FRAME_SHMEM or, for
- *     [vdso] and [vvar], FRAME_KERNEL_IMAGE; refs = 1 + mapcount.
+ *     [vdso] and [vvar], FRAME_KERNEL_IMAGE; refs of its folio = 1 + mapcount.
+ * I2  A large folio (file_folio.c) begins at a multiple of its size and is in the cache as a whole: each
+ *     of its frames in the slot of its page, which all lie in one piece.
  *
  * Source: Linux 6.18 mm/filemap.c (filemap_fault, do_sync_mmap_readahead), mm/truncate.c,
  * mm/shmem.c.
@@ -222,7 +224,7 @@ void filemap_zero_partial(struct mm_sys *s, struct mm_file *f, uint64_t from, ui
         return;
     file_zero(s, n, at, min_u64(PAGE_SIZE, at + (to - from)));
     if (f->kind == FILE_SHMEM)
-        phys_frame(s->phys, n)->flags |= FRAME_F_DIRTY; /* shmem_undo_range */
+        phys_frame(s->phys, folio_head(s, n))->flags |= FRAME_F_DIRTY; /* shmem_undo_range */
 }
 
 void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size)
@@ -234,9 +236,12 @@ void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size)
         filemap_zero_partial(s, f, size, UINT64_MAX);
     else if (size > old && f->kind == FILE_REGULAR)
         filemap_zero_partial(s, f, old, size);
+    if (after < before)
+        unmap_mapping_range(s, f, after, UINT64_MAX, true);
+    if (size < old)
+        truncate_partial_folios(s, f, size, UINT64_MAX);
     if (after >= before)
         return;
-    unmap_mapping_range(s, f, after, UINT64_MAX, true);
     filemap_drop(s, f, after, UINT64_MAX);
     if (f->hugetlb)
         hugetlb_drop(s, f, after, UINT64_MAX, true);
@@ -322,12 +327,14 @@ bool filemap_cached(const struct mm_sys *s, const struct mm_file *f, uint64_t pg
     return slot_has_frame(*slot);
 }
 
-/* count_cached: a page came into the cache of a file, or left it. */
+/* count_cached: the n pages of a folio came into the cache of a file, or left it (negative). */
 static void count_cached(struct mm_sys *s, const struct frame *f, int64_t n)
 {
     node_stat_add(s, f, NODE_nr_file_pages, n);
     if (f->owner == FRAME_SHMEM)
         node_stat_add(s, f, NODE_nr_shmem, n);
+    if (f->order == HPAGE_PMD_ORDER)
+        node_stat_add(s, f, NODE_nr_shmem_hugepages, n);
 }
 
 static int slot_fill(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret)
@@ -360,6 +367,15 @@ static int slot_fill(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *r
     return 0;
 }
 
+bool filemap_cached_at(const struct mm_file *f, uint64_t pgoff, pfn *ret)
+{
+    const uint64_t *slot = slot_find(f, pgoff);
+    if (!slot || !slot_has_frame(*slot))
+        return false;
+    *ret = (pfn){*slot - 1};
+    return true;
+}
+
 int filemap_get(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret)
 {
     const uint64_t *slot = slot_find(f, pgoff);
@@ -382,7 +398,42 @@ int filemap_add(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret)
     return 0;
 }
 
-/* drop_slot empties a slot, unless its page is mapped. */
+/* fill_slots lets a folio stand in the cache of its file, in place of what was there. */
+static void fill_slots(struct mm_sys *s, pfn head)
+{
+    const struct frame *fr = phys_frame(s->phys, head);
+    uint64_t nr = BIT(fr->order), *slot;
+    slot_make(fr->mapping, fr->index + nr - 1); /* so that none of them moves */
+    slot = slot_make(fr->mapping, fr->index);
+    for (uint64_t i = 0; i < nr; i++)
+        slot[i] = head.v + i + 1;
+    count_cached(s, fr, (int64_t)nr);
+}
+
+void filemap_add_folio(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn head)
+{
+    struct frame *fr = phys_frame(s->phys, head);
+    fr->refs = 1;
+    fr->index = pgoff;
+    fr->mapping = f;
+    fr->flags |= FRAME_F_SWAPBACKED;
+    fill_slots(s, head);
+    folio_add_lru(s, head);
+}
+
+void filemap_remove_folio(struct mm_sys *s, pfn head)
+{
+    struct frame *fr = phys_frame(s->phys, head);
+    uint64_t nr = BIT(fr->order), *slot = slot_find(fr->mapping, fr->index);
+    CHECK(!folio_mapped(s, head) && slot && *slot == head.v + 1); /* I2 */
+    if (fr->owner != FRAME_KERNEL_IMAGE)
+        count_cached(s, fr, -(int64_t)nr);
+    shmem_acct_page(s, fr->mapping, -(int64_t)nr);
+    memset(slot, 0, nr * sizeof(*slot));
+    folio_free(s, head);
+}
+
+/* drop_slot empties a slot, unless its page is mapped; of a large folio, all of its slots. */
 static void drop_slot(struct mm_sys *s, struct mm_file *f, uint64_t *slot)
 {
     if (*slot & SLOT_SHADOW)
@@ -393,14 +444,18 @@ static void drop_slot(struct mm_sys *s, struct mm_file *f, uint64_t *slot)
         free_swap_and_cache(s, slot_entry(*slot));
         shmem_acct_page(s, f, -1);
         *slot = 0;
-    } else if (*slot != 0 && phys_frame(s->phys, (pfn){*slot - 1})->mapcount == 0) {
-        pfn n = {*slot - 1};
-        if (f->kind != FILE_SPECIAL)
-            count_cached(s, phys_frame(s->phys, n), -1);
-        shmem_acct_page(s, f, -1);
-        folio_free(s, n);
-        *slot = 0;
+    } else if (*slot != 0 && !folio_mapped(s, folio_head(s, (pfn){*slot - 1}))) {
+        filemap_remove_folio(s, folio_head(s, (pfn){*slot - 1}));
     }
+}
+
+/* sticks_out: a slot's page is part of a folio that is not all of [first, last). */
+static bool sticks_out(const struct mm_sys *s, uint64_t slot, uint64_t first, uint64_t last)
+{
+    if (!slot_has_frame(slot))
+        return false;
+    const struct frame *fr = phys_frame(s->phys, folio_head(s, (pfn){slot - 1}));
+    return fr->index < first || fr->index + BIT(fr->order) > last;
 }
 
 void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last)
@@ -409,7 +464,7 @@ void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t 
     while (chunk_next(f, &r))
         for (uint64_t i = 0; i < r.n; i++) {
             uint64_t pgoff = r.first + i;
-            if (pgoff >= first && pgoff < last)
+            if (pgoff >= first && pgoff < last && !sticks_out(s, r.slots[i], first, last))
                 drop_slot(s, f, &r.slots[i]);
         }
 }
@@ -417,11 +472,10 @@ void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t 
 void filemap_migrate(struct mm_sys *s, pfn src, pfn dst)
 {
     struct frame *from = phys_frame(s->phys, src), *to = phys_frame(s->phys, dst);
-    uint64_t *slot = slot_find(from->mapping, from->index);
+    const uint64_t *slot = slot_find(from->mapping, from->index);
     CHECK(slot && *slot == src.v + 1); /* I1 */
-    *slot = dst.v + 1;
-    count_cached(s, from, -1);
-    count_cached(s, to, 1);
+    count_cached(s, from, -(int64_t)BIT(from->order));
+    fill_slots(s, dst);
     from->refs--;
     to->refs++;
 }
@@ -627,13 +681,17 @@ void filemap_count_swap(const struct mm_sys *s, struct map *named)
     }
 }
 
-/* cached_right is I1 for the frame of a page, and that the frame leads back to it. */
-static bool cached_right(const struct mm_sys *s, const struct mm_file *f, uint64_t pgoff, pfn n)
+/* cached_right is I1 and I2 for the frame of slot i of a piece, and that the folio leads back to it. */
+static bool cached_right(const struct mm_sys *s, const struct mm_file *f, const struct chunk_run *r,
+                         uint64_t i)
 {
-    const struct frame *fr = phys_frame(s->phys, n);
+    pfn n = {r->slots[i] - 1}, head = folio_head(s, n);
+    const struct frame *fr = phys_frame(s->phys, n), *folio = phys_frame(s->phys, head);
     bool regular = fr->owner == FRAME_PAGE_CACHE || fr->owner == FRAME_USER_FILE;
     enum frame_owner in_memory = f->kind == FILE_SHMEM ? FRAME_SHMEM : FRAME_KERNEL_IMAGE;
-    return fr->mapping == f && fr->index == pgoff &&
+    uint64_t nr = BIT(folio->order), at = i - (n.v - head.v);
+    return folio->mapping == f && folio->index == r->first + at && folio->index % nr == 0 &&
+           at + nr <= r->n && r->slots[at] == head.v + 1 && r->slots[at + nr - 1] == head.v + nr &&
            (f->kind == FILE_REGULAR ? regular : fr->owner == in_memory);
 }
 
@@ -643,12 +701,11 @@ bool filemap_count_cached(const struct mm_sys *s, struct map *folios)
         struct chunk_run r = {0};
         while (chunk_next(f, &r))
             for (uint64_t i = 0; i < r.n; i++) {
-                pfn n = {r.slots[i] - 1};
                 if (!slot_has_frame(r.slots[i]))
                     continue;
-                if (!cached_right(s, f, r.first + i, n))
+                if (!cached_right(s, f, &r, i))
                     return false;
-                uint64_t *entries = map_at(folios, n.v, 0);
+                uint64_t *entries = map_at(folios, folio_head(s, (pfn){r.slots[i] - 1}).v, 0);
                 ASSERT(entries);
             }
     }

@@ -281,6 +281,8 @@ int split_folio(struct mm_sys *s, pfn head)
     struct frame *f = phys_frame(s->phys, head), proto = *f;
     if (f->order == 0)
         return 0;
+    if (!folio_test_anon(s, head))
+        return split_file_folio(s, head, SPLIT_UNIFORM);
     if (f->refs != folio_mapcount(s, head) || (f->flags & FRAME_F_LOCKED)) {
         STAT(s->stats, thp_split_page_failed)++;
         return -EAGAIN;
@@ -379,38 +381,83 @@ static void age_folio(struct gather *g, struct pt_run *r, pfn head, uint64_t n, 
         gather_page(g, va(r->a.v + i * PAGE_SIZE));
     }
     f->flags &= ~(FRAME_F_REFERENCED | (free ? FRAME_F_DIRTY : 0));
-    if (free) {
-        folio_mark_lazyfree(s, head);
-    } else {
+    if (!free)
         f->flags |= f->flags & FRAME_F_ACTIVE ? FRAME_F_WORKINGSET : 0;
-        folio_deactivate(s, head);
-    }
 }
 
-bool advise_large(struct gather *g, struct pt_run *r, bool free)
+/* look_large: what an entry is to advice. */
+enum large {
+    LARGE_NOT,  /* it maps a single page */
+    LARGE_DONE, /* others map the folio, or it was split: nothing more to do with this entry */
+    LARGE_WHOLE /* it, and the n - 1 behind it, map all of a folio, in the range */
+};
+
+static enum large look_large(struct gather *g, struct pt_run *r, pfn *ret_head, uint64_t *ret_n)
 {
     struct mm_sys *s = g->m->sys;
     if (pte_is_swap(*r->e) || (r->e->v & PTE_SPECIAL))
-        return r->level > 0;
+        return r->level > 0 ? LARGE_DONE : LARGE_NOT;
     pfn head = folio_head(s, pte_leaf_pfn(*r->e, r->level));
     uint64_t size = BIT(pt_level_shift(r->level)), nr = folio_nr_pages(s, head), n = 1;
-    if (nr == 1 || !folio_test_anon(s, head))
-        return false;
+    if (nr == 1)
+        return LARGE_NOT;
     bool whole = r->a.v % size == 0 && r->end.v - r->a.v >= size;
     if (r->level == 0) {
         n = batch(s, r, head);
         whole = n == nr;
     }
     if (folio_mapped_shared(g->m, head))
-        return true;
+        return LARGE_DONE;
     if (!whole) { /* then look again: single pages now */
+        if (split_folio(s, head) == 0)
+            r->e = NULL;
+        return LARGE_DONE;
+    }
+    *ret_head = head;
+    *ret_n = n;
+    return LARGE_WHOLE;
+}
+
+/* skip_batch lets a run stand at the last of n entries. */
+static void skip_batch(struct pt_run *r, uint64_t n)
+{
+    r->a.v += (n - 1) * PAGE_SIZE;
+    r->e += n - 1;
+    r->at.v += (n - 1) * sizeof(pte);
+}
+
+bool advise_large(struct gather *g, struct pt_run *r, bool free)
+{
+    pfn head;
+    uint64_t n;
+    enum large what = look_large(g, r, &head, &n);
+    if (what != LARGE_WHOLE)
+        return what == LARGE_DONE;
+    age_folio(g, r, head, n, free);
+    if (free)
+        folio_mark_lazyfree(g->m->sys, head);
+    else
+        folio_deactivate(g->m->sys, head);
+    skip_batch(r, n);
+    return true;
+}
+
+bool pageout_large(struct gather *g, struct pt_run *r, pfn *ret)
+{
+    struct mm_sys *s = g->m->sys;
+    pfn head;
+    uint64_t n;
+    enum large what = look_large(g, r, &head, &n);
+    *ret = PFN_NONE;
+    if (what != LARGE_WHOLE)
+        return what == LARGE_DONE;
+    if (folio_test_anon(s, head)) { /* goes page by page */
         if (split_folio(s, head) == 0)
             r->e = NULL;
         return true;
     }
-    age_folio(g, r, head, n, free);
-    r->a.v += (n - 1) * PAGE_SIZE;
-    r->e += n - 1;
-    r->at.v += (n - 1) * sizeof(pte);
+    age_folio(g, r, head, n, false);
+    *ret = head;
+    skip_batch(r, n);
     return true;
 }

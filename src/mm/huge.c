@@ -1,14 +1,15 @@
-/* huge.c: entries of level 1 that map 2 MiB of anonymous memory: making, reusing, splitting,
- * clearing, moving them.
+/* huge.c: entries of level 1 that map 2 MiB: making those of anonymous memory, reusing, splitting,
+ * clearing, moving all. (file_folio.c makes those that map a folio of the page cache.)
  *
  *   huge_fault ── entry none, mapping and address allow 2 MiB ─┬ read ──► the huge zero page
  *      │                                                       └ write ─► a folio of order 9
- *      ├─ write, read-only ─► do_huge_pmd_wp_page ─┬ zero page ─► a folio
+ *      ├─ write, read-only ─► do_huge_pmd_wp_page ─┬ zero page ─► a folio, of a file ─► split
  *      │                                           ├ exclusive, or no other reference ─► reuse
  *      │                                           └ shared ─► split, then 4 KiB copies
  *      └─ otherwise: accessed and dirty bits, or HUGE_FALLBACK
  *
- * I1  Every huge leaf of level 1 has a deposited PTE table, so a split cannot fail.
+ * I1  Every huge leaf of level 1 that maps anonymous memory has a deposited PTE table, so a split
+ *     cannot fail. One that maps a file has none: a split clears it, faults bring it back.
  * I2  A split changes no frame: the folio stays whole, its frames are mapped one by one, and the
  *     references of its one mapping become 512.
  * I3  FRAME_F_EXCLUSIVE of a PMD-mapped folio is that of its head; a split gives it to every frame.
@@ -74,6 +75,12 @@ unsigned thp_orders_at(const struct mm *m, const struct vma *v, vaddr a, unsigne
     return orders ? thp_suitable_orders(&t, a.v, orders) : 0;
 }
 
+bool thp_may_map_file(const struct mm *m, const struct vma *v, vaddr a)
+{
+    struct thp_vma t = thp_vma_of(m, v);
+    return !thp_vma_disabled(&t, false) && thp_suitable_orders(&t, a.v, 1u << HPAGE_PMD_ORDER) != 0;
+}
+
 void mm_thp_disable(struct mm *m, bool disabled, bool except_advised)
 {
     m->thp.disabled = disabled;
@@ -121,6 +128,12 @@ static void remove_pmd_rmap(struct mm *m, pfn head)
 {
     folio_remove_rmap(m, head, 1);
     folio_end_batch(m->sys, head);
+}
+
+/* maps_file: a huge entry maps a folio of the page cache (I1). */
+static bool maps_file(const struct mm_sys *s, pte e)
+{
+    return !(e.v & PTE_SPECIAL) && phys_frame(s->phys, pte_leaf_pfn(e, 1))->owner == FRAME_SHMEM;
 }
 
 /* -- the huge zero page ---------------------------------------------------------------------- */
@@ -255,6 +268,10 @@ static int do_huge_pmd_wp_page(struct mm *m, const struct vma *v, vaddr at, pte 
         return r;
     }
     struct frame *f = phys_frame(m->sys->phys, pte_leaf_pfn(*pmd, 1));
+    if (maps_file(m->sys, *pmd)) { /* wp_huge_pmd: no file system here has huge_fault */
+        split_huge_pmd(m, at);
+        return HUGE_FALLBACK;
+    }
     if (!(f->flags & FRAME_F_EXCLUSIVE) && f->refs != 1) {
         split_huge_pmd(m, at);
         return HUGE_FALLBACK;
@@ -314,6 +331,8 @@ bool copy_huge_pmd(struct mm *child, struct mm *parent, const struct vma *v, vad
     if (!old || pte_none(*old) || !pte_is_leaf(*old, 1) || (v->flags & VM_HUGETLB))
         return false;
     *ret_err = mm_tables(child, a, 1, &new);
+    if (maps_file(parent->sys, *old))
+        return true; /* a fault finds it again */
     if (*ret_err == 0)
         *ret_err = dup_huge(child, *old, a);
     if (*ret_err != 0)
@@ -353,6 +372,20 @@ static void split_rmap(struct mm *m, pte huge)
     remove_pmd_rmap(m, head);
 }
 
+/* clear_file_pmd is what a split does to the entry of a file. */
+static void clear_file_pmd(struct mm *m, vaddr at, pte *pmd)
+{
+    pfn head = pte_leaf_pfn(*pmd, 1);
+    struct frame *f = phys_frame(m->sys->phys, head);
+    if (pmd->v & PTE_D)
+        folio_mark_dirty(m->sys, head);
+    f->flags |= pmd->v & PTE_A ? FRAME_F_REFERENCED : 0;
+    set_pmd(m, at, pmd, (pte){0});
+    flush_pmd(m, at.v);
+    munlock_vma_folio(m, at, head);
+    folio_remove_rmap(m, head, 1);
+}
+
 void split_huge_pmd(struct mm *m, vaddr a)
 {
     vaddr at = va(align_down(a.v, HPAGE_PMD_SIZE));
@@ -363,6 +396,10 @@ void split_huge_pmd(struct mm *m, vaddr a)
     CHECK(v);
     pte old = *pmd;
     STAT(m->sys->stats, thp_split_pmd)++;
+    if (maps_file(m->sys, old)) {
+        clear_file_pmd(m, at, pmd);
+        return;
+    }
     pfn table = pt_withdraw(&m->pt, at);
     for (unsigned i = 0; i < HPAGE_PMD_NR; i++)
         phys_table(m->sys->phys, table)[i] = piece_of(m->sys, v, old, i);
@@ -403,8 +440,12 @@ void zap_huge_pmd(struct gather *g, struct pt_run *r)
         zap_hugetlb(g, r);
         return;
     }
+    bool file = maps_file(g->m->sys, old);
     run_set(g->m, r, (pte){0});
-    pt_withdraw_free(&g->m->pt, r->a);
+    if (!file)
+        pt_withdraw_free(&g->m->pt, r->a);
+    if (file && (old.v & PTE_A))
+        zap_accessed(g->m, r->a, pte_leaf_pfn(old, 1));
     if (!(old.v & PTE_SPECIAL)) {
         munlock_vma_folio(g->m, r->a, pte_leaf_pfn(old, 1));
         remove_pmd_rmap(g->m, pte_leaf_pfn(old, 1));
@@ -418,6 +459,8 @@ static bool can_change_writable(const struct mm *m, const struct vma *v, pte e)
 {
     if (!(v->flags & VM_WRITE) || !pte_present(e) || (e.v & PTE_SPECIAL))
         return false;
+    if (v->flags & VM_SHARED)
+        return e.v & PTE_D;
     return phys_frame(m->sys->phys, pte_leaf_pfn(e, 1))->flags & FRAME_F_EXCLUSIVE;
 }
 
@@ -439,7 +482,7 @@ void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to, unsigned level)
     struct mm *m = g->m;
     pte *old = pt_lookup(&m->pt, va(from), level), *new = pt_lookup(&m->pt, va(to), level);
     pte value = *old;
-    if (!maps_hugetlb(m->sys, value, level))
+    if (!maps_hugetlb(m->sys, value, level) && !maps_file(m->sys, value))
         pt_deposit_table(&m->pt, va(to), pt_withdraw(&m->pt, va(from)));
     *old = (pte){0};
     *new = value;

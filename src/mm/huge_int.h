@@ -1,8 +1,10 @@
-/* huge_int.h: large folios inside mm: transparent huge pages (huge.c, thp_split.c, khugepaged.c).
+/* huge_int.h: large folios inside mm: transparent huge pages (huge.c, folio.c, khugepaged.c),
+ * and those of files in memory (file_folio.c, collapse_file.c).
  *
  *   PMD-mapped    entry of level 1 ─► folio of order 9      entire = 1, rss + 512, one table deposited
  *   PTE-mapped    512 entries ──────► the same folio        mapcount of each frame, refs = their sum
  *   small folio   entries ──────────► folio of order 2 … 8  never PMD-mapped (mTHP)
+ *   of a file     entry of level 1 ─► folio of order 9      the same, but no table is deposited
  */
 #ifndef MM_HUGE_INT_H
 #define MM_HUGE_INT_H
@@ -80,6 +82,9 @@ unsigned thp_orders(const struct mm *m, const struct vma *v, enum tva_type type,
 /* thp_orders_at returns those a fault at a may have: the aligned range around a lies in v. */
 unsigned thp_orders_at(const struct mm *m, const struct vma *v, vaddr a, unsigned orders);
 
+/* thp_may_map_file: an entry of level 1 may map the file's 2 MiB around a there. */
+bool thp_may_map_file(const struct mm *m, const struct vma *v, vaddr a);
+
 /* huge_map_collapsed maps a new, filled folio at a 2 MiB range that has a deposited table and no
  * entry. */
 void huge_map_collapsed(struct mm *m, const struct vma *v, vaddr at, pfn head);
@@ -87,11 +92,41 @@ void huge_map_collapsed(struct mm *m, const struct vma *v, vaddr at, pfn head);
 bool thp_pmd_possible(const struct mm_sys *s);
 
 /* -- khugepaged.c */
+/* Why 2 MiB were collapsed or not: the part of Linux's that can happen here. */
+enum scan_result {
+    SCAN_FAIL,
+    SCAN_SUCCEED,
+    SCAN_PMD_NULL, /* no table of level 1 */
+    SCAN_PMD_NONE, /* its entry is none */
+    SCAN_PMD_MAPPED,
+    SCAN_EXCEED_NONE_PTE,
+    SCAN_EXCEED_SWAP_PTE,
+    SCAN_EXCEED_SHARED_PTE,
+    SCAN_LACK_REFERENCED_PAGE,
+    SCAN_PAGE_LRU,
+    SCAN_PAGE_COUNT,
+    SCAN_ALLOC_HUGE_PAGE_FAIL,
+    SCAN_PTE_MAPPED_HUGEPAGE, /* the cache has a huge page, the VMA maps it by 512 entries or not yet */
+    SCAN_PTE_NON_PRESENT,     /* an entry that is neither none nor a page */
+    SCAN_PAGE_NULL,           /* not in the cache */
+    SCAN_PAGE_COMPOUND,       /* in the cache, but no huge page */
+    SCAN_DEL_PAGE_LRU,        /* on no list */
+    SCAN_TRUNCATED,           /* the file has no page in the range */
+};
+
 /* madvise_collapse is MADV_COLLAPSE for the part [start, end) of v. 0 or -errno. */
 int madvise_collapse(struct mm *m, struct vma *v, uint64_t start, uint64_t end);
 /* khugepaged_enter makes khugepaged look at an address space; khugepaged_exit ends that. */
 void khugepaged_enter(struct mm *m);
 void khugepaged_exit(struct mm *m);
+
+/* -- collapse_file.c */
+/* collapse_scan_file makes one folio of the 512 pages of a file in memory from `start` on. SUCCEED, or
+ * for MADV_COLLAPSE, or when they are one already, PTE_MAPPED_HUGEPAGE: collapse_pte_mapped_thp then lets
+ * the 2 MiB of a VMA map it; only with `install` it fills in the entry. */
+enum scan_result collapse_scan_file(struct mm *m, struct mm_file *f, uint64_t start,
+                                    bool khugepaged);
+enum scan_result collapse_pte_mapped_thp(struct mm *m, const struct vma *v, vaddr at, bool install);
 
 /* -- folio.c */
 /* folio_alloc_anon takes a folio of 2^order frames for anonymous memory of v at a, not zeroed, all
@@ -117,6 +152,9 @@ bool folio_mapped_shared(const struct mm *m, pfn head);
  * its bits if the range covers it, else splits it, unless others map it. False where the entry maps a
  * single page, which is the caller's to treat. The run looks (RUN_LOOK). */
 bool advise_large(struct gather *g, struct pt_run *r, bool free);
+/* pageout_large is advise_large for MADV_PAGEOUT: *ret is a folio whose entries are old now, and which is
+ * to be reclaimed whole; PFN_NONE: there is none. */
+bool pageout_large(struct gather *g, struct pt_run *r, pfn *ret);
 /* folio_unqueue_deferred takes it off: it is about to be freed or split. */
 void folio_unqueue_deferred(struct mm_sys *s, pfn head);
 /* deferred_split_scan looks at so many folios of the queue, as a shrinker does: how many it split. */

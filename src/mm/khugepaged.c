@@ -18,22 +18,6 @@
  */
 #include "mm/mm_int.h"
 
-/* Why 2 MiB were collapsed or not: the part of enum scan_result that can happen here. */
-enum scan_result {
-    SCAN_FAIL,
-    SCAN_SUCCEED,
-    SCAN_PMD_NULL, /* no table of level 1 */
-    SCAN_PMD_NONE, /* its entry is none */
-    SCAN_PMD_MAPPED,
-    SCAN_EXCEED_NONE_PTE,
-    SCAN_EXCEED_SWAP_PTE,
-    SCAN_EXCEED_SHARED_PTE,
-    SCAN_LACK_REFERENCED_PAGE,
-    SCAN_PAGE_LRU,
-    SCAN_PAGE_COUNT,
-    SCAN_ALLOC_HUGE_PAGE_FAIL,
-};
-
 /* One look at 2 MiB. */
 struct scan {
     struct mm *m;
@@ -159,11 +143,23 @@ static enum scan_result collapse_huge_page(const struct scan *c, pte *table)
     return SCAN_SUCCEED;
 }
 
+/* collapse_shmem collapses in the cache of a file, and lets the VMA map what it finds there. Only
+ * MADV_COLLAPSE fills in the entry. */
+static enum scan_result collapse_shmem(const struct scan *c)
+{
+    enum scan_result r =
+        collapse_scan_file(c->m, c->vma->file, vma_pgoff_at(c->vma, va(c->at)), c->khugepaged);
+    if (r != SCAN_PTE_MAPPED_HUGEPAGE)
+        return r;
+    r = collapse_pte_mapped_thp(c->m, c->vma, va(c->at), !c->khugepaged);
+    return r == SCAN_PMD_MAPPED ? SCAN_SUCCEED : r;
+}
+
 /* collapse_pmd is hpage_collapse_scan_pmd. */
 static enum scan_result collapse_pmd(struct scan *c)
 {
-    if (!vma_is_anonymous(c->vma)) /* shared memory has no huge pages here */
-        return SCAN_FAIL;
+    if (!vma_is_anonymous(c->vma))
+        return collapse_shmem(c);
     pte *pmd = pt_lookup(&c->m->pt, va(c->at), 1);
     if (!pmd || pte_none(*pmd))
         return pmd ? SCAN_PMD_NONE : SCAN_PMD_NULL;
@@ -185,6 +181,7 @@ static int collapse_errno(enum scan_result r)
         return -EBUSY;
     case SCAN_PAGE_COUNT:
     case SCAN_PAGE_LRU:
+    case SCAN_DEL_PAGE_LRU:
         return -EAGAIN;
     default:
         return -EINVAL;
@@ -194,8 +191,14 @@ static int collapse_errno(enum scan_result r)
 /* goes_on: a result that concerns these 2 MiB only. */
 static bool goes_on(enum scan_result r)
 {
-    return r == SCAN_PMD_NULL || r == SCAN_LACK_REFERENCED_PAGE || r == SCAN_PAGE_COUNT ||
-           r == SCAN_PAGE_LRU;
+    static const enum scan_result harmless[] = {
+        SCAN_PMD_NULL,  SCAN_PTE_NON_PRESENT, SCAN_LACK_REFERENCED_PAGE,
+        SCAN_PAGE_NULL, SCAN_PAGE_COUNT,      SCAN_PAGE_COMPOUND,
+        SCAN_PAGE_LRU,  SCAN_DEL_PAGE_LRU};
+    for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
+        if (harmless[i] == r)
+            return true;
+    return false;
 }
 
 int madvise_collapse(struct mm *m, struct vma *v, uint64_t start, uint64_t end)

@@ -101,10 +101,11 @@ int mm_fallocate_punch(struct mm_sys *s, struct mm_file *f, uint64_t offset, uin
     uint64_t page = f->kind == FILE_HUGETLB ? huge_page_size(s, f) : PAGE_SIZE;
     uint64_t first = align_up(offset, page) / PAGE_SIZE;
     uint64_t last = align_down(offset + len, page) / PAGE_SIZE;
-    if (first < last) {
+    if (first < last)
         unmap_mapping_range(s, f, first, last, false);
+    truncate_partial_folios(s, f, offset, offset + len);
+    if (first < last)
         filemap_punch(s, f, first, last);
-    }
     if (last == 0 &&
         f->kind != FILE_HUGETLB) /* the last byte to unmap is -1, the end of all files */
         unmap_mapping_range(s, f, first, UINT64_MAX, false);

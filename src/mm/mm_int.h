@@ -10,6 +10,7 @@
  *   shm.c      System V segments                  repair.c   what an emulator's program has anyway
  *   pkey.c     protection keys                    memfd.c    files in memory, seals
  *   alloc.c    where frames come from             limits.c   the caller's limits and rights
+ *   file_folio.c collapse_file.c  huge pages of files in memory
  *   anon_vma.c which VMAs may map an anonymous page         fork.c     a child's address space
  *   audit.c audit_folio.c audit_call.c  the invariants of mm.h    mprotect.c mremap.c madvise.c msync.c mlock.c
  */
@@ -302,6 +303,8 @@ bool accountable_mapping(const struct mm_file *f, uint64_t flags);
 int shmem_acct_size(struct mm *m, struct mm_file *f, bool forced);
 /* shmem_acct_page: a page of a file in memory came (1) or went (-1). */
 void shmem_acct_page(struct mm_sys *s, struct mm_file *f, int64_t n);
+/* shmem_charge charges n pages that will come at once, if overcommit allows them: 0 or -ENOMEM. */
+int shmem_charge(struct mm *m, struct mm_file *f, uint64_t n);
 
 /* -- compaction.c */
 int compaction_open(struct mm_sys *s); /* 0 or -ENOMEM */
@@ -466,6 +469,8 @@ enum zap_flags {
     ZAP_UNMAP = ZAP_EVEN_COWS | ZAP_DROP_MARKER,
 };
 void zap_range(struct gather *g, uint64_t start, uint64_t end, unsigned flags);
+/* zap_accessed: a page of a file was used through the entry at a, which goes. */
+void zap_accessed(const struct mm *m, vaddr a, pfn n);
 /* free_pgtables frees the tables that the unmapped [start, end) leaves empty between neighbours. */
 void free_pgtables(struct gather *g, uint64_t start, uint64_t end, uint64_t floor,
                    uint64_t ceiling);
@@ -494,6 +499,8 @@ void file_get(struct mm_file *f);
 uint64_t file_pages(const struct mm_file *f);
 /* filemap_cached says whether a page is in the page cache (mincore's question). */
 bool filemap_cached(const struct mm_sys *s, const struct mm_file *f, uint64_t pgoff);
+/* filemap_cached_at stores the frame that has a page now; false: none has. Changes nothing. */
+bool filemap_cached_at(const struct mm_file *f, uint64_t pgoff, pfn *ret);
 /* filemap_get returns the frame of a cached page; -ENOENT when it is not cached, -ENOMEM. */
 int filemap_get(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn *ret);
 /* filemap_add puts a zeroed page into the cache of a file in memory. 0 or -ENOMEM. */
@@ -505,6 +512,10 @@ void filemap_readahead(struct mm_sys *s, struct mm_file *f, uint64_t first, uint
 /* filemap_zero_partial clears what [from, to) has of the page it begins in, if that is cached and not
  * covered in full (truncate_inode_partial_folio). */
 void filemap_zero_partial(struct mm_sys *s, struct mm_file *f, uint64_t from, uint64_t to);
+/* filemap_add_folio puts a new large folio of a file in memory into the cache, in place of what was
+ * there, which is the caller's; filemap_remove_folio takes a folio out that nobody maps, and frees it. */
+void filemap_add_folio(struct mm_sys *s, struct mm_file *f, uint64_t pgoff, pfn head);
+void filemap_remove_folio(struct mm_sys *s, pfn head);
 /* filemap_drop removes pages [first, last) that nobody maps any more from the cache. */
 void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
 /* filemap_migrate lets the cache hold dst where it held src; src keeps its other references. */
@@ -513,6 +524,25 @@ void filemap_migrate(struct mm_sys *s, pfn src, pfn dst);
 void filemap_punch(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
 /* filemap_clear_dirty marks the frames of pages [first, last) as written back. */
 void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
+
+/* -- file_folio.c: large folios of files in memory */
+/* do_set_pmd maps the folio of page 'n' by an entry of level 1 at the 2 MiB around a, if it is a huge
+ * page and may be mapped so there, and the entry is none; false: it did not. */
+bool do_set_pmd(struct mm *m, const struct vma *v, vaddr a, pfn n, bool write);
+/* map_file_folio maps as much of the large folio of page n, which belongs at a, as is not mapped yet,
+ * entry by entry; false when it does not lie wholly in the VMA and one table, or a table is not to be
+ * had. *ret_head is the address of its first page then. */
+bool map_file_folio(struct mm *m, const struct vma *v, vaddr a, pfn n, bool write, vaddr *ret_head);
+/* unmap_file_folio takes all entries of a folio of the page cache away. */
+void unmap_file_folio(struct mm_sys *s, pfn head);
+/* split_file_folio makes single frames of a folio of the page cache, which is unmapped for it; with
+ * at below its pages, only of those that this takes for page `at` (folio_split). Pages behind the end
+ * of the file are freed. 0, or -EAGAIN when somebody holds a reference. */
+#define SPLIT_UNIFORM UINT64_MAX
+int split_file_folio(struct mm_sys *s, pfn head, uint64_t at);
+/* truncate_partial_folios splits large folios at the borders of the bytes [from, to) that a file is
+ * about to lose (truncate_inode_partial_folio). */
+void truncate_partial_folios(struct mm_sys *s, const struct mm_file *f, uint64_t from, uint64_t to);
 
 /* -- contents.c */
 /* clear_frames and copy_frames zero and copy nr frames in a row. */

@@ -95,6 +95,9 @@ static int move_extent(struct gather *g, uint64_t from, uint64_t to, uint64_t en
         return 0;
     if (*ret - from == MIB(2) && move_entry(g, from, to, 1))
         return 0;
+    split_huge_pmd(m, va(from));
+    if (entry_none(m, from, 1)) /* it mapped a file */
+        return 0;
     return mm_tables(m, va(to), 0, &e) != 0 ? -ENOMEM : move_ptes(g, from, *ret, to);
 }
 

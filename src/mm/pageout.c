@@ -66,18 +66,17 @@ void reclaim_pages(struct mm_sys *s, const pfn *list, unsigned nr)
 void madvise_pageout(struct gather *g, uint64_t start, uint64_t end)
 {
     struct mm_sys *s = g->m->sys;
-    struct pt_run r = {.a = va(start), .end = va(end)};
+    struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_LOOK};
     pfn list[SWAP_CLUSTER_MAX], n;
     unsigned nr = 0;
     lru_add_drain(s);
     while (run_next(g->m, &r)) {
-        if (!pte_is_swap(*r.e) && !(r.e->v & PTE_SPECIAL) &&
-            phys_frame(s->phys, pte_pfn(*r.e))->mapcount == 1)
-            split_folio(s, folio_head(s, pte_pfn(*r.e)));
-        if (!take_small(g->m, &r, &n))
+        bool large = pageout_large(g, &r, &n);
+        if (large ? n.v == PFN_NONE.v : !take_small(g->m, &r, &n))
             continue;
         struct frame *f = phys_frame(s->phys, n);
-        age_entry(g, &r, f);
+        if (!large)
+            age_entry(g, &r, f);
         if (!(f->flags & FRAME_F_UNEVICTABLE) && folio_isolate_lru(s, n))
             list[nr++] = n;
         if (nr == SWAP_CLUSTER_MAX) {

@@ -97,7 +97,7 @@ void page_remove_rmap(struct mm *m, pfn n)
 }
 
 /* own_all keeps I2 when the first, or last, entry that maps a whole folio comes or goes, and counts
- * anonymous ones as NR_ANON_THPS (__folio_mod_stat). */
+ * the pages as NR_ANON_THPS or NR_SHMEM_PMDMAPPED (__folio_mod_stat). */
 static void own_all(struct mm_sys *s, pfn head, uint64_t nr, bool mapped)
 {
     int64_t changed = 0;
@@ -109,10 +109,14 @@ static void own_all(struct mm_sys *s, pfn head, uint64_t nr, bool mapped)
         if (!mapped && f->mapcount == 0 && f->owner == FRAME_USER_FILE)
             phys_set_owner(s->phys, n, FRAME_PAGE_CACHE);
     }
-    folio_account_mapped(s, phys_frame(s->phys, head), mapped ? changed : -changed);
-    if (folio_test_anon(s, head))
-        node_stat_add(s, phys_frame(s->phys, head), NODE_nr_anon_transparent_hugepages,
-                      mapped ? (int64_t)nr : -(int64_t)nr);
+    const struct frame *f = phys_frame(s->phys, head);
+    folio_account_mapped(s, f, mapped ? changed : -changed);
+    if (f->flags & FRAME_F_HUGETLB)
+        return;
+    node_stat_add(s, f,
+                  folio_test_anon(s, head) ? NODE_nr_anon_transparent_hugepages
+                                           : NODE_nr_shmem_pmdmapped,
+                  mapped ? (int64_t)nr : -(int64_t)nr);
 }
 
 void folio_add_rmap(struct mm *m, pfn head, unsigned level)

@@ -183,7 +183,7 @@ int swapin_page(struct mm_sys *s, struct vma *v, vaddr a, pte entry, bool anon, 
     int got = read_slot(s, v, a, entry, ret);
     if (got < 0)
         return got;
-    STAT(s->stats, pgmajfault)++;
+    STAT(s->stats, pgmajfault) += v != NULL; /* else no fault asks for it */
     phys_frame(s->phys, *ret)->flags |=
         FRAME_F_LOCKED; /* the neighbours' frames come from elsewhere */
     if (anon && swap_area_of(s, entry)->device != SWAP_DISK)

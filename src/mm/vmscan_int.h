@@ -254,8 +254,8 @@ int filemap_swapin(struct mm_sys *s, struct mm_file *f, struct vma *v, vaddr a, 
 /* filemap_unuse brings all pages of files in memory back from an area. 0 or -ENOMEM. */
 int filemap_unuse(struct mm_sys *s, unsigned type);
 void filemap_count_swap(const struct mm_sys *s, struct map *named);
-/* filemap_count_cached adds every page in the cache of a file to a map, with 0 if it is new there;
- * false if I1 of filemap.c is broken. */
+/* filemap_count_cached adds every folio in the cache of a file to a map, with 0 if it is new there;
+ * false if I1 or I2 of filemap.c is broken. */
 bool filemap_count_cached(const struct mm_sys *s, struct map *folios);
 
 /* -- workingset.c */
@@ -269,7 +269,7 @@ struct mm_writeback {
     uint32_t nr, cap; /* of them; room */
     uint64_t next_ms; /* when the flusher wakes next */
 };
-/* folio_mark_dirty sets FRAME_F_DIRTY and counts; folio_account_cleaned takes it back unwritten;
+/* folio_mark_dirty sets FRAME_F_DIRTY of a page's folio and counts; folio_account_cleaned takes it back unwritten;
  * folio_written after it was written. */
 void folio_mark_dirty(struct mm_sys *s, pfn n);
 void folio_account_cleaned(struct mm_sys *s, pfn n);

@@ -31,7 +31,7 @@ static struct mm_file *regular_file(const struct frame *f)
 
 void folio_mark_dirty(struct mm_sys *s, pfn n)
 {
-    struct frame *f = phys_frame(s->phys, n);
+    struct frame *f = phys_frame(s->phys, folio_head(s, n));
     struct mm_file *file = regular_file(f);
     if (f->flags & FRAME_F_DIRTY)
         return;

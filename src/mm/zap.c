@@ -57,13 +57,14 @@ bool run_next(struct mm *m, struct pt_run *r)
         if (r->a.v < r->table_end)
             return true;
     }
-    r->a = pt_next(&m->pt, r->a, r->end);
-    if (r->a.v >= r->end.v)
-        return false;
-    r->e = pt_leaf(&m->pt, r->a, &r->level);
-    if (r->level > 0 && !keeps_huge(r)) {
-        split_huge_pmd(m, r->a);
+    for (;;) {
+        r->a = pt_next(&m->pt, r->a, r->end);
+        if (r->a.v >= r->end.v)
+            return false;
         r->e = pt_leaf(&m->pt, r->a, &r->level);
+        if (r->level == 0 || keeps_huge(r))
+            break;
+        split_huge_pmd(m, r->a); /* a file's is gone then */
     }
     r->at = pt_entry_paddr(&m->pt, r->a, r->level);
     r->table_end = min_u64(r->end.v, align_down(r->a.v, MIB(2)) + MIB(2));
@@ -78,8 +79,7 @@ void run_set(struct mm *m, const struct pt_run *r, pte value)
 
 /* -- zapping --------------------------------------------------------------------------------- */
 
-/* zap_accessed: a page of a file that was used through the entry was used. */
-static void zap_accessed(const struct mm *m, vaddr a, pfn n)
+void zap_accessed(const struct mm *m, vaddr a, pfn n)
 {
     const struct vma *v = vma_lookup(m, a.v);
     if (!v || !(v->flags & (VM_SEQ_READ | VM_RAND_READ))) /* vma_has_recency */

@@ -21,8 +21,7 @@ static unsigned enabled_orders(const struct thp_knobs *k, bool advised)
     return mask;
 }
 
-/* vma_thp_disabled */
-static bool disabled(const struct thp_vma *v, bool forced_collapse)
+bool thp_vma_disabled(const struct thp_vma *v, bool forced_collapse)
 {
     if (v->nohugepage || v->disabled)
         return true;
@@ -65,7 +64,7 @@ unsigned thp_allowable_orders(const struct thp_knobs *k, const struct thp_vma *v
     if (v->anonymous && type != TVA_FORCED_COLLAPSE)
         orders &= enabled_orders(k, v->hugepage);
     orders &= v->anonymous ? THP_ORDERS_ANON : THP_ORDERS_FILE;
-    if (orders == 0 || disabled(v, type == TVA_FORCED_COLLAPSE))
+    if (orders == 0 || thp_vma_disabled(v, type == TVA_FORCED_COLLAPSE))
         return 0;
     if (!in_pf && !smaps && v->no_khugepaged)
         return 0;

@@ -47,6 +47,8 @@ struct thp_vma {
 /* Who asks (enum tva_type). */
 enum tva_type { TVA_SMAPS, TVA_PAGEFAULT, TVA_KHUGEPAGED, TVA_FORCED_COLLAPSE };
 
+/* thp_vma_disabled: the mapping or its process wants no huge pages (vma_thp_disabled). */
+bool thp_vma_disabled(const struct thp_vma *v, bool forced_collapse);
 /* thp_allowable_orders returns those of `orders` that the knobs and the mapping allow. */
 unsigned thp_allowable_orders(const struct thp_knobs *k, const struct thp_vma *v,
                               enum tva_type type, unsigned orders);

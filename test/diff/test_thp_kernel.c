@@ -3,12 +3,13 @@
  *
  * A seeded random sequence of memory calls and touches in a window of six huge pages runs twice:
  * natively in a forked child, and on the model. On hosts where huge pages are on by advice (the
- * default of both), MADV_HUGEPAGE regions need no global setting. After every step must agree:
+ * default of both), MADV_HUGEPAGE regions need no global setting. In a second lot of sequences most
+ * mappings are of one memfd, whose pages MADV_COLLAPSE makes huge. After every step must agree:
  *
  *   result or errno · signal and si_code · minor faults (a write-protected huge entry that became
  *   writable may fault again natively, see FAULTS_EXTRA) · VMAs · per page: present, zero page, huge
  *   zero page, part of a huge page, head, exclusively mapped, dirty, anon-exclusive (pagemap,
- *   kpageflags) · AnonHugePages · VmPTE
+ *   kpageflags) · AnonHugePages · ShmemPmdMapped · VmPTE
  *
  * khugepaged and failing allocations may interfere natively: what differs must differ three times.
  */
@@ -38,12 +39,30 @@
 #define FAULTS_EXTRA                                                                               \
     64 /* spurious faults of a hypervisor that backs a huge entry with small ones */
 
-enum kind { MAP, UNMAP, PROTECT, REMAP, ADVISE, READ, WRITE, LOCK, FORK, CHILD, EXIT, KIND_NR };
+#define SHMEM_SEEDS UINT64_C(1000000) /* sequences from here on have a memfd */
+
+enum kind {
+    MAP,
+    UNMAP,
+    PROTECT,
+    REMAP,
+    ADVISE,
+    READ,
+    WRITE,
+    LOCK,
+    FORK,
+    CHILD,
+    EXIT,
+    TRUNCATE, /* the memfd gets len bytes more than addr */
+    PUNCH,    /* a hole into it */
+    KIND_NR
+};
 struct step {
     enum kind kind;
     uint64_t addr, len, addr2; /* bytes; addresses from BASE */
     uint32_t prot, flags;
-    int arg; /* advice; LOCK: 1 locks, 0 unlocks; CHILD: 1 the child writes, 0 it reads */
+    int arg; /* advice; LOCK: 1 locks, 0 unlocks; CHILD: 1 the child writes, 0 it reads; MAP: 1 of
+                the memfd, from addr2 on */
 };
 
 /* What a page is, in the bits of pages[]. */
@@ -61,7 +80,7 @@ struct seen {
     int signal, code;
     uint64_t minflt;
     int64_t pte_kb; /* against before the first step */
-    uint64_t huge_kb;
+    uint64_t huge_kb, shmem_kb;
     char vmas[1500];
     uint8_t pages[WINDOW];
 };
@@ -132,10 +151,69 @@ static struct step gen_step(struct rng *r)
     return s;
 }
 
+/* map_of_file is a mapping of the memfd: mostly shared, mostly where huge pages fit. */
+static void map_of_file(struct rng *r, struct step *s)
+{
+    s->arg = 1;
+    s->flags = (s->flags & MAP_POPULATE) | (pick(r, 4) ? MAP_SHARED : MAP_PRIVATE);
+    s->addr2 = align_down(pick(r, WINDOW) * K, HP * K) + s->addr % (HP * K);
+    if (pick(r, 6) == 0)
+        s->addr2 = pick(r, WINDOW) * K;
+}
+
+static const int shmem_advices[] = {COLLAPSE,
+                                    COLLAPSE,
+                                    COLLAPSE,
+                                    COLLAPSE,
+                                    COLLAPSE,
+                                    MADV_DONTNEED,
+                                    MADV_NOHUGEPAGE,
+                                    MADV_HUGEPAGE,
+                                    MADV_COLD,
+                                    MADV_POPULATE_READ,
+                                    MADV_POPULATE_WRITE,
+                                    MADV_REMOVE};
+
+static struct step gen_shmem_step(struct rng *r)
+{
+    struct step s = gen_step(r);
+    uint64_t what = pick(r, 12);
+    if (what < 2) {
+        s = (struct step){.kind = what == 0 ? TRUNCATE : PUNCH};
+        gen_range(r, &s);
+        if (pick(r, 3) == 0)
+            s.len = 1 + pick(r, s.len);
+        if (what == 0 && pick(r, 3) == 0)
+            s.addr = 5 * HP * K;
+    } else if (s.kind == MAP && pick(r, 8)) {
+        map_of_file(r, &s);
+    } else if (s.kind == ADVISE && pick(r, 4)) {
+        s.arg = shmem_advices[pick(r, ARRAY_LEN(shmem_advices))];
+    }
+    return s;
+}
+
+static unsigned gen_shmem(struct rng *r, unsigned n, struct step *steps)
+{
+    steps[0] =
+        (struct step){.kind = MAP, .len = WINDOW * K, .prot = RW, .flags = MAP_SHARED, .arg = 1};
+    for (unsigned i = 1; i < n; i++)
+        steps[i] = gen_shmem_step(r);
+    for (unsigned i = 1; i < 4 && pick(r, 4); i++) { /* something is huge before the rest begins */
+        steps[i] = (struct step){.kind = ADVISE, .arg = i < 2 ? MADV_POPULATE_WRITE : COLLAPSE};
+        gen_range(r, &steps[i]);
+        if (i < 2 && pick(r, 4))
+            steps[i].addr = 0, steps[i].len = WINDOW * K;
+    }
+    return n;
+}
+
 static unsigned gen(uint64_t seed, struct step *steps)
 {
     struct rng r = {seed};
     unsigned n = 8 + (unsigned)pick(&r, STEPS_MAX - 8);
+    if (seed > SHMEM_SEEDS)
+        return gen_shmem(&r, n, steps);
     steps[0] = (struct step){.kind = MAP, .len = WINDOW * K, .prot = RW};
     steps[1] = (struct step){.kind = ADVISE, .len = WINDOW * K, .arg = MADV_HUGEPAGE};
     if (pick(&r, 2)) /* in pieces: not all of the window is advised */
@@ -147,10 +225,15 @@ static unsigned gen(uint64_t seed, struct step *steps)
 
 static void print_step(const struct step *s)
 {
-    static const char *const names[] = {"mmap",  "munmap", "mprotect", "mremap", "madvise", "read",
-                                        "write", "mlock",  "fork",     "child",  "exit"};
+    static const char *const names[] = {"mmap", "munmap", "mprotect", "mremap", "madvise",
+                                        "read", "write",  "mlock",    "fork",   "child",
+                                        "exit", "trunc",  "punch"};
     fprintf(stderr, "  %-8s page %4llu len %4llu", names[s->kind],
             (unsigned long long)(s->addr / K), (unsigned long long)(s->len / K));
+    if (s->len % K)
+        fprintf(stderr, "+%llu", (unsigned long long)(s->len % K));
+    if (s->kind == MAP && s->arg)
+        fprintf(stderr, " of file page %llu", (unsigned long long)(s->addr2 / K));
     if (s->kind == MAP || s->kind == PROTECT)
         fprintf(stderr, " prot %u flags %#x", s->prot, s->flags);
     if (s->kind == REMAP)
@@ -161,7 +244,10 @@ static void print_step(const struct step *s)
 }
 
 static const uint32_t move = MREMAP_MAYMOVE | MREMAP_FIXED;
-static const uint32_t map_flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+static uint32_t map_flags(const struct step *s)
+{
+    return s->flags | MAP_FIXED | (s->arg ? 0 : MAP_PRIVATE | MAP_ANONYMOUS);
+}
 
 /* -- the real kernel ------------------------------------------------------------------------- */
 
@@ -243,13 +329,16 @@ static void child_exit(void)
     child.pid = 0;
 }
 
+static int memfd = -1;
+
 __attribute__((noinline)) static int64_t native_call(const struct step *s)
 {
     uint64_t a = BASE + s->addr;
+    int fd = s->len == 0 ? -1 : memfd; /* warming up changes nothing */
     long r = 0;
     switch (s->kind) {
     case MAP:
-        r = syscall(SYS_mmap, a, s->len, s->prot, map_flags | s->flags, -1, 0);
+        r = syscall(SYS_mmap, a, s->len, s->prot, map_flags(s), s->arg ? fd : -1, s->addr2);
         break;
     case UNMAP:
         r = syscall(SYS_munmap, a, s->len);
@@ -262,6 +351,12 @@ __attribute__((noinline)) static int64_t native_call(const struct step *s)
         break;
     case ADVISE:
         r = syscall(SYS_madvise, a, s->len, s->arg);
+        break;
+    case TRUNCATE:
+        r = syscall(SYS_ftruncate, fd, s->addr + s->len);
+        break;
+    case PUNCH:
+        r = syscall(SYS_fallocate, fd, 3 /* PUNCH_HOLE, KEEP_SIZE */, s->addr, s->len);
         break;
     case FORK:
         child_fork();
@@ -305,7 +400,7 @@ static void native_vmas(const struct native *k, struct seen *o)
 {
     bool ours = false;
     o->vmas[0] = '\0';
-    o->huge_kb = 0;
+    o->huge_kb = o->shmem_kb = 0;
     slurp(k->smaps);
     for (char *line = strtok(slurped, "\n"); line; line = strtok(NULL, "\n")) {
         unsigned long long start, end, kb;
@@ -316,6 +411,8 @@ static void native_vmas(const struct native *k, struct seen *o)
                 put_vma(o, start, end, perms);
         } else if (ours && sscanf(line, "AnonHugePages: %llu", &kb) == 1) {
             o->huge_kb += kb;
+        } else if (ours && sscanf(line, "ShmemPmdMapped: %llu", &kb) == 1) {
+            o->shmem_kb += kb;
         }
     }
 }
@@ -393,6 +490,9 @@ static void native_child(const struct step *steps, unsigned n, struct seen *out)
     const uint64_t nowhere = 0 - GIB(64);
     struct native k;
     native_open(&k);
+    memfd = (int)syscall(SYS_memfd_create, "thp", 0);
+    if (ftruncate(memfd, (off_t)(WINDOW * K)) != 0)
+        _exit(1);
     memset(out, 0, STEPS_MAX * sizeof(*out));
     for (int i = 0; i < 3 * KIND_NR; i++) /* calls that fail: code and stack are touched then */
         native_step(&k, &(struct step){.kind = (enum kind)(i % KIND_NR), .addr = 1}, &warm);
@@ -421,6 +521,7 @@ static bool run_native(const struct step *steps, unsigned n, struct seen *out)
 /* -- the model ------------------------------------------------------------------------------- */
 
 static struct mm *model_child;
+static struct mm_file *model_file;
 
 /* What the page contains counts: a split gives up pages of zeroes. */
 static void store(struct box *b, uint64_t a)
@@ -463,7 +564,7 @@ static int64_t model_call(struct box *b, const struct step *s, struct seen *o)
     uint64_t a = BASE + s->addr;
     switch (s->kind) {
     case MAP:
-        return map_full(b, a, s->len, s->prot, map_flags | s->flags, NULL, 0);
+        return map_full(b, a, s->len, s->prot, map_flags(s), s->arg ? model_file : NULL, s->addr2);
     case UNMAP:
         return mm_munmap(b->mm, va(a), s->len);
     case PROTECT:
@@ -474,6 +575,10 @@ static int64_t model_call(struct box *b, const struct step *s, struct seen *o)
         return mm_madvise(b->mm, va(a), s->len, s->arg);
     case LOCK:
         return s->arg ? mm_mlock(b->mm, va(a), s->len, 0) : mm_munlock(b->mm, va(a), s->len);
+    case TRUNCATE:
+        return mm_ftruncate(b->sys, model_file, s->addr + s->len);
+    case PUNCH:
+        return mm_fallocate_punch(b->sys, model_file, s->addr, s->len);
     case FORK:
     case CHILD:
     case EXIT:
@@ -501,7 +606,8 @@ static uint8_t model_page(struct box *b, uint64_t a, pte e, unsigned level)
     const struct frame *f = phys_frame(b->phys, n);
     const struct frame *head = f->flags & FRAME_F_TAIL ? f - n.v % BIT(f->order) : f;
     bool zero = head->flags & FRAME_F_ZERO_PAGE;
-    uint8_t p = PG_PRESENT | (zero ? PG_ZERO : 0) | (head->order == 9 ? PG_THP : 0);
+    bool thp = head->order == 9 || (head->owner == FRAME_SHMEM && head->order > 0);
+    uint8_t p = PG_PRESENT | (zero ? PG_ZERO : 0) | (thp ? PG_THP : 0);
     p |= head->order > 0 && f == head ? PG_HEAD : 0;
     if (zero)
         return p;
@@ -519,7 +625,8 @@ static void model_pages(struct box *b, struct seen *o)
         const pte *e = pt_leaf(mm_pt(b->mm), va(BASE + i * K), &level);
         o->pages[i] = e ? model_page(b, BASE + i * K, *e, level) : 0;
         if (e && level == 1 && i % HP == 0 && !(e->v & PTE_SPECIAL))
-            o->huge_kb += 2048;
+            *(phys_frame(b->phys, pte_leaf_pfn(*e, 1))->owner == FRAME_SHMEM ? &o->shmem_kb
+                                                                             : &o->huge_kb) += 2048;
     }
 }
 
@@ -534,6 +641,8 @@ static int run_model(const struct step *steps, unsigned n, struct seen *out)
     struct mm_task task = *mm_task(b.mm);
     task.rlimit[MM_RLIM_MEMLOCK].cur = MM_RLIM_INFINITY; /* root may lock all of it */
     mm_set_task(b.mm, &task);
+    assert_int_equal(mm_memfd(b.sys, "thp", 0, &model_file), 0);
+    assert_int_equal(mm_ftruncate(b.sys, model_file, WINDOW * K), 0);
     for (unsigned i = 0; i < n && !broken; i++) {
         struct mm_counters before = counters(&b);
         out[i].result = model_call(&b, &steps[i], &out[i]);
@@ -547,6 +656,7 @@ static int run_model(const struct step *steps, unsigned n, struct seen *out)
         b.out.n = 0;
     }
     model_family(&b, &(struct step){.kind = EXIT});
+    mm_file_put(b.sys, model_file);
     if (!broken)
         box_close(&b);
     return broken;
@@ -571,6 +681,8 @@ static const char *differs(const struct step *s, const struct seen *k, const str
         return "VMAs";
     if (k->huge_kb != m->huge_kb)
         return "AnonHugePages";
+    if (k->shmem_kb != m->shmem_kb)
+        return "ShmemPmdMapped";
     if (memcmp(k->pages, m->pages, sizeof(k->pages)) != 0)
         return "pages";
     return k->pte_kb != m->pte_kb ? "VmPTE" : NULL;
@@ -613,9 +725,12 @@ static unsigned shrink(struct step *steps, unsigned n)
 
 static void print_seen(const char *who, const struct seen *o)
 {
-    fprintf(stderr, "%s: result %lld signal %d code %d minflt %llu VmPTE %lld kB huge %llu kB\n%s",
+    fprintf(stderr,
+            "%s: result %lld signal %d code %d minflt %llu VmPTE %lld kB huge %llu kB shmem %llu "
+            "kB\n%s",
             who, (long long)o->result, o->signal, o->code, (unsigned long long)o->minflt,
-            (long long)o->pte_kb, (unsigned long long)o->huge_kb, o->vmas);
+            (long long)o->pte_kb, (unsigned long long)o->huge_kb, (unsigned long long)o->shmem_kb,
+            o->vmas);
     for (unsigned i = 0, n; i < WINDOW; i += n) {
         for (n = 1; i + n < WINDOW && o->pages[i + n] == o->pages[i];)
             n++;
@@ -665,11 +780,10 @@ static const char *why_not(void)
     return NULL;
 }
 
-static void huge_pages_agree_with_the_running_kernel_step_by_step(void **state)
+static void agree(uint64_t seeds)
 {
-    (void)state;
     const char *only = getenv("PW_SEED"), *count = getenv("PW_SEQUENCES"), *why = why_not();
-    uint64_t first = only ? strtoull(only, NULL, 0) : 1;
+    uint64_t first = only ? strtoull(only, NULL, 0) : seeds + 1;
     uint64_t n_seq = only ? 1 : count ? strtoull(count, NULL, 0) : SEQUENCES;
     unsigned bad = 0;
     if (why) {
@@ -690,10 +804,23 @@ static void huge_pages_agree_with_the_running_kernel_step_by_step(void **state)
     assert_int_equal(bad, 0);
 }
 
+static void huge_pages_agree_with_the_running_kernel_step_by_step(void **state)
+{
+    (void)state;
+    agree(0);
+}
+
+static void huge_pages_of_shared_memory_agree_with_the_running_kernel(void **state)
+{
+    (void)state;
+    agree(SHMEM_SEEDS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(huge_pages_agree_with_the_running_kernel_step_by_step),
+        cmocka_unit_test(huge_pages_of_shared_memory_agree_with_the_running_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

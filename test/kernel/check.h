@@ -270,8 +270,8 @@ const struct cgroup *native_cgroup(const struct native *k); /* where its subject
 /* -- model.c */
 struct model *model_begin(const struct native *k, const struct sequence *q);
 void model_call(struct model *w, const struct call *c, struct answer *ret);
-/* model_left_out: the call is made on neither side: it takes pages of the test file out of the cache,
- * or makes huge pages of shared memory. */
+/* model_left_out: the call is made on neither side: it takes pages of the test file out of the
+ * cache. */
 bool model_left_out(const struct model *w, const struct call *c);
 int model_audit(struct model *w);
 void model_end(struct model *w, bool broken);

@@ -21,8 +21,6 @@ static const struct {
     {"MADV_REMOVE and MADV_PAGEOUT of mappings of the test file", "not done",
      "what the device is asked for again comes in folios of any size; shared memory covers the "
      "call"},
-    {"MADV_COLLAPSE of whole huge pages of shared memory", "not done",
-     "the model has no huge pages of shared memory and answers EINVAL"},
     {"pages that were not there, beyond the first 64 MiB of a mapping", "not read at the end",
      "there are mappings of many terabytes"},
     {"smaps Referenced", "not looked at", "the accessed bit is cleared by DAMON"},

@@ -14,10 +14,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 /* -- a program's access ---------------------------------------------------------------------- */
 
 /* faults: what the processor makes of an access, looking at the tables as a walker does. */
@@ -216,18 +212,6 @@ int model_audit(struct model *w)
     return broken;
 }
 
-/* collapses_shared: MADV_COLLAPSE meets a whole huge page of shared memory. */
-static bool collapses_shared(const struct model *w, const struct call *c)
-{
-    uint64_t end = c->arg[0] + align_up(c->arg[1], K);
-    const struct vma *v = mm_vma_next(w->mm[c->proc], va(c->arg[0]));
-    for (; v && v->start.v < end; v = v->next)
-        if (v->kind == VMA_SHMEM &&
-            align_up(max_u64(c->arg[0], v->start.v), MIB(2)) + MIB(2) <= min_u64(end, v->end.v))
-            return true;
-    return false;
-}
-
 /* of_test_file: a range of the caller meets the test file. */
 static bool of_test_file(const struct model *w, const struct call *c)
 {
@@ -242,8 +226,6 @@ bool model_left_out(const struct model *w, const struct call *c)
 {
     if (call_kinds[c->kind].nr != SYS_madvise)
         return false;
-    if (c->arg[2] == MADV_COLLAPSE)
-        return collapses_shared(w, c);
     return (c->arg[2] == MADV_REMOVE || c->arg[2] == MADV_PAGEOUT) && of_test_file(w, c);
 }
 
