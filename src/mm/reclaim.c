@@ -247,6 +247,10 @@ static enum fate reclaim_folio(struct mm_sys *s, struct scan_control *sc, pfn n)
     enum references ref = sc->ignore_references ? REF_RECLAIM : folio_check_references(s, n);
     if (ref == REF_ACTIVATE || ref == REF_KEEP)
         return ref == REF_KEEP ? FATE_KEEP : FATE_ACTIVATE;
+    if (f->order > 0 && f->owner == FRAME_SHMEM) {
+        unmap_file_folio(s, n);
+        return mm_swap_total(s) > 0 ? FATE_SPLIT : FATE_ACTIVATE; /* shmem_writeout */
+    }
     if (f->order > 0) /* what MADV_FREE gave up needs no swap */
         return is_lazyfree(f) || (sc->may_swap && mm_swap_free(s) > 0) ? FATE_SPLIT : FATE_ACTIVATE;
     if (!get_swap_slot(s, sc, n))

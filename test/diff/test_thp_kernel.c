@@ -172,7 +172,8 @@ static const int shmem_advices[] = {COLLAPSE,
                                     MADV_COLD,
                                     MADV_POPULATE_READ,
                                     MADV_POPULATE_WRITE,
-                                    MADV_REMOVE};
+                                    MADV_REMOVE,
+                                    MADV_PAGEOUT};
 
 static struct step gen_shmem_step(struct rng *r)
 {
