@@ -62,6 +62,16 @@ struct results {
     bool quiet;     /* nothing is said that is not an error */
 };
 
+/* check_swap_file: what the machine keeps in a file is no place for a result. */
+static int check_swap_file(const struct results *r, const char *swap)
+{
+    const char *const option[] = {"--json", "--output"}, *const path[] = {r->json, r->summary};
+    for (size_t i = 0; i < 2 && swap[0] != '\0'; i++)
+        if (path[i] != NULL && strcmp(path[i], swap) == 0)
+            return cli_fail("swap.file: %s: %s names it, too; take two files", swap, option[i]);
+    return 0;
+}
+
 static int find_results(struct results *ret, const struct cli_args *args)
 {
     struct results r = {.json = args_value(args, "--json"),
@@ -384,6 +394,8 @@ static int run_run(const struct cli_args *args)
     int status = config_load(&config, args);
     if (status == 0)
         status = find_results(&results, args);
+    if (status == 0)
+        status = check_swap_file(&results, config.conf.swap_file);
     if (status == 0)
         status = find_orders(&results, args);
     if (status == 0)

@@ -117,6 +117,11 @@ static int check_hugetlb(const struct conf *c, char *err, size_t n)
     uint64_t small = c->hugetlb_2m * MIB(2), large = c->hugetlb_1g * GIB(1);
     uint64_t taken = MIB(1) + c->phys_kernel_image + c->phys_size / 64;
     bool first = large > small;
+    if (c->hugetlb_1g > 0 && !c->mmu_1g)
+        return conf_refuse(err, n,
+                           "hugetlb.1g: %llu huge pages, and mmu.1g = off: no CPU could map "
+                           "one",
+                           (unsigned long long)c->hugetlb_1g);
     if (small + large <= c->phys_size - taken)
         return 0;
     return conf_refuse(err, n,
@@ -132,15 +137,20 @@ static int check_hugetlb(const struct conf *c, char *err, size_t n)
 static int check_memory(const struct conf *c, char *err, size_t n)
 {
     if (c->phys_size % MIB(1) != 0)
-        return conf_refuse(err, n, "phys.size: memory comes in whole MiB");
+        return conf_refuse(err, n, "phys.size: %llu bytes are no whole number of MiB",
+                           (unsigned long long)c->phys_size);
     if (c->phys_size + GIB(4) > BIT(c->phys_bits))
         return conf_refuse(err, n,
-                           "phys.size: memory and the hole below 4 GiB need more than phys.bits = "
-                           "%llu address bits",
+                           "phys.size: %llu MiB and the hole below 4 GiB need more than phys.bits "
+                           "= %llu address bits",
+                           (unsigned long long)(c->phys_size >> 20),
                            (unsigned long long)c->phys_bits);
     if (c->phys_kernel_image > c->phys_size / 4 * 3)
-        return conf_refuse(
-            err, n, "phys.kernel_image: the image takes more than three quarters of phys.size");
+        return conf_refuse(err, n,
+                           "phys.kernel_image: %llu KiB are more than three quarters of phys.size "
+                           "= %llu KiB",
+                           (unsigned long long)c->phys_kernel_image / 1024,
+                           (unsigned long long)c->phys_size / 1024);
     if (!is_pow2(c->kernel_fault_around))
         return conf_refuse(err, n, "kernel.fault_around: %llu pages are no power of two",
                            (unsigned long long)c->kernel_fault_around);
@@ -166,18 +176,37 @@ static int check_nodes(const struct conf *c, char *err, size_t n)
     return r;
 }
 
+/* check_watermarks: the high mark, twice the distance of the marks above the lowest, leaves memory to use
+ * (__setup_per_zone_wmarks). */
+static int check_watermarks(const struct conf *c, char *err, size_t n)
+{
+    uint64_t all = c->phys_size / 1024, min = c->vm_min_free_kbytes;
+    uint64_t distance = max_u64(min / 4, all * c->vm_watermark_scale_factor / 10000);
+    if (min + 2 * distance < all - all / 16)
+        return 0;
+    return conf_refuse(
+        err, n,
+        "vm.watermark_scale_factor: %llu/10000 and vm.min_free_kbytes = %llu set the "
+        "high watermark to %llu of phys.size = %llu KiB: nothing would ever be free",
+        (unsigned long long)c->vm_watermark_scale_factor, (unsigned long long)min,
+        (unsigned long long)(min + 2 * distance), (unsigned long long)all);
+}
+
 static int check_vm(const struct conf *c, char *err, size_t n)
 {
     uint64_t ratios[5], f = c->vm_percpu_pagelist_high_fraction;
+    int r;
     if (f > 0 && f < 8)
         return conf_refuse(err, n,
                            "vm.percpu_pagelist_high_fraction: %llu is too large a share; take 0, "
                            "or 8 and more",
                            (unsigned long long)f);
     if (c->vm_min_free_kbytes > c->phys_size / 1024 / 2)
-        return conf_refuse(err, n, "vm.min_free_kbytes: %llu KiB are more than half of phys.size",
-                           (unsigned long long)c->vm_min_free_kbytes);
-    return conf_reserve_ratios(c, ratios, err, n);
+        return conf_refuse(
+            err, n, "vm.min_free_kbytes: %llu KiB are more than half of phys.size = %llu KiB",
+            (unsigned long long)c->vm_min_free_kbytes, (unsigned long long)c->phys_size / 1024);
+    r = check_watermarks(c, err, n);
+    return r < 0 ? r : conf_reserve_ratios(c, ratios, err, n);
 }
 
 int conf_check(const struct conf *c, char *err, size_t err_size)

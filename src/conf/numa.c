@@ -30,6 +30,14 @@ const char *conf_list_word(const char *list, char *word, size_t size)
     return list + len;
 }
 
+/* too_many refuses a list by its first number that has no place. */
+static int too_many(const char *key, const char *word, unsigned max, char *err, size_t n)
+{
+    bool nodes = strncmp(key, "numa.", 5) == 0;
+    return conf_refuse(err, n, "%s: `%s` is one number too many: there %s %u %s%s", key, word,
+                       max == 1 ? "is" : "are", max, nodes ? "node" : "zone", max == 1 ? "" : "s");
+}
+
 /* read_list reads at most `max` numbers and stores how many there are; what is no number or comes
  * after the last is refused. */
 static int read_list(const char *key, const char *list, bool size, uint64_t *v, unsigned max,
@@ -38,9 +46,10 @@ static int read_list(const char *key, const char *list, bool size, uint64_t *v, 
     char word[WORD];
     unsigned n = 0;
     for (; (list = conf_list_word(list, word, sizeof(word))) != NULL; n++)
-        if (n == max || conf_parse_number(word, size, &v[n]) != 0)
-            return conf_refuse(err, err_size, "%s: `%s` %s", key, word,
-                               n == max ? "is one number too many" : "is no number");
+        if (n == max)
+            return too_many(key, word, max, err, err_size);
+        else if (conf_parse_number(word, size, &v[n]) != 0)
+            return conf_refuse(err, err_size, "%s: `%s` is no number", key, word);
     *ret_n = n;
     return 0;
 }

@@ -94,6 +94,69 @@ printf 'seed = 1\nseeed = 2\n' > "$XDG_CONFIG_HOME/pagewalk/config"
 run_refused "bad line in the file of the user" 125 "pagewalk/config:2: "
 rm -r "$XDG_CONFIG_HOME"
 
+# -- contradictions: each value alone is good. One line with the key, the value and the reason --------
+# against PATTERN SETS...: a row of the table, named by its options.
+against() {
+    local pattern=$1 sets=()
+    shift
+    for s in "$@"; do sets+=(--set "$s"); done
+    run_refused "refused: $*" 125 "$pattern" "${sets[@]}"
+}
+mkdir swap.dir
+head -c 8192 /dev/zero > swap.text
+truncate -s 64K swap.short
+printf 'SWAPSPACE2' | dd of=swap.short bs=1 seek=4086 conv=notrunc status=none
+against 'hugetlb.2m: 600 huge pages, 1200 MiB .* phys.size = 1024 MiB .* leave 967 MiB' phys.size=1G hugetlb.2m=600
+against 'hugetlb.1g: 1 huge pages, 1024 MiB .* phys.size = 1024 MiB' phys.size=1G hugetlb.1g=1
+against 'hugetlb.1g: 3 huge pages, 4272 MiB with all pools' phys.size=4G hugetlb.2m=600 hugetlb.1g=3
+against 'hugetlb.1g: 2 huge pages, and mmu.1g = off' hugetlb.1g=2 mmu.1g=off
+against 'numa.sizes: `0,16G`: node 0 would have no memory' numa.nodes=2 numa.sizes=0,16G
+against 'numa.sizes: `16G` has 1 sizes for numa.nodes = 2' numa.nodes=2 numa.sizes=16G
+against 'numa.sizes: `8G` is one number too many: there is 1 node' numa.sizes=8G,8G
+against 'numa.sizes: `8G,7G`: the nodes do not add up to phys.size = 17179869184' numa.nodes=2 numa.sizes=8G,7G
+against 'numa.sizes: `6M,16378M`: node 0 is not a whole number of 4 MiB' numa.nodes=2 numa.sizes=6M,16378M
+against 'numa.sizes: node 0 has 40960 KiB, and its memmap, the firmware and the kernel image take' numa.nodes=2 phys.size=1G numa.sizes=40M,984M
+against 'numa.nodes: 64 nodes are too many for phys.size = 67108864' numa.nodes=64 phys.size=64M
+against 'numa.distance: 10 from node 0 to node 1' numa.nodes=2 numa.distance=10
+against 'numa.distance: `10 20 30` has 3 numbers; take one, or 4 for 2 nodes' numa.nodes=2 'numa.distance=10 20 30'
+against 'numa.distance: 11 from node 1 to node 1; a node is 10 from itself' numa.nodes=2 'numa.distance=10 20/20 11'
+against 'numa.distance: 255 from node 1 to node 0' numa.nodes=2 'numa.distance=10 20/255 10'
+against 'numa.weights: `2` is one number too many: there is 1 node' numa.weights=1,2
+against 'numa.weights: 1 numbers for numa.nodes = 2' numa.nodes=2 numa.weights=3
+against 'numa.bandwidth: node 1 has 0; take 1 to' numa.nodes=2 numa.bandwidth=1,0
+against 'vm.lowmem_reserve_ratio: `6` is one number too many: there are 5 zones' 'vm.lowmem_reserve_ratio=1 2 3 4 5 6'
+against 'vm.min_free_kbytes: 40000 KiB are more than half of phys.size = 65536 KiB' phys.size=64M phys.kernel_image=4M vm.min_free_kbytes=40000
+against 'vm.watermark_scale_factor: 3000/10000 and vm.min_free_kbytes = 30000 .* nothing would ever be free' phys.size=64M phys.kernel_image=4M vm.min_free_kbytes=30000 vm.watermark_scale_factor=3000
+against 'vm.percpu_pagelist_high_fraction: 5 is too large a share' vm.percpu_pagelist_high_fraction=5
+against 'phys.kernel_image: 65536 KiB are more than three quarters of phys.size = 65536 KiB' phys.size=64M phys.kernel_image=64M
+against 'phys.size: 102400 MiB .* phys.bits = 36 address bits' phys.size=100G phys.bits=36
+against 'phys.size: 67109376 bytes are no whole number of MiB' phys.size=67109376
+against 'kernel.fault_around: 3 pages are no power of two' kernel.fault_around=3
+against 'swap.file: swap.new: swap.size says how large it is, and is 0' swap.file=swap.new
+against 'swap.file: swap.dir: it is a directory' swap.size=1M swap.file=swap.dir
+against 'swap.file: swap.text: it holds something else than a swap area' swap.size=1M swap.file=swap.text
+against 'swap.file: swap.short: it is smaller than swap.size' swap.size=1M swap.file=swap.short
+against 'swap.file: none/swap: it does not exist and cannot be created' swap.size=1M swap.file=none/swap
+against 'swap.file: keep.json: .*no SWAPSPACE2' swap.size=1M swap.file=keep.json
+against 'swap.size: 8192 bytes: a swap area has at least 10 pages' swap.size=8K
+against 'swap.size: 549755813888 bytes: without swap.file that is memory of this host' swap.size=512G phys.contents=on
+against 'tlb.l2: 1000 entries in 8 ways make 125 sets' tlb.l2.entries=1000 tlb.l2.ways=8
+against 'tlb.l2.ways: 7 ways do not divide 1024 entries' tlb.l2.entries=1024 tlb.l2.ways=7
+run_refused "one file for swap and for a result" 125 "swap.file: swap.both: --json names it, too" \
+    --set swap.size=1M --set swap.file=swap.both --json swap.both
+order() { run_refused "order refused: $1" 125 "$2" --sysctl "$1"; } # ORDER PATTERN
+order '5ms vm.drop_caches=3' '`5ms vm.drop_caches=3`: TIME: KEY=VALUE is wanted'
+order '5m: vm.swappiness=1' '`5m: vm.swappiness=1`: TIME'
+order '-5ms: vm.swappiness=1' 'TIME a whole number'
+order '99999999999999999999s: vm.swappiness=1' 'TIME a whole number'
+order '5ms: vm.drop_cache=3' '`vm.drop_cache=3`: there is no such tunable'
+order '5ms: vm.drop_caches=9' 'vm.drop_caches does not take `9`: its values are 1 to 4'
+order '5ms: vm.swappiness=x' 'vm.swappiness does not take `x`'
+order '5ms: vm.nr_hugepages=-1' 'vm.nr_hugepages does not take `-1`'
+order '5ms: vm.overcommit_memory=3' 'vm.overcommit_memory does not take `3`: its values are 0 to 2'
+order '5ms: vm.swappiness=' 'the value is empty'
+rm -r swap.dir swap.text swap.short
+
 # -- programs -------------------------------------------------------------------------------------
 echo 'echo hello' > plain.txt
 printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0\1\0\0\0' > aarch64 # e_machine 183

@@ -32,7 +32,7 @@ faults() { python3 -c "import json; print(sum(v['faults'] for v in json.load(ope
 yes "5 faults, one for each" [ "$(faults)" -eq 5 ]
 yes "5 walks ended in an entry of 2 MiB" is dtlb_store_misses.walk_completed_2m_4m 5
 pools() { python3 -c "import json; print(json.load(open('o.json'))['hugetlb'])"; }
-run --set hugetlb.2m=8 --set numa.nodes=2 --set numa.sizes=15G,1G -o summary -- "$work/hugepool" hold
+run --set hugetlb.2m=8 --set numa.nodes=2 --set numa.sizes=15G,1G -o summary -- "$work/hugepool" hold > held
 yes "JSON tells what the pool got, by node, and what is left" [ "$(pools)" = \
     "[{'page_kb': 2048, 'asked': 8, 'boot': 8, 'boot_nodes': [4, 4], 'total': 8, 'free': 3, 'reserved': 2, 'surplus': 0}]" ]
 yes "and so does the summary" grep -Eq '^huge pages +hugetlb.2m 8 of 8 at boot \(node 0: 4, 1: 4\)$' summary

@@ -196,11 +196,16 @@ static void combinations_no_machine_has_are_refused(void **state)
     ASSERT_CHECK("cache.l1d: 48 sets; a first-level cache is indexed by address bits, its sets "
                  "must be a power of two",
                  "cache.l1d.size=24K");
-    ASSERT_CHECK("phys.size: memory and the hole below 4 GiB need more than phys.bits = 36 address "
-                 "bits",
-                 "phys.size=64G", "phys.bits=36");
-    ASSERT_CHECK("phys.kernel_image: the image takes more than three quarters of phys.size",
+    ASSERT_CHECK(
+        "phys.size: 65536 MiB and the hole below 4 GiB need more than phys.bits = 36 address "
+        "bits",
+        "phys.size=64G", "phys.bits=36");
+    ASSERT_CHECK("phys.kernel_image: 40960 KiB are more than three quarters of phys.size = 32768 "
+                 "KiB",
                  "phys.size=32M");
+    ASSERT_CHECK("phys.size: 33555456 bytes are no whole number of MiB", "phys.size=33555456");
+    ASSERT_CHECK("hugetlb.1g: 2 huge pages, and mmu.1g = off: no CPU could map one", "hugetlb.1g=2",
+                 "mmu.1g=off");
     ASSERT_CHECK("kernel.fault_around: 3 pages are no power of two", "kernel.fault_around=3");
     ASSERT_CHECK("cache.l1d: 1 sets are too few to tag so large a phys.size", "cache.l1d.size=1K",
                  "cache.l1d.ways=16", "phys.size=1T");

@@ -162,7 +162,7 @@ static void test_contradicting_nodes_are_refused_with_key_value_and_reason(void 
     c = machine(GIB(8), 2, "4G", "20");
     assert_refused(&c, "numa.sizes: `4G` has 1 sizes for numa.nodes = 2");
     c = machine(GIB(8), 2, "4G,2G,2G", "20");
-    assert_refused(&c, "numa.sizes: `2G` is one number too many");
+    assert_refused(&c, "numa.sizes: `2G` is one number too many: there are 2 nodes");
     c = machine(GIB(8), 2, "4G,much", "20");
     assert_refused(&c, "numa.sizes: `much` is no number");
     c = machine(GIB(8), 2, "4097M,4095M", "20");
@@ -231,7 +231,16 @@ static void test_contradicting_tunables_are_refused_before_the_run(void **state)
     c = machine(GIB(8), 1, "", "20");
     c.vm_min_free_kbytes = GIB(5) / 1024;
     assert_int_equal(conf_check(&c, err, sizeof(err)), -EINVAL);
-    assert_string_equal(err, "vm.min_free_kbytes: 5242880 KiB are more than half of phys.size");
+    assert_string_equal(err, "vm.min_free_kbytes: 5242880 KiB are more than half of phys.size = "
+                             "8388608 KiB");
+    c = machine(GIB(8), 1, "", "20");
+    c.vm_min_free_kbytes = GIB(4) / 1024;
+    c.vm_watermark_scale_factor = 3000;
+    assert_int_equal(conf_check(&c, err, sizeof(err)), -EINVAL);
+    assert_string_equal(
+        err, "vm.watermark_scale_factor: 3000/10000 and vm.min_free_kbytes = 4194304 set "
+             "the high watermark to 9227468 of phys.size = 8388608 KiB: nothing would "
+             "ever be free");
     c = machine(GIB(8), 1, "", "20");
     strcpy(c.vm_lowmem_reserve_ratio, "256 x");
     assert_refused(&c, "vm.lowmem_reserve_ratio: `x` is no number");
