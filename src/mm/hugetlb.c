@@ -389,7 +389,7 @@ int hugetlb_mmap(struct mm *m, struct vma_merge *g)
     if (g->pgoff & (BIT(order) - 1))
         return -EINVAL;
     int err = 0;
-    if (!(g->flags & VM_NORESERVE))
+    if (!(g->flags & VM_NORESERVE) && !g->file->sysv) /* shmget made the promise of a segment */
         err = g->flags & VM_MAYSHARE ? reserve_shared(s, g->file, from, to)
                                      : reserve_private(s, g, to - from);
     if (err == 0 && (g->flags & VM_WRITE))

@@ -90,7 +90,7 @@ static void try_to_migrate_one(struct mm_sys *s, const struct rmap_walk *w, pfn 
     pte e = *w->e;
     pfn n = w->level == 0 ? pte_pfn(e) : pte_leaf_pfn(e, w->level);
     if (e.v & PTE_D)
-        phys_frame(s->phys, head)->flags |= FRAME_F_DIRTY;
+        folio_mark_dirty(s, head);
     set_entry(w->m, w, migration_entry(e, n, phys_frame(s->phys, n)->flags & FRAME_F_EXCLUSIVE));
     unsigned shift = pt_level_shift(w->level);
     arch_send(s->outbox, ARCH_FLUSH_RANGE, shift, w->a.v, w->a.v + BIT(shift));
@@ -156,9 +156,9 @@ static bool has_file(const struct frame *f)
 /* folio_migrate_flags and the rest of what the record of a folio says. */
 static void copy_record(struct mm_sys *s, pfn src, pfn dst)
 {
-    const struct frame *from = phys_frame(s->phys, src);
-    struct frame *to = phys_frame(s->phys, dst);
+    struct frame *from = phys_frame(s->phys, src), *to = phys_frame(s->phys, dst);
     to->flags |= from->flags & COPIED_FLAGS;
+    from->flags &= ~FRAME_F_DIRTY; /* it is the other one that is to be written now */
     to->index = from->index;
     to->private = from->private;
     to->mapping = from->mapping;

@@ -281,7 +281,9 @@ static int check_prep_vma(const struct remap *x)
         return -EFAULT;
     if (v->flags & VM_SEALED)
         return -EPERM;
-    if ((x->addr | (implies_new_addr(x) ? x->new_addr : 0)) & (vma_hpage_size(v) - 1))
+    /* align_hugetlb asks for an aligned new address even where none is meant */
+    bool to = implies_new_addr(x) || ((v->flags & VM_HUGETLB) && !x->forced);
+    if ((x->addr | (to ? x->new_addr : 0)) & (vma_hpage_size(v) - 1))
         return -EINVAL;
     if ((v->flags & VM_HUGETLB) && x->new_len > x->old_len)
         return -EINVAL; /* its promises cannot grow */

@@ -124,6 +124,8 @@ static int new_file(struct mm *m, const char *name, uint64_t size, int flags, bo
                                 .path = name,
                                 .reserve = !(flags & SHM_NORESERVE)};
     if (!(flags & SHM_HUGETLB)) {
+        if (size > INT64_MAX) /* MAX_LFS_FILESIZE */
+            return -EINVAL;
         *ret = file_new(m->sys, FILE_SHMEM, name);
         (*ret)->size = size;
         return 0;

@@ -42,6 +42,13 @@ void gen_mbind(struct gen *g, struct call *c)
     c->arg[2] = gen_mode(g);
     gen_mask(g, c, 3, c->arg[2]);
     c->arg[5] = PICK(g, flags);
+    if (pick(g, 4) == 0) { /* all pages move, for none lies on a node of the empty set */
+        c->arg[2] = MPOL_DEFAULT;
+        c->arg[3] = c->arg[4] = 0;
+        c->arg[5] = pick(g, 3) ? MPOL_MF_MOVE : MPOL_MF_MOVE_ALL;
+        if (g->q->thp)
+            c->arg[0] = g->q->base, c->ref[0] = 0, c->arg[1] = WINDOW * g->q->unit * K;
+    }
 }
 
 int64_t model_mbind(struct model *w, const struct call *c, struct answer *a)

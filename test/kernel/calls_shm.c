@@ -14,10 +14,17 @@ void gen_shmget(struct gen *g, struct call *c)
 {
     c->arg[0] = pick(g, 3) ? IPC_PRIVATE : 1 + pick(g, 2);
     c->arg[1] = pick(g, 12) ? (1 + pick(g, 20)) * K - pick(g, 2) * pick(g, K) : 0;
-    c->arg[2] = (pick(g, 4) ? 0600 : 0400) | IPC_CREAT | (pick(g, 4) ? 0 : SHM_NORESERVE);
+    c->arg[2] = (pick(g, 3)   ? 0600
+                 : pick(g, 2) ? 0400
+                              : 0644) |
+                IPC_CREAT | (pick(g, 4) ? 0 : SHM_NORESERVE);
     if (c->arg[0] != IPC_PRIVATE)
         c->arg[2] =
             (c->arg[2] & ~(pick(g, 3) ? 0u : (unsigned)IPC_CREAT)) | (pick(g, 3) ? 0 : IPC_EXCL);
+    if (pick(g, 12) == 0)
+        c->arg[2] |= SHM_HUGETLB;
+    if (pick(g, 24) == 0)
+        c->arg[1] = UINT64_MAX - pick(g, 2) * (UINT64_C(1) << 24) - pick(g, 2);
     g->n_shm += c->arg[1] > 0;
 }
 

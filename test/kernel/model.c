@@ -187,8 +187,6 @@ void model_end(struct model *w, bool broken)
         if (w->mm[i])
             mm_close(w->mm[i]);
     if (!broken) { /* else what it holds is lost with the process: its tables cannot be trusted */
-        for (unsigned i = 0; i < w->n_shm; i++)
-            mm_shmctl(w->zygote, w->shm[i], 0 /* IPC_RMID */, NULL);
         mm_close(w->zygote);
         for (unsigned i = 0; i < w->n_made; i++)
             mm_file_put(w->sys, w->made[i]);

@@ -3,6 +3,7 @@
 #include "mm_fixture.h"
 
 #include <linux/capability.h>
+#include <sys/shm.h>
 
 #define BASE   UINT64_C(0x200000000000)
 #define ANON   (MAP_PRIVATE | MAP_ANONYMOUS)
@@ -460,6 +461,58 @@ static void a_change_of_rights_leaves_an_old_page_old(void **state)
     box_close(&b);
 }
 
+static void a_segment_larger_than_any_file_is_refused(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    assert_int_equal(mm_shmget(b.mm, 0, (uint64_t)INT64_MAX + 1, 01600), -EINVAL);
+    box_close(&b);
+}
+
+/* align_hugetlb looks at the fifth argument even when no flag says that it is one. */
+static void mremap_of_huge_pages_wants_an_aligned_new_address_it_ignores(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    int64_t a = map_full(&b, 0, MIB(2), RW, ANON | MAP_HUGETLB | MAP_NORESERVE, NULL, 0);
+    assert_true(a > 0);
+    assert_int_equal(mm_mremap(b.mm, va((uint64_t)a), K, 2 * K, MREMAP_MAYMOVE, va(BASE), false),
+                     a);
+    assert_int_equal(
+        mm_mremap(b.mm, va((uint64_t)a), K, 2 * K, MREMAP_MAYMOVE, va(BASE + K), false), -EINVAL);
+    box_close(&b);
+}
+
+static void a_written_page_of_a_file_that_moves_is_dirty_once(void **state)
+{
+    (void)state;
+    struct box b;
+    const struct nodemask_arg none = {0};
+    box_open(&b, MIB(64), false);
+    struct mm_file *f = mm_file(b.sys, 8, 1, 4 * K, "/data");
+    map_full(&b, BASE, 4 * K, RW, MAP_SHARED | MAP_FIXED, f, 0);
+    touch(&b, BASE, true);
+    assert_int_equal(mm_mbind(b.mm, va(BASE), K, MPOL_DEFAULT, &none, MPOL_MF_MOVE), 0);
+    assert_int_equal(mm_audit(b.mm), 0);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
+static void a_segment_without_promise_needs_no_pool_to_be_attached(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    int id = mm_shmget(b.mm, 0, K, 01600 | SHM_HUGETLB | SHM_NORESERVE);
+    assert_true(id >= 0);
+    assert_int_equal(mm_shmat(b.mm, id, va(BASE), 0, false), BASE);
+    assert_int_equal(mm_shmget(b.mm, 0, K, 01600 | SHM_HUGETLB), -ENOMEM);
+    mm_shmdt(b.mm, va(BASE));
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +543,10 @@ int main(void)
         cmocka_unit_test(locking_8_tib_at_once_counts_backwards),
         cmocka_unit_test(a_fixed_address_beyond_all_programs_is_no_memory),
         cmocka_unit_test(a_change_of_rights_leaves_an_old_page_old),
+        cmocka_unit_test(a_segment_larger_than_any_file_is_refused),
+        cmocka_unit_test(mremap_of_huge_pages_wants_an_aligned_new_address_it_ignores),
+        cmocka_unit_test(a_written_page_of_a_file_that_moves_is_dirty_once),
+        cmocka_unit_test(a_segment_without_promise_needs_no_pool_to_be_attached),
         cmocka_unit_test(mincore_tells_other_users_nothing_about_a_file_of_root),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };
