@@ -12,8 +12,8 @@
  * at exit is the exact peak: "peak"; "hwm" is what the kernel calls it at exit.
  *
  * Which 16 pages a file fault maps depends on the address, so only programs at the same addresses can
- * be equal to the page. PLACES says where: the bases of image and interpreter in hex, then length and
- * address for each call that lets the kernel choose (mmap without address, mremap that may move), in
+ * be equal to the page. PLACES says where, in hex: the bases of image and interpreter, the end of the
+ * stack, the start of the heap; then length and address for each call that lets the kernel choose (mmap without address, mremap that may move), in
  * order. A call of another length than the next one's is not placed ("unplaced" counts them). What
  * the emulator's auxv does not have (vdso, size of signal frames, rseq) is taken away there.
  *
@@ -27,6 +27,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/prctl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -35,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -65,7 +67,8 @@ struct twin {
     FILE *places;          /* behind `next_*`; NULL without PLACES */
     uint64_t next_length;  /* of the next call of PLACES; 0 at its end */
     uint64_t next_address; /* where it goes */
-    uint64_t bases[2];     /* of image and interpreter, from PLACES */
+    uint64_t bases[3];     /* of image and interpreter, end of the stack, from PLACES */
+    uint64_t brk;          /* where the heap starts, from PLACES */
     long faults_before;    /* F0 */
     long figures[FIGURES]; /* the run's results, memory in kB */
     bool exec_done;        /* counting */
@@ -111,17 +114,26 @@ static long status_kb(const struct twin *t, const char *key)
     return kb;
 }
 
-static long minor_faults(const struct twin *t)
+/* stat_text is stat from behind the name's closing parenthesis: " S ppid …", overwritten by the next. */
+static const char *stat_text(const struct twin *t)
 {
-    char text[1024];
-    long minor;
+    static char text[1024];
     FILE *f = proc_open(t, "stat");
     size_t size = fread(text, 1, sizeof(text) - 1, f);
 
     fclose(f);
     text[size] = '\0';
     char *after = strrchr(text, ')');
-    if (!after || sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %ld", &minor) != 1)
+    if (!after)
+        fail("cannot understand stat");
+    return after + 1;
+}
+
+static long minor_faults(const struct twin *t)
+{
+    long minor;
+
+    if (sscanf(stat_text(t), " %*c %*d %*d %*d %*d %*d %*u %ld", &minor) != 1)
         fail("cannot understand stat");
     return minor;
 }
@@ -193,7 +205,7 @@ static bool is_call_stop(int status)
 
 /* -- at the addresses of the model ---------------------------------------------------------------- */
 
-enum part { IMAGE, INTERPRETER, VDSO };
+enum part { IMAGE, INTERPRETER, STACK, VDSO };
 
 /* One line of maps: bounds, and what it belongs to. */
 struct mapping {
@@ -221,13 +233,15 @@ static void poke(const struct twin *t, uint64_t at, uint64_t value)
 static int part_of(const char *path, const char *image, const struct mapping *before,
                    uint64_t start)
 {
-    if (strcmp(path, "[stack]") == 0 || strcmp(path, "[vsyscall]") == 0)
+    if (strcmp(path, "[vsyscall]") == 0)
         return -1;
+    if (strcmp(path, "[stack]") == 0)
+        return STACK;
     if (strncmp(path, "[v", 2) == 0)
         return VDSO;
     if (path[0] == '/')
         return strcmp(path, image) == 0 ? IMAGE : INTERPRETER;
-    return before && before->end == start && before->part != VDSO ? (int)before->part : IMAGE;
+    return before && before->end == start && before->part < STACK ? (int)before->part : IMAGE;
 }
 
 /* read_parts lists the mappings of image, interpreter and vdso right after execve. */
@@ -284,6 +298,7 @@ static uint64_t call(const struct twin *t, uint64_t insn, uint64_t nr, const uin
     regs.rdx = args[2];
     regs.r10 = args[3];
     regs.r8 = args[4];
+    regs.r9 = 0;
     set_regs(t, &regs);
     if (!is_call_stop(next_stop(t, 0)) || !is_call_stop(next_stop(t, 0)))
         fail("the program did not make the call it was given");
@@ -301,23 +316,65 @@ static bool emulated_auxv(uint64_t type)
            type != AUXV_RSEQ_ALIGN;
 }
 
-/* move_auxv makes the vector on the stack say what the moves did. */
-static void move_auxv(const struct twin *t, const uint64_t *shift)
+/* move_vectors makes argv, envp and auxv on the moved stack say what the moves did. */
+static void move_vectors(const struct twin *t, const uint64_t *shift, const struct mapping *stack)
 {
     uint64_t at = regs_of(t).rsp + 8, pair[2];
 
-    for (int zeroes = 0; zeroes < 2; at += 8) { /* behind argv and envp */
+    for (int zeroes = 0; zeroes < 2; at += 8) {
         peek(t, at, pair, 8);
         zeroes += pair[0] == 0;
+        if (pair[0])
+            poke(t, at, pair[0] + shift[STACK]);
     }
     for (peek(t, at, pair, 16); pair[0] != AT_NULL; at += 16, peek(t, at, pair, 16)) {
         if (pair[0] == AT_PHDR || pair[0] == AT_ENTRY)
             poke(t, at + 8, pair[1] + shift[IMAGE]);
         else if (pair[0] == AT_BASE && pair[1])
             poke(t, at + 8, pair[1] + shift[INTERPRETER]);
+        else if (pair[1] >= stack->start && pair[1] < stack->end)
+            poke(t, at + 8, pair[1] + shift[STACK]);
         else if (!emulated_auxv(pair[0]))
             poke(t, at, AT_IGNORE);
     }
+}
+
+/* move_layout tells the kernel where the parts are now, and where the heap starts. The argument lies for a
+ * moment where argc and argv are: they are certain to be there. */
+static void move_layout(const struct twin *t, uint64_t insn, const uint64_t *shift)
+{
+    unsigned long long v[10];
+    struct prctl_mm_map map;
+    uint64_t words[sizeof(map) / 8], saved[sizeof(map) / 8], at = regs_of(t).rsp;
+    const char *text = stat_text(t);
+
+    for (int field = 3; field <= 51; field++) {
+        static const int wanted[] = {26, 27, 45, 46, 28, 48, 49, 50, 51};
+        text = strchr(text, ' ') + 1;
+        for (int i = 0; i < 9; i++)
+            if (wanted[i] == field)
+                v[i] = strtoull(text, NULL, 10);
+    }
+    map = (struct prctl_mm_map){.start_code = v[0] + shift[IMAGE],
+                                .end_code = v[1] + shift[IMAGE],
+                                .start_data = v[2] + shift[IMAGE],
+                                .end_data = v[3] + shift[IMAGE],
+                                .start_brk = t->brk,
+                                .brk = t->brk,
+                                .start_stack = v[4] + shift[STACK],
+                                .arg_start = v[5] + shift[STACK],
+                                .arg_end = v[6] + shift[STACK],
+                                .env_start = v[7] + shift[STACK],
+                                .env_end = v[8] + shift[STACK],
+                                .exe_fd = (uint32_t)-1};
+    memcpy(words, &map, sizeof(map));
+    peek(t, at, saved, sizeof(saved));
+    for (size_t i = 0; i < sizeof(map) / 8; i++)
+        poke(t, at + i * 8, words[i]);
+    if (call(t, insn, SYS_prctl, (uint64_t[]){PR_SET_MM, PR_SET_MM_MAP, at, sizeof(map), 0}) != 0)
+        fail("the kernel refuses the layout");
+    for (size_t i = 0; i < sizeof(map) / 8; i++)
+        poke(t, at + i * 8, saved[i]);
 }
 
 /* move_part moves one mapping as far as the first one of its part has to go. */
@@ -328,6 +385,23 @@ static void move_part(const struct twin *t, uint64_t insn, const struct mapping 
     if (shift && call(t, insn, SYS_mremap,
                       (uint64_t[]){m->start, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to}) != to)
         fail("cannot move a mapping to %#llx", (unsigned long long)to);
+}
+
+/* split_stack cuts the stack below the pages that are there. A mapping that moves over a 2 MiB boundary
+ * brings an empty page table along; the empty part is made anew at its place instead. */
+static void split_stack(const struct twin *t, uint64_t insn, struct mapping *stack, uint64_t shift)
+{
+    uint64_t cut = regs_of(t).rsp & ~UINT64_C(4095), size = cut - stack->start;
+    uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN;
+
+    if (!shift || !size)
+        return;
+    call(t, insn, SYS_munmap, (uint64_t[]){stack->start, size, 0, 0, 0});
+    if (call(t, insn, SYS_mmap,
+             (uint64_t[]){stack->start + shift, size, PROT_READ | PROT_WRITE, flags,
+                          (uint64_t)-1}) != stack->start + shift)
+        fail("cannot make the stack anew");
+    stack->start = cut;
 }
 
 /* drop_vdso unmaps vvar and vdso; the mapping the call is made from comes last. */
@@ -342,10 +416,10 @@ static void drop_vdso(const struct twin *t, uint64_t insn, const struct mapping 
 /* move_image brings the fresh program to the bases of PLACES. Nothing of it has run yet. */
 static void move_image(const struct twin *t)
 {
-    struct mapping parts[MAPPINGS_MAX];
+    struct mapping parts[MAPPINGS_MAX], stack = {0};
     size_t n = read_parts(t, parts);
-    uint64_t shift[2] = {0, 0}, insn = find_call_insn(t, parts, n);
-    bool seen[2] = {false, false};
+    uint64_t shift[3] = {0, 0, 0}, insn = find_call_insn(t, parts, n);
+    bool seen[3] = {false, false, false};
     struct user_regs_struct regs;
 
     for (size_t i = 0; i < n; i++) {
@@ -353,14 +427,20 @@ static void move_image(const struct twin *t)
         if (part == VDSO)
             continue;
         if (!seen[part])
-            shift[part] = t->bases[part] - parts[i].start;
+            shift[part] = t->bases[part] - (part == STACK ? parts[i].end : parts[i].start);
+        if (part == STACK) {
+            split_stack(t, insn, &parts[i], shift[part]);
+            stack = parts[i];
+        }
         seen[part] = true;
         move_part(t, insn, &parts[i], shift[part]);
     }
     regs = regs_of(t);
     regs.rip += shift[seen[INTERPRETER] ? INTERPRETER : IMAGE];
+    regs.rsp += shift[STACK];
     set_regs(t, &regs);
-    move_auxv(t, shift);
+    move_layout(t, insn, shift);
+    move_vectors(t, shift, &stack);
     drop_vdso(t, insn, parts, n);
 }
 
@@ -501,13 +581,16 @@ static _Noreturn void become_program(const struct options *o)
 
 static void open_places(struct twin *t)
 {
-    unsigned long long image, interpreter;
+    unsigned long long image, interpreter, stack, brk;
 
     t->places = fopen(t->options->places, "re");
-    if (!t->places || fscanf(t->places, "%llx %llx", &image, &interpreter) != 2)
-        fail("%s: no two bases", t->options->places);
+    if (!t->places ||
+        fscanf(t->places, "%llx %llx %llx %llx", &image, &interpreter, &stack, &brk) != 4)
+        fail("%s: no four addresses", t->options->places);
     t->bases[IMAGE] = image;
     t->bases[INTERPRETER] = interpreter;
+    t->bases[STACK] = stack;
+    t->brk = brk;
     read_place(t);
 }
 

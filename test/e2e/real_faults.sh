@@ -2,7 +2,7 @@
 # seconds: 900
 # Modelled minor faults and resident memory of programs nobody here wrote, against the real kernel.
 #
-#   test/e2e/real_faults.sh [--native | --table] [--only NAME] [required|more]
+#   test/e2e/real_faults.sh [--native | --table] [--only NAME] [required|more|large]
 #
 # Each program runs once under `pagewalk run` and nine times natively (median), twice over:
 #   - where the kernel puts it (tools/faults: no address randomisation, warm page cache, counted from
@@ -11,7 +11,8 @@
 #     address, so only there can all agree to the page.
 # Minor faults of both must be within 1 % or 5 faults of the model's, whichever is larger. At the model's
 # addresses the peak of resident memory must be within 2 %, and so must the set of pages that are
-# resident at exit, page by page. `pagewalk view status` must say the same peak as the report.
+# resident at exit, page by page, and page tables within one. `pagewalk view status` must say the same
+# peak as the report.
 # Prints TAP. --native prints the real kernel's numbers alone, --table rows for docs/VALIDATION.md (with
 # counts on the CPU as it is, and 25 runs with address randomisation).
 # PAGEWALK names the tool (build/release/pagewalk). RUNS is the number of native runs (9).
@@ -26,8 +27,8 @@ while [ $# -gt 0 ]; do
     --native) native_only=1 ;;
     --table) table=1 ;;
     --only) only=$2; shift ;;
-    required | more) set_name=$1 ;;
-    *) echo "usage: real_faults.sh [--native | --table] [--only NAME] [required|more]" >&2; exit 2 ;;
+    required | more | large) set_name=$1 ;;
+    *) echo "usage: real_faults.sh [--native | --table] [--only NAME] [required|more|large]" >&2; exit 2 ;;
     esac
     shift
 done
@@ -90,6 +91,25 @@ int main(int argc, char **argv)
     return 0;
 }
 END
+    awk 'BEGIN {
+        print "struct s { int a[64]; struct s *n; };"
+        for (i = 0; i < 120; i++) {
+            printf "int f%d(struct s *p, int k) {\n int t = k;\n for (int i = 0; i < 64; i++) {", i
+            printf " t += p->a[i] * %d; if (t & %d) t ^= p->a[(i + %d) & 63]; }\n switch (k & 7) {", i % 17 + 1, i % 31 + 1, i % 64
+            for (j = 0; j < 8; j++)
+                printf " case %d: t = t * %d + p->a[%d];%s", j, j + 3, (i + j) % 64, j % 2 ? " break;" : ""
+            printf " }\n return p->n ? t + %s : t;\n}\n", i ? "f" (i - 1) "(p->n, t)" : "k"
+        }
+    }' > big.i
+    cat > join.sql <<'END'
+CREATE TABLE t(k INTEGER, id INTEGER, name TEXT, price REAL);
+.mode csv
+.import rows.csv t
+CREATE INDEX t_k ON t(k);
+CREATE INDEX t_name ON t(name, price);
+SELECT count(*), sum(a.price * b.price) FROM t a JOIN t b ON a.k = b.id;
+SELECT a.name, count(*) FROM t a JOIN t b ON a.name = b.name AND b.price BETWEEN a.price AND a.price + 2000 GROUP BY a.name ORDER BY 2 DESC LIMIT 10;
+END
     gcc -O2 -static tree.c -o static-tree || exit 1
     gcc -O2 -E tree.c -o tree.i || exit 1
     awk 'BEGIN { for (i = 0; i < 20000; i++) printf "%s{\"id\":%d,\"tags\":[%d,%d],\"s\":\"v%d\"}", i ? "," : "[", i, i*3, i*7, i; print "]" }' > data.json
@@ -135,19 +155,27 @@ more() {
     if [ -x /usr/bin/zstd ]; then program zstd /dev/null /usr/bin/zstd -q --single-thread -c numbers.txt; fi
 }
 
+large() {
+    program cc1-O2 /dev/null "$(gcc -print-prog-name=cc1)" -quiet -O2 -fpreprocessed big.i -o /dev/null
+    program sqlite3-join join.sql /usr/bin/sqlite3 :memory:
+    program python3-ast /dev/null /usr/bin/python3 -c 'import ast, asyncio, ssl, sqlite3, ctypes, unittest.mock, xml.etree.ElementTree, http.server; t = ast.parse(open(asyncio.base_events.__file__).read()); print(sum(1 for n in ast.walk(t)))'
+}
+
 # -- one program --------------------------------------------------------------------------------
 number=0 failed=0
 # figure NAME FILE: median, smallest and largest of one line of what tools/faults or tools/twin printed.
 figure() { sed -n "s/^$1 median \\([0-9]*\\) min \\([0-9]*\\) max \\([0-9]*\\)$/\\1 \\2 \\3/p" "$2"; }
 
-modelled() { # STDIN COMMAND …: minor faults and peak as the report has them, the peak of view status
+# modelled STDIN COMMAND …: minor faults and peak as the report has them; VmHWM, VmPTE, VmPeak of view status
+modelled() {
     local input=$1
     shift
     "${clean[@]}" "$pagewalk" run -q --save end --json run.json -- "$@" < "$input" > /dev/null 2> err || return 1
     "$pagewalk" view --from end maps > end.maps && rm -f end.pagemap &&
         "$pagewalk" view --from end pagemap --output end.pagemap || return 1
     /usr/bin/python3 -c 'import json; r = json.load(open("run.json")); print(r["counters"]["minor-faults"], r["processes"][0]["rss_peak_kb"])'
-    "$pagewalk" view --from end status | awk '$1 == "VmHWM:" { print $2 }'
+    "$pagewalk" view --from end status | awk '$1 ~ /VmHWM:|VmPTE:|VmPeak:/ { n[$1] = $2 }
+        END { print n["VmHWM:"], n["VmPTE:"], n["VmPeak:"] }'
 }
 
 # native STDIN COMMAND …: files own.faults, own.twin (where the kernel puts it), and if there is a modelled
@@ -200,7 +228,7 @@ near() {
     [ $(($6 - $3)) -le $room ] && [ $(($3 - $6)) -le $room ]
 }
 
-verdicts() { # NAME FAULTS PEAK STATUS-PEAK
+verdicts() { # NAME FAULTS PEAK VMHWM VMPTE VMPEAK
     local said wrong all
     # shellcheck disable=SC2046 # three numbers each
     {
@@ -210,6 +238,8 @@ verdicts() { # NAME FAULTS PEAK STATUS-PEAK
         verdict $? "$1" "takes as many minor faults as on the real kernel at the same addresses" "$said"
         near 20 0 $(figure peak placed.twin) "$3"
         verdict $? "$1" "has as many kB resident at its peak as on the real kernel at the same addresses" "$said"
+        near 0 4 $(figure pte placed.twin) "$5"
+        verdict $? "$1" "has as many kB of page tables at its end as on the real kernel at the same addresses" "$said"
     }
     [ "$3" = "$4" ]
     verdict $? "$1" "has the same peak in view status" "$4 kB"
@@ -223,17 +253,19 @@ table_row() { # NAME STDIN COMMAND …
     # shellcheck disable=SC2086,SC2046
     {
         shift 2
-        set -- "$input" $model "$@"
+        set -- "$input" $model "$@" # $2 faults, $3 peak, $4 VmHWM, $5 VmPTE, $6 VmPeak
         placed=($(figure minor placed.twin)) peak=($(figure peak placed.twin))
-        "${own_cpu[@]}" ./faults -n "$runs" -i "$1" -- "${@:5}" > own-cpu.faults 2> err
-        "${clean[@]}" ./twin -n 25 -r -i "$1" "${@:5}" > random.twin 2> err
+        "${own_cpu[@]}" ./faults -n "$runs" -i "$1" -- "${@:7}" > own-cpu.faults 2> err
+        "${clean[@]}" ./twin -n 25 -r -i "$1" "${@:7}" > random.twin 2> err
         read -r wrong all < <("$root/test/e2e/real_twin.py" pages pages end.maps end.pagemap)
         other=($(figure minor own-cpu.faults) $(figure peak own.twin) $(figure peak random.twin) $(figure minor random.twin) $(figure hwm placed.twin))
+        other+=($(figure pte placed.twin) $(figure vmpeak own.twin))
     }
     echo "| $name | ${other[0]} | $median ($low..$high) | ${other[10]}..${other[11]} | $2 | $(($2 - median)) |" \
         "${placed[0]} (${placed[1]}..${placed[2]}) | $(($2 - placed[0])) |" \
         "${other[3]} | ${other[7]}..${other[8]} | ${peak[0]} (${other[12]}) | $3 |" \
-        "$(awk -v a="$3" -v b="${peak[0]}" 'BEGIN { printf "%+.2f", (a - b) * 100 / b }') | $wrong of $all |"
+        "$(awk -v a="$3" -v b="${peak[0]}" 'BEGIN { printf "%+.2f", (a - b) * 100 / b }') | $wrong of $all |" \
+        "${other[15]} | $5 | ${other[18]} | $6 |"
 }
 
 verdict() { # STATUS NAME WHAT TEXT

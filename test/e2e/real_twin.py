@@ -7,8 +7,7 @@
   real_twin.py pages PAGES MAPS PAGEMAP    "N M": of M pages resident at the end of the native run or of
                                            the modelled one, N are not so, or not the same sort, in both
 
-Stack and heap are compared by their distance from the end and the start of the stretch, because the
-native ones lie elsewhere; vdso and vvar, which the emulator does not give programs, are left out.
+vdso and vvar, which the emulator does not give programs, are left out.
 """
 import re
 import struct
@@ -41,27 +40,24 @@ def calls(strace):
 
 
 def places(maps, strace):
-    files = [row for row in mappings(open(maps)) if row[2].startswith("/")]
+    rows = list(mappings(open(maps)))
+    files = [row for row in rows if row[2].startswith("/")]
     loaders = [start for start, _, path in files if "/ld-linux" in path]
-    print(f"{files[0][0]:x} {loaders[0] if loaders else 0:x}")
+    stack = [row[1] for row in rows if row[2] == "[stack]"]
+    brk = [line for line in open(strace, errors="replace") if "brk(NULL) = 0x" in line]
+    print(f"{files[0][0]:x} {loaders[0] if loaders else 0:x} {stack[0]:x}", brk[0].split("= 0x")[1].strip())
     for length, address in calls(open(strace, errors="replace")):
         print(f"{length:x} {address:x}")
-
-
-def key_of(start, end, address, path):
-    if path == "[stack]":
-        return path, end - address
-    return (path, address - start) if path == "[heap]" else ("", address)
 
 
 def native_pages(name):
     """{place: 'a' or 'f'} of the pages that twin saw."""
     lines, pages = open(name).read().split("\n"), {}
-    for (start, end, path), letters in zip(mappings(lines[0:-1:2]), lines[1::2]):
+    for (start, _, path), letters in zip(mappings(lines[0:-1:2]), lines[1::2]):
         if path not in ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]"):
             for i, letter in enumerate(letters):
                 if letter != "-":
-                    pages[key_of(start, end, start + i * 4096, path)] = letter
+                    pages[start + i * 4096] = letter
     return pages
 
 
@@ -75,8 +71,7 @@ def modelled_pages(maps, pagemap):
         count = (end - start) // 4096
         for i, word in enumerate(struct.unpack(f"<{count}Q", words.read(count * 8))):
             if word >> 63:
-                key = key_of(start, end, start + i * 4096, path)
-                pages[key] = "f" if word >> 61 & 1 else "a"
+                pages[start + i * 4096] = "f" if word >> 61 & 1 else "a"
     return pages
 
 
