@@ -1,8 +1,5 @@
-/* swap.c: swap areas: their slots, who holds them, and the bytes behind them.
- *
- *   slot 0          1 … 511         512 … 1023             a cluster is 512 slots
- *   | header |  cluster 0   |    cluster 1    | …
- *                 ▲ next slot of CPU 0   ▲ of CPU 1        each CPU fills a cluster of its own
+/* swap.c: swap areas: who holds their slots, and the bytes behind them. Which slot is taken next:
+ * swap_cluster.c.
  *
  *   slot.count   entries that name it: swap entries in page tables, slots of shmem files
  *   slot.cache   its folio in the swap cache, or the shadow of one that was evicted
@@ -13,8 +10,8 @@
  *     slot.
  * I3  Σ counts of an area = swap entries of all address spaces and shmem files that name it.
  *
- * Source: Linux 6.18 mm/swapfile.c (cluster_alloc_swap_entry, alloc_swap_scan_cluster, swap_free,
- * free_swap_and_cache_nr, folio_free_swap, vm_swap_full), mm/page_io.c (swap_writeout).
+ * Source: Linux 6.18 mm/swapfile.c (swap_alloc_slow, swap_free, free_swap_and_cache_nr,
+ * folio_free_swap, vm_swap_full), mm/page_io.c (swap_writeout).
  */
 #include "mm/mm_int.h"
 
@@ -28,8 +25,7 @@
 #define SWAP_MAGIC_AT   (PAGE_SIZE - 10)
 #define SWAP_OFFSET_MAX (BIT(27) - 1) /* frame.private: 5 bits of type, 27 of offset */
 #define AREA_MIN        10u           /* pages, as swapon(2) has it */
-#define CLUSTER_NONE    UINT32_MAX
-#define SWAP_SLOT_ZERO  1u /* all bytes of the page are zero: nothing was written */
+#define SWAP_SLOT_ZERO  1u            /* all bytes of the page are zero: nothing was written */
 
 static uint32_t pack(pte entry)
 {
@@ -74,120 +70,6 @@ bool vm_swap_full(const struct mm_sys *s)
     return mm_swap_free(s) * 2 < s->swap.total;
 }
 
-/* -- clusters ---------------------------------------------------------------------------------- */
-
-static void queue_put(struct swap_area *a, struct swap_queue *q, uint32_t c, uint8_t state)
-{
-    a->cluster[c].state = state;
-    a->cluster[c].next = CLUSTER_NONE;
-    if (q->head == CLUSTER_NONE)
-        q->head = c;
-    else
-        a->cluster[q->tail].next = c;
-    q->tail = c;
-}
-
-static uint32_t queue_take(struct swap_area *a, struct swap_queue *q)
-{
-    uint32_t c = q->head;
-    if (c != CLUSTER_NONE) {
-        q->head = a->cluster[c].next;
-        a->cluster[c].state = CLUSTER_CURRENT;
-    }
-    return c;
-}
-
-static void queue_drop(struct swap_area *a, struct swap_queue *q, uint32_t c)
-{
-    uint32_t prev = CLUSTER_NONE;
-    for (uint32_t i = q->head; i != c; i = a->cluster[i].next)
-        prev = i;
-    if (prev == CLUSTER_NONE)
-        q->head = a->cluster[c].next;
-    else
-        a->cluster[prev].next = a->cluster[c].next;
-    if (q->tail == c)
-        q->tail = prev;
-}
-
-static bool slot_busy(const struct swap_slot *slot)
-{
-    return slot->count > 0 || swap_slot_cached(slot);
-}
-
-/* scan finds a free slot of the CPU's cluster at or after the place where it was last; 0 if none. */
-static uint64_t scan(const struct swap_area *a, uint64_t next)
-{
-    uint64_t end = min_u64(align_down(next, SWAPFILE_CLUSTER) + SWAPFILE_CLUSTER, a->max);
-    for (uint64_t i = max_u64(next, 1); i < end; i++)
-        if (!slot_busy(&a->slot[i]))
-            return i;
-    return 0;
-}
-
-/* relocate_cluster queues a cluster no CPU fills any more by what room it has. */
-static void relocate_cluster(struct swap_area *a, uint32_t c)
-{
-    uint64_t slots = min_u64(SWAPFILE_CLUSTER, a->max - (uint64_t)c * SWAPFILE_CLUSTER);
-    if (a->cluster[c].used == 0)
-        queue_put(a, &a->free, c, CLUSTER_FREE);
-    else if (a->cluster[c].used < slots)
-        queue_put(a, &a->nonfull, c, CLUSTER_NONFULL);
-    else
-        a->cluster[c].state = CLUSTER_FULL;
-}
-
-static void leave_cluster(struct swap_area *a, unsigned cpu)
-{
-    if (a->next[cpu] != 0)
-        relocate_cluster(a, (uint32_t)((a->next[cpu] - 1) / SWAPFILE_CLUSTER));
-    a->next[cpu] = 0;
-}
-
-/* slot_of_area takes a slot: of the CPU's own cluster, else of a free one, else of one with room.
- * next[cpu] is one more than the place to look at, 0 without a cluster. */
-static uint64_t slot_of_area(struct swap_area *a, unsigned cpu)
-{
-    uint64_t *next = &a->next[cpu], found = *next != 0 ? scan(a, *next - 1) : 0;
-    while (found == 0) {
-        leave_cluster(a, cpu);
-        uint32_t c = queue_take(a, &a->free);
-        if (c == CLUSTER_NONE)
-            c = queue_take(a, &a->nonfull);
-        if (c == CLUSTER_NONE)
-            return 0;
-        *next = (uint64_t)c * SWAPFILE_CLUSTER + 1;
-        found = scan(a, *next - 1);
-    }
-    a->cluster[found / SWAPFILE_CLUSTER].used++;
-    if ((found + 1) % SWAPFILE_CLUSTER == 0)
-        leave_cluster(a, cpu);
-    else
-        *next = found + 2;
-    return found;
-}
-
-/* slot_freed gives a slot back to its cluster; one that becomes empty, or was full, is queued. */
-static void slot_freed(struct mm_sys *s, struct swap_area *a, uint64_t offset)
-{
-    uint32_t i = (uint32_t)(offset / SWAPFILE_CLUSTER);
-    struct swap_cluster *c = &a->cluster[i];
-    a->slot[offset] = (struct swap_slot){0};
-    a->inuse--;
-    s->swap.inuse--;
-    c->used--;
-    if (c->state == CLUSTER_CURRENT)
-        return;
-    if (c->used == 0 && c->state == CLUSTER_NONFULL) {
-        queue_drop(a, &a->nonfull, i);
-        queue_put(a, &a->free, i, CLUSTER_FREE);
-    } else if (c->used == 0) {
-        queue_put(a, &a->free, i, CLUSTER_FREE);
-    } else if (c->state == CLUSTER_FULL) {
-        queue_put(a, &a->nonfull, i, CLUSTER_NONFULL);
-    }
-}
-
 /* -- areas --------------------------------------------------------------------------------------- */
 
 static void area_free(struct swap_area *a)
@@ -209,10 +91,7 @@ static int area_make(struct mm_sys *s, struct swap_area *a, uint64_t pages)
     a->next = calloc(s->conf.cpu_cores, sizeof(*a->next));
     if (!a->slot || !a->cluster || !a->next)
         return -ENOMEM;
-    a->free.head = a->nonfull.head = CLUSTER_NONE;
-    for (uint32_t i = 0; i < clusters; i++)
-        queue_put(a, &a->free, i, CLUSTER_FREE);
-    a->cluster[0].used = 1; /* the header */
+    setup_clusters(a);
     return 0;
 }
 
@@ -481,7 +360,7 @@ static struct swap_area *best_area(struct mm_sys *s)
         if (!best || a->prio > best->prio || (a->prio == best->prio && a->turn < best->turn))
             best = a;
     }
-    if (best && best->next[s->lru.cpu] == 0)
+    if (best && swap_next_slot(s, best) == 0)
         best->turn = ++s->swap.turns;
     return best;
 }
@@ -491,7 +370,7 @@ int folio_alloc_swap(struct mm_sys *s, pfn n)
     struct frame *f = phys_frame(s->phys, n);
     CHECK(!(f->flags & FRAME_F_SWAPCACHE) && f->order == 0);
     struct swap_area *a = best_area(s);
-    uint64_t at = a ? slot_of_area(a, s->lru.cpu) : 0;
+    uint64_t at = a ? cluster_alloc_swap_entry(s, a) : 0;
     if (at == 0)
         return -ENOMEM;
     a->inuse++;
@@ -527,7 +406,7 @@ void swap_cache_del(struct mm_sys *s, pfn n, uint64_t shadow)
     node_stat_add(s, f, NODE_nr_file_pages, -1);
     node_stat_add(s, f, NODE_nr_swapcached, -1);
     if (slot->count == 0)
-        slot_freed(s, swap_area_of(s, entry), swp_offset(entry));
+        swap_entry_free(s, swap_area_of(s, entry), swp_offset(entry));
 }
 
 bool swap_cache_get(struct mm_sys *s, pte entry, pfn *ret)
@@ -549,7 +428,7 @@ void swap_free(struct mm_sys *s, pte entry)
     struct swap_slot *slot = swap_slot_of(s, entry);
     CHECK(slot->count > 0);
     if (--slot->count == 0 && !swap_slot_cached(slot))
-        slot_freed(s, swap_area_of(s, entry), swp_offset(entry));
+        swap_entry_free(s, swap_area_of(s, entry), swp_offset(entry));
 }
 
 bool folio_free_swap(struct mm_sys *s, pfn n)
@@ -669,7 +548,7 @@ static bool audit_area(const struct mm_sys *s, const struct swap_area *a, const 
         const uint64_t *seen = map_find(named, swp_make((unsigned)(a - s->swap.area), i, 0).v);
         if (slot->count != (seen ? *seen : 0))
             return false; /* I3 */
-        busy += slot_busy(slot);
+        busy += swap_slot_busy(slot);
         if (!swap_slot_cached(slot))
             continue;
         const struct frame *f = phys_frame(s->phys, (pfn){(slot->cache >> 1) - 1});

@@ -95,28 +95,40 @@ static inline bool swap_slot_cached(const struct swap_slot *slot)
 {
     return slot->cache != 0 && !(slot->cache & 1);
 }
-enum { CLUSTER_FREE, CLUSTER_CURRENT, CLUSTER_NONFULL, CLUSTER_FULL };
+/* swap_slot_busy: somebody names it or holds its page (I1 of swap.c). */
+static inline bool swap_slot_busy(const struct swap_slot *slot)
+{
+    return slot->count > 0 || swap_slot_cached(slot);
+}
+enum swap_cluster_state {
+    CLUSTER_OFF, /* on no queue: being looked at */
+    CLUSTER_FREE,
+    CLUSTER_NONFULL, /* slots were freed in it */
+    CLUSTER_FRAG,    /* filled by a CPU, or left with free slots */
+    CLUSTER_FULL,
+    CLUSTER_STATES
+};
 struct swap_cluster {
-    uint32_t next; /* in its queue */
-    uint16_t used; /* slots in use, the header too */
-    uint8_t state; /* CLUSTER_… */
+    uint32_t next, prev; /* in its queue */
+    uint16_t used;       /* slots in use, and those that are none */
+    uint8_t state;       /* enum swap_cluster_state */
 };
 struct swap_queue {
-    uint32_t head, tail; /* cluster numbers; head UINT32_MAX: empty */
+    uint32_t head, tail; /* cluster numbers, UINT32_MAX: empty */
 };
 struct swap_area {
-    bool used;                       /* the type is taken */
-    bool going;                      /* swapoff is at work: no new slots */
-    enum conf_swap_device device;    /* what it is like */
-    int prio;                        /* higher is filled first */
-    uint64_t turn;                   /* when it last began a cluster: equals take turns */
-    int fd;                          /* of its bytes, -1 without contents */
-    uint64_t max;                    /* slots, the header's too */
-    uint64_t inuse;                  /* slots in use (I1) */
-    struct swap_slot *slot;          /* max of them */
-    struct swap_cluster *cluster;    /* of each 512 slots */
-    struct swap_queue free, nonfull; /* clusters without and with slots in use */
-    uint64_t *next;                  /* of each CPU: one more than the slot to try, 0: none */
+    bool used;                               /* the type is taken */
+    bool going;                              /* swapoff is at work: no new slots */
+    enum conf_swap_device device;            /* what it is like */
+    int prio;                                /* higher is filled first */
+    uint64_t turn;                           /* when it last began a cluster: equals take turns */
+    int fd;                                  /* of its bytes, -1 without contents */
+    uint64_t max;                            /* slots, the header's too */
+    uint64_t inuse;                          /* slots in use (I1) */
+    struct swap_slot *slot;                  /* max of them */
+    struct swap_cluster *cluster;            /* of each 512 slots */
+    struct swap_queue queue[CLUSTER_STATES]; /* clusters by state */
+    uint64_t *next;                          /* of each CPU: the slot to try, 0: none */
     char path[256];
 };
 /* Swap of the machine. */
@@ -164,6 +176,15 @@ void swap_readin(struct mm_sys *s, pfn n);
 void *folio_bytes(struct mm_sys *s, pfn n);
 /* audit_swap checks I1-I3 of swap.c; named: how often each slot (as an entry) is named. */
 bool audit_swap(struct mm_sys *s, const struct map *named);
+
+/* -- swap_cluster.c */
+void setup_clusters(struct swap_area *a);
+/* cluster_alloc_swap_entry takes a slot for the running CPU; 0: none. The caller counts it as in use. */
+uint64_t cluster_alloc_swap_entry(struct mm_sys *s, struct swap_area *a);
+/* swap_next_slot is the slot that the CPU tries first, 0 when it has no cluster. */
+uint64_t swap_next_slot(const struct mm_sys *s, const struct swap_area *a);
+/* swap_entry_free takes a slot out of use that nobody holds any more. */
+void swap_entry_free(struct mm_sys *s, struct swap_area *a, uint64_t offset);
 
 /* -- swap_state.c */
 /* do_swap_page brings the page of a swap entry back and maps it: 0, 1 (it had to be read: a major

@@ -505,6 +505,48 @@ static void an_area_larger_than_the_hosts_memory_is_refused_with_the_reason(void
     assert_int_equal(mm_swap_check(&c, err, sizeof(err)), 0);
 }
 
+/* Seen on 6.18.44 (file on an SSD, one CPU): of 3000 pages at slots 1 … 3000 those at 101 … 200 and
+ * 1001 … 1100 are freed; the next 400 pages get what is left of the CPU's cluster, then the freed
+ * slots, cluster by cluster, and only then the next cluster. */
+static void slots_freed_in_full_clusters_come_before_clusters_never_used(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t page, slot;
+    } seen[] = {{0, 3001},   {70, 3071},  {71, 101},   {170, 200},
+                {171, 1001}, {270, 1100}, {271, 3072}, {399, 3200}};
+    struct box b;
+    swap_box(&b, MIB(64), MIB(64), SWAP_SSD);
+    map_anon(&b, AT, 3400, RW);
+    touch_pages(&b, AT, 3000, true);
+    push_out(&b, AT, 3000);
+    assert_int_equal(swp_offset(entry_at(&b, AT + 2999 * K)), 3000);
+    mm_munmap(b.mm, va(AT + 100 * K), 100 * K);
+    mm_munmap(b.mm, va(AT + 1000 * K), 100 * K);
+    touch_pages(&b, AT + 3000 * K, 400, true);
+    push_out(&b, AT + 3000 * K, 400);
+    for (unsigned i = 0; i < ARRAY_LEN(seen); i++)
+        assert_int_equal(swp_offset(entry_at(&b, AT + (3000 + seen[i].page) * K)), seen[i].slot);
+    swap_box_close(&b);
+}
+
+/* setup_clusters of 6.18: a last cluster that the area's end cuts off counts as used in part, so it
+ * comes before the clusters that are empty. */
+static void a_last_cluster_cut_off_is_filled_after_the_first(void **state)
+{
+    (void)state;
+    struct box b;
+    swap_box(&b, MIB(64), (1024 + 8) * K, SWAP_SSD);
+    map_anon(&b, AT, 520, RW);
+    touch_pages(&b, AT, 520, true);
+    push_out(&b, AT, 520);
+    assert_int_equal(swp_offset(entry_at(&b, AT + 510 * K)), 511);
+    assert_int_equal(swp_offset(entry_at(&b, AT + 511 * K)), 1024);
+    assert_int_equal(swp_offset(entry_at(&b, AT + 518 * K)), 1031);
+    assert_int_equal(swp_offset(entry_at(&b, AT + 519 * K)), 512);
+    swap_box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,6 +572,8 @@ int main(void)
         cmocka_unit_test(swapoff_leaves_markers_where_it_could_not_read),
         cmocka_unit_test(an_area_larger_than_the_hosts_memory_is_refused_with_the_reason),
         cmocka_unit_test(a_slot_that_was_freed_is_used_again_when_no_cluster_is_empty),
+        cmocka_unit_test(slots_freed_in_full_clusters_come_before_clusters_never_used),
+        cmocka_unit_test(a_last_cluster_cut_off_is_filled_after_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
