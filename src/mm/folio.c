@@ -25,29 +25,40 @@ static unsigned effort_flags(const struct mm_sys *s, const struct vma *v, unsign
            (e.noretry ? REQ_NORETRY : 0) | REQ_MAY_FAIL;
 }
 
-int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order, pfn *ret)
+static int alloc_for(const struct mm_req *req, const struct vma *v, vaddr a, pfn *ret)
 {
-    return folio_alloc_anon_as(m, v, a, order, effort_flags(m->sys, v, order), ret);
-}
-
-int folio_alloc_anon_as(struct mm *m, const struct vma *v, vaddr a, unsigned order, unsigned flags,
-                        pfn *ret)
-{
-    struct mm_sys *s = m->sys;
-    struct mm_req req = {.order = order,
-                         .gfp = GFP_USER,
-                         .owner = FRAME_USER_ANON,
-                         .m = m,
-                         .vma = v,
-                         .addr = a,
-                         .flags = flags};
-    int err = mm_alloc(s, &req, ret);
+    struct mm_sys *s = req->m->sys;
+    int err = mm_alloc(s, req, ret);
     if (err != 0)
         return err;
     folio_add_new_anon_rmap(s, *ret, v, a);
     arch_step(s->outbox, STEP_ALLOC, 1);
     arch_step(s->outbox, STEP_CHARGE, 1);
     return 0;
+}
+
+int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order, pfn *ret)
+{
+    struct mm_req req = {.order = order,
+                         .gfp = GFP_USER,
+                         .owner = FRAME_USER_ANON,
+                         .m = m,
+                         .vma = v,
+                         .addr = a,
+                         .flags = effort_flags(m->sys, v, order)};
+    return alloc_for(&req, v, a, ret);
+}
+
+int folio_alloc_collapse(struct mm *m, const struct vma *v, vaddr a, const struct mpol_pick *pick,
+                         pfn *ret)
+{
+    struct mm_req req = {.order = HPAGE_PMD_ORDER,
+                         .gfp = GFP_USER,
+                         .owner = FRAME_USER_ANON,
+                         .m = m,
+                         .pick = pick,
+                         .flags = REQ_MAY_FAIL};
+    return alloc_for(&req, v, a, ret);
 }
 
 /* -- faults that get several pages ------------------------------------------------------------ */

@@ -129,12 +129,13 @@ enum scan_result collapse_scan_file(struct mm *m, struct mm_file *f, uint64_t st
 enum scan_result collapse_pte_mapped_thp(struct mm *m, const struct vma *v, vaddr at, bool install);
 
 /* -- folio.c */
+struct mpol_pick;
 /* folio_alloc_anon takes a folio of 2^order frames for anonymous memory of v at a, not zeroed, all
  * exclusive. 0 or -ENOMEM. */
 int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order, pfn *ret);
-/* folio_alloc_anon_as tries as hard as the flags say (REQ_…), not as thp.defrag wants. */
-int folio_alloc_anon_as(struct mm *m, const struct vma *v, vaddr a, unsigned order, unsigned flags,
-                        pfn *ret);
+/* folio_alloc_collapse takes one of 2 MiB where `pick` says, to replace small pages. */
+int folio_alloc_collapse(struct mm *m, const struct vma *v, vaddr a, const struct mpol_pick *pick,
+                         pfn *ret);
 /* map_anon_folio resolves a write fault on an entry that is none by a folio of several pages, if the
  * mapping may have one; false: it has none. pre: the table exists, v has an anon_vma. */
 bool map_anon_folio(struct vm_fault *vmf);

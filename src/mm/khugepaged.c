@@ -12,7 +12,7 @@
  * I1  A collapse changes no rss but for entries that were none or the zero page, and no fault count.
  * I2  The cursor points to an address space on the list, or to none: then a pass begins.
  *
- * Source: Linux 6.18 mm/khugepaged.c (hpage_collapse_scan_pmd, collapse_huge_page,
+ * Source: Linux 6.18 mm/khugepaged.c (hpage_collapse_scan_pmd, hpage_collapse_find_target_node, collapse_huge_page,
  * __collapse_huge_page_isolate, __collapse_huge_page_copy, khugepaged_scan_mm_slot,
  * khugepaged_do_scan, madvise_collapse, madvise_collapse_errno).
  */
@@ -25,6 +25,7 @@ struct scan {
     uint64_t at;     /* first address, a multiple of 2 MiB */
     bool khugepaged; /* not MADV_COLLAPSE: the limits count */
     unsigned none, swap, shared, referenced;
+    unsigned node_load[NUMA_NODES]; /* pages of each node */
 };
 
 /* -- looking --------------------------------------------------------------------------------- */
@@ -40,6 +41,7 @@ static enum scan_result scan_page(struct scan *c, pte e)
         STAT(s->stats, thp_scan_exceed_share_pte)++;
         return SCAN_EXCEED_SHARED_PTE;
     }
+    c->node_load[f->nid]++;
     if (!(f->flags & FRAME_F_LRU))
         return SCAN_PAGE_LRU;
     if (f->refs != folio_mapcount(s, head) + cached)
@@ -119,13 +121,29 @@ static void copy_page(const struct scan *c, pte *table, pfn to, unsigned i)
     page_remove_rmap(c->m, pte_pfn(e));
 }
 
+/* find_target_node: the huge page comes from the node that has most of the small ones, whatever the
+ * policy says; from several only if they have equally many. */
+static struct mpol_pick find_target_node(const struct scan *c)
+{
+    struct mpol_pick pick = {0};
+    for (unsigned nid = 0; nid < phys_nodes(c->m->sys->phys); nid++) {
+        unsigned load = c->node_load[nid], most = c->node_load[pick.nid];
+        if (load > most)
+            pick = (struct mpol_pick){.nid = nid};
+        if (load >= most)
+            pick.nodes |= BIT(nid);
+    }
+    return pick;
+}
+
 static enum scan_result collapse_huge_page(const struct scan *c, pte *table)
 {
     struct mm *m = c->m;
     struct mm_sys *s = m->sys;
     vaddr at = va(c->at);
     pfn head;
-    if (folio_alloc_anon_as(m, c->vma, at, HPAGE_PMD_ORDER, REQ_MAY_FAIL, &head) != 0) {
+    struct mpol_pick pick = find_target_node(c);
+    if (folio_alloc_collapse(m, c->vma, at, &pick, &head) != 0) {
         STAT(s->stats, thp_collapse_alloc_failed)++;
         return SCAN_ALLOC_HUGE_PAGE_FAIL;
     }

@@ -9,6 +9,9 @@
 
 #include <linux/capability.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #define AT UINT64_C(0x10000000)
 
 /* Four nodes of 64 MiB, one CPU each; for every node the others are equally near. */
@@ -399,6 +402,25 @@ static void huge_pages_move_whole(void **state)
     box_close(&b);
 }
 
+/* hpage_collapse_find_target_node of 6.18: most of the small pages decide, not the CPU that asks. */
+static void a_collapsed_page_lies_where_most_of_its_pages_lay(void **state)
+{
+    (void)state;
+    struct box b;
+    unsigned level = 9;
+    open_nodes(&b, 2);
+    map_anon(&b, AT, 512, RW);
+    touch_pages(&b, AT, 200, true);
+    mm_set_cpu(b.sys, 1);
+    touch_pages(&b, AT + 200 * K, 312, true);
+    mm_set_cpu(b.sys, 0);
+    assert_int_equal(mm_madvise(b.mm, va(AT), MIB(2), MADV_COLLAPSE), 0);
+    const pte *e = pt_leaf(mm_pt(b.mm), va(AT), &level);
+    assert_int_equal(level, 1);
+    assert_int_equal(phys_frame(b.phys, pte_leaf_pfn(*e, 1))->nid, 1);
+    box_close(&b);
+}
+
 /* -- everything at once ------------------------------------------------------------------------ */
 
 #define CROWD 192u /* pages */
@@ -534,6 +556,7 @@ int main(void)
         cmocka_unit_test(move_pages_moves_each_page_to_its_node),
         cmocka_unit_test(pages_shared_with_a_child_need_move_all),
         cmocka_unit_test(huge_pages_move_whole),
+        cmocka_unit_test(a_collapsed_page_lies_where_most_of_its_pages_lay),
         cmocka_unit_test(no_byte_is_lost_while_pages_move_are_shared_and_swapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
