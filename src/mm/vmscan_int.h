@@ -2,8 +2,9 @@
  * of mm.
  *
  *   lru.c   lists of pages, per-CPU batches     swap.c         areas, slots, bytes behind them
- *   vmscan.c   shrinking lists, kswapd          swap_state.c   swap cache, readahead, do_swap_page
- *   reclaim.c  taking one page back             pageout.c      MADV_COLD, PAGEOUT, FREE
+ *   vmscan.c   shrinking lists, kswapd          swap_cluster.c which slot is next
+ *   reclaim.c  taking one page back             swap_state.c   swap cache, readahead, do_swap_page
+ *   pageout.c  MADV_COLD, PAGEOUT, FREE
  *   workingset.c refaults    writeback.c dirty    oom.c          the killer
  */
 #ifndef MM_VMSCAN_INT_H
