@@ -109,6 +109,7 @@ static void many_young_entries_of_one_mapping_are_one_reference(void **state)
         touch(&b, AT + i * K, true);
     scan(&b, ZONE_NORMAL, 0);
     assert_int_equal(STAT(&b.stats, pgactivate), 16);
+    assert_int_equal(mm_node(b.sys, 0)->lru.nonresident_age, 16); /* move_folios_to_lru */
     box_close(&b);
 }
 
@@ -170,6 +171,30 @@ static void a_huge_page_given_up_goes_without_swap(void **state)
         scan(&b, ZONE_NORMAL, 0);
     assert_int_equal(STAT(&b.stats, pglazyfreed), 512);
     assert_int_equal(STAT(&b.stats, thp_swpout_fallback), 0);
+    box_close(&b);
+}
+
+/* can_age_anon_pages: swap exists, that it is full does not matter. No inactive page, 64 active ones: a
+ * look takes SWAP_CLUSTER_MAX of them down. */
+static void anonymous_pages_age_though_swap_is_full(void **state)
+{
+    (void)state;
+    struct box b;
+    unsigned level;
+    machine(&b, MIB(64), 10 * K, NULL);
+    map_anon(&b, AT, 100, RW);
+    touch_pages(&b, AT, 9, true);
+    assert_int_equal(mm_madvise(b.mm, va(AT), 9 * K, MADV_PAGEOUT), 0);
+    assert_int_equal(mm_swap_free(b.sys), 0);
+    mm_shrink_all(b.sys);
+    touch_pages(&b, AT + 20 * K, 64, true);
+    mm_lru_drain(b.sys);
+    for (uint64_t i = 20; i < 84; i++)
+        folio_activate(b.sys, pte_pfn(*pt_leaf(mm_pt(b.mm), va(AT + i * K), &level)));
+    mm_lru_drain(b.sys);
+    assert_int_equal(node_stat(&b, NODE_nr_active_anon), 64);
+    scan(&b, ZONE_NORMAL, 12);
+    assert_int_equal(STAT(&b.stats, pgdeactivate), 32);
     box_close(&b);
 }
 
@@ -390,6 +415,7 @@ int main(void)
         cmocka_unit_test(nothing_but_dirty_pages_wakes_the_flusher_though_they_are_in_use),
         cmocka_unit_test(a_huge_page_given_up_goes_without_swap),
         cmocka_unit_test(a_page_invalidated_and_used_again_ends_active),
+        cmocka_unit_test(anonymous_pages_age_though_swap_is_full),
         cmocka_unit_test(kswapd_is_not_woken_for_a_balanced_node),
         cmocka_unit_test(kswapd_gives_up_after_16_runs_in_vain),
         cmocka_unit_test(a_boost_is_worked_off_gently_and_taken_back),
