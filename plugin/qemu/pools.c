@@ -256,7 +256,13 @@ static int plain(int flags)
            MAP_NORESERVE;
 }
 
-/* map_anonymous: start lies in what QEMU reserved, unless the program named it. */
+/* give_back ends QEMU's own reservation of [start, start + len), if it made one. */
+static void give_back(char *start, size_t len, int flags)
+{
+    if (!now.fixed && (flags & MAP_FIXED))
+        munmap(start, len);
+}
+
 static void *map_anonymous(char *start, size_t len, int prot, int flags)
 {
     uint64_t bytes = round_up(len, now.shift);
@@ -264,7 +270,7 @@ static void *map_anonymous(char *start, size_t len, int prot, int flags)
     void *at;
 
     if (!now.fixed) {
-        munmap(start, len);
+        give_back(start, len, flags);
         place = find_place((uint64_t)start, bytes);
         if (place == MAP_FAILED)
             return place;
@@ -295,14 +301,31 @@ static void *map_file(char *start, size_t len, int prot, int flags, int fd, off_
     shadow = shadow_of(fd, true);
     if (shadow < 0)
         return refuse(ENOMEM);
+    if (!place)
+        place = find_place((uint64_t)start + len, bytes);
+    if (place == MAP_FAILED)
+        return place;
     if (prot & PROT_WRITE)
         lengthen(fd, shadow, (uint64_t)offset + bytes);
     at = mmap(place, bytes, prot, plain(flags), shadow, offset);
     if (at == MAP_FAILED)
         return at;
     range_set((uint64_t)at, bytes, now.shift);
-    if (!now.fixed)
-        munmap(start, len); /* what QEMU had reserved */
+    give_back(start, len, flags);
+    return at;
+}
+
+/* not_huge is any other mapping that QEMU makes; the program's own may not cut a huge page. */
+static void *not_huge(void *start, size_t len, int prot, int flags, int fd, off_t offset)
+{
+    bool over = own(SYS_mmap) && (flags & MAP_FIXED);
+    void *at;
+
+    if (over && splits((uint64_t)start, len))
+        return refuse(EINVAL);
+    at = mmap(start, len, prot, flags, fd, offset);
+    if (at != MAP_FAILED && over)
+        range_set((uint64_t)at, len, 0);
     return at;
 }
 
@@ -311,16 +334,10 @@ static void *on_mmap(void *start, size_t len, int prot, int flags, int fd, off_t
     bool second = (flags & MAP_FIXED) && (flags & MAP_ANONYMOUS) && now.fd >= 0 && !now.fixed;
     bool ours = now.fd >= 0 ? second || fd == now.fd : flags & MAP_HUGETLB;
 
-    if (!now.asked || !ours || !own(SYS_mmap)) {
-        void *at = mmap(start, len, prot, flags, fd, offset);
-
-        if (at != MAP_FAILED && own(SYS_mmap) && (flags & MAP_FIXED))
-            range_set((uint64_t)at, len, 0);
-        return at;
-    }
+    if (!now.asked || !ours || !own(SYS_mmap))
+        return not_huge(start, len, prot, flags, fd, offset);
     if (now.verdict != 0) {
-        if (!now.fixed)
-            munmap(start, len); /* what QEMU had reserved */
+        give_back(start, len, flags);
         return refuse(-now.verdict);
     }
     if (now.fd < 0)

@@ -102,6 +102,13 @@ static void plain_map(struct mm *m, uint64_t addr, uint64_t len, uint32_t prot)
 
 /* -- mmap */
 
+/* splits_huge: an end of [start, end) lies inside a page of a pool (hugetlb_vm_op_split). */
+static bool splits_huge(const struct mm *m, uint64_t start, uint64_t end)
+{
+    const struct vma *first = mm_vma_at(m, va(start)), *last = mm_vma_at(m, va(end));
+    return (first && start % mm_vma_page_size(first)) || (last && end % mm_vma_page_size(last));
+}
+
 /* huge_file finds or makes the model's file of huge pages. */
 static int huge_file(struct mm_sys *s, const struct kern_file *f, struct mm_file **ret)
 {
@@ -181,7 +188,9 @@ static int mmap_refusal(const struct kern *k, const struct mm *m, const struct k
     if (flags & MAP_FIXED_NOREPLACE && first_within(m, addr, addr + align_up(len, PAGE_SIZE)))
         return -EEXIST;
     int bad = mmap_flags_bad(c);
-    return bad != 0 ? bad : hugetlb_refusal(k, c);
+    bad = bad != 0 ? bad : hugetlb_refusal(k, c);
+    return bad == 0 && fixed && splits_huge(m, addr, addr + align_up(len, PAGE_SIZE)) ? -EINVAL
+                                                                                      : bad;
 }
 
 /* open_file finds the model's file of a mapping call; a file the front end did not tell about gets
@@ -252,13 +261,6 @@ int memcall_ask(struct kern *k, struct mm *m, const struct kern_call *c)
 }
 
 /* -- munmap, mprotect */
-
-/* splits_huge: an end of [start, end) lies inside a page of a pool (hugetlb_vm_op_split). */
-static bool splits_huge(const struct mm *m, uint64_t start, uint64_t end)
-{
-    const struct vma *first = mm_vma_at(m, va(start)), *last = mm_vma_at(m, va(end));
-    return (first && start % mm_vma_page_size(first)) || (last && end % mm_vma_page_size(last));
-}
 
 static int munmap_refusal(const struct mm *m, uint64_t start, uint64_t len)
 {

@@ -149,14 +149,15 @@ static void on_close_range(struct kern *k, const struct kern_call *c)
             fd_close(k, k->fd[i].fd);
 }
 
-/* nameless: a file in memory that no path leads to. */
-static bool nameless(const char *path)
+/* nameless: a file in memory, or of huge pages, that no path leads to. */
+static bool nameless(const struct kern_file *f)
 {
     static const char gone[] = " (deleted)";
-    size_t len = strlen(path), end = sizeof gone - 1;
-    if (strncmp(path, "/memfd:", 7) == 0)
+    size_t len = strlen(f->path), end = sizeof gone - 1;
+    if (strncmp(f->path, "/memfd:", 7) == 0)
         return true;
-    return strncmp(path, "/dev/shm/", 9) == 0 && len > end && !strcmp(path + len - end, gone);
+    return (strncmp(f->path, "/dev/shm/", 9) == 0 || f->huge_log != 0) && len > end &&
+           !strcmp(f->path + len - end, gone);
 }
 
 /* fd_object returns the object of a descriptor that stands for an inode; one whose closing was not
@@ -174,7 +175,7 @@ static uint64_t fd_object(struct kern *k, const struct kern_file *f)
 /* on_file: a call told which inode a descriptor stands for; all descriptors of its object learn it. */
 static void on_file(struct kern *k, const struct kern_file *f)
 {
-    if (!f->present || !nameless(f->path))
+    if (!f->present || !nameless(f))
         return;
     uint64_t object = fd_object(k, f);
     for (uint32_t i = 0; i < k->n_fd; i++)
