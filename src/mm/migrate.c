@@ -172,14 +172,12 @@ static void count_migration(struct mm_sys *s, const struct frame *f, bool ok)
         STAT(s->stats, pgmigrate_fail) += BIT(f->order);
 }
 
-/* swap_cache_move lets the swap cache hold dst where it held src. */
+/* swap_cache_move lets the swap cache hold dst where it held src. pre: somebody else holds the slot. */
 static void swap_cache_move(struct mm_sys *s, pfn src, pfn dst)
 {
     pte entry = folio_swap_entry(phys_frame(s->phys, src));
-    swap_dup(s, entry); /* so that the slot stays ours in between */
     swap_cache_del(s, src, 0);
     swap_cache_add(s, dst, entry);
-    swap_free(s, entry);
 }
 
 bool folio_may_migrate(const struct frame *f)
@@ -196,7 +194,7 @@ static bool can_move(const struct frame *f)
     return folio_may_migrate(f) && f->refs == expected;
 }
 
-int migrate_folio(struct mm_sys *s, pfn src, pfn dst)
+static int move_folio(struct mm_sys *s, pfn src, pfn dst)
 {
     struct frame *from = phys_frame(s->phys, src), *to = phys_frame(s->phys, dst);
     CHECK((from->flags & FRAME_F_ISOLATED) && from->order == to->order && to->refs == 0);
@@ -225,6 +223,19 @@ int migrate_folio(struct mm_sys *s, pfn src, pfn dst)
     folio_put(s, src);
     folio_put(s, dst);
     return 0;
+}
+
+/* A slot of swap is held meanwhile: that no entry maps the folio must not free it. */
+int migrate_folio(struct mm_sys *s, pfn src, pfn dst)
+{
+    const struct frame *from = phys_frame(s->phys, src);
+    if (!(from->flags & FRAME_F_SWAPCACHE))
+        return move_folio(s, src, dst);
+    pte slot = folio_swap_entry(from);
+    swap_dup(s, slot);
+    int err = move_folio(s, src, dst);
+    swap_free(s, slot);
+    return err;
 }
 
 /* -- a list of folios ------------------------------------------------------------------------ */

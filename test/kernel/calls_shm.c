@@ -18,6 +18,8 @@ void gen_shmget(struct gen *g, struct call *c)
                  : pick(g, 2) ? 0400
                               : 0644) |
                 IPC_CREAT | (pick(g, 4) ? 0 : SHM_NORESERVE);
+    if (c->arg[0] != IPC_PRIVATE && pick(g, 2)) /* one that exists may be large enough */
+        c->arg[1] = (1 + pick(g, 3)) * K;
     if (c->arg[0] != IPC_PRIVATE)
         c->arg[2] =
             (c->arg[2] & ~(pick(g, 3) ? 0u : (unsigned)IPC_CREAT)) | (pick(g, 3) ? 0 : IPC_EXCL);

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -385,6 +386,37 @@ static void shared_memory_has_slots_but_no_entries(struct world *w)
     see(w, slots_used(w), "slots at the end");
 }
 
+/* mbind to no node in particular moves all pages: what is in the swap cache stays there with its slot. */
+static void pages_of_the_swap_cache_move(struct world *w)
+{
+    const struct nodemask_arg none = {0};
+    do_map(w, 0, 16, MAP_PRIVATE);
+    fill(w, 0, 16, 5);
+    advise(w, 0, 16, MADV_PAGEOUT);
+    settle(w);
+    for (uint64_t i = 0; i < 8; i++)
+        touch_seen(w, i, false);
+    see(w, slots_used(w), "slots before the move");
+    see(w,
+        w->b ? mm_mbind(w->b->mm, va(AT), 16 * K, MPOL_DEFAULT, &none, MPOL_MF_MOVE)
+             : syscall(SYS_mbind, AT, 16 * K, MPOL_DEFAULT, NULL, 0, MPOL_MF_MOVE),
+        "mbind");
+    see(w, slots_used(w), "slots after the move");
+    see(w, vm_swap_kb(w), "VmSwap after the move");
+    int64_t out = vm_counter(w, "pswpout");
+    for (uint64_t i = 0; i < 16; i++) {
+        see(w, place(w, i) == -1, "page %d is there", (int)i);
+        see(w, in_core(w, i), "mincore of page %d", (int)i);
+    }
+    advise(w, 0, 4, MADV_PAGEOUT);
+    settle(w);
+    see(w, vm_counter(w, "pswpout") - out, "pages written that were in swap already");
+    for (uint64_t i = 0; i < 16; i++)
+        see(w, look(w, i), "byte of page %d", (int)i);
+    do_unmap(w, 0, 16);
+    see(w, slots_used(w), "slots at the end");
+}
+
 static const struct scenario {
     const char *name;
     void (*run)(struct world *w);
@@ -396,6 +428,7 @@ static const struct scenario {
     {"willneed", willneed_makes_later_faults_minor},
     {"fork", a_fork_shares_slots},
     {"free", madv_free_of_swapped_pages_frees_slots},
+    {"move", pages_of_the_swap_cache_move},
     {"shmem", shared_memory_has_slots_but_no_entries},
 };
 

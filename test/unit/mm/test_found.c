@@ -513,6 +513,26 @@ static void a_segment_without_promise_needs_no_pool_to_be_attached(void **state)
     box_close(&b);
 }
 
+static void a_page_of_the_swap_cache_that_moves_keeps_its_slot(void **state)
+{
+    (void)state;
+    struct box b;
+    const struct nodemask_arg none = {0};
+    box_conf(&b, MIB(64));
+    b.conf.swap_size = MIB(16);
+    box_start(&b);
+    map_anon(&b, BASE, 4, RW);
+    touch_pages(&b, BASE, 4, true);
+    assert_int_equal(mm_madvise(b.mm, va(BASE), 4 * K, MADV_PAGEOUT), 0);
+    touch_pages(&b, BASE, 4, false);
+    assert_int_equal(mm_swap_total(b.sys) - mm_swap_free(b.sys), 4);
+    assert_int_equal(mm_mbind(b.mm, va(BASE), 4 * K, MPOL_DEFAULT, &none, MPOL_MF_MOVE), 0);
+    assert_int_equal(mm_swap_total(b.sys) - mm_swap_free(b.sys), 4);
+    assert_false(flags_at(&b, BASE) & FRAME_F_DIRTY);
+    assert_int_equal(mm_audit(b.mm), 0);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -547,6 +567,7 @@ int main(void)
         cmocka_unit_test(mremap_of_huge_pages_wants_an_aligned_new_address_it_ignores),
         cmocka_unit_test(a_written_page_of_a_file_that_moves_is_dirty_once),
         cmocka_unit_test(a_segment_without_promise_needs_no_pool_to_be_attached),
+        cmocka_unit_test(a_page_of_the_swap_cache_that_moves_keeps_its_slot),
         cmocka_unit_test(mincore_tells_other_users_nothing_about_a_file_of_root),
         cmocka_unit_test(a_page_locked_in_two_places_stays_locked_after_one_munlock),
     };

@@ -133,6 +133,35 @@ static void a_child_inherits_keys(void **state)
     mm_close(child);
 }
 
+/* SDM vol. 3, 4.6.2: with key i, PKRU bit 2i forbids every access to data, bit 2i + 1 writes; fetches are
+ * never forbidden, and no other key's bits matter. Linux looks before it handles the fault
+ * (arch_vma_access_permitted), and tells the difference to rights of the mapping by si_code. */
+static void each_key_obeys_its_two_bits_of_pkru_alone(void **state)
+{
+    (void)state;
+    for (uint32_t k = 1, n; k < 16; k++) {
+        assert_int_equal(mm_pkey_alloc(box.mm, 0, 0), k);
+        assert_int_equal(protect(0, 1, RW | PROT_EXEC, (int)k), 0);
+        const uint32_t ad = 1u << 2 * k, wd = 2u << 2 * k;
+        const struct {
+            uint32_t code, pkru;
+            int si_code;
+        } row[] = {{0, ad, SEGV_PKUERR},       {FAULT_W, ad, SEGV_PKUERR},
+                   {FAULT_I, ad | wd, 0},      {0, wd, 0},
+                   {FAULT_W, wd, SEGV_PKUERR}, {0, ~(ad | wd), 0},
+                   {FAULT_W, ~(ad | wd), 0}};
+        for (n = 0; n < ARRAY_LEN(row); n++) {
+            struct arch_fault f = {
+                .cr2 = va(BASE), .code = FAULT_U | row[n].code, .pkru = row[n].pkru};
+            struct mm_verdict v;
+            mm_madvise(box.mm, va(BASE), K, MADV_DONTNEED);
+            mm_fault(box.mm, &f, &v);
+            assert_int_equal(v.signal, row[n].si_code ? SIGSEGV : 0);
+            assert_int_equal(v.si_code, row[n].si_code);
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -144,6 +173,7 @@ int main(void)
         TEST(a_key_goes_into_mapping_and_entries),
         TEST(exec_alone_takes_a_key_of_its_own),
         TEST(a_child_inherits_keys),
+        TEST(each_key_obeys_its_two_bits_of_pkru_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
