@@ -266,9 +266,12 @@ static void lock_zone(struct mm_sys *s)
 int mm_alloc(struct mm_sys *s, const struct mm_req *r, pfn *ret)
 {
     struct mpol_pick pick;
+    unsigned zone;
     if (unlikely(phys_fails(s->phys)))
         return -ENOMEM;
     mpol_pick(s, r, &pick);
+    if (unlikely(s->outbox->locks))
+        phys_take_moved(s->phys, &zone); /* others' business */
     int err = alloc_picked(s, r, &pick, ret);
     if (unlikely(s->outbox->locks))
         lock_zone(s);

@@ -49,6 +49,7 @@ struct compact {
     bool direct;                    /* an allocation waits */
     bool ignore_skip;               /* look at what was skipped, put pages anywhere */
     bool whole_zone;                /* start at the ends */
+    uint64_t isolated;              /* frames the migrate scanner took */
     bool proactive;                 /* stop when the score is low enough */
     uint64_t start, end;            /* frames of the zone [start, end) */
     uint64_t migrate_pfn, free_pfn; /* where the scanners are; free_pfn begins a pageblock */
@@ -291,6 +292,7 @@ static uint64_t isolate_migratepages_block(struct compact *c, uint64_t n, uint64
         n = next;
     }
     STAT(c->s->stats, compact_isolated) += isolated;
+    c->isolated += isolated;
     return n;
 }
 
@@ -445,6 +447,8 @@ static enum compact_result compact_zone(struct compact *c)
     enum compact_result r = scan(c);
     remember_scanners(c);
     release_freepages(c);
+    if (c->direct)
+        arch_step(c->s->outbox, STEP_COMPACT, c->isolated);
     STAT(c->s->stats, compact_migrate_scanned) += c->migrate_scanned;
     STAT(c->s->stats, compact_free_scanned) += c->free_scanned;
     return r;

@@ -554,9 +554,22 @@ static void wakeup_kswapd(struct mm_sys *s, unsigned nid, const struct phys_kswa
     kswapd(s, nid, want);
 }
 
+/* not_paid takes steps and locks behind message `from` back, and what joined the one before it, which
+ * was `last`: they are another task's. Invalidations and cache lines stay. */
+static void not_paid(struct arch_outbox *o, uint32_t from, uint64_t last)
+{
+    if (from > 0)
+        o->msg[from - 1].a = last;
+    for (uint32_t i = from; i < o->n; i++)
+        if (o->msg[i].kind == ARCH_STEP || o->msg[i].kind == ARCH_LOCK)
+            o->msg[i] = (struct arch_msg){.kind = ARCH_STEP};
+}
+
 void mm_kswapd(struct mm_sys *s)
 {
     struct phys_kswapd want;
+    uint32_t from = s->outbox->n;
+    uint64_t last = from > 0 ? s->outbox->msg[from - 1].a : 0;
     if (!phys_kswapd_any(s->phys) || s->reclaiming)
         return;
     s->reclaiming = true;
@@ -567,6 +580,7 @@ void mm_kswapd(struct mm_sys *s)
         wakeup_kswapd(s, nid, &want);
     }
     s->reclaiming = false;
+    not_paid(s->outbox, from, last);
 }
 
 uint64_t mm_shrink_all(struct mm_sys *s)

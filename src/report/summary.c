@@ -209,6 +209,37 @@ static void put_faults(struct page *p, const struct report *r)
         put(p, "", "%s", line);
 }
 
+/* lock_cycles: what faults waited for locks that other threads held. */
+static uint64_t lock_cycles(const struct stat_set *s)
+{
+    uint64_t n = 0;
+    for (int i = STAT_lock_cycles_vma; i <= STAT_lock_cycles_lru; i++)
+        n += s->v[i];
+    return n;
+}
+
+/* put_locks gives each lock with the number of waits and their share of all cycles of faults. */
+static void put_locks(struct page *p, const struct report *r)
+{
+    const struct stat_set *s = r->stats;
+    char line[BODY_COLUMNS + 1] = "";
+    size_t used = 0;
+    for (int i = 0; i <= STAT_lock_waits_lru - STAT_lock_waits_vma; i++) {
+        uint64_t waits = s->v[STAT_lock_waits_vma + i], cycles = s->v[STAT_lock_cycles_vma + i];
+        const char *name = strchr(stat_info((enum stat_id)(STAT_lock_waits_vma + i))->name, '.');
+        char one[80];
+        int len = snprintf(one, sizeof(one), "; %s %s (%s)", name + 1, text_count(waits).s,
+                           text_share(cycles, r->cycles.fault).s);
+        if (waits == 0 || used + (size_t)len > BODY_COLUMNS - 24)
+            continue;
+        memcpy(line + used, one, (size_t)len + 1);
+        used += (size_t)len;
+    }
+    if (lock_cycles(s) > 0)
+        put(p, "", "of fault, locks %s: %s", text_share(lock_cycles(s), r->cycles.fault).s,
+            line + 2);
+}
+
 static void put_memory(struct page *p, const struct report *r)
 {
     const struct mm_counters *c = &r->process.mm;
@@ -246,7 +277,8 @@ static void put_areas(struct page *p, const struct report *r)
     uint64_t whole = r->cycles.translation + r->cycles.fault;
     put(p, "costly memory", "%-34s %10s %13s %10s %14s", "", "size", "page walks", "faults",
         "transl.+fault");
-    uint32_t shown = AREAS_SHOWN - ran_out(r) - asked_pools(r); /* I1: their lines come later */
+    /* I1: these lines come, too. */
+    uint32_t shown = AREAS_SHOWN - ran_out(r) - asked_pools(r) - (lock_cycles(r->stats) > 0);
     for (uint32_t i = 0; i < r->n_areas && i < shown; i++) {
         const struct sim_area *a = &r->areas[i];
         uint64_t cycles = report_area_translation(r, a) + a->fault_cycles;
@@ -361,6 +393,7 @@ void report_summary(struct sink *out, const struct report *r, bool colour)
     put_tlbs(&p, r->stats);
     put_walker(&p, r->stats);
     put_faults(&p, r);
+    put_locks(&p, r);
     put_memory(&p, r);
     put_areas(&p, r);
     put_incomplete(&p, r);

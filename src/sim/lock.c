@@ -315,12 +315,17 @@ static uint64_t meets(const struct sim_thread *o, uint64_t lock, uint64_t at, ui
     return 0;
 }
 
-static void keep(struct sim_thread *t, uint64_t lock, uint64_t from, uint64_t until)
+/* keep begins no hold before the one before it ended: instructions that turn out not to have retired are
+ * taken back, and with them a few cycles of the clock. */
+static void keep(struct sim_thread *t, uint64_t lock, uint64_t from, uint64_t hold)
 {
     if (!t->held)
         t->held = malloc(HELD_MAX * sizeof(*t->held));
-    if (t->held) /* else nobody waits for it */
-        t->held[t->n_held++ % HELD_MAX] = (struct held){lock, from, until};
+    if (!t->held)
+        return; /* nobody waits for it then */
+    if (t->n_held > 0)
+        from = max_u64(from, ring_at(t, t->n_held - 1)->until);
+    t->held[t->n_held++ % HELD_MAX] = (struct held){lock, from, from + hold};
 }
 
 static uint64_t short_lock(struct sim *s, struct sim_thread *t, const struct arch_msg *m,
@@ -332,7 +337,7 @@ static uint64_t short_lock(struct sim *s, struct sim_thread *t, const struct arc
     for (const struct sim_thread *o = s->threads; o; o = o->next)
         if (o->core_id != t->core_id)
             wait = max_u64(wait, meets(o, lock, at, hold));
-    keep(t, lock, at + wait, at + wait + hold);
+    keep(t, lock, at + wait, hold);
     return wait == 0 ? 0
                      : pays(s, (enum stat_id)(STAT_lock_waits_pte + nth),
                             (enum stat_id)(STAT_lock_cycles_pte + nth), wait);

@@ -38,6 +38,7 @@ static void set_costs(struct sim *s)
     s->step_cost[STEP_SWAP_OUT] = c->cost_swap_out;
     s->step_cost[STEP_SWAP_IN] = c->cost_swap_in;
     s->step_cost[STEP_WRITEBACK] = c->cost_writeback;
+    s->step_cost[STEP_COMPACT] = c->cost_compact;
     s->step_cost[STEP_FORK_VMA] = c->cost_fork_vma;
     s->step_cost[STEP_FORK_PTE] = c->cost_fork_pte;
     s->step_cost[STEP_CONTENTION] = c->cost_contention;
