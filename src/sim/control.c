@@ -269,7 +269,7 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
         return false;
     c->call.result = (int64_t)p[1];
     t->blocked_ns += p[2];
-    lock_woken(s, t);
+    lock_returned(s, t);
     apply_call(s, t);
     c->open = false;
     return true;

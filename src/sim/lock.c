@@ -11,7 +11,10 @@
  * only forward; the gap is a thread's idle time, of unknown cause, and nobody is charged for it:
  *
  *   EV_EPOCH 2k − 1   B saw that call k had begun   → the two clocks agree here: begin = B's clock
- *   EV_EPOCH 2k       B saw that it had ended       → not before its end
+ *   EV_EPOCH 2k       B saw it begin, and now end   → not before its end
+ *   EV_EPOCH 2k       B did not run meanwhile: its host gave the processor to another, or it stood in a
+ *                     fault. With a core of its own it would have gone on → begin = B's clock, too
+ *                     B was in a call of its own    → not before its end
  *   a new thread, a return from a futex it slept at → not before any other thread's clock
  *
  *  I1  mmap_lock is held for writing by one call at a time; only the last such hold is kept: calls are
@@ -32,6 +35,11 @@
 #include <sys/syscall.h>
 
 /* -- clocks --------------------------------------------------------------------------------------*/
+
+static uint64_t instructions(const struct sim_thread *t)
+{
+    return t->instructions + (t->uncounted ? *t->uncounted : 0);
+}
 
 static uint64_t machine_cycles(const struct sim *s, const struct sim_thread *t)
 {
@@ -118,19 +126,24 @@ void lock_epoch(struct sim *s, struct sim_thread *t, uint32_t epoch)
         return;
     t->seen = 0;
     t->n_late = 0;
-    if (applied && h->owner != t->serial && epoch % 2) {
-        meet_at_begin(s, t);
-    } else if (applied && h->owner != t->serial) {
-        not_before(s, t, h->end);
+    if (applied && h->owner != t->serial) {
+        bool ran = t->saw == call, called = t->returned_at == instructions(t) + 1;
+        if (epoch % 2 || (!ran && !called))
+            meet_at_begin(s, t);
+        else
+            not_before(s, t, h->end);
     } else if (epoch % 2) {
         t->seen = call;
         t->seen_at = clock_of(s, t);
     }
+    t->saw = epoch % 2 ? call : t->saw;
 }
 
-void lock_woken(struct sim *s, struct sim_thread *t)
+void lock_returned(struct sim *s, struct sim_thread *t)
 {
     const struct kern_call *c = &t->pending.call;
+
+    t->returned_at = instructions(t) + 1;
     uint64_t op = c->arg[1] & (uint64_t)FUTEX_CMD_MASK;
 
     if (s->outbox.locks && c->nr == SYS_futex && c->result == 0 &&

@@ -141,6 +141,8 @@ struct sim_thread {
     uint64_t fed_from; /* … the machine had so many */
     uint32_t seen;     /* call it saw begin that is not applied yet; 0: none */
     uint64_t seen_at;  /* its clock then */
+    uint32_t saw;      /* last call it saw begin */
+    uint64_t returned_at; /* instructions + 1 when its last call returned; 0: none did */
     struct late_fault late[LATE_MAX]; /* n_late, faults since */
     unsigned n_late;
     struct held *held; /* ring of HELD_MAX, NULL before the first; owned */
@@ -235,8 +237,8 @@ void lock_thread_open(struct sim *s, struct sim_thread *t);
 void lock_thread_close(struct sim *s, struct sim_thread *t);
 /* lock_epoch: a thread tells the epoch it saw. */
 void lock_epoch(struct sim *s, struct sim_thread *t, uint32_t epoch);
-/* lock_woken: the thread's call returned; perhaps another's work had to be done first. */
-void lock_woken(struct sim *s, struct sim_thread *t);
+/* lock_returned: the thread's call returned; perhaps another's work had to be done first. */
+void lock_returned(struct sim *s, struct sim_thread *t);
 /* lock_message does one ARCH_LOCK that comes `spent` cycles after the outbox' first message, and
  * returns the cycles waited for it. */
 uint64_t lock_message(struct sim *s, struct sim_thread *t, const struct arch_msg *m,

@@ -304,8 +304,44 @@ static void who_saw_the_call_end_does_not_wait(void **state)
 {
     struct two *x = *state;
 
+    for (unsigned order = 0; order < 2;
+         order++) { /* the end is only seen when the call was applied */
+        uint32_t k = order + 1;
+        mprotect_call(x, A, k, DATA, PROT_READ | (order ? 0 : PROT_WRITE) | PROT_EXEC);
+        epoch(x, B, 2 * k - 1);
+        nops(x, B, 10);
+        feed(x, order ? B : A);
+        feed(x, order ? A : B);
+        epoch(x, B, 2 * k);
+        put(x, B, event_block(x->store));
+        put(x, B, event_access(DATA + (1 + order) * K4, 0, 3, false));
+        feed(x, B);
+    }
+    assert_int_equal(COUNT(x, lock_waits_vma), 0);
+}
+
+/* The host let B run again when A's call had ended: on a core of its own it would have met it. */
+static void who_did_not_run_while_another_called_meets_the_call(void **state)
+{
+    struct two *x = *state;
+
     mprotect_call(x, A, 1, DATA, PROT_READ | PROT_WRITE | PROT_EXEC);
     feed(x, A);
+    epoch(x, B, 2);
+    nops(x, B, 30);
+    store(x, B, DATA + K4);
+    feed(x, B);
+    assert_int_equal(COUNT(x, lock_waits_vma), 1);
+    assert_int_equal(COUNT(x, lock_cycles_vma), left_of_hold(1, 30));
+}
+
+static void who_was_in_a_call_meanwhile_does_not(void **state)
+{
+    struct two *x = *state;
+
+    mprotect_call(x, A, 1, DATA, PROT_READ | PROT_WRITE | PROT_EXEC);
+    feed(x, A);
+    call(x, B, SYS_getppid, (uint64_t[6]){0}, 1);
     epoch(x, B, 2);
     store(x, B, DATA + K4);
     feed(x, B);
@@ -523,6 +559,8 @@ int main(void)
         T(a_fault_of_another_mapping_does_not_wait),
         T(a_fault_after_the_hold_does_not_wait),
         T(who_saw_the_call_end_does_not_wait),
+        T(who_did_not_run_while_another_called_meets_the_call),
+        T(who_was_in_a_call_meanwhile_does_not),
         T(ones_own_call_lets_nobody_wait_for_oneself),
         T(first_writes_wait_for_mmap_and_munmap_in_turn),
         T(and_so_they_do_when_fed_before_the_calls),
