@@ -465,15 +465,18 @@ static void round_lengths(struct remap *x)
 
 static int64_t do_mremap(struct remap *x, bool forced)
 {
-    round_lengths(x);
+    if (forced)
+        round_lengths(x);
     int64_t r = forced ? 0 : check_params(x);
+    bool move_only = (x->flags & MREMAP_FIXED) && x->old_len == x->new_len;
     if (forced && ((x->addr & ~PAGE_MASK) || x->new_len == 0 || x->new_len > x->m->task_size))
         r = -EINVAL;
     if (r == 0 && forced)
         r = follow(x);
     if (r != 0)
         return r;
-    if ((x->flags & MREMAP_FIXED) && x->old_len == x->new_len)
+    round_lengths(x);
+    if (move_only)
         return remap_move(x);
     x->vma = vma_lookup(x->m, x->addr);
     r = check_prep_vma(x);

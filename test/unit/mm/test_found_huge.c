@@ -15,6 +15,20 @@ static void a_hugetlb_mapping_is_not_split_for_advice(void **state)
     assert_int_equal(mm_madvise(b.mm, va(BASE), MIB(2), MADV_DONTFORK), 0);
     assert_int_equal(mm_madvise(b.mm, va(BASE), MIB(2), MADV_HUGEPAGE), 0);
     assert_true(mm_vma_at(b.mm, va(BASE))->flags & VM_HUGEPAGE);
+    assert_int_equal(mm_madvise(b.mm, va(BASE), MIB(2), MADV_DOFORK), 0);
+    assert_int_equal(mm_madvise(b.mm, va(BASE + K), K, MADV_DOFORK), 0); /* no change: no split */
+    box_close(&b);
+}
+
+/* align_hugetlb asks for it before anybody asks whether the new address counts. */
+static void mremap_of_huge_pages_wants_a_new_address_that_fits_even_if_it_is_not_used(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open(&b, MIB(64), false);
+    map_full(&b, BASE, MIB(2), RW, MAP_SHARED | HUGE, NULL, 0);
+    assert_int_equal(mm_mremap(b.mm, va(BASE), K, MIB(2), 0, va(BASE - K), false), -EINVAL);
+    assert_int_equal(mm_mremap(b.mm, va(BASE), K, MIB(2), 0, va(BASE - MIB(2)), false), BASE);
     box_close(&b);
 }
 
@@ -90,6 +104,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hugetlb_mapping_is_not_split_for_advice),
+        cmocka_unit_test(mremap_of_huge_pages_wants_a_new_address_that_fits_even_if_it_is_not_used),
         cmocka_unit_test(a_child_gets_the_tables_of_hugetlb_memory_that_could_not_be_had),
         cmocka_unit_test(moving_untouched_hugetlb_memory_makes_no_tables),
         cmocka_unit_test(remapping_part_of_a_huge_page_changes_nothing),
