@@ -506,6 +506,7 @@ const struct call_kind call_kinds[] = {
     {"mmap_fill", 0, SYS_mmap, OP_EACH, "xxxxdx", 0, gen_mmap_fill, model_mmap_fill},
     {"memfd_create", 1, SYS_memfd_create, OP_MEMFD, "ixd", 0, gen_memfd_create, model_memfd_create},
     {"setresuid", 1, SYS_setresuid, OP_CALL, "ddd", 0, gen_setresuid, model_setresuid},
+    {"mmap_many", 0, SYS_mmap, OP_MANY, "xxxxdx", 0, gen_mmap_many, model_mmap_many},
     {"munmap_each", 1, SYS_munmap, OP_EACH, "xx", 0, gen_munmap_each, model_munmap_each},
     {"mprotect_each", 1, SYS_mprotect, OP_EACH, "xxx", 0, gen_mprotect_each, model_mprotect_each},
     {"sweep", 0, -1, OP_SWEEP, "xxx", 0, gen_nothing,

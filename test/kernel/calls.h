@@ -43,6 +43,9 @@ KIND(process_madvise)
 KIND(mmap_each)
 KIND(munmap_each)
 KIND(mprotect_each)
+KIND(mmap_many)
+/* gen_many makes mappings until no more are allowed, or nearly. */
+void gen_many(struct gen *g);
 
 /* -- calls_places.c: where mappings go, and addresses at the edges of the address space */
 KIND(mmap_place)

@@ -4,7 +4,10 @@
  */
 #include "kernel/calls.h"
 
+#include <string.h>
 #include <sys/mman.h>
+
+#define MAP_COUNT_MAX 65530u /* vm.max_map_count as it comes */
 
 static void stripes(struct gen *g, struct call *c)
 {
@@ -73,4 +76,33 @@ void gen_mmap_each(struct gen *g, struct call *c)
 int64_t model_mmap_each(struct model *w, const struct call *c, struct answer *a)
 {
     return each(w, c, a, model_mmap);
+}
+
+/* As many mappings as a process may have, or some less; then every split counts. */
+void gen_mmap_many(struct gen *g, struct call *c)
+{
+    c->arg[0] = MANY_BASE;
+    c->arg[1] = K;
+    c->arg[3] = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+    c->arg[4] = (uint64_t)-1;
+    c->in[0] = 2 * K;
+    c->in[1] = MAP_COUNT_MAX - (pick(g, 3) ? pick(g, 40) : 0);
+}
+
+int64_t model_mmap_many(struct model *w, const struct call *c, struct answer *a)
+{
+    w->many[c->proc] = true;
+    return each(w, c, a, model_mmap);
+}
+
+/* gen_many adds such a call, of the first process that lives. */
+void gen_many(struct gen *g)
+{
+    struct call *c = &g->q->call[g->q->n++];
+    memset(c, 0, sizeof(*c));
+    while (call_kinds[c->kind].op != OP_MANY)
+        c->kind++;
+    while (!g->live[c->proc])
+        c->proc++;
+    call_kinds[c->kind].gen(g, c);
 }

@@ -28,11 +28,14 @@
 
 #define K          UINT64_C(4096)
 #define CALLS_MAX  80u
-#define VMAS_MAX   400u
+#define VMAS_MAX   1500u
 #define SHM_MAX    4u   /* System V segments of a sequence */
 #define WINDOW     96u  /* pages, or units of pages, most addresses lie in */
 #define OUT_SEEN   128u /* bytes of a call's output that are compared */
 #define FILE_PAGES 61u  /* of the test file, and a half: the last page is partial */
+#define MANY_BASE                                                                                  \
+    UINT64_C(0x400000000000) /* where mmap_many puts mappings, which are not looked at */
+#define MANY_BYTES GIB(1)
 #define FILE_BYTES (FILE_PAGES * K + K / 2)
 
 /* Arguments that stand for an address of the process that makes the call. */
@@ -155,6 +158,8 @@ static inline uint64_t page_sum(const uint64_t bytes[512])
 
 struct view {
     bool live;
+    bool
+        many; /* it has so many VMAs that smaps is not read: of the others place and rights are seen */
     unsigned n_vma, n_page, room;
     uint64_t status[STATUS_NR]; /* kB; RssX without what the subject itself is made of */
     struct vma_view vma[VMAS_MAX];
@@ -175,6 +180,8 @@ struct moment {
 /* -- view.c: what both sides fill views with */
 /* view_page adds a page to a view, all 0 but its address. Valid until the next one is added. */
 struct page_view *view_page(struct view *v, uint64_t addr);
+/* view_vma adds a VMA. */
+struct vma_view *view_vma(struct view *v);
 /* The frames of one look at all processes, found by number. */
 struct seen_frame {
     uint64_t number, look; /* of the look it was entered in */

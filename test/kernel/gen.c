@@ -144,8 +144,11 @@ void gen_sequence(struct sequence *q, uint64_t seed)
     unsigned n = 10 + (unsigned)pick(&g, CALLS_MAX - 9);
     if (seed % 64 == 43)
         gen_full(&g);
-    while (q->n < n)
+    while (q->n < n) {
+        if (seed % 1024 == 99 && q->n == 8)
+            gen_many(&g);
         gen_call(&g);
+    }
 }
 
 struct call call_resolved(const struct sequence *q, unsigned i, const int64_t *results,

@@ -93,18 +93,20 @@ static void smaps_kb(const struct proc_smaps *p, uint32_t *kb)
 static void look_vma(const struct model *w, struct frames *seen, const struct vma *v,
                      struct view *s)
 {
-    struct vma_view *o = &s->vma[s->n_vma++];
+    struct vma_view *o = view_vma(s);
     struct proc_smaps smaps;
     struct proc_map map;
     proc_map_of(v->m, v, &map);
     *o = (struct vma_view){.start = map.start, .end = map.end, .offset = map.offset};
-    o->flags = map.flags;
     snprintf(o->perms, sizeof(o->perms), "%c%c%c%c", map.flags & VM_READ ? 'r' : '-',
              map.flags & VM_WRITE ? 'w' : '-', map.flags & VM_EXEC ? 'x' : '-',
              map.flags & VM_MAYSHARE ? 's' : 'p');
+    look_pages(w, seen, v, s);
+    if (s->many)
+        return;
+    o->flags = map.flags;
     proc_smaps_of(v->m, v, &smaps);
     smaps_kb(&smaps, o->kb);
-    look_pages(w, seen, v, s);
 }
 
 /* -- a process ----------------------------------------------------------------------------------- */
@@ -152,12 +154,13 @@ void model_look(struct model *w, struct frames *seen, struct view view[SLOTS])
     for (unsigned i = 0; i < SLOTS; i++) {
         struct view *s = &view[i];
         s->live = w->mm[i] != NULL;
+        s->many = s->live && w->many[i];
         s->n_vma = s->n_page = 0;
         memset(s->status, 0, sizeof(s->status));
         if (!s->live)
             continue;
         for (const struct vma *v = mm_vma_next(w->mm[i], va(0)); v; v = v->next)
-            if (!is_own(w, v) && s->n_vma < VMAS_MAX)
+            if (v->start.v - MANY_BASE >= MANY_BYTES && !is_own(w, v))
                 look_vma(w, seen, v, s);
         look_status(w, w->mm[i], s);
     }

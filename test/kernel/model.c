@@ -156,6 +156,7 @@ static int fork_from(struct model *w, struct mm *parent, unsigned child)
 int model_fork(struct model *w, unsigned parent, unsigned child)
 {
     memcpy(w->fd[child], w->fd[parent], sizeof(w->fd[child]));
+    w->many[child] = w->many[parent];
     return fork_from(w, w->mm[parent], child);
 }
 

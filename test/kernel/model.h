@@ -13,6 +13,7 @@ struct model {
     struct mm_sys *sys;
     struct mm *zygote;    /* what slot 0 is forked from */
     struct mm *mm[SLOTS]; /* NULL: no such process */
+    bool many[SLOTS];     /* view.many */
     struct mm_file *file, *memfd, *pipe, *zero;
     struct mm_file *fd[SLOTS][NEW_FDS]; /* what NEW_FD and the next ones are, or NULL */
     struct mm_file *made[CALLS_MAX];    /* all of these there ever were */

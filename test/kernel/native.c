@@ -50,7 +50,8 @@ const char *const status_names[STATUS_NR] = {
 /* A subject as the observer sees it. */
 struct watched {
     pid_t pid; /* 0: no such process */
-    int smaps, status, pagemap, mem, pidfd;
+    bool many; /* view.many */
+    int smaps, maps, status, pagemap, mem, pidfd;
 };
 struct native {
     struct control *control;
@@ -65,7 +66,7 @@ struct native {
     unsigned n_shm;
     struct cgroup cgroup;
     struct frames *frames; /* of a look */
-    char text[1 << 20];
+    char text[1 << 21];
     uint8_t page[K]; /* for drain */
 };
 
@@ -201,8 +202,7 @@ static void keep_vma(struct native *k, const struct vma_view *o, struct view *s,
     if (o->start >= UINT64_C(1) << 63) /* [vsyscall] */
         return;
     if (!is_own(k, o->end)) {
-        if (s->n_vma < VMAS_MAX)
-            s->vma[s->n_vma++] = *o;
+        *view_vma(s) = *o;
         return;
     }
     sum->rss += o->kb[SMAPS_RSS];
@@ -229,6 +229,36 @@ static void look_smaps(struct native *k, const struct watched *p, struct view *s
     }
     if (any)
         keep_vma(k, &o, s, sum);
+}
+
+/* ioctl PROCMAP_QUERY of maps, which is newer than some systems' headers. */
+#define NR_PROCMAP_QUERY UINT64_C(0xc0686611)
+struct procmap_query {
+    uint64_t size, query_flags, query_addr, start, end, flags, page_size, offset, inode;
+    uint32_t dev_major, dev_minor, name_size, build_id_size;
+    uint64_t name_addr, build_id_addr;
+};
+#define COVERING_OR_NEXT 0x10
+
+/* look_maps asks for the VMAs one by one, but for those of mmap_many. */
+static void look_maps(struct native *k, const struct watched *p, struct view *s)
+{
+    struct procmap_query q = {.size = sizeof(q), .query_flags = COVERING_OR_NEXT};
+    s->n_vma = 0;
+    for (; ioctl(p->maps, NR_PROCMAP_QUERY, &q) == 0; q.query_addr = q.end) {
+        if (q.start - MANY_BASE < MANY_BYTES)
+            q.end = MANY_BASE + MANY_BYTES;
+        else if (q.start < UINT64_C(1) << 63 && !is_own(k, q.end))
+            *view_vma(s) =
+                (struct vma_view){.start = q.start,
+                                  .end = q.end,
+                                  .offset = q.offset,
+                                  .perms = {q.flags & 1 ? 'r' : '-', q.flags & 2 ? 'w' : '-',
+                                            q.flags & 4 ? 'x' : '-', q.flags & 8 ? 's' : 'p'}};
+        q.name_size = q.build_id_size = 0;
+    }
+    if (errno != ENOENT)
+        die("PROCMAP_QUERY");
 }
 
 static uint64_t status_field(const char *text, const char *name)
@@ -398,11 +428,15 @@ static void look_process(struct native *k, const struct watched *p, struct view 
 {
     struct own_sum sum = {0};
     s->live = p->pid != 0;
+    s->many = s->live && p->many;
     s->n_vma = s->n_page = 0;
     memset(s->status, 0, sizeof(s->status));
     if (!s->live)
         return;
-    look_smaps(k, p, s, &sum);
+    if (s->many)
+        look_maps(k, p, s);
+    else
+        look_smaps(k, p, s, &sum);
     look_status(k, p, s, &sum);
     for (unsigned i = 0; i < s->n_vma; i++)
         look_pages(k, p, &s->vma[i], s);
@@ -442,6 +476,7 @@ static void watch(struct native *k, unsigned slot, pid_t pid)
     struct watched *p = &k->p[slot];
     p->pid = pid;
     p->smaps = open_proc(pid, "smaps", O_RDONLY);
+    p->maps = open_proc(pid, "maps", O_RDONLY);
     p->status = open_proc(pid, "status", O_RDONLY);
     p->pagemap = open_proc(pid, "pagemap", O_RDONLY);
     p->mem = open_proc(pid, "mem", O_RDONLY);
@@ -451,10 +486,12 @@ static void watch(struct native *k, unsigned slot, pid_t pid)
 static void unwatch(struct watched *p)
 {
     close(p->smaps);
+    close(p->maps);
     close(p->status);
     close(p->pagemap);
     close(p->mem);
     close(p->pidfd);
+    p->many = false;
     p->pid = 0;
 }
 
@@ -615,6 +652,7 @@ static bool forked(struct native *k, const struct call *c, const struct slot *s,
     if (!await(&child->done, before))
         return false;
     watch(k, (unsigned)c->arg[0], (pid_t)s->result);
+    k->p[c->arg[0]].many = k->p[c->proc].many;
     return true;
 }
 
@@ -640,6 +678,7 @@ bool native_call(struct native *k, const struct call *c, struct answer *ret)
     ret->result = kind->nr == SYS_shmget ? rename_segment(k, s->result) : s->result;
     if (kind->op == OP_FORK && s->result > 0)
         ret->result = 0; /* and not its number */
+    k->p[c->proc].many |= call_kinds[c->kind].op == OP_MANY;
     ret->signal = s->signal;
     ret->code = s->code;
     ret->where = s->where;

@@ -39,7 +39,7 @@ void print_call(FILE *f, const struct call *c)
         print_value(f, c, i, kind->args[i]);
     }
     fprintf(f, ")");
-    if (kind->op == OP_EACH)
+    if (kind->op == OP_EACH || kind->op == OP_MANY)
         fprintf(f, " %llu times, each %#llx further", (unsigned long long)c->in[1],
                 (unsigned long long)c->in[0]);
     for (unsigned i = 0; i < ARRAY_LEN(c->in) && strchr(kind->args, 'i'); i++)
@@ -186,10 +186,11 @@ static void print_case(FILE *f, const struct sequence *q, unsigned n)
     else if (kind->op == OP_EXIT)
         fprintf(f, "(fflush(stdout), shared->turn++, _exit(0), 0);\n");
     else {
-        bool call = kind->op == OP_CALL || kind->op == OP_EACH || kind->op == OP_MEMFD;
+        bool call = kind->op == OP_CALL || (kind->op == OP_EACH || kind->op == OP_MANY) ||
+                    kind->op == OP_MEMFD;
         if (kind->op == OP_MEMFD)
             fprintf(f, "memfd(%ld", kind->nr);
-        else if (kind->op == OP_EACH)
+        else if (kind->op == OP_EACH || kind->op == OP_MANY)
             fprintf(f, "each(%llu, %llu, %ld", (unsigned long long)c->in[0],
                     (unsigned long long)c->in[1], kind->nr);
         else

@@ -156,6 +156,7 @@ static int64_t perform(struct slot *s)
     case OP_MEMFD:
         return new_memfd(s);
     case OP_EACH:
+    case OP_MANY:
         return call_each(s);
     case OP_CALL:
         return call6(s->nr, s->arg[0], s->arg[1], s->arg[2], s->arg[3], s->arg[4], s->arg[5]);

@@ -38,6 +38,7 @@ enum subject_op {
     OP_CALL,  /* system call nr with arg[0..5] */
     OP_MEMFD, /* memfd_create of the name at in and the flags arg1; descriptor arg2 is it then */
     OP_EACH,  /* the same in[1] times, each in[0] bytes further, until one fails */
+    OP_MANY,  /* the same; so often that what it makes is not looked at */
     OP_READ,  /* load one byte of each page of [arg0, arg0 + arg1) */
     OP_WRITE, /* store the 8 bytes arg2 + page there */
     OP_SWEEP, /* load one byte of each page there, of arg2 bytes, also after one that is refused */

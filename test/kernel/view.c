@@ -18,6 +18,15 @@ struct page_view *view_page(struct view *v, uint64_t addr)
     return &v->page[v->n_page++];
 }
 
+struct vma_view *view_vma(struct view *v)
+{
+    if (v->n_vma == VMAS_MAX) {
+        fprintf(stderr, "check-kernel: a process has more than %u mappings\n", VMAS_MAX);
+        abort();
+    }
+    return &v->vma[v->n_vma++];
+}
+
 /* Open addressing; an entry of another look is free. */
 struct frames {
     uint64_t look;
