@@ -310,6 +310,10 @@ bool run_both(struct native *k, const struct sequence *q, struct difference *ret
 /* moments returns the last moment of both. */
 const struct moment *last_kernel(void), *last_model(void);
 
+/* -- seen.c: fields that never showed anything */
+void seen_note(const struct moment *k);
+void seen_print(FILE *f);
+
 /* -- shrink.c */
 void shrink(struct native *k, struct sequence *q, struct difference *d);
 

@@ -204,6 +204,7 @@ static bool look(struct native *k, struct model *w, struct difference *d, struct
     model_look(w, model_frames, model.view);
     for (unsigned i = 0; i < SLOTS; i++)
         made->pages += kernel.view[i].n_page;
+    seen_note(&kernel);
     return differ(&kernel, &model, d);
 }
 

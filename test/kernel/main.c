@@ -118,6 +118,7 @@ static void print_tally(const struct tally *t, uint64_t sequences)
            "processes that do not live, %llu of the table of tolerances\n",
            (unsigned long long)t->pages, (unsigned long long)t->sweeps,
            (unsigned long long)t->no_process, (unsigned long long)t->left_out);
+    seen_print(stdout);
     printf("seen less than %u of %u times: %s\n", RUNS, RUNS, t->n_rare ? "" : "nothing");
     for (unsigned i = 0; i < t->n_rare; i++)
         printf("  %s: %u sequences once, %u twice, %u three times; the first is seed %llu\n",
