@@ -130,6 +130,8 @@ struct page_view {
     uint64_t flags;    /* kpageflags, what KPF_SEEN names */
     uint32_t mapcount; /* kpagecount */
     uint32_t frame;    /* which one: numbered from 1 as a look meets them, all processes in turn */
+    bool kept;         /* the same as at the look before */
+    uint64_t number;   /* PFN, of its own side only */
     uint64_t word;     /* the first 8 bytes, of a present page */
     uint64_t sum;      /* page_sum of all its bytes */
 };
@@ -164,6 +166,10 @@ struct view {
     uint64_t status[STATUS_NR]; /* kB; RssX without what the subject itself is made of */
     struct vma_view vma[VMAS_MAX];
     struct page_view *page; /* n_page of them, by address; room for `room` */
+    struct frame_at {
+        uint64_t addr, number;
+    } * past; /* n_past of them: of the look before, present pages only */
+    unsigned n_past, room_past;
 };
 struct answer {
     int64_t result;
@@ -182,6 +188,9 @@ struct moment {
 struct page_view *view_page(struct view *v, uint64_t addr);
 /* view_vma adds a VMA. */
 struct vma_view *view_vma(struct view *v);
+/* view_keep says of each page whether it has the frame of the look before; view_forget begins anew. */
+void view_keep(struct view *v);
+void view_forget(struct view *v);
 /* The frames of one look at all processes, found by number. */
 struct seen_frame {
     uint64_t number, look; /* of the look it was entered in */

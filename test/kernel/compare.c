@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 /* -- tolerances --------------------------------------------------------------------------------- */
 
@@ -98,6 +99,23 @@ static bool smaps(const struct vma_view *k, const struct vma_view *m, struct dif
     return false;
 }
 
+/* The last call gives no frame back whose place it fills again: then only chance decides. So which pages
+ * have another frame than before is compared: what was copied, and what was not. */
+static bool keeps;
+
+static bool keeps_frames(const struct call *c)
+{
+    static const long calls[] = {
+        SYS_mprotect, SYS_mlock,   SYS_mlock2, SYS_munlock,   SYS_mlockall,      SYS_munlockall,
+        SYS_msync,    SYS_mincore, SYS_brk,    SYS_prlimit64, SYS_pkey_mprotect, SYS_set_mempolicy};
+    const struct call_kind *kind = &call_kinds[c->kind];
+    for (size_t i = 0; i < ARRAY_LEN(calls) && kind->op == OP_CALL; i++)
+        if (kind->nr == calls[i])
+            return true;
+    return kind->op == OP_READ || kind->op == OP_WRITE || kind->op == OP_EXEC ||
+           kind->op == OP_FORK || kind->op == OP_EXIT;
+}
+
 static bool page(const struct page_view *k, const struct page_view *m, struct difference *d)
 {
     unsigned long long a = k->addr;
@@ -115,6 +133,9 @@ static bool page(const struct page_view *k, const struct page_view *m, struct di
     if (k->frame != m->frame)
         return found(d, "which frame", "%llx: the kernel's number %u, the model's number %u", a,
                      k->frame, m->frame);
+    if (keeps && k->kept != m->kept)
+        return found(d, "the same frame as before", "%llx: kernel %d, model %d", a, k->kept,
+                     m->kept);
     if (k->word != m->word)
         return found(d, "contents", "%llx: kernel %#llx, model %#llx", a,
                      (unsigned long long)k->word, (unsigned long long)m->word);
@@ -202,8 +223,11 @@ static bool look(struct native *k, struct model *w, struct difference *d, struct
 {
     native_look(k, kernel.view);
     model_look(w, model_frames, model.view);
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < SLOTS; i++) {
         made->pages += kernel.view[i].n_page;
+        view_keep(&kernel.view[i]);
+        view_keep(&model.view[i]);
+    }
     seen_note(&kernel);
     return differ(&kernel, &model, d);
 }
@@ -217,6 +241,7 @@ static bool audit(struct model *w, struct difference *d)
 static bool perform(struct native *k, struct model *w, const struct call *c, struct difference *d)
 {
     d->proc = -1;
+    keeps = keeps_frames(c);
     if (!native_call(k, c, &kernel.answer))
         return found(d, "the subject died", "signal or timeout");
     model_call(w, c, &model.answer);
@@ -287,6 +312,7 @@ static bool sweep(struct native *k, struct model *w, struct difference *d, struc
             }
         }
     }
+    keeps = true;
     return look(k, w, d, made) || audit(w, d);
 }
 
@@ -297,6 +323,11 @@ bool run_both(struct native *k, const struct sequence *q, struct difference *ret
     memset(ret_made, 0, sizeof(*ret_made));
     memset(&kernel.answer, 0, sizeof(kernel.answer));
     memset(&model.answer, 0, sizeof(model.answer));
+    keeps = false;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        view_forget(&kernel.view[i]);
+        view_forget(&model.view[i]);
+    }
     if (!model_frames)
         frames_open(&model_frames);
     if (!native_begin(k, q)) {

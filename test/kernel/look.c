@@ -43,6 +43,7 @@ static void look_frame(const struct model *w, struct frames *seen, pfn n, struct
     *s = f->view;
     s->addr = addr;
     s->map = map;
+    s->number = n.v;
 }
 
 static void look_pages(const struct model *w, struct frames *seen, const struct vma *v,

@@ -370,6 +370,7 @@ static void look_chunk(const struct native *k, const struct watched *p, uint64_t
             *page = frames_find(k->frames, words[i] & PFN_MASK, &new)->view;
         page->addr = addr + i * K;
         page->map = words[i] & PM_SEEN;
+        page->number = words[i] & PFN_MASK;
     }
 }
 

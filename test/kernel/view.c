@@ -18,6 +18,37 @@ struct page_view *view_page(struct view *v, uint64_t addr)
     return &v->page[v->n_page++];
 }
 
+void view_forget(struct view *v)
+{
+    v->n_past = 0;
+}
+
+static void remember(struct view *v)
+{
+    v->n_past = 0;
+    if (v->room_past < v->n_page) {
+        v->room_past = v->room;
+        v->past = realloc(v->past, v->room_past * sizeof(v->past[0]));
+        ASSERT(v->past);
+    }
+    for (unsigned i = 0; i < v->n_page; i++)
+        if (v->page[i].map & PM_PRESENT)
+            v->past[v->n_past++] = (struct frame_at){v->page[i].addr, v->page[i].number};
+}
+
+void view_keep(struct view *v)
+{
+    unsigned at = 0;
+    for (unsigned i = 0; i < v->n_page; i++) {
+        struct page_view *p = &v->page[i];
+        while (at < v->n_past && v->past[at].addr < p->addr)
+            at++;
+        p->kept = p->map & PM_PRESENT && at < v->n_past && v->past[at].addr == p->addr &&
+                  v->past[at].number == p->number;
+    }
+    remember(v);
+}
+
 struct vma_view *view_vma(struct view *v)
 {
     if (v->n_vma == VMAS_MAX) {
