@@ -24,7 +24,8 @@ static void gen_stripes(struct gen *g, struct call *c)
     struct call range = {0};
     stripes(g, c);
     gen_range(g, &range, 0);
-    if (pick(g, 2)) {
+    bool low = !range.ref[0] && range.arg[0] < GIB(1); /* what the subject is made of lies there */
+    if (pick(g, 2) && !low) {
         c->arg[0] = range.arg[0];
         c->ref[0] = range.ref[0];
     }

@@ -253,6 +253,7 @@ int main(int argc, char **argv)
 {
     struct options o = {.seed = 1, .sequences = 300, .max_bad = 5};
     struct native *k;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a campaign may be stopped */
     int err = parse(argc, argv, &o);
     if (err || optind + 1 != argc)
         return err ? err : usage();
