@@ -130,7 +130,7 @@ required() {
     program sqlite3 load.sql /usr/bin/sqlite3 :memory:
     program gzip /dev/null /usr/bin/gzip -c numbers.txt
     program perl /dev/null /usr/bin/perl -e 'use POSIX; my %h; $h{$_ % 5003} .= chr(65 + $_ % 26) for 1..100000; print join(",", map { length $h{$_} } sort keys %h)'
-    program sort /dev/null /usr/bin/sort -n -r some.txt
+    program sort /dev/null /usr/bin/sort --parallel=1 -n -r some.txt
     program static /dev/null ./static-tree 50000
 }
 more() {
@@ -152,7 +152,7 @@ more() {
     program git-log /dev/null /usr/bin/git --no-pager -C repo log --stat -n 20 --no-renames
     if [ -x /usr/bin/jq ]; then program jq data.json /usr/bin/jq 'map(.id) | add'; fi
     if [ -x /usr/bin/openssl ]; then program openssl /dev/null /usr/bin/openssl dgst -sha512 numbers.txt; fi
-    if [ -x /usr/bin/zstd ]; then program zstd /dev/null /usr/bin/zstd -q --single-thread -c numbers.txt; fi
+    if [ -x /usr/bin/zstd ]; then program zstd /dev/null /usr/bin/zstd -q --single-thread --no-asyncio -c numbers.txt; fi
 }
 
 large() {
