@@ -687,8 +687,7 @@ static void follow_touched(struct mm *m, pte *e, unsigned level, bool write)
         e->v |= PTE_A | PTE_D;
         return;
     }
-    struct frame *f = phys_frame(m->sys->phys, folio_head(m->sys, pte_leaf_pfn(*e, level)));
-    f->flags |= FRAME_F_DIRTY;
+    folio_mark_dirty(m->sys, folio_head(m->sys, pte_leaf_pfn(*e, level)));
 }
 
 int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write)

@@ -469,6 +469,17 @@ void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t 
         }
 }
 
+/* move_dirty: the copy is what has to be written; it counts where it lies (folio_migrate_mapping). */
+static void move_dirty(struct mm_sys *s, struct frame *from, const struct frame *to)
+{
+    if (((const struct mm_file *)from->mapping)->kind != FILE_REGULAR ||
+        !(from->flags & FRAME_F_DIRTY))
+        return;
+    from->flags &= ~FRAME_F_DIRTY;
+    node_stat_add(s, from, NODE_nr_dirty, -1);
+    node_stat_add(s, to, NODE_nr_dirty, 1);
+}
+
 void filemap_migrate(struct mm_sys *s, pfn src, pfn dst)
 {
     struct frame *from = phys_frame(s->phys, src), *to = phys_frame(s->phys, dst);
@@ -476,6 +487,7 @@ void filemap_migrate(struct mm_sys *s, pfn src, pfn dst)
     CHECK(slot && *slot == src.v + 1); /* I1 */
     count_cached(s, from, -(int64_t)BIT(from->order));
     fill_slots(s, dst);
+    move_dirty(s, from, to);
     from->refs--;
     to->refs++;
 }

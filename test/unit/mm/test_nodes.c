@@ -374,6 +374,37 @@ static void pages_shared_with_a_child_need_move_all(void **state)
     box_close(&b);
 }
 
+static uint64_t dirty_on(const struct box *b, unsigned nid)
+{
+    return mm_node(b->sys, nid)->stat.v[NODE_nr_dirty];
+}
+
+/* mm/migrate.c __folio_migrate_mapping moves NR_FILE_DIRTY to the node of the copy; mm/gup.c
+ * follow_page_pte marks what it takes for writing with folio_mark_dirty, which counts. */
+static void a_dirty_page_of_a_file_counts_where_it_lies(void **state)
+{
+    (void)state;
+    struct box b;
+    unsigned level;
+    open_nodes(&b, 2);
+    struct mm_file *f = mm_file(b.sys, 8, 1, 4 * K, "/data");
+    assert_int_equal(map_full(&b, AT, 2 * K, RW, MAP_SHARED | MAP_FIXED, f, 0), AT);
+    touch(&b, AT, true);
+    assert_int_equal(dirty_on(&b, 0), 1);
+    assert_int_equal(bind(&b, 0, 1, MPOL_BIND, BIT(1), MPOL_MF_STRICT | MPOL_MF_MOVE), 0);
+    assert_string_equal(nodes_of(&b, 0, 1), "1");
+    assert_int_equal(dirty_on(&b, 0), 0);
+    assert_int_equal(dirty_on(&b, 1), 1);
+    assert_int_equal(mm_msync(b.mm, va(AT), K, MS_SYNC), 0);
+    assert_int_equal(dirty_on(&b, 1), 0);
+    touch(&b, AT + K, false); /* clean, then writable as after a move */
+    pt_leaf(mm_pt(b.mm), va(AT + K), &level)->v |= PTE_RW;
+    assert_int_equal(mm_madvise(b.mm, va(AT + K), K, MADV_POPULATE_WRITE), 0);
+    assert_int_equal(dirty_on(&b, 0), 1);
+    mm_file_put(b.sys, f);
+    box_close(&b);
+}
+
 static void huge_pages_move_whole(void **state)
 {
     (void)state;
@@ -555,6 +586,7 @@ int main(void)
         cmocka_unit_test(migrate_pages_moves_a_process_from_nodes_to_nodes),
         cmocka_unit_test(move_pages_moves_each_page_to_its_node),
         cmocka_unit_test(pages_shared_with_a_child_need_move_all),
+        cmocka_unit_test(a_dirty_page_of_a_file_counts_where_it_lies),
         cmocka_unit_test(huge_pages_move_whole),
         cmocka_unit_test(a_collapsed_page_lies_where_most_of_its_pages_lay),
         cmocka_unit_test(no_byte_is_lost_while_pages_move_are_shared_and_swapped),
