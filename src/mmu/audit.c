@@ -64,17 +64,58 @@ static int entries_audit(const struct mmu_core *c, const struct tlb *t)
     return 0;
 }
 
+/* link_audit: 1 if what a walk cache has of a level leads elsewhere than the tables, or to more. */
+static int link_audit(const struct mmu_core *c, unsigned level, uint64_t tag, uint64_t val)
+{
+    uint64_t addr = (uint64_t)((int64_t)(tag & TLB_PAGE_MASK) >> 4), rights = PTE_RW | PTE_US;
+    pfn table = c->root;
+    for (unsigned l = c->levels - 1;; l--) {
+        pte e = phys_table(c->phys, table)[pt_index(va(addr), l)];
+        if (!pte_present(e) || pte_is_leaf(e, l))
+            return 1;
+        rights = (rights & e.v & (PTE_RW | PTE_US)) | ((rights | e.v) & PTE_NX);
+        table = pte_pfn(e);
+        if (l == level)
+            break;
+    }
+    bool more = (val & ~rights & (PTE_RW | PTE_US)) || (rights & ~val & PTE_NX);
+    return more || table.v != pte_pfn((pte){val & PTE_ADDR_MASK}).v;
+}
+
+static int walks_audit(const struct mmu_core *c, unsigned level)
+{
+    const struct tlb *t = &c->walk[level];
+    uint64_t mine = (uint64_t)c->pcid << TLB_PCID_SHIFT;
+    uint32_t slots = t->sizes != 0 ? t->sets << t->stride_shift : 0;
+    for (uint32_t s = 0; s < slots; s++)
+        if (t->tags[s] != 0 && (t->tags[s] & TLB_PCID_MASK) == mine &&
+            link_audit(c, level, t->tags[s], t->vals[s]) != 0)
+            return 1;
+    return 0;
+}
+
+int mmu_audit_granted(const struct mmu_core *c)
+{
+    int broken = 0;
+    if (pfn_is_none(c->root))
+        return 0;
+    for (unsigned i = 0; i < ARRAY_LEN(c->all) && broken == 0; i++)
+        broken = entries_audit(c, c->all[i]);
+    for (unsigned level = 1; level < c->levels && broken == 0; level++)
+        broken = walks_audit(c, level);
+    return broken;
+}
+
 int mmu_audit(struct mmu_core *c)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(c->all); i++) {
+    for (unsigned i = 0; i < ARRAY_LEN(c->all); i++)
         if (tlb_audit(c->all[i]) != 0)
             return 5;
-        int broken = pfn_is_none(c->root) ? 0 : entries_audit(c, c->all[i]);
-        if (broken != 0)
-            return broken;
-    }
     for (unsigned level = 1; level < c->levels; level++)
         if (tlb_audit(&c->walk[level]) != 0)
             return 5;
+    int broken = mmu_audit_granted(c);
+    if (broken != 0)
+        return broken;
     return cache_core_audit(&c->caches) != 0 ? 6 : 0;
 }

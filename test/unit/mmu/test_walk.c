@@ -1,6 +1,6 @@
 /* test_walk.c: a core over hand-made page tables: numbers of walker loads in closed form, faults and
  * A/D bits as Intel SDM vol. 3A, 4.6-4.8 has them, invalidations as 4.10.4.1. */
-#include "mmu/mmu_hot.h"
+#include "mmu/mmu_int.h"
 #include "pt/pt.h"
 
 #include <setjmp.h>
@@ -430,6 +430,33 @@ static void large_pages_are_broken_into_what_the_arrays_take(void **state)
     machine_close(m);
 }
 
+/* I1 of mmu.h: what the tables took back without a flush is found, in the TLBs and in the walk caches. */
+static void the_audit_finds_what_was_not_flushed(void **state)
+{
+    (void)state;
+    struct conf f = plain_conf();
+    struct machine *m = machine_open(&f);
+    pte *e = map(m, A4K, 0, PLAIN);
+    store(m, A4K);
+    assert_int_equal(mmu_audit_granted(&m->core), 0);
+    e->v &= ~PTE_RW;
+    assert_int_equal(mmu_audit_granted(&m->core), 1);
+    mmu_invlpg(&m->core, va(A4K));
+    assert_int_equal(mmu_audit_granted(&m->core), 0);
+    load(m, A4K);
+    e->v = 0;
+    assert_int_equal(mmu_audit_granted(&m->core), 1);
+    mmu_drop_page(&m->core, A4K, m->core.pcid, true);
+    assert_int_equal(mmu_audit_granted(&m->core), 0); /* the walk caches lead to a table still there */
+    pte *link = pt_lookup(&m->pt, va(A4K), 1);
+    *link = (pte){0};
+    assert_int_equal(mmu_audit_granted(&m->core), 1);
+    assert_int_equal(mmu_audit(&m->core), 1);
+    mmu_invlpg(&m->core, va(A4K));
+    assert_int_equal(mmu_audit(&m->core), 0);
+    machine_close(m);
+}
+
 static void fast_path_takes_only_most_recent_permitted_hits_in_one_line(void **state)
 {
     (void)state;
@@ -508,6 +535,7 @@ int main(void)
         cmocka_unit_test(invalidations_drop_what_the_manual_says),
         cmocka_unit_test(cr3_load_keeps_entries_only_with_the_no_flush_bit_and_pcids),
         cmocka_unit_test(large_pages_are_broken_into_what_the_arrays_take),
+        cmocka_unit_test(the_audit_finds_what_was_not_flushed),
         cmocka_unit_test(fast_path_takes_only_most_recent_permitted_hits_in_one_line),
         cmocka_unit_test(looking_ahead_to_any_address_is_harmless),
         cmocka_unit_test(kernel_lines_cost_their_latency_beyond_l1),
