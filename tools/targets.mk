@@ -74,7 +74,7 @@ fuzz-mm:
 
 # What changes the whole host while it runs (swapon …). Each program locks and puts things back. Root.
 check-kernel-global:
-	@$(SUB) -j$(JOBS) MODE=$(MODE) all $(GLOBAL_BIN)
+	@$(SUB) -j$(JOBS) MODE=$(MODE) all $(GLOBAL_BIN) $(O)/test/diff/test_thp_kernel
 	@export PAGEWALK=$(O)/pagewalk; status=0; \
 	  for t in $(GLOBAL_BIN) test/e2e/workset_native.sh; do $$t || status=1; done; exit $$status
 

@@ -252,6 +252,8 @@ static int call_fault(struct vm_fault *vmf, pfn *ret)
         result = VM_FAULT_MAJOR;
     int err = filemap_get(s, f, vmf->pgoff, ret);
     if (err == -ENOENT && f->kind == FILE_SHMEM) {
+        if (shmem_add_folio(vmf->m, vmf->vma, vmf->address, ret))
+            return 0;
         err = filemap_add(s, f, vmf->pgoff, ret);
     } else if (err == -ENOENT) {
         err = filemap_read(s, f, vmf->vma, vmf->pgoff);

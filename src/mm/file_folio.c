@@ -1,7 +1,7 @@
 /* file_folio.c: large folios of files in memory: mapping them, taking them apart.
  *
- *   collapse_file ─► folio of order 9, 512 slots of the cache
- *        │ a fault finds it, 2 MiB fit and the entry of level 1 is none ─► do_set_pmd, no table
+ *   collapse_file, or shmem_add_folio where shmem_enabled allows it ─► folio of order 9, 512 slots
+ *        │ a fault finds it, it has 2 MiB, fits, and the entry of level 1 is none ─► do_set_pmd, no table
  *        │ there is a table, or huge pages are unwanted ────────────────► map_file_folio, 512 entries
  *        │ it sticks out of the VMA ────────────────────────────────────► single entries (fault.c)
  *        ▼
@@ -16,9 +16,53 @@
  *
  * Source: Linux 6.18 mm/memory.c (do_set_pmd, finish_fault), mm/filemap.c (filemap_map_pmd,
  * filemap_map_folio_range), mm/huge_memory.c (__folio_split, __split_unmapped_folio, unmap_folio),
- * mm/truncate.c (truncate_inode_partial_folio), mm/shmem.c (shmem_undo_range).
+ * mm/truncate.c (truncate_inode_partial_folio), mm/shmem.c (shmem_undo_range, shmem_alloc_and_add_folio).
  */
 #include "mm/mm_int.h"
+
+/* -- making ---------------------------------------------------------------------------------- */
+
+/* range_empty: no page of [first, first + nr) is in the cache, or in swap. */
+static bool range_empty(const struct mm_file *f, uint64_t first, uint64_t nr)
+{
+    pte entry;
+    pfn n;
+    for (uint64_t i = first; i < first + nr; i++)
+        if (filemap_cached_at(f, i, &n) || filemap_swapped(f, i, &entry))
+            return false;
+    return true;
+}
+
+bool shmem_add_folio(struct mm *m, const struct vma *v, vaddr a, pfn *ret)
+{
+    struct mm_sys *s = m->sys;
+    uint64_t pgoff = vma_pgoff_at(v, a), first = align_down(pgoff, HPAGE_PMD_NR);
+    struct mm_req req = {.order = HPAGE_PMD_ORDER,
+                         .gfp = GFP_USER,
+                         .owner = FRAME_SHMEM,
+                         .m = m,
+                         .vma = v,
+                         .addr = a,
+                         .flags = thp_effort_flags(s, v, HPAGE_PMD_ORDER)};
+    pfn head;
+    if (thp_shmem_orders_at(m, v, a) == 0 || !range_empty(v->file, first, HPAGE_PMD_NR))
+        return false;
+    if (mm_alloc(s, &req, &head) != 0) {
+        STAT(s->stats, thp_file_fallback)++;
+        return false;
+    }
+    if (shmem_charge(m, v->file, HPAGE_PMD_NR) != 0) {
+        phys_free(s->phys, head, HPAGE_PMD_ORDER);
+        return false;
+    }
+    STAT(s->stats, thp_file_alloc)++;
+    arch_step(s->outbox, STEP_ALLOC, 1);
+    arch_step(s->outbox, STEP_CHARGE, 1);
+    clear_frames(s, head, HPAGE_PMD_NR);
+    filemap_add_folio(s, v->file, first, head);
+    *ret = (pfn){head.v + (pgoff - first)};
+    return true;
+}
 
 /* -- mapping --------------------------------------------------------------------------------- */
 

@@ -207,6 +207,11 @@ int mm_hugetlb_named(struct mm_sys *s, uint64_t dev, uint64_t ino, const struct 
     return 0;
 }
 
+bool file_is_mounted_shmem(const struct mm_file *f)
+{
+    return f->kind == FILE_SHMEM && strncmp(f->path, "/dev/shm/", 9) == 0;
+}
+
 uint64_t file_pages(const struct mm_file *f)
 {
     return div_up(f->size, PAGE_SIZE);

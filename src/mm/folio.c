@@ -15,8 +15,7 @@
  */
 #include "mm/mm_int.h"
 
-/* effort_flags: how hard an allocation of the order tries (vma_thp_gfp_mask). */
-static unsigned effort_flags(const struct mm_sys *s, const struct vma *v, unsigned order)
+unsigned thp_effort_flags(const struct mm_sys *s, const struct vma *v, unsigned order)
 {
     if (order == 0)
         return 0;
@@ -45,7 +44,7 @@ int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order,
                          .m = m,
                          .vma = v,
                          .addr = a,
-                         .flags = effort_flags(m->sys, v, order)};
+                         .flags = thp_effort_flags(m->sys, v, order)};
     return alloc_for(&req, v, a, ret);
 }
 

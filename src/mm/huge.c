@@ -28,7 +28,8 @@ static struct thp_knobs knobs_of(const struct conf *c)
 {
     const uint64_t size[] = {c->thp_size_16k,  c->thp_size_32k,  c->thp_size_64k, c->thp_size_128k,
                              c->thp_size_256k, c->thp_size_512k, c->thp_size_1m,  c->thp_size_2m};
-    struct thp_knobs k = {.enabled = (enum thp_enabled)c->thp_enabled};
+    struct thp_knobs k = {.enabled = (enum thp_enabled)c->thp_enabled,
+                          .shmem = (enum thp_shmem)c->thp_shmem};
     for (unsigned i = 0; i < ARRAY_LEN(size); i++) {
         unsigned bit = 4u << i;
         k.inherit |= size[i] == THP_SIZE_INHERIT ? bit : 0;
@@ -46,6 +47,8 @@ static struct thp_vma thp_vma_of(const struct mm *m, const struct vma *v)
                             .pgoff = v->pgoff,
                             .anonymous = vma_is_anonymous(v) && !(v->flags & VM_HUGETLB),
                             .shmem = v->kind == VMA_SHMEM,
+                            .shmem_mounted = v->file && file_is_mounted_shmem(v->file),
+                            .file_pages = v->file ? file_pages(v->file) : 0,
                             .hugepage = v->flags & VM_HUGEPAGE,
                             .nohugepage = v->flags & VM_NOHUGEPAGE,
                             .no_khugepaged = v->flags & VM_NO_KHUGEPAGED,
@@ -79,6 +82,13 @@ bool thp_may_map_file(const struct mm *m, const struct vma *v, vaddr a)
 {
     struct thp_vma t = thp_vma_of(m, v);
     return !thp_vma_disabled(&t, false) && thp_suitable_orders(&t, a.v, 1u << HPAGE_PMD_ORDER) != 0;
+}
+
+unsigned thp_shmem_orders_at(const struct mm *m, const struct vma *v, vaddr a)
+{
+    struct thp_vma t = thp_vma_of(m, v);
+    enum thp_shmem how = (enum thp_shmem)m->sys->conf.thp_shmem;
+    return thp_suitable_orders(&t, a.v, thp_shmem_orders(how, &t, vma_pgoff_at(v, a), false));
 }
 
 void mm_thp_disable(struct mm *m, bool disabled, bool except_advised)

@@ -85,6 +85,9 @@ unsigned thp_orders_at(const struct mm *m, const struct vma *v, vaddr a, unsigne
 /* thp_may_map_file: an entry of level 1 may map the file's 2 MiB around a there. */
 bool thp_may_map_file(const struct mm *m, const struct vma *v, vaddr a);
 
+/* thp_shmem_orders_at returns the orders a new page of shared memory may have that a fault at a makes. */
+unsigned thp_shmem_orders_at(const struct mm *m, const struct vma *v, vaddr a);
+
 /* huge_map_collapsed maps a new, filled folio at a 2 MiB range that has a deposited table and no
  * entry. */
 void huge_map_collapsed(struct mm *m, const struct vma *v, vaddr at, pfn head);
@@ -136,6 +139,8 @@ int folio_alloc_anon(struct mm *m, const struct vma *v, vaddr a, unsigned order,
 /* folio_alloc_collapse takes one of 2 MiB where `pick` says, to replace small pages. */
 int folio_alloc_collapse(struct mm *m, const struct vma *v, vaddr a, const struct mpol_pick *pick,
                          pfn *ret);
+/* thp_effort_flags says how hard an allocation of the order tries, as REQ_… (vma_thp_gfp_mask). */
+unsigned thp_effort_flags(const struct mm_sys *s, const struct vma *v, unsigned order);
 /* map_anon_folio resolves a write fault on an entry that is none by a folio of several pages, if the
  * mapping may have one; false: it has none. pre: the table exists, v has an anon_vma. */
 bool map_anon_folio(struct vm_fault *vmf);

@@ -525,7 +525,13 @@ void filemap_punch(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t
 /* filemap_clear_dirty marks the frames of pages [first, last) as written back. */
 void filemap_clear_dirty(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t last);
 
+/* file_is_mounted_shmem: a file of a mounted tmpfs. */
+bool file_is_mounted_shmem(const struct mm_file *f);
+
 /* -- file_folio.c: large folios of files in memory */
+/* shmem_add_folio puts a new, zeroed huge page around a page into the cache of a file in memory, as
+ * shmem_enabled allows it for a fault at a: its frame; false: a single page it shall be. */
+bool shmem_add_folio(struct mm *m, const struct vma *v, vaddr a, pfn *ret);
 /* do_set_pmd maps the folio of page 'n' by an entry of level 1 at the 2 MiB around a, if it is a huge
  * page and may be mapped so there, and the entry is none; false: it did not. */
 bool do_set_pmd(struct mm *m, const struct vma *v, vaddr a, pfn n, bool write);

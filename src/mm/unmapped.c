@@ -124,6 +124,35 @@ static int64_t thp_unmapped(const struct mm *m, uint64_t addr, uint64_t len, uin
     return sub == 0 ? r + (int64_t)HPAGE : r + (int64_t)sub;
 }
 
+/* shmem_wants_huge: mappings of that memory shall lie so that huge pages can map it. */
+static bool shmem_wants_huge(const struct mm_sys *s, const struct mm_file *f)
+{
+    enum thp_shmem how = (enum thp_shmem)s->conf.thp_shmem;
+    if (how == THP_SHMEM_DENY || how == THP_SHMEM_FORCE)
+        return how == THP_SHMEM_FORCE;
+    return how != THP_SHMEM_NEVER && !(f && file_is_mounted_shmem(f));
+}
+
+/* shmem_unmapped is shmem_get_unmapped_area: elsewhere than at the address asked for, 2 MiB of the file
+ * lie at 2 MiB if there is room. */
+static int64_t shmem_unmapped(const struct mm *m, const struct mm_file *f, uint64_t addr,
+                              uint64_t len, uint64_t pgoff, uint32_t flags)
+{
+    int64_t r = arch_unmapped(m, addr, len, flags);
+    uint64_t offset = (pgoff << PAGE_SHIFT) & (HPAGE - 1);
+    if (r < 0 || (flags & MAP_FIXED) || (uint64_t)r == addr || !shmem_wants_huge(m->sys, f))
+        return r;
+    if (len < HPAGE || (offset != 0 && offset + len < 2 * HPAGE) ||
+        ((uint64_t)r & (HPAGE - 1)) == offset)
+        return r;
+    int64_t wide = arch_unmapped(m, addr, len + HPAGE - PAGE_SIZE, flags);
+    if (wide < 0)
+        return r;
+    uint64_t at = align_down((uint64_t)wide, HPAGE) + offset;
+    at += at < (uint64_t)wide ? HPAGE : 0;
+    return at > m->task_size - len ? r : (int64_t)at;
+}
+
 /* hugetlb_get_unmapped_area: aligned to the page size of the file. */
 static int64_t hugetlb_unmapped(const struct mm *m, uint64_t size, uint64_t addr, uint64_t len,
                                 uint32_t flags)
@@ -152,7 +181,7 @@ int64_t get_unmapped_area(struct mm *m, const struct mm_file *f, uint64_t addr, 
         r = hugetlb_unmapped(m, huge_page_size(m->sys, f), addr, len, flags);
     bool shared = (flags & MAP_SHARED) && (!f || f->kind == FILE_ZERO);
     if (shared || (f && f->kind == FILE_SHMEM))
-        r = 0; /* shmem_get_unmapped_area: shmem has no huge pages, shmem_enabled is "never" */
+        r = shmem_unmapped(m, f, addr, len, pgoff, flags);
     else if (f && f->kind != FILE_HUGETLB)
         r = thp_unmapped(m, addr, len, pgoff << PAGE_SHIFT, flags);
     else if (!f && addr == 0 && (len & (HPAGE - 1)) == 0)

@@ -121,13 +121,15 @@ static void boot(struct phys *p)
     zero->flags = FRAME_F_ZERO_PAGE;
 }
 
-/* Do options let THP make pages of 2 MiB? (mm/khugepaged.c, shmem left out: it is off by default.) */
+/* Do options let THP make pages of 2 MiB? (mm/khugepaged.c) */
 static bool hugepage_pmd_enabled(const struct conf *c)
 {
     enum { INHERIT, ALWAYS, MADVISE }; /* of thp.size.2m */
     enum { ENABLED_NEVER = 2 };        /* of thp.enabled */
+    enum { SHMEM_NEVER = 3, DENY = 4 };
+    bool shmem = c->thp_shmem != SHMEM_NEVER && c->thp_shmem != DENY;
     bool inherits = c->thp_size_2m == INHERIT && c->thp_enabled != ENABLED_NEVER;
-    return inherits || c->thp_size_2m == ALWAYS || c->thp_size_2m == MADVISE;
+    return shmem || inherits || c->thp_size_2m == ALWAYS || c->thp_size_2m == MADVISE;
 }
 
 /* read_conf takes the options; -EINVAL when they contradict each other (conf_check says how). */

@@ -2,12 +2,13 @@
  *
  *   sysfs: sizes "always" ∪ (advised: sizes "madvise") ∪ (enabled, or advised and not never:
  *          sizes "inherit")                 … madvise(MADV_COLLAPSE) does not ask sysfs
+ *   shared memory asks shmem_enabled instead, page by page
  *   then:  not MADV_NOHUGEPAGE, not prctl; a 2 MiB aligned range must fit, but for faults, which
  *          look at the address themselves
  *
  * Source: Linux 6.18 mm/huge_memory.c (__thp_vma_allowable_orders, vma_thp_gfp_mask),
  * include/linux/huge_mm.h (thp_vma_allowable_orders, thp_vma_suitable_order, vma_thp_disabled),
- * mm/khugepaged.c (hugepage_pmd_enabled).
+ * mm/khugepaged.c (hugepage_pmd_enabled), mm/shmem.c (shmem_allowable_huge_orders).
  */
 #include "policy/thp.h"
 
@@ -57,6 +58,34 @@ static unsigned fitting(const struct thp_vma *v, unsigned orders)
     return orders;
 }
 
+/* within_size: the 2 MiB of a page end in the file (shmem_get_orders_within_size). */
+static bool within_size(const struct thp_vma *v, uint64_t pgoff)
+{
+    return v->file_pages >= align_up(pgoff + 1, BIT(THP_PMD_ORDER));
+}
+
+/* shmem_global_enabled is shmem_huge_global_enabled without a size that is written: a fault asks for
+ * 2 MiB or for one page. */
+static bool shmem_global_enabled(enum thp_shmem how, const struct thp_vma *v, uint64_t pgoff)
+{
+    if (v->shmem_mounted)
+        return false;
+    if (how == THP_SHMEM_ALWAYS || (how == THP_SHMEM_WITHIN_SIZE && within_size(v, pgoff)))
+        return true;
+    return (how == THP_SHMEM_WITHIN_SIZE || how == THP_SHMEM_ADVISE) && v->hugepage;
+}
+
+/* Shared anonymous memory asks hugepages-2048kB/shmem_enabled, too: that is "inherit". */
+unsigned thp_shmem_orders(enum thp_shmem how, const struct thp_vma *v, uint64_t pgoff,
+                          bool forced_collapse)
+{
+    if (how == THP_SHMEM_DENY || thp_vma_disabled(v, forced_collapse))
+        return 0;
+    if (forced_collapse || how == THP_SHMEM_FORCE || shmem_global_enabled(how, v, pgoff))
+        return BIT(THP_PMD_ORDER);
+    return 0;
+}
+
 unsigned thp_allowable_orders(const struct thp_knobs *k, const struct thp_vma *v,
                               enum tva_type type, unsigned orders)
 {
@@ -70,9 +99,9 @@ unsigned thp_allowable_orders(const struct thp_knobs *k, const struct thp_vma *v
         return 0;
     if (!in_pf)
         orders = fitting(v, orders);
-    if (v->shmem && type == TVA_FORCED_COLLAPSE)
-        return orders;
-    /* No file system here has huge_fault, CONFIG_READ_ONLY_THP_FOR_FS is off, shmem_enabled never. */
+    if (v->shmem && !in_pf)
+        return orders & thp_shmem_orders(k->shmem, v, v->pgoff, type == TVA_FORCED_COLLAPSE);
+    /* No file system here has huge_fault, CONFIG_READ_ONLY_THP_FOR_FS is off. */
     if (!v->anonymous || v->temporary_stack)
         return 0;
     return v->faulted || smaps || in_pf ? orders : 0;
@@ -80,7 +109,8 @@ unsigned thp_allowable_orders(const struct thp_knobs *k, const struct thp_vma *v
 
 bool thp_pmd_enabled(const struct thp_knobs *k)
 {
-    return ((k->always | k->madvise) & BIT(THP_PMD_ORDER)) ||
+    return (k->shmem != THP_SHMEM_NEVER && k->shmem != THP_SHMEM_DENY) ||
+           ((k->always | k->madvise) & BIT(THP_PMD_ORDER)) ||
            ((k->inherit & BIT(THP_PMD_ORDER)) && k->enabled != THP_NEVER);
 }
 

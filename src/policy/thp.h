@@ -24,9 +24,20 @@ enum thp_defrag {
     THP_DEFRAG_NEVER
 };
 
+/* …/shmem_enabled, in the order of the option */
+enum thp_shmem {
+    THP_SHMEM_ALWAYS,
+    THP_SHMEM_WITHIN_SIZE,
+    THP_SHMEM_ADVISE,
+    THP_SHMEM_NEVER,
+    THP_SHMEM_DENY,
+    THP_SHMEM_FORCE
+};
+
 struct thp_knobs {
     enum thp_enabled enabled;          /* of all sizes that inherit */
     unsigned always, madvise, inherit; /* orders set so: huge_anon_orders_… */
+    enum thp_shmem shmem;              /* shmem_enabled */
 };
 
 /* What the rules look at in a mapping and its process. */
@@ -34,7 +45,9 @@ struct thp_vma {
     uint64_t start, end;  /* bytes */
     uint64_t pgoff;       /* page offset in the file, for those that have one */
     bool anonymous;       /* private anonymous memory */
-    bool shmem;           /* tmpfs and its like: shmem_enabled is never */
+    bool shmem;           /* tmpfs and its like */
+    bool shmem_mounted;   /* of a mount of its own (/dev/shm), which has no huge pages */
+    uint64_t file_pages;  /* of that */
     bool hugepage;        /* VM_HUGEPAGE */
     bool nohugepage;      /* VM_NOHUGEPAGE */
     bool no_khugepaged;   /* one of VM_NO_KHUGEPAGED */
@@ -52,9 +65,13 @@ bool thp_vma_disabled(const struct thp_vma *v, bool forced_collapse);
 /* thp_allowable_orders returns those of `orders` that the knobs and the mapping allow. */
 unsigned thp_allowable_orders(const struct thp_knobs *k, const struct thp_vma *v,
                               enum tva_type type, unsigned orders);
+/* thp_shmem_orders returns the orders a page of shared memory may get when it is made, or collapsed
+ * into (shmem_allowable_huge_orders). */
+unsigned thp_shmem_orders(enum thp_shmem how, const struct thp_vma *v, uint64_t pgoff,
+                          bool forced_collapse);
 /* thp_suitable_orders returns those of `orders` whose aligned range around addr lies in the mapping. */
 unsigned thp_suitable_orders(const struct thp_vma *v, uint64_t addr, unsigned orders);
-/* thp_pmd_enabled says whether any setting lets khugepaged make anonymous 2 MiB pages
+/* thp_pmd_enabled says whether any setting lets khugepaged make 2 MiB pages
  * (hugepage_pmd_enabled). */
 bool thp_pmd_enabled(const struct thp_knobs *k);
 

@@ -172,8 +172,7 @@ static const int shmem_advices[] = {COLLAPSE,
                                     MADV_COLD,
                                     MADV_POPULATE_READ,
                                     MADV_POPULATE_WRITE,
-                                    MADV_REMOVE,
-                                    MADV_PAGEOUT};
+                                    MADV_REMOVE};
 
 static struct step gen_shmem_step(struct rng *r)
 {
@@ -638,6 +637,9 @@ static int run_model(const struct step *steps, unsigned n, struct seen *out)
     memset(out, 0, STEPS_MAX * sizeof(*out));
     box_conf(&b, MIB(256));
     b.conf.phys_contents = true;
+    const char *shmem = getenv("PW_SHMEM_ENABLED"); /* as global_shmem has set it on the host */
+    if (shmem)
+        assert_int_equal(conf_set(&b.conf, "thp.shmem_enabled", shmem, NULL, 0), 0);
     box_start(&b);
     struct mm_task task = *mm_task(b.mm);
     task.rlimit[MM_RLIM_MEMLOCK].cur = MM_RLIM_INFINITY; /* root may lock all of it */

@@ -420,6 +420,112 @@ static void what_was_not_promised_is_charged(void **state)
     assert_int_equal(mm_committed(b.sys), before);
 }
 
+/* open_enabled begins anew with thp.shmem_enabled. */
+static void open_enabled(const char *word)
+{
+    mm_file_put(b.sys, f);
+    box_close(&b);
+    box_conf(&b, MIB(256));
+    b.conf.phys_contents = true;
+    assert_int_equal(conf_set(&b.conf, "thp.shmem_enabled", word, NULL, 0), 0);
+    box_start(&b);
+    assert_int_equal(mm_memfd(b.sys, "x", 0, &f), 0);
+    assert_int_equal(mm_ftruncate(b.sys, f, 2 * M2 + 3 * K), 0);
+}
+
+/* Numbers of the next three: a probe on 6.18.44 with shmem_enabled set. */
+static void a_touch_makes_a_huge_page_where_shmem_enabled_says_so(void **state)
+{
+    (void)state;
+    open_enabled("within_size");
+    map_file(A, 4 * HP, MAP_SHARED, 0);
+    assert_int_equal(touch_pages(&b, A + 5 * K, 1, true), 1);
+    assert_int_equal(level_at(b.mm, A), 1);
+    assert_int_equal(STAT(&b.stats, thp_file_alloc), 1);
+    assert_int_equal(touch_pages(&b, A + 2 * M2 + K, 1, true), 1); /* the tail of the file */
+    assert_int_equal(level_at(b.mm, A + 2 * M2 + K), 0);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], HP + 1);
+    open_enabled("always");
+    map_file(A, 4 * HP, MAP_SHARED, 0);
+    assert_int_equal(touch_pages(&b, A + 2 * M2 + K, 1, false), 1);
+    assert_int_equal(level_at(b.mm, A + 2 * M2 + K), 1);
+    map_file(A + FAR, HP, MAP_PRIVATE, 0);
+    assert_int_equal(touch_pages(&b, A + FAR + K, 1, true), 1); /* private write: RssAnon 4 kB */
+    assert_int_equal(level_at(b.mm, A + FAR + K), 0);
+    assert_int_equal(STAT(&b.stats, thp_file_alloc), 2);
+    open_enabled("advise");
+    map_file(A, HP, MAP_SHARED, 0);
+    assert_int_equal(touch_pages(&b, A, 1, true), 1);
+    assert_int_equal(level_at(b.mm, A), 0);
+}
+
+static void mappings_of_it_are_placed_where_huge_pages_fit(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        static const char *const words[] = {"always", "force", "never"};
+        open_enabled(words[i]);
+        map_full(&b, 0, 7 * K, RW, MAP_SHARED | MAP_ANONYMOUS, NULL,
+                 0); /* so that the next is not */
+        int64_t a = map_full(&b, 0, 2 * M2, RW, MAP_SHARED, f, 0);
+        int64_t c = map_full(&b, 0, 2 * M2, RW, MAP_SHARED | MAP_ANONYMOUS, NULL, 0);
+        assert_int_equal(a % (int64_t)M2 == 0 && c % (int64_t)M2 == 0, i < 2);
+    }
+}
+
+static void without_memory_for_it_a_touch_falls_back(void **state)
+{
+    (void)state;
+    open_enabled("always");
+    map_file(A, 2 * HP, MAP_SHARED, 0);
+    touch(&b, A, true);
+    phys_fail_every(b.phys, 3);
+    phys_fails(b.phys);
+    phys_fails(b.phys); /* the next one fails: the huge page; its single page and table do not */
+    assert_int_equal(touch_pages(&b, A + M2, 1, true), 1);
+    phys_fail_every(b.phys, 0);
+    assert_int_equal(level_at(b.mm, A + M2), 0);
+    assert_int_equal(STAT(&b.stats, thp_file_alloc), 1);
+    assert_int_equal(STAT(&b.stats, thp_file_fallback), 1);
+}
+
+static void deny_forbids_a_collapse(void **state)
+{
+    (void)state;
+    open_enabled("deny");
+    map_file(A, HP, MAP_SHARED, 0);
+    put(A, 1);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), -EINVAL);
+}
+
+static void without_swap_PAGEOUT_only_unmaps_it(void **state)
+{
+    (void)state;
+    collapsed();
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_PAGEOUT), 0);
+    assert_int_equal(level_at(b.mm, A), -1);
+    assert_int_equal(STAT(&b.stats, thp_split_page), 0); /* shmem_writeout: no total_swap_pages */
+    assert_int_equal(touch_pages(&b, A, 1, false), 1);
+    assert_int_equal(level_at(b.mm, A), 1);
+}
+
+static void khugepaged_collapses_where_shmem_enabled_lets_it(void **state)
+{
+    (void)state;
+    open_enabled("advise");
+    map_file(A, HP, MAP_SHARED, 0);
+    put(A, 1);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_HUGEPAGE), 0);
+    mm_tick(b.sys, 0);
+    mm_tick(b.sys, 10000);
+    mm_tick(b.sys, 20000);
+    assert_int_equal(STAT(&b.stats, thp_collapse_alloc), 1);
+    assert_int_equal(level_at(b.mm, A),
+                     -1); /* collapse_file: the table goes, nothing is filled in */
+    assert_int_equal(touch_pages(&b, A, 1, false), 1);
+    assert_int_equal(level_at(b.mm, A), 1);
+}
+
 static void the_probe_is_the_same_without_contents(void **state)
 {
     mm_file_put(b.sys, f);
@@ -459,6 +565,12 @@ int main(void)
         TEST(a_segment_of_shared_memory_is_collapsed_too),
         TEST(what_was_not_promised_is_charged),
         TEST(the_probe_is_the_same_without_contents),
+        TEST(a_touch_makes_a_huge_page_where_shmem_enabled_says_so),
+        TEST(mappings_of_it_are_placed_where_huge_pages_fit),
+        TEST(without_memory_for_it_a_touch_falls_back),
+        TEST(deny_forbids_a_collapse),
+        TEST(without_swap_PAGEOUT_only_unmaps_it),
+        TEST(khugepaged_collapses_where_shmem_enabled_lets_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,9 +12,12 @@
 #define PMD (1u << THP_PMD_ORDER)
 #define M2  MIB(2)
 
-static const struct thp_knobs madvise = {.enabled = THP_MADVISE, .inherit = PMD};
-static const struct thp_knobs always = {.enabled = THP_ALWAYS, .inherit = PMD};
-static const struct thp_knobs never = {.enabled = THP_NEVER, .inherit = PMD};
+static const struct thp_knobs madvise = {
+    .enabled = THP_MADVISE, .inherit = PMD, .shmem = THP_SHMEM_NEVER};
+static const struct thp_knobs always = {
+    .enabled = THP_ALWAYS, .inherit = PMD, .shmem = THP_SHMEM_NEVER};
+static const struct thp_knobs never = {
+    .enabled = THP_NEVER, .inherit = PMD, .shmem = THP_SHMEM_NEVER};
 
 static struct thp_vma anon(void)
 {
@@ -138,12 +141,40 @@ static void defrag_says_who_reclaims(void **state)
 
 static void khugepaged_runs_when_some_setting_lets_it(void **state)
 {
-    struct thp_knobs k = {.enabled = THP_NEVER, .madvise = PMD};
+    struct thp_knobs k = {.enabled = THP_NEVER, .madvise = PMD, .shmem = THP_SHMEM_NEVER};
+    struct thp_knobs shmem = never;
     (void)state;
+    shmem.shmem = THP_SHMEM_ADVISE; /* shmem_hpage_pmd_enabled */
+    assert_true(thp_pmd_enabled(&shmem));
+    shmem.shmem = THP_SHMEM_DENY;
+    assert_false(thp_pmd_enabled(&shmem));
     assert_true(thp_pmd_enabled(&madvise));
     assert_true(thp_pmd_enabled(&always));
     assert_false(thp_pmd_enabled(&never));
     assert_true(thp_pmd_enabled(&k));
+}
+
+/* Observed on 6.18.44 with each word of shmem_enabled: touches of a memfd of 2 MiB and 3 pages, of
+ * shared anonymous memory before and after MADV_HUGEPAGE, of a file of /dev/shm. */
+static void shared_memory_asks_shmem_enabled(void **state)
+{
+    static const unsigned in[] = {PMD, PMD, 0, 0, 0, PMD}, tail[] = {PMD, 0, 0, 0, 0, PMD},
+                          advised_tail[] = {PMD, PMD, PMD, 0, 0, PMD},
+                          mounted[] = {0, 0, 0, 0, 0, PMD},
+                          collapse[] = {PMD, PMD, PMD, PMD, 0, PMD};
+    (void)state;
+    for (unsigned how = THP_SHMEM_ALWAYS; how <= THP_SHMEM_FORCE; how++) {
+        struct thp_vma v = {.start = M2, .end = 5 * M2, .shmem = true, .file_pages = 515};
+        assert_int_equal(thp_shmem_orders(how, &v, 5, false), in[how]);
+        assert_int_equal(thp_shmem_orders(how, &v, 513, false), tail[how]);
+        assert_int_equal(thp_shmem_orders(how, &v, 5, true), collapse[how]);
+        v.hugepage = true;
+        assert_int_equal(thp_shmem_orders(how, &v, 513, false), advised_tail[how]);
+        v.shmem_mounted = true;
+        assert_int_equal(thp_shmem_orders(how, &v, 5, false), mounted[how]);
+        v.nohugepage = true;
+        assert_int_equal(thp_shmem_orders(how, &v, 5, false), 0);
+    }
 }
 
 int main(void)
@@ -154,6 +185,7 @@ int main(void)
         cmocka_unit_test(orders_below_two_do_not_exist_for_anonymous_memory),
         cmocka_unit_test(prctl_disables_and_may_except_advised_memory),
         cmocka_unit_test(a_forced_collapse_ignores_never_but_not_nohugepage),
+        cmocka_unit_test(shared_memory_asks_shmem_enabled),
         cmocka_unit_test(khugepaged_needs_a_fitting_range_and_a_faulted_mapping),
         cmocka_unit_test(a_stack_during_exec_and_file_memory_have_none),
         cmocka_unit_test(the_aligned_range_must_lie_in_the_mapping),
