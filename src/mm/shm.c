@@ -25,7 +25,8 @@
 struct shm_segment {
     int32_t key;          /* IPC_PRIVATE: found by id alone */
     int32_t id;           /* what shmget returned */
-    struct mm_file *file; /* its memory */
+    struct mm_file *file; /* its memory; of huge pages it may be longer than size */
+    uint64_t size;        /* bytes, as asked for (shm_segsz) */
     uint32_t mode, uid;   /* permissions, owner */
     uint32_t cpid, lpid;  /* who made it, who attached or detached last */
     bool dest;            /* IPC_RMID: goes with the last mapping */
@@ -150,6 +151,7 @@ static int add_segment(struct mm *m, const struct shm_segment *proto, uint64_t s
     ASSERT(g);
     *g = *proto;
     g->file = f;
+    g->size = size;
     g->file->shm_id = g->id;
     if (promise && shmem_acct_size(m, g->file, forced) != 0) {
         mm_file_put(s, g->file);
@@ -183,7 +185,7 @@ int mm_shmget(struct mm *m, int32_t key, uint64_t size, int flags)
         return key == IPC_PRIVATE || (flags & IPC_CREAT) ? newseg(m, key, size, flags) : -ENOENT;
     if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
         return -EEXIST;
-    if (size > g->file->size)
+    if (size > g->size)
         return -EINVAL;
     uint32_t want = ((uint32_t)flags >> 6 | (uint32_t)flags >> 3 | (uint32_t)flags) & 7;
     return permitted(m, g, want) ? g->id : -EACCES;
@@ -191,11 +193,13 @@ int mm_shmget(struct mm *m, int32_t key, uint64_t size, int flags)
 
 int mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags)
 {
-    const struct shm_segment *old = find_id(m->sys, id);
-    if (old && (old->file->size >= size || old->dest))
+    struct shm_segment *old = find_id(m->sys, id);
+    if (old && (old->size >= size || old->dest))
         return 0;
     if (old) { /* it was larger than the first caller asked for */
-        mm_file_resize(m->sys, old->file, size);
+        old->size = size;
+        if (old->file->size < size)
+            mm_file_resize(m->sys, old->file, size);
         return 0;
     }
     struct shm_segment g = {.key = key,
@@ -286,7 +290,7 @@ static int stat_segment(const struct mm *m, const struct shm_segment *g, struct 
     if (!permitted(m, g, 4))
         return -EACCES;
     *ret = (struct mm_shmid){.key = g->key,
-                             .size = g->file->size,
+                             .size = g->size,
                              .nattch = attaches(g->file),
                              .uid = g->uid,
                              .cpid = g->cpid,

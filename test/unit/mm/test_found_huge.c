@@ -78,6 +78,22 @@ static void remapping_part_of_a_huge_page_changes_nothing(void **state)
     box_close(&b);
 }
 
+/* shm_segsz stays what was asked for; who asks for more of a segment that is there gets EINVAL. */
+static void a_segment_of_huge_pages_is_as_large_as_was_asked_for(void **state)
+{
+    (void)state;
+    struct box b;
+    struct mm_shmid q;
+    box_open(&b, MIB(64), false);
+    int id = mm_shmget(b.mm, 1, K, 0600 | 01000 | 04000 | 010000); /* CREAT, HUGETLB, NORESERVE */
+    assert_true(id >= 0);
+    assert_int_equal(mm_shmctl(b.mm, id, 2 /* IPC_STAT */, &q), 0);
+    assert_int_equal(q.size, K);
+    assert_int_equal(mm_shmget(b.mm, 1, K + 1, 0600), -EINVAL);
+    assert_int_equal(mm_shmctl(b.mm, id, 0 /* IPC_RMID */, NULL), 0);
+    box_close(&b);
+}
+
 /* A page that was only read is not dirty: reclaim drops it even where there is no swap. */
 static void paging_out_drops_shared_memory_that_was_never_written(void **state)
 {
@@ -108,6 +124,7 @@ int main(void)
         cmocka_unit_test(a_child_gets_the_tables_of_hugetlb_memory_that_could_not_be_had),
         cmocka_unit_test(moving_untouched_hugetlb_memory_makes_no_tables),
         cmocka_unit_test(remapping_part_of_a_huge_page_changes_nothing),
+        cmocka_unit_test(a_segment_of_huge_pages_is_as_large_as_was_asked_for),
         cmocka_unit_test(paging_out_drops_shared_memory_that_was_never_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
