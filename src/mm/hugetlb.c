@@ -323,6 +323,10 @@ static uint64_t not_promised(const struct mm_file *f, uint64_t from, uint64_t to
 static int reserve_shared(struct mm_sys *s, struct mm_file *f, uint64_t from, uint64_t to)
 {
     struct hugetlb_inode *in = f->hugetlb;
+    struct hstate *h = hstate_of(s, f);
+    uint64_t pages = to - from, least = pages - min_u64(pages, in->resv.used);
+    if (least > h->nr + overcommit_of(s, h)) /* no need to count them: there may be 2^43 */
+        return -ENOMEM;
     uint64_t missing = not_promised(f, from, to);
     if (acct_memory(s, hstate_of(s, f), (int64_t)missing) != 0)
         return -ENOMEM;

@@ -85,11 +85,15 @@ static void a_segment_of_huge_pages_is_as_large_as_was_asked_for(void **state)
     struct box b;
     struct mm_shmid q;
     box_open(&b, MIB(64), false);
+    struct mm_task root = *mm_task(b.mm);
+    root.caps = UINT64_MAX;
+    mm_set_task(b.mm, &root);
     int id = mm_shmget(b.mm, 1, K, 0600 | 01000 | 04000 | 010000); /* CREAT, HUGETLB, NORESERVE */
     assert_true(id >= 0);
     assert_int_equal(mm_shmctl(b.mm, id, 2 /* IPC_STAT */, &q), 0);
     assert_int_equal(q.size, K);
     assert_int_equal(mm_shmget(b.mm, 1, K + 1, 0600), -EINVAL);
+    assert_int_equal(mm_shmget(b.mm, 0, UINT64_MAX - MIB(16), 0600 | 04000), -ENOMEM); /* at once */
     assert_int_equal(mm_shmctl(b.mm, id, 0 /* IPC_RMID */, NULL), 0);
     box_close(&b);
 }
