@@ -117,7 +117,7 @@ $(O)/test/kernel/check_kernel: $(KERNEL_OBJ) $(foreach m,$(filter $(KERNEL_MODS)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(KERNEL_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS) -o $@
 # fuzz_mm: its sequences on the model alone, with allocations that fail.
-FUZZ_OBJ    := $(patsubst %,$(O)/test/kernel/%.o,fuzz gen calls $(notdir $(basename $(wildcard test/kernel/calls_*.c))) model)
+FUZZ_OBJ    := $(patsubst %,$(O)/test/kernel/%.o,fuzz gen calls $(notdir $(basename $(wildcard test/kernel/calls_*.c))) model shadow)
 $(O)/test/kernel/fuzz_mm: $(FUZZ_OBJ) $(foreach m,$(filter $(KERNEL_MODS),$(MODULES)),$(O)/lib/$(m).a)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(FUZZ_OBJ) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS) -o $@

@@ -280,6 +280,10 @@ void native_data(const struct native *k, uint64_t *ret_start, uint64_t *ret_end)
 /* native_present calls see(arg, addr) for each present page of a process's own VMAs. */
 void native_present(const struct native *k, unsigned proc, void (*see)(void *, uint64_t),
                     void *arg);
+/* native_shape makes the options of the modelled machine those of a sequence; the running kernel's
+ * counterpart is one machine for all. */
+struct conf;
+void native_shape(const struct native *k, const struct sequence *q, struct conf *c);
 int native_pristine(const struct native *k);                /* the test file as it is at first */
 const struct cgroup *native_cgroup(const struct native *k); /* where its subjects run */
 
@@ -289,6 +293,9 @@ void model_call(struct model *w, const struct call *c, struct answer *ret);
 /* model_left_out: the call is made on neither side: it takes pages of the test file out of the
  * cache. */
 bool model_left_out(const struct model *w, const struct call *c);
+/* model_audit returns 0, the number of an invariant of mm.h, or MODEL_STALE: a TLB could still grant
+ * what the tables do not. */
+#define MODEL_STALE 100
 int model_audit(struct model *w);
 void model_end(struct model *w, bool broken);
 

@@ -1,12 +1,16 @@
 /* fuzz.c: the sequences of check-kernel on the model alone, while every n-th allocation of a frame
- * fails: no crash, no leak, no broken invariant.
+ * fails: no crash, no leak, no broken invariant, no stale translation.
  *
  *   fuzz_mm [--seed S] [--calls C]
  *
- * n is 1 to 64, anew for each sequence, which is audited after every eighth call and at its end; then
- * everything is closed, and no frame may be left. The last line is "N sequences, C calls".
+ * n is 1 to 64, anew for each sequence, and so is the machine: as check-kernel's, or short of memory
+ * with swap, or of several nodes, with huge pages of all sizes, with a cold page cache. Between calls
+ * the kernel's threads run, caches are dropped, memory is compacted, the CPU changes. A sequence is
+ * audited after every eighth call (in the hostile build after each) and at its end; then everything
+ * is closed, and no frame may be left. The last line is "N sequences, C calls".
  */
 #include "kernel/model.h"
+#include "policy/thp.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -45,6 +49,37 @@ uint64_t native_min_addr(void)
     return 4096;
 }
 
+void native_shape(const struct native *k, const struct sequence *q, struct conf *c)
+{
+    struct rng rng = {q->seed + 1};
+    (void)k;
+    c->thp_enabled = rng_below(&rng, 3);
+    c->khugepaged_scan_sleep = 10;
+    switch (rng_below(&rng, 5)) {
+    case 0:
+        c->phys_size = MIB(64);
+        c->phys_kernel_image = MIB(42 + rng_below(&rng, 8)); /* little is left */
+        c->swap_size = MIB(16);
+        c->swap_device = rng_below(&rng, 3);
+        break;
+    case 1:
+        c->numa_nodes = 1 + rng_below(&rng, 4);
+        c->cpu_cores = 4;
+        break;
+    case 2:
+        c->phys_size = MIB(64);
+        c->thp_size_64k = c->thp_size_16k = THP_SIZE_ALWAYS;
+        c->swap_size = MIB(4);
+        break;
+    case 3:
+        c->pagecache = PAGECACHE_COLD;
+        c->hugetlb_2m = rng_below(&rng, 8);
+        break;
+    default:
+        break;
+    }
+}
+
 int native_pristine(const struct native *k)
 {
     static int fd = -1;
@@ -60,6 +95,29 @@ int native_pristine(const struct native *k)
 
 #define STACK0 UINT64_C(0x7ffffffde000) /* nothing lies there */
 
+/* disturb lets something else than a call happen. */
+static void disturb(struct model *w, struct rng *rng, uint64_t *now_ms)
+{
+    switch (rng_below(rng, 8)) {
+    case 0:
+        mm_sysctl(w->sys, "drop_caches", 1);
+        break;
+    case 1:
+        mm_compact_memory(w->sys);
+        break;
+    case 2:
+        mm_shrink_all(w->sys);
+        break;
+    case 3:
+        mm_set_cpu(w->sys, (unsigned)rng_below(rng, w->conf.cpu_cores));
+        break;
+    default:
+        mm_tick(w->sys, *now_ms += rng_below(rng, 6000));
+        break;
+    }
+    shadow_drain(w);
+}
+
 static unsigned run(const struct sequence *q)
 {
     struct rng rng = {~q->seed};
@@ -67,6 +125,7 @@ static unsigned run(const struct sequence *q)
     int64_t results[CALLS_MAX] = {0};
     struct answer a;
     unsigned made = 0;
+    uint64_t now_ms = 0;
     phys_fail_every(w->phys, 1 + rng_below(&rng, 64));
     for (unsigned i = 0; i < q->n; i++) {
         struct call c = call_resolved(q, i, results, 0x404000, STACK0);
@@ -75,6 +134,8 @@ static unsigned run(const struct sequence *q)
             continue; /* its fork failed */
         if (call_kinds[c.kind].op == OP_MANY)
             continue; /* each audit would take a thousand times as long */
+        if (rng_below(&rng, 8) == 0)
+            disturb(w, &rng, &now_ms);
         model_call(w, &c, &a);
         results[i] = a.result;
         made++;

@@ -36,7 +36,7 @@ bool model_touch(struct model *w, struct mm *m, uint64_t addr, uint32_t code, st
     while (faults(m, addr, code, &f)) {
         struct mm_verdict v = {0};
         mm_fault(m, &f, &v);
-        w->out.n = 0;
+        shadow_drain(w);
         if (v.oom) { /* the OOM killer found nobody else */
             a->signal = SIGKILL;
             return false;
@@ -49,6 +49,7 @@ bool model_touch(struct model *w, struct mm *m, uint64_t addr, uint32_t code, st
         }
     }
     pt_leaf(mm_pt(m), va(addr), &level)->v |= PTE_A | (code & FAULT_W ? PTE_D : 0);
+    shadow_fill(w, m, addr);
     return true;
 }
 
@@ -72,11 +73,12 @@ static void set_task(struct mm *m)
     mm_set_task(m, &t);
 }
 
-static void machine_open(struct model *w)
+static void machine_open(struct model *w, const struct sequence *q)
 {
     conf_init(&w->conf);
     w->conf.phys_size = MIB(512);
     w->conf.phys_contents = true;
+    native_shape(w->native, q, &w->conf);
     w->conf.kernel_mmap_min_addr = native_min_addr();
     ASSERT(arch_outbox_open(&w->out) == 0);
     ASSERT(phys_open(&w->phys, &w->conf, &w->stats) == 0);
@@ -168,7 +170,7 @@ struct model *model_begin(const struct native *k, const struct sequence *q)
     uint64_t brk;
     ASSERT(w);
     w->native = k;
-    machine_open(w);
+    machine_open(w, q);
     const struct own *own = native_own(k, &n, &brk);
     for (unsigned i = 0; i < n; i++)
         import_vma(w, &own[i]);
@@ -199,16 +201,15 @@ void model_end(struct model *w, bool broken)
         mm_sys_close(w->sys);
         phys_close(w->phys);
     }
+    shadow_close(w);
     arch_outbox_close(&w->out);
     free(w);
 }
 
 int model_audit(struct model *w)
 {
-    int broken = 0;
-    for (unsigned i = 0; i < SLOTS && !broken; i++)
-        broken = w->mm[i] ? mm_audit(w->mm[i]) : 0;
-    return broken;
+    int broken = mm_audit(w->zygote); /* of all address spaces */
+    return broken != 0 || shadow_audit(w) ? broken : MODEL_STALE;
 }
 
 /* of_test_file: a range of the caller meets the test file. */
@@ -235,7 +236,7 @@ void model_call(struct model *w, const struct call *c, struct answer *ret)
     memset(ret, 0, sizeof(*ret));
     mm_counters(m, &before);
     ret->result = call_kinds[c->kind].model(w, c, ret);
-    w->out.n = 0;
+    shadow_drain(w);
     if (w->mm[c->proc] != m)
         return; /* it ended */
     mm_counters(m, &after);

@@ -2,8 +2,15 @@
 #ifndef TEST_KERNEL_MODEL_H
 #define TEST_KERNEL_MODEL_H
 
+#include "base/map.h"
 #include "kernel/check.h"
 #include "mm/mm.h"
+
+/* What a TLB could still hold of an address space. */
+struct shadow {
+    const struct mm *m; /* NULL: not used */
+    struct map kept;    /* page → frame and rights it was last used with */
+};
 
 struct model {
     struct conf conf;
@@ -22,7 +29,18 @@ struct model {
     int shm[SHM_MAX];        /* ids of System V segments */
     unsigned n_shm;
     const struct native *native; /* tells what subjects are made of */
+    struct shadow shadow[SLOTS + 1];
 };
+/* -- shadow.c */
+/* shadow_fill: an access of m to addr succeeded. */
+void shadow_fill(struct model *w, const struct mm *m, uint64_t addr);
+/* shadow_drain delivers the flushes in the outbox, and empties it. */
+void shadow_drain(struct model *w);
+/* shadow_audit: nothing kept grants more than the tables, of address spaces that live. */
+bool shadow_audit(struct model *w);
+void shadow_close(struct model *w);
+
+/* -- model.c */
 /* model_touch accesses one address as a program does: until it succeeds or a signal comes. false:
  * the signal is in *a. */
 bool model_touch(struct model *w, struct mm *m, uint64_t addr, uint32_t code, struct answer *a);

@@ -1,0 +1,114 @@
+/* shadow.c: the worst TLB there can be: it keeps every translation an access ever used until a flush
+ * takes it. What the tables no longer grant must be gone from it once a call's flushes were delivered.
+ *
+ *   access ─► shadow_fill ─► entry of the address space ◄─ shadow_drain ◄─ flushes of the outbox
+ *                                     │
+ *                                     └► shadow_audit: does the table still grant as much?
+ *
+ * A flush does not say whose it is: it takes the range from all address spaces, so one that went to
+ * the wrong address space is not noticed here.
+ */
+#include "kernel/model.h"
+
+#include <stdlib.h>
+
+#define GRANTS (PTE_RW | PTE_US | PTE_D)
+
+static struct shadow *shadow_of(struct model *w, const struct mm *m)
+{
+    struct shadow *empty = NULL;
+    for (unsigned i = 0; i < ARRAY_LEN(w->shadow); i++) {
+        if (w->shadow[i].m == m)
+            return &w->shadow[i];
+        if (!w->shadow[i].m)
+            empty = &w->shadow[i];
+    }
+    ASSERT(empty);
+    empty->m = m;
+    return empty;
+}
+
+/* truth says what the tables grant at an address: the bits of a value kept for it, 0: nothing. */
+static uint64_t truth(const struct mm *m, uint64_t addr)
+{
+    unsigned level;
+    const pte *e = pt_leaf(mm_pt(m), va(addr), &level);
+    if (!e || !pte_present(*e))
+        return 0;
+    pfn n = pte_leaf_pfn(*e, level);
+    n.v += addr % BIT(pt_level_shift(level)) / K;
+    return pfn_paddr(n).v | (e->v & (GRANTS | PTE_NX)) | PTE_P;
+}
+
+void shadow_fill(struct model *w, const struct mm *m, uint64_t addr)
+{
+    ASSERT(map_put(&shadow_of(w, m)->kept, addr / K, truth(m, addr)) == 0);
+}
+
+/* drop_range forgets pages [first, end). */
+static void drop_range(struct map *kept, uint64_t first, uint64_t end)
+{
+    struct map left = {0};
+    size_t pos = 0;
+    if (end - first <= kept->used) {
+        for (; first < end; first++)
+            map_del(kept, first);
+        return;
+    }
+    for (const struct map_slot *x; (x = map_next(kept, &pos)) != NULL;)
+        if (x->key < first || x->key >= end)
+            ASSERT(map_put(&left, x->key, x->value) == 0);
+    map_free(kept);
+    *kept = left;
+}
+
+static void deliver(struct model *w, const struct arch_msg *msg)
+{
+    bool all = msg->kind == ARCH_FLUSH_ALL;
+    for (unsigned i = 0; i < ARRAY_LEN(w->shadow); i++)
+        if (all)
+            map_free(&w->shadow[i].kept);
+        else if (msg->kind == ARCH_FLUSH_RANGE && w->shadow[i].kept.used > 0)
+            drop_range(&w->shadow[i].kept, msg->a / K, (msg->b + K - 1) / K);
+}
+
+void shadow_drain(struct model *w)
+{
+    for (uint32_t i = 0; i < w->out.n; i++)
+        deliver(w, &w->out.msg[i]);
+    w->out.n = 0;
+}
+
+static bool lives(const struct model *w, const struct mm *m)
+{
+    bool found = m == w->zygote;
+    for (unsigned i = 0; i < SLOTS; i++)
+        found |= m == w->mm[i];
+    return found;
+}
+
+bool shadow_audit(struct model *w)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(w->shadow); i++) {
+        struct shadow *s = &w->shadow[i];
+        size_t pos = 0;
+        if (!s->m || !lives(w, s->m)) {
+            map_free(&s->kept);
+            s->m = NULL;
+            continue;
+        }
+        for (const struct map_slot *x; (x = map_next(&s->kept, &pos)) != NULL;) {
+            uint64_t now = truth(s->m, x->key * K);
+            bool moved = (now ^ x->value) & (PTE_ADDR_MASK | PTE_P);
+            if (moved || (x->value & ~now & GRANTS) || (now & ~x->value & PTE_NX))
+                return false;
+        }
+    }
+    return true;
+}
+
+void shadow_close(struct model *w)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(w->shadow); i++)
+        map_free(&w->shadow[i].kept);
+}
