@@ -24,10 +24,12 @@
     X(elf, 2000)                                                                                   \
     X(event, 50000)                                                                                \
     X(feed, 1000)                                                                                  \
+    X(insn, 50000)                                                                                 \
     X(machine, 3000)                                                                               \
     X(numa, 20000)                                                                                 \
     X(proc, 100000)                                                                                \
     X(reader, 1000)                                                                                \
+    X(symbols, 1000)                                                                               \
     X(syscall, 2000)                                                                               \
     X(view, 500)
 
