@@ -18,6 +18,15 @@ struct sums {
 
 /* -- one folio ------------------------------------------------------------------------------- */
 
+/* exclusively_own: a page of one process alone is found through the anon_vma of its own VMA, not an
+ * ancestor's (__folio_set_anon). */
+static bool exclusively_own(const struct rmap_walk *w, const struct frame *head)
+{
+    const struct frame *page = phys_frame(w->s->phys, pte_leaf_pfn(*w->e, w->level));
+    bool exclusive = pte_present(*w->e) && page->flags & FRAME_F_EXCLUSIVE;
+    return !exclusive || head->mapping == w->vma->anon_vma;
+}
+
 /* rmap_finds: the walk from a folio meets as many entries as there are. */
 static bool rmap_finds(struct mm_sys *s, pfn head, uint64_t entries)
 {
@@ -25,8 +34,11 @@ static bool rmap_finds(struct mm_sys *s, pfn head, uint64_t entries)
     if (f->owner == FRAME_KERNEL_IMAGE)
         return true; /* [vdso]: no VMA has it as its file */
     struct rmap_walk w;
-    for (rmap_start(&w, s, head); rmap_next(&w);)
+    for (rmap_start(&w, s, head); rmap_next(&w);) {
         entries--;
+        if (!exclusively_own(&w, f))
+            return false;
+    }
     return entries == 0;
 }
 
@@ -35,13 +47,24 @@ static bool in_cache(const struct frame *f)
     return f->owner != FRAME_USER_ANON || (f->flags & FRAME_F_SWAPCACHE);
 }
 
+/* owned_right is I2 of rmap.c. */
+static bool owned_right(const struct frame *head)
+{
+    for (uint64_t i = 0; i < BIT(head->order); i++) {
+        bool mapped = head->entire > 0 || head[i].mapcount > 0;
+        if (head[i].owner == (mapped ? FRAME_PAGE_CACHE : FRAME_USER_FILE))
+            return false;
+    }
+    return true;
+}
+
 bool audit_folio(struct mm_sys *s, pfn head, uint64_t entries)
 {
     const struct frame *f = phys_frame(s->phys, head);
     if (f->flags & FRAME_F_HUGETLB) /* not in the trees' sense: hugetlb_fault.c walks its file's */
         return f->refs == entries + !(f->private & HUGETLB_ANON);
     return f->refs == entries + in_cache(f) && folio_mapcount(s, head) == entries &&
-           rmap_finds(s, head, entries);
+           owned_right(f) && rmap_finds(s, head, entries);
 }
 
 bool audit_page(const struct frame *f, uint64_t entries)
