@@ -52,7 +52,7 @@ static void map(struct stream *x, uint64_t at, uint64_t len, uint32_t prot)
     assert_int_equal(mm_mmap(sim_mm(x->sim), &m), at);
 }
 
-static int setup(void **state)
+static int setup_cores(void **state, unsigned cores)
 {
     struct stream *x = calloc(1, sizeof(*x));
     struct conf conf;
@@ -62,7 +62,7 @@ static int setup(void **state)
     conf_init(&conf);
     conf.phys_size = MIB(256);
     conf.phys_kernel_image = MIB(1);
-    conf.cpu_cores = 1;
+    conf.cpu_cores = cores;
     assert_int_equal(sim_open(&x->sim, &conf, &program), 0);
     x->t = sim_thread_open(x->sim);
     x->pc = CODE;
@@ -71,6 +71,11 @@ static int setup(void **state)
     put_control(x, EV_THREAD_START, 2, start);
     *state = x;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_cores(state, 1);
 }
 
 static int teardown(void **state)
@@ -368,6 +373,39 @@ static void an_address_space_call_waits_for_order(void **state)
     assert_non_null(mm_vma_at(sim_mm(x->sim), va(DATA)));
     assert_int_equal(sim_feed(x->sim, x->t, x->w + n, x->n - n, true, &stop), x->n - n);
     assert_null(mm_vma_at(sim_mm(x->sim), va(DATA)));
+}
+
+/* SDM vol. 3A, 4.10.5: what one core takes back another may still hold, until it is interrupted. */
+static void unmapping_reaches_the_other_core(void **state)
+{
+    void *fresh;
+    uint64_t start[2] = {8, 0}, sys[8] = {SYS_munmap, DATA, 0x1000, 0, 0, 0, 0, 0},
+             ret[3] = {SYS_munmap, 0, 0};
+    (void)state;
+    setup_cores(&fresh, 2);
+    struct stream *x = fresh;
+    struct sim_thread *first = x->t, *second = sim_thread_open(x->sim);
+    uint32_t load = one(x, 3, "\x48\x8b\x07");
+    for (unsigned i = 0; i < 2; i++) { /* both cores use the page */
+        run(x, load);
+        access_word(x, DATA, 0, 3, false);
+        feed(x);
+        x->n = 0;
+        x->t = second;
+        if (i == 0)
+            put_control(x, EV_THREAD_START, 2, start);
+    }
+    assert_int_equal(STAT(sim_stats(x->sim), div_no_vma), 0);
+    x->t = first;
+    put_control(x, EV_SYSCALL, 8, sys);
+    put_control(x, EV_SYSCALL_RET, 3, ret);
+    feed(x);
+    x->n = 0;
+    x->t = second;
+    run(x, load);
+    access_word(x, DATA, 0, 3, false);
+    assert_int_equal(STAT(feed(x), div_no_vma), 1); /* it walked, and found nothing */
+    teardown(&fresh);
 }
 
 static void an_incomplete_record_stays_in_the_stream(void **state)
@@ -690,6 +728,7 @@ int main(void)
         TEST(self_modifying_code_restarts_at_the_store),
         TEST(a_loop_into_the_middle_of_a_block_is_no_restart),
         TEST(an_address_space_call_waits_for_order),
+        cmocka_unit_test(unmapping_reaches_the_other_core),
         TEST(an_incomplete_record_stays_in_the_stream),
         TEST(plain_counts_are_compared),
         TEST(a_high_word_carries_the_upper_address_bits),
