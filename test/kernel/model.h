@@ -10,6 +10,7 @@
 struct shadow {
     const struct mm *m; /* NULL: not used */
     struct map kept;    /* page → frame and rights it was last used with */
+    struct map links;   /* 2 MiB of addresses → page table it was reached through: a walk cache */
 };
 
 struct model {

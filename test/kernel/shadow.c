@@ -5,6 +5,8 @@
  *                                     │
  *                                     └► shadow_audit: does the table still grant as much?
  *
+ * Its walk cache keeps every page table, and any flush empties it, as INVLPG does.
+ *
  * A flush does not say whose it is: it takes the range from all address spaces, so one that went to
  * the wrong address space is not noticed here.
  */
@@ -40,9 +42,20 @@ static uint64_t truth(const struct mm *m, uint64_t addr)
     return pfn_paddr(n).v | (e->v & (GRANTS | PTE_NX)) | PTE_P;
 }
 
+/* table_of returns the page table that holds the entry of an address; PFN_NONE: there is none. */
+static pfn table_of(const struct mm *m, uint64_t addr)
+{
+    const pte *e = pt_lookup(mm_pt(m), va(addr), 1);
+    return e && pte_present(*e) && !pte_is_leaf(*e, 1) ? pte_pfn(*e) : PFN_NONE;
+}
+
 void shadow_fill(struct model *w, const struct mm *m, uint64_t addr)
 {
-    ASSERT(map_put(&shadow_of(w, m)->kept, addr / K, truth(m, addr)) == 0);
+    struct shadow *s = shadow_of(w, m);
+    pfn table = table_of(m, addr);
+    ASSERT(map_put(&s->kept, addr / K, truth(m, addr)) == 0);
+    if (!pfn_is_none(table))
+        ASSERT(map_put(&s->links, addr / MIB(2), table.v) == 0);
 }
 
 /* drop_range forgets pages [first, end). */
@@ -65,11 +78,15 @@ static void drop_range(struct map *kept, uint64_t first, uint64_t end)
 static void deliver(struct model *w, const struct arch_msg *msg)
 {
     bool all = msg->kind == ARCH_FLUSH_ALL;
-    for (unsigned i = 0; i < ARRAY_LEN(w->shadow); i++)
+    if (!all && msg->kind != ARCH_FLUSH_RANGE)
+        return;
+    for (unsigned i = 0; i < ARRAY_LEN(w->shadow); i++) {
+        map_free(&w->shadow[i].links);
         if (all)
             map_free(&w->shadow[i].kept);
-        else if (msg->kind == ARCH_FLUSH_RANGE && w->shadow[i].kept.used > 0)
+        else if (w->shadow[i].kept.used > 0)
             drop_range(&w->shadow[i].kept, msg->a / K, (msg->b + K - 1) / K);
+    }
 }
 
 void shadow_drain(struct model *w)
@@ -87,22 +104,37 @@ static bool lives(const struct model *w, const struct mm *m)
     return found;
 }
 
+static void forget(struct shadow *s)
+{
+    map_free(&s->kept);
+    map_free(&s->links);
+    s->m = NULL;
+}
+
+static bool granted(const struct shadow *s)
+{
+    size_t pos = 0;
+    const struct map_slot *x;
+    while ((x = map_next(&s->kept, &pos)) != NULL) {
+        uint64_t now = truth(s->m, x->key * K);
+        bool moved = (now ^ x->value) & (PTE_ADDR_MASK | PTE_P);
+        if (moved || (x->value & ~now & GRANTS) || (now & ~x->value & PTE_NX))
+            return false;
+    }
+    for (pos = 0; (x = map_next(&s->links, &pos)) != NULL;)
+        if (table_of(s->m, x->key * MIB(2)).v != x->value)
+            return false;
+    return true;
+}
+
 bool shadow_audit(struct model *w)
 {
     for (unsigned i = 0; i < ARRAY_LEN(w->shadow); i++) {
         struct shadow *s = &w->shadow[i];
-        size_t pos = 0;
-        if (!s->m || !lives(w, s->m)) {
-            map_free(&s->kept);
-            s->m = NULL;
-            continue;
-        }
-        for (const struct map_slot *x; (x = map_next(&s->kept, &pos)) != NULL;) {
-            uint64_t now = truth(s->m, x->key * K);
-            bool moved = (now ^ x->value) & (PTE_ADDR_MASK | PTE_P);
-            if (moved || (x->value & ~now & GRANTS) || (now & ~x->value & PTE_NX))
-                return false;
-        }
+        if (!s->m || !lives(w, s->m))
+            forget(s);
+        else if (!granted(s))
+            return false;
     }
     return true;
 }
@@ -110,5 +142,5 @@ bool shadow_audit(struct model *w)
 void shadow_close(struct model *w)
 {
     for (unsigned i = 0; i < ARRAY_LEN(w->shadow); i++)
-        map_free(&w->shadow[i].kept);
+        forget(&w->shadow[i]);
 }
