@@ -447,7 +447,8 @@ static void the_audit_finds_what_was_not_flushed(void **state)
     e->v = 0;
     assert_int_equal(mmu_audit_granted(&m->core), 1);
     mmu_drop_page(&m->core, A4K, m->core.pcid, true);
-    assert_int_equal(mmu_audit_granted(&m->core), 0); /* the walk caches lead to a table still there */
+    assert_int_equal(mmu_audit_granted(&m->core),
+                     0); /* the walk caches lead to a table still there */
     pte *link = pt_lookup(&m->pt, va(A4K), 1);
     *link = (pte){0};
     assert_int_equal(mmu_audit_granted(&m->core), 1);
