@@ -1,69 +1,28 @@
 /* test_extcall.c: keys, seals, limits and advice of the program reach the model; an emulator's ENOSYS
  * changes nothing but advice. Answers: Linux 6.18 without PKU. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "unit/kern/kern_fixture.h"
 
-#include <cmocka.h>
-
-#include "kern/kern.h"
-
-#include <errno.h>
 #include <fcntl.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
-#define AT       UINT64_C(0x10000000)
 #define RW       (PROT_READ | PROT_WRITE)
 #define NR_MSEAL 462
 #define PAGE     UINT64_C(4096)
-
-struct world {
-    struct conf conf;
-    struct stat_set stats;
-    struct arch_outbox outbox;
-    struct phys *phys;
-    struct mm_sys *sys;
-    struct mm *mm;
-    struct kern *kern;
-    struct kern_copies copies;
-};
 
 static struct world w;
 
 static int open_world(void **state)
 {
     (void)state;
-    memset(&w, 0, sizeof w);
-    conf_init(&w.conf);
-    w.conf.phys_size = MIB(64);
-    if (arch_outbox_open(&w.outbox) || phys_open(&w.phys, &w.conf, &w.stats) ||
-        mm_sys_open(&w.sys, &w.conf, w.phys, &w.stats, &w.outbox) || mm_open(&w.mm, w.sys) ||
-        kern_open(&w.kern, &w.conf, w.phys, w.sys, &w.stats, &w.outbox))
-        return -1;
-    struct mm_map map = {.addr = va(AT),
-                         .len = 4 * PAGE,
-                         .prot = RW,
-                         .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED};
-    return mm_mmap(w.mm, &map) == (int64_t)AT ? 0 : -1;
+    return world_open(&w, 4);
 }
 
 static int close_world(void **state)
 {
     (void)state;
-    int broken = mm_audit(w.mm);
-    kern_copies_close(&w.copies);
-    kern_close(w.kern);
-    mm_close(w.mm);
-    mm_sys_close(w.sys);
-    phys_close(w.phys);
-    arch_outbox_close(&w.outbox);
-    return broken;
+    return world_close(&w);
 }
 
 static void call(const struct kern_call *c)

@@ -1,59 +1,19 @@
 /* test_numacall.c: NUMA calls of a program, whose emulator answers ENOSYS to them, reach the model
  * with what their arguments point to. */
-#include "kern/kern.h"
+#include "unit/kern/kern_fixture.h"
 
-#include "base/bits.h"
-
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <cmocka.h>
-
-#define AT   UINT64_C(0x10000000)
 #define MASK UINT64_C(0x7000000) /* where the program's mask lies */
-
-struct world {
-    struct conf conf;
-    struct stat_set stats;
-    struct arch_outbox outbox;
-    struct phys *phys;
-    struct mm_sys *sys;
-    struct mm *mm;
-    struct kern *kern;
-    struct kern_copies copies;
-};
 
 static int open_world(void **state)
 {
     static struct world w;
-    memset(&w, 0, sizeof w);
-    conf_init(&w.conf);
-    if (arch_outbox_open(&w.outbox) || phys_open(&w.phys, &w.conf, &w.stats) ||
-        mm_sys_open(&w.sys, &w.conf, w.phys, &w.stats, &w.outbox) || mm_open(&w.mm, w.sys) ||
-        kern_open(&w.kern, &w.conf, w.phys, w.sys, &w.stats, &w.outbox))
-        return -1;
-    struct mm_map map = {.addr = va(AT),
-                         .len = 16 * 4096,
-                         .prot = PROT_READ | PROT_WRITE,
-                         .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED};
     *state = &w;
-    return mm_mmap(w.mm, &map) == (int64_t)AT ? 0 : -1;
+    return world_open(&w, 16);
 }
 
 static int close_world(void **state)
 {
-    struct world *w = *state;
-    int broken = mm_audit(w->mm);
-    kern_copies_close(&w->copies);
-    kern_close(w->kern);
-    mm_close(w->mm);
-    mm_sys_close(w->sys);
-    phys_close(w->phys);
-    arch_outbox_close(&w->outbox);
-    return broken;
+    return world_close(*state);
 }
 
 static const uint64_t node0[1] = {1}, node1[1] = {2};

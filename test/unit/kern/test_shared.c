@@ -1,62 +1,26 @@
 /* test_shared.c: how long memory without a name lives: System V segments (shmctl(2), shmop(2)) and
  * memfds (memfd_create(2): "when all references to the file are dropped, it is automatically
  * released"). Frames of shared memory are counted in the modelled machine. */
-#include "kern/kern.h"
+#include "unit/kern/kern_fixture.h"
 
-#include "base/bits.h"
-
-#include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
 #include <sys/ipc.h>
-#include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <cmocka.h>
 
-#define AT    UINT64_C(0x10000000)
 #define PAGES UINT64_C(16)
 #define BYTES (PAGES * 4096)
-
-struct world {
-    struct conf conf;
-    struct stat_set stats;
-    struct arch_outbox outbox;
-    struct phys *phys;
-    struct mm_sys *sys;
-    struct mm *mm;
-    struct kern *kern;
-    struct kern_copies copies;
-};
 
 static int open_world(void **state)
 {
     static struct world w;
-    memset(&w, 0, sizeof w);
-    conf_init(&w.conf);
-    w.conf.phys_size = MIB(64);
-    if (arch_outbox_open(&w.outbox) || phys_open(&w.phys, &w.conf, &w.stats) ||
-        mm_sys_open(&w.sys, &w.conf, w.phys, &w.stats, &w.outbox) || mm_open(&w.mm, w.sys) ||
-        kern_open(&w.kern, &w.conf, w.phys, w.sys, &w.stats, &w.outbox))
-        return -1;
     *state = &w;
-    return 0;
+    return world_open(&w, 0);
 }
 
 static int close_world(void **state)
 {
-    struct world *w = *state;
-    int broken = mm_audit(w->mm);
-    kern_copies_close(&w->copies);
-    kern_close(w->kern);
-    mm_close(w->mm);
-    mm_sys_close(w->sys);
-    phys_close(w->phys);
-    arch_outbox_close(&w->outbox);
-    return broken;
+    return world_close(*state);
 }
 
 static void told(struct world *w, int64_t result, uint64_t nr, uint64_t a0, uint64_t a1,
