@@ -90,6 +90,8 @@ struct proc_vmstat {
     uint64_t event[PROC_EVENTS];
 };
 void proc_put_vmstat(struct sink *out, const struct proc_vmstat *v);
+/* Names vmstat and zoneinfo print: PROC_ZONE_ITEMS, PROC_NUMA_ITEMS and PROC_NODE_ITEMS of them. */
+extern const char *const proc_zone_items[], *const proc_numa_items[], *const proc_node_items[];
 /* proc_event_name returns the name vmstat prints for an event. */
 const char *proc_event_name(enum proc_event event);
 

@@ -7,15 +7,15 @@
 
 #include <inttypes.h>
 
-static const char *const zone_items[] = {
+const char *const proc_zone_items[] = {
 #define PROC_ZONE_ITEM(name) #name,
 #include "proc/vmstat.def"
 };
-static const char *const numa_items[] = {
+const char *const proc_numa_items[] = {
 #define PROC_NUMA_ITEM(name) #name,
 #include "proc/vmstat.def"
 };
-static const char *const node_items[] = {
+const char *const proc_node_items[] = {
 #define PROC_NODE_ITEM(name) #name,
 #include "proc/vmstat.def"
 };
@@ -45,9 +45,9 @@ static void put_items(struct sink *out, const char *const *names, const uint64_t
 
 void proc_put_vmstat(struct sink *out, const struct proc_vmstat *v)
 {
-    put_items(out, zone_items, v->zone, PROC_ZONE_ITEMS);
-    put_items(out, numa_items, v->numa, PROC_NUMA_ITEMS);
-    put_items(out, node_items, v->node, PROC_NODE_ITEMS);
+    put_items(out, proc_zone_items, v->zone, PROC_ZONE_ITEMS);
+    put_items(out, proc_numa_items, v->numa, PROC_NUMA_ITEMS);
+    put_items(out, proc_node_items, v->node, PROC_NODE_ITEMS);
     put_items(out, other_items, v->other, PROC_OTHER_ITEMS);
     put_items(out, events, v->event, PROC_EVENTS);
     sink_text(out, "nr_unstable 0\n"); /* gone from NFS, kept for programs that look for it */
@@ -68,9 +68,9 @@ void proc_put_node_vmstat(struct sink *out, const struct proc_node *node)
 {
     uint64_t zone[PROC_ZONE_ITEMS] = {0}, numa[PROC_NUMA_ITEMS] = {0};
     sum_zones(node, zone, numa);
-    put_items(out, zone_items, zone, PROC_ZONE_ITEMS);
-    put_items(out, numa_items, numa, PROC_NUMA_ITEMS);
-    put_items(out, node_items, node->item, PROC_NODE_ITEMS);
+    put_items(out, proc_zone_items, zone, PROC_ZONE_ITEMS);
+    put_items(out, proc_numa_items, numa, PROC_NUMA_ITEMS);
+    put_items(out, proc_node_items, node->item, PROC_NODE_ITEMS);
 }
 
 /* numastat has its own names, and the order of the NUMA items. */

@@ -12,19 +12,6 @@
 
 static const char *const type_names[PROC_TYPES] = {"Unmovable", "Movable", "Reclaimable",
                                                    "HighAtomic", "Isolate"};
-static const char *const zone_items[] = {
-#define PROC_ZONE_ITEM(name) #name,
-#include "proc/vmstat.def"
-};
-static const char *const numa_items[] = {
-#define PROC_NUMA_ITEM(name) #name,
-#include "proc/vmstat.def"
-};
-static const char *const node_items[] = {
-#define PROC_NODE_ITEM(name) #name,
-#include "proc/vmstat.def"
-};
-
 static bool populated(const struct proc_zone *z)
 {
     return z->present != 0;
@@ -184,12 +171,12 @@ static void put_zone(struct sink *out, const struct proc_node *node, const struc
     sink_fmt(out, "Node %u, zone %8s", node->nid, z->name);
     if (first) {
         sink_text(out, "\n  per-node stats");
-        put_items(out, node_items, node->item, PROC_NODE_ITEMS);
+        put_items(out, proc_node_items, node->item, PROC_NODE_ITEMS);
     }
     put_watermarks(out, z);
     if (populated(z)) {
-        put_items(out, zone_items, z->item, PROC_ZONE_ITEMS);
-        put_items(out, numa_items, z->numa, PROC_NUMA_ITEMS);
+        put_items(out, proc_zone_items, z->item, PROC_ZONE_ITEMS);
+        put_items(out, proc_numa_items, z->numa, PROC_NUMA_ITEMS);
         put_pagesets(out, z);
     }
     sink_char(out, '\n');
