@@ -158,18 +158,6 @@ static bool is_file(int fd)
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static int write_bytes(int fd, const char *at, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, at, n);
-        if (done < 0 && errno != EINTR)
-            return -errno;
-        at += done > 0 ? done : 0;
-        n -= done > 0 ? (size_t)done : 0;
-    }
-    return 0;
-}
-
 /* whole_range: all frames up to the last run, or all user addresses. */
 static struct word_range whole_range(const struct view *v, const struct proc_run *runs, size_t n)
 {
@@ -207,7 +195,7 @@ static int put(const struct view *v, const struct sink *bytes, const struct word
     int error =
         range ? words_write(o.fd, (const void *)bytes->data, bytes->len / sizeof(struct proc_run),
                             *range, v->output && is_file(o.fd))
-              : write_bytes(o.fd, bytes->data, bytes->len);
+              : words_write_all(o.fd, bytes->data, bytes->len);
     if (error == 0)
         return output_commit(&o);
     output_cancel(&o);

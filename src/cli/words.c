@@ -50,7 +50,7 @@ bool words_check(const struct proc_run *runs, size_t n)
     return true;
 }
 
-static int write_all(int fd, const void *bytes, size_t n)
+int words_write_all(int fd, const void *bytes, size_t n)
 {
     for (const char *at = bytes; n > 0;) {
         ssize_t done = write(fd, at, n);
@@ -71,7 +71,7 @@ static int write_run(int fd, uint64_t word, uint64_t step, uint64_t n)
         size_t part = (size_t)min_u64(n, BUFFER);
         for (size_t i = 0; i < part; i++, word += step)
             buffer[i] = word;
-        error = write_all(fd, buffer, part * sizeof(*buffer));
+        error = words_write_all(fd, buffer, part * sizeof(*buffer));
         n -= part;
     }
     return error;

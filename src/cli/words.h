@@ -14,6 +14,8 @@ struct word_range {
 bool words_parse_range(const char *text, uint64_t unit, struct word_range *ret);
 /* words_check says whether n runs are sorted, do not overlap, and end below 2^61. */
 bool words_check(const struct proc_run *runs, size_t n);
+/* words_write_all writes n bytes, however many calls that takes: 0 or -errno. */
+int words_write_all(int fd, const void *bytes, size_t n);
 /* words_write writes the words of a range to a descriptor, holes as zeros; with `sparse` it seeks over
  * holes and lets the file end at range.end. 0 or -errno. */
 int words_write(int fd, const struct proc_run *runs, size_t n, struct word_range range,
