@@ -324,8 +324,8 @@ bool folio_maybe_mapped_shared(struct mm_sys *s, pfn head)
     const struct frame *f = phys_frame(s->phys, head);
     struct rmap_walk w;
     const struct mm *first = NULL;
-    if (f->order == 0)
-        return f->mapcount > 1;
+    if (f->order == 0 || f->flags & FRAME_F_HUGETLB) /* never mapped in part */
+        return f->mapcount + f->entire > 1;
     for (rmap_start(&w, s, head); rmap_next(&w); first = w.m)
         if (first && first != w.m)
             return true;

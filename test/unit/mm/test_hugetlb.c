@@ -199,6 +199,31 @@ static void promises_are_short_while_a_child_keeps_pages_of_a_gone_mapping(void 
     pool(4, 4, 1, 0);
 }
 
+/* include/linux/mm.h folio_maybe_mapped_shared: of a hugetlb folio the map count says it; nobody walks. Pages
+ * of a pool do not migrate here (CAVEATS), which without MPOL_MF_STRICT is no failure. */
+static void binding_a_private_mapping_elsewhere_leaves_its_page(void **state)
+{
+    (void)state;
+    struct box two;
+    unsigned level;
+    box_conf(&two, MIB(512));
+    two.conf.numa_nodes = 2;
+    two.conf.hugetlb_2m = 4;
+    box_start(&two);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB;
+    assert_int_equal(map_full(&two, A, M2, RW, flags, NULL, 0), A);
+    assert_int_equal(touch(&two, A, true).signal, 0);
+    const pte *e = pt_leaf(mm_pt(two.mm), va(A), &level);
+    pfn page = pte_leaf_pfn(*e, level);
+    uint64_t nodes = BIT(1 - phys_frame(two.phys, page)->nid);
+    struct nodemask_arg mask = {&nodes, 1, 64};
+    assert_int_equal(mm_mbind(two.mm, va(A), M2, MPOL_BIND, &mask, MPOL_MF_MOVE), 0);
+    e = pt_leaf(mm_pt(two.mm), va(A), &level);
+    assert_int_equal(pte_leaf_pfn(*e, level).v, page.v);
+    assert_int_equal(mm_munmap(two.mm, va(A), M2), 0);
+    box_close(&two);
+}
+
 static void the_last_owner_writes_in_place(void **state)
 {
     (void)state;
@@ -550,6 +575,7 @@ int main(void)
         T(a_child_gets_sigbus_when_the_pool_is_empty_but_may_read),
         T(the_creator_takes_its_page_from_the_child),
         T(promises_are_short_while_a_child_keeps_pages_of_a_gone_mapping),
+        T(binding_a_private_mapping_elsewhere_leaves_its_page),
         T(the_last_owner_writes_in_place),
         T(a_child_of_a_shared_mapping_shares_it),
         T(lengths_and_places_must_be_whole_huge_pages),
