@@ -18,15 +18,6 @@ struct sums {
 
 /* -- one folio ------------------------------------------------------------------------------- */
 
-/* exclusively_own: a page of one process alone is found through the anon_vma of its own VMA, not an
- * ancestor's (__folio_set_anon). */
-static bool exclusively_own(const struct rmap_walk *w, const struct frame *head)
-{
-    const struct frame *page = phys_frame(w->s->phys, pte_leaf_pfn(*w->e, w->level));
-    bool exclusive = pte_present(*w->e) && page->flags & FRAME_F_EXCLUSIVE;
-    return !exclusive || head->mapping == w->vma->anon_vma;
-}
-
 /* rmap_finds: the walk from a folio meets as many entries as there are. */
 static bool rmap_finds(struct mm_sys *s, pfn head, uint64_t entries)
 {
@@ -34,11 +25,8 @@ static bool rmap_finds(struct mm_sys *s, pfn head, uint64_t entries)
     if (f->owner == FRAME_KERNEL_IMAGE)
         return true; /* [vdso]: no VMA has it as its file */
     struct rmap_walk w;
-    for (rmap_start(&w, s, head); rmap_next(&w);) {
+    for (rmap_start(&w, s, head); rmap_next(&w);)
         entries--;
-        if (!exclusively_own(&w, f))
-            return false;
-    }
     return entries == 0;
 }
 

@@ -42,6 +42,26 @@ static struct mm_file *shm(struct box *b, uint64_t pages)
     return mm_file(b->sys, 1, 7, pages * K, "/memfd:shm");
 }
 
+/* mm/rmap.c __folio_set_anon: a page made for one process belongs to the anon_vma of its own VMA, so
+ * that a walk from it need not look at relatives. */
+static void a_childs_new_page_belongs_to_the_child(void **state)
+{
+    struct box b;
+    (void)state;
+    box_open(&b, MIB(64), false);
+    map_anon(&b, AT, 2, RW);
+    touch_pages(&b, AT, 1, true);
+    struct box c = fork_box(&b);
+    touch_pages(&c, AT, 2, true);
+    const struct vma *own = mm_vma_at(c.mm, va(AT));
+    for (unsigned i = 0; i < 2; i++)
+        assert_ptr_equal(phys_frame(b.phys, pte_pfn(entry(&c, AT + i * K)))->mapping,
+                         own->anon_vma);
+    assert_ptr_not_equal(own->anon_vma, mm_vma_at(b.mm, va(AT))->anon_vma);
+    exit_box(&c);
+    box_close(&b);
+}
+
 static void shared_pages_are_read_for_nothing_and_copied_once(void **state)
 {
     struct box b;
@@ -498,6 +518,7 @@ static void a_fork_that_fails_leaves_the_parent_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_childs_new_page_belongs_to_the_child),
         cmocka_unit_test(shared_pages_are_read_for_nothing_and_copied_once),
         cmocka_unit_test(after_the_child_is_gone_the_parent_reuses),
         cmocka_unit_test(the_child_outlives_its_parent),
