@@ -475,12 +475,10 @@ void filemap_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t 
 }
 
 /* move_dirty: the copy is what has to be written; it counts where it lies (folio_migrate_mapping). */
-static void move_dirty(struct mm_sys *s, struct frame *from, const struct frame *to)
+static void move_dirty(struct mm_sys *s, const struct frame *from, const struct frame *to)
 {
-    if (((const struct mm_file *)from->mapping)->kind != FILE_REGULAR ||
-        !(from->flags & FRAME_F_DIRTY))
+    if (((const struct mm_file *)to->mapping)->kind != FILE_REGULAR || !(to->flags & FRAME_F_DIRTY))
         return;
-    from->flags &= ~FRAME_F_DIRTY;
     node_stat_add(s, from, NODE_nr_dirty, -1);
     node_stat_add(s, to, NODE_nr_dirty, 1);
 }
