@@ -444,7 +444,8 @@ static void look_process(struct native *k, const struct watched *p, struct view 
 }
 
 /* drain empties this CPU's batches of pages on their way to a list (lru_add_drain), as every change
- * of VM_LOCKED does: else it depends on the observer's own memory calls when that happens. */
+ * of VM_LOCKED does: else it depends on the observer's own calls when that happens, and a page in a
+ * batch has one reference more, so that it is copied where it could be taken over. */
 static void drain(struct native *k)
 {
     syscall(SYS_mlock, k->page, sizeof(k->page)); /* the sanitizers make mlock do nothing */
@@ -457,6 +458,7 @@ bool native_look(struct native *k, struct view view[SLOTS])
     frames_forget(k->frames);
     for (unsigned i = 0; i < SLOTS; i++)
         look_process(k, &k->p[i], &view[i]);
+    drain(k); /* reading a page twice puts it in the batch of those to be activated */
     return true;
 }
 
