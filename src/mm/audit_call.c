@@ -125,7 +125,7 @@ static int entry_right(struct touched *t, const struct place *p)
 static int written_right(struct touched *t, uint64_t at, uint64_t bytes)
 {
     struct phys *phys = t->s->phys;
-    struct place p;
+    struct place p = {0};
     int broken = 0;
     uint64_t e = align_down(at, sizeof(pte)), end = at + bytes;
     for (; e < end && broken == 0 && t->left > 0; e += sizeof(pte)) {
