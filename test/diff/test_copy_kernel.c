@@ -13,6 +13,7 @@
 #include "kern/kern.h"
 
 #include "base/bits.h"
+#include "diff/host_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -885,5 +886,6 @@ int main(void)
         cmocka_unit_test(less_common_calls_touch_what_their_rows_say),
         cmocka_unit_test(futex_calls_touch_the_word_only_when_they_look_at_it),
     };
+    host_settings_stay();
     return cmocka_run_group_tests(tests, warm_up, NULL);
 }

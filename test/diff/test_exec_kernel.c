@@ -15,6 +15,7 @@
 
 #include "base/bits.h"
 #include "base/rng.h"
+#include "diff/host_lock.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -619,5 +620,6 @@ int main(void)
         cmocka_unit_test(random_layouts_give_the_same_space_pages_and_faults),
         cmocka_unit_test(real_programs_start_with_the_same_space_pages_and_faults),
     };
+    host_settings_stay();
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

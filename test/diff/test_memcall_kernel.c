@@ -10,6 +10,7 @@
 
 #include "base/bits.h"
 #include "base/rng.h"
+#include "diff/host_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -266,5 +267,6 @@ int main(void)
         cmocka_unit_test(linux_answers_never_count_as_a_divergence),
         cmocka_unit_test(a_new_place_over_the_old_one_is_judged_too),
     };
+    host_settings_stay();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include "unit/mm/mm_fixture.h"
 
 #include "base/rng.h"
+#include "diff/host_lock.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -626,5 +627,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numa_calls_agree_with_the_running_kernel_step_by_step),
     };
+    host_settings_stay();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

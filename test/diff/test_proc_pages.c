@@ -5,6 +5,7 @@
  * processes (LRU, ACTIVE, REFERENCED, IDLE, PRIVATE). */
 #include "unit/mm/mm_fixture.h"
 
+#include "diff/host_lock.h"
 #include "diff/proc_scan.h"
 #include "proc/gather.h"
 
@@ -344,5 +345,6 @@ int main(void)
         cmocka_unit_test(a_huge_page_partly_unmapped),
         cmocka_unit_test(the_huge_zero_page),
     };
+    host_settings_stay();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

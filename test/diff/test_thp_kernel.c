@@ -16,6 +16,7 @@
 #include "unit/mm/mm_fixture.h"
 
 #include "base/rng.h"
+#include "diff/host_lock.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -746,10 +747,12 @@ static void print_seen(const char *who, const struct seen *o)
 static void report(uint64_t seed, struct step *steps, unsigned n)
 {
     unsigned at = 0;
+    const char *first = compare(steps, n, &at);
+    fprintf(stderr, "seed %llu: %s differ at step %u of %u; shrunk:\n", (unsigned long long)seed,
+            first ? first : "(not again)", at, n);
     n = shrink(steps, n);
     const char *what = compare(steps, n, &at);
-    fprintf(stderr, "seed %llu: %s differ at step %u\n", (unsigned long long)seed,
-            what ? what : "(not again)", at);
+    fprintf(stderr, "%s differ at step %u\n", what ? what : "(not again)", at);
     for (unsigned i = 0; i < n; i++)
         print_step(&steps[i]);
     print_seen("kernel", &real[at]);
@@ -825,5 +828,7 @@ int main(void)
         cmocka_unit_test(huge_pages_agree_with_the_running_kernel_step_by_step),
         cmocka_unit_test(huge_pages_of_shared_memory_agree_with_the_running_kernel),
     };
+    if (!getenv("PW_SHMEM_ENABLED")) /* global_shmem holds the lock while it runs this */
+        host_settings_stay();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
