@@ -15,7 +15,7 @@
 
 void task_init(struct mm_task *t)
 {
-    *t = (struct mm_task){.pid = 1000, .tgid = 1000, .uid = 1000, .comm = "program"};
+    *t = (struct mm_task){.pid = 1000, .tgid = 1000, .uid = 1000, .gid = 1000, .comm = "program"};
     for (unsigned i = 0; i < MM_RLIM_NR; i++)
         t->rlimit[i] = (struct mm_rlimit){MM_RLIM_INFINITY, MM_RLIM_INFINITY};
     t->rlimit[MM_RLIM_STACK].cur = STACK_RLIMIT_DEFAULT;

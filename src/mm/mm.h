@@ -92,6 +92,7 @@ struct mm_rlimit {
 struct mm_task {
     uint32_t pid, tgid;                  /* of the process; what /proc and the OOM killer print */
     uint32_t uid;                        /* user */
+    uint32_t gid;                        /* group */
     uint32_t cpu;                        /* core it runs on now */
     char comm[16];                       /* name, ends with 0 */
     uint64_t caps;                       /* bit CAP_… of <linux/capability.h>: it has that one */

@@ -131,8 +131,10 @@ static int new_file(struct mm *m, const char *name, uint64_t size, int flags, bo
         (*ret)->size = size;
         return 0;
     }
-    if (!forced && !task_capable(m, CAP_IPC_LOCK) && size > task_rlimit(m, MM_RLIM_MEMLOCK))
-        return -EPERM; /* can_do_hugetlb_shm; vm.hugetlb_shm_group has no members */
+    /* can_do_hugetlb_shm; vm.hugetlb_shm_group is 0: the group of root */
+    bool may = task_capable(m, CAP_IPC_LOCK) || m->task.gid == 0;
+    if (!forced && !may && size > task_rlimit(m, MM_RLIM_MEMLOCK))
+        return -EPERM;
     return mm_hugetlb_file(m->sys, &q, ret);
 }
 

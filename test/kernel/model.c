@@ -70,6 +70,7 @@ static void set_task(struct mm *m)
     struct mm_task t = *mm_task(m);
     t.caps = UINT64_MAX & ~BIT(CAP_SYS_RESOURCE);
     t.uid = 0;
+    t.gid = 0; /* setresuid leaves it */
     mm_set_task(m, &t);
 }
 

@@ -94,6 +94,13 @@ static void a_segment_of_huge_pages_is_as_large_as_was_asked_for(void **state)
     assert_int_equal(q.size, K);
     assert_int_equal(mm_shmget(b.mm, 1, K + 1, 0600), -EINVAL);
     assert_int_equal(mm_shmget(b.mm, 0, UINT64_MAX - MIB(16), 0600 | 04000), -ENOMEM); /* at once */
+    root.caps = 0; /* vm.hugetlb_shm_group is 0: who is of root's group needs no capability */
+    root.gid = 0;
+    mm_set_task(b.mm, &root);
+    assert_int_equal(mm_shmget(b.mm, 0, MIB(64), 0600 | 04000), -ENOMEM);
+    root.gid = 1000;
+    mm_set_task(b.mm, &root);
+    assert_int_equal(mm_shmget(b.mm, 0, MIB(64), 0600 | 04000), -EPERM); /* RLIMIT_MEMLOCK */
     assert_int_equal(mm_shmctl(b.mm, id, 0 /* IPC_RMID */, NULL), 0);
     box_close(&b);
 }
