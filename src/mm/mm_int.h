@@ -1,18 +1,30 @@
 /* mm_int.h: what the files of mm share.
  *
- *   mm.c       opening, counters, labels          fault.c    handle_mm_fault and what it calls
- *   vma.c      lookup, split, merge, accounting   filemap.c  files, page cache, readahead
- *   mmap.c     mmap, munmap                       rmap.c     who maps a page
- *   brk.c      brk, stack, special mappings       zap.c      unmapping pages, freeing tables
- *   vma_tree.c VMAs by address, and the gaps      unmapped.c where a new mapping goes
- *   commit.c   overcommit                         sysctl.c   tunables changed at run time
- *   seal.c     mseal and what it forbids          guard.c    guard regions
- *   shm.c      System V segments                  repair.c   what an emulator's program has anyway
- *   pkey.c     protection keys                    memfd.c    files in memory, seals
- *   alloc.c    where frames come from             limits.c   the caller's limits and rights
- *   file_folio.c collapse_file.c  huge pages of files in memory
- *   anon_vma.c which VMAs may map an anonymous page         fork.c     a child's address space
- *   audit.c audit_folio.c audit_call.c  the invariants of mm.h    mprotect.c mremap.c madvise.c msync.c mlock.c
+ *   address spaces
+ *     mm.c       opening, counters, the outbox       vma.c      lookup, split, merge, accounting
+ *     fork.c     a child's address space             vma_tree.c VMAs by address, and the gaps
+ *     mmap.c     mmap, munmap                        unmapped.c where a new mapping goes
+ *     brk.c      brk, stack, special mappings        guard.c    guard regions
+ *     shm.c      System V segments                   pkey.c     protection keys
+ *     memfd.c    files in memory, seals              seal.c     mseal and what it forbids
+ *     mprotect.c mremap.c madvise.c mlock.c          msync.c    msync, mincore
+ *     limits.c   the caller's limits and rights      sysctl.c   tunables changed at run time
+ *     commit.c   overcommit                          uaccess.c  copies to and from user memory
+ *   pages
+ *     fault.c    handle_mm_fault and what it calls   filemap.c  files, page cache, readahead
+ *     anon_vma.c which VMAs may map a page           rmap.c     who maps a page
+ *     alloc.c    where frames come from              zap.c      unmapping pages, freeing tables
+ *     contents.c the bytes behind frames             mempolicy.c migrate.c compaction.c
+ *                                                    (migrate_int.h)  which node; moving
+ *   huge pages (huge_int.h, hugetlb_int.h)
+ *     huge.c     entries of 2 MiB                    folio.c    large anonymous folios
+ *     khugepaged.c    small pages become huge        collapse_file.c  and those of files in memory
+ *     file_folio.c    large folios of such files     hugetlb.c hugetlb_fault.c  pools
+ *   reclaim, swap, out of memory: vmscan_int.h names its files
+ *   looking on
+ *     view.c     what /proc asks                     label.c    rows of attribution
+ *     audit.c    the invariants of mm.h              audit_folio.c audit_call.c  of folios; when
+ *     repair.c   what an emulator's program has anyway
  */
 #ifndef MM_MM_INT_H
 #define MM_MM_INT_H

@@ -5,7 +5,11 @@
  *   model.c    performs and observes them on the model  ┴─► compare.c ─► the first field that differs
  *   view.c     pages and frames of a moment             look.c     the model's, as `proc` shows it
  *   shrink.c   drops calls while it still differs       print.c    writes the C program
- *   main.c     options, the loop over seeds, the last line
+ *   main.c     options, the loop over seeds, the last line; seen.c what was compared but always zero
+ *   cgroup.c   a memory cgroup for each sequence        subject.c  the program that makes the calls
+ *   calls_*.c  kinds of calls by subject
+ *   fuzz.c     fuzz_mm: the same sequences on the model alone; shadow.c a TLB that never forgets
+ *   global_*.c programs of their own: make check-kernel-global
  *
  * A moment is what is seen after a call: the answer, and a view of every process: its VMAs as smaps
  * shows them, its counters as status shows them, its pages as pagemap, kpageflags and kpagecount
