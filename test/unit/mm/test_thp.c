@@ -307,6 +307,19 @@ static void folios_of_64k_take_one_fault_each(void **state)
     assert_int_equal(huge_entries(1), 0);
 }
 
+/* mm/mprotect.c can_change_private_pte_writable: a page of this process alone (PageAnonExclusive, which
+ * __folio_set_anon's callers set for every page of a new folio) becomes writable again at once. */
+static void every_page_of_a_new_folio_is_its_processs_alone(void **state)
+{
+    (void)state;
+    sizes_64k();
+    assert_int_equal(map_anon(&b, A, 16, RW), A);
+    assert_int_equal(touch_pages(&b, A, 16, true), 1);
+    assert_int_equal(mm_mprotect(b.mm, va(A), 16 * K, PROT_READ), 0);
+    assert_int_equal(mm_mprotect(b.mm, va(A), 16 * K, RW), 0);
+    assert_int_equal(touch_pages(&b, A, 16, true), 0);
+}
+
 static void reads_map_single_zero_pages_and_keep_the_folio_away(void **state)
 {
     (void)state;
@@ -407,6 +420,7 @@ int main(void)
         T(the_last_owner_reuses_the_whole_page),
         T(a_child_inherits_the_huge_zero_page),
         T(folios_of_64k_take_one_fault_each),
+        T(every_page_of_a_new_folio_is_its_processs_alone),
         T(reads_map_single_zero_pages_and_keep_the_folio_away),
         T(a_folio_needs_its_whole_range_empty_and_mapped),
         T(a_child_copies_single_pages_and_the_parent_reuses_the_folio),
