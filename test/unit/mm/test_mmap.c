@@ -273,6 +273,31 @@ static void five_levels_are_used_only_above_such_a_hint(void **state)
     box_close(&five);
 }
 
+static unsigned flushes(void)
+{
+    unsigned n = 0;
+    for (uint32_t i = 0; i < box.out.n; i++)
+        n += box.out.msg[i].kind == ARCH_FLUSH_RANGE;
+    return n;
+}
+
+/* mm/mmu_gather.c: freed tables are flushed (tlb->freed_tables), for the walk caches, though no page
+ * went; an area that never had a table needs nothing. */
+static void unmapping_an_empty_table_is_flushed(void **state)
+{
+    (void)state;
+    assert_int_equal(map_anon(&box, BASE, 4, RW), BASE);
+    touch_pages(&box, BASE, 4, true);
+    assert_int_equal(mm_madvise(box.mm, va(BASE), 4 * K, MADV_DONTNEED), 0);
+    box.out.n = 0;
+    assert_int_equal(mm_munmap(box.mm, va(BASE), 4 * K), 0);
+    assert_int_equal(flushes(), 1);
+    assert_int_equal(map_anon(&box, BASE, 4, RW), BASE);
+    box.out.n = 0;
+    assert_int_equal(mm_munmap(box.mm, va(BASE), 4 * K), 0);
+    assert_int_equal(flushes(), 0);
+}
+
 /* -- descriptors */
 
 static int64_t map_opened(uint64_t id, uint64_t page)
@@ -464,6 +489,7 @@ int main(void)
         TEST(hints_and_stacks_keep_the_floor_of_the_security_module),
         TEST(legacy_layout_places_bottom_up),
         TEST(five_levels_are_used_only_above_such_a_hint),
+        TEST(unmapping_an_empty_table_is_flushed),
         TEST(two_opens_of_a_file_do_not_merge),
         TEST(private_dev_zero_is_anonymous_with_a_file),
         TEST(shared_dev_zero_is_memory_of_its_own),
