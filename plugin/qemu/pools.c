@@ -17,7 +17,7 @@
  *  I3  A forked child (region NULL) talks to the host's kernel, as every unobserved process.
  *
  * Source: Linux 6.18 mm/mmap.c ksys_mmap_pgoff, fs/hugetlbfs/inode.c, mm/hugetlb.c
- * hugetlb_vm_op_split, mm/mremap.c check_mremap_params.
+ * hugetlb_vm_op_split, mm/mremap.c check_mremap_params, mm/madvise.c madvise_dontneed_free_valid_vma.
  */
 #include "pools.h"
 #include "writer.h"
@@ -410,6 +410,55 @@ static void *on_mremap(void *old, size_t old_len, size_t new_len, int flags, voi
     return mremap(old, old_len, new_len, flags, to);
 }
 
+/* on_madvise: MADV_DONTNEED begins with a huge page, and what it covers of the last one it leaves
+ * (madvise_dontneed_free_valid_vma). QEMU does no other advice. */
+static int on_madvise(void *start, size_t len, int advice)
+{
+    bool mine = own(SYS_madvise) && advice == MADV_DONTNEED;
+    uint64_t from = (uint64_t)start, end = from + len;
+    unsigned first = mine ? range_at(from) : 0, last = mine ? range_at(end) : 0;
+
+    if (first && !aligned(from, first)) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (last)
+        end &= ~(page_of(last) - 1);
+    return end <= from && len ? 0 : madvise(start, end - from, advice);
+}
+
+/* in_memory: some of the page of 2^shift bytes at `page` is. */
+static bool in_memory(uint64_t page, unsigned shift)
+{
+    unsigned char some[512];
+
+    for (uint64_t at = page; at < page + page_of(shift); at += sizeof some * 4096)
+        if (mincore((void *)at, sizeof some * 4096, some) == 0 && memchr(some, 1, sizeof some))
+            return true;
+    return false;
+}
+
+/* on_mincore: a huge page is there as a whole or not at all (mincore_hugetlb). */
+static int on_mincore(void *start, size_t len, unsigned char *vec)
+{
+    uint64_t from = (uint64_t)start, end = from + ((len + 4095) & ~4095ul), next;
+    int err = mincore(start, len, vec);
+
+    if (err != 0 || !own(SYS_mincore))
+        return err;
+    for (uint64_t at = from; at < end; at = next) {
+        unsigned shift = range_at(at);
+        uint64_t page = shift ? at & ~(page_of(shift) - 1) : at;
+
+        next = page + (shift ? page_of(shift) : 4096);
+        if (next > end)
+            next = end;
+        if (shift)
+            memset(vec + (at - from) / 4096, in_memory(page, shift), (next - at) / 4096);
+    }
+    return 0;
+}
+
 /* on_ftruncate: a file of huge pages and its shadow have one length. */
 static int on_ftruncate(int fd, off_t size)
 {
@@ -573,18 +622,11 @@ static const struct {
     const char *name;
     void *function;
 } ours[] = {
-    {"mmap", on_mmap},
-    {"mmap64", on_mmap},
-    {"munmap", on_munmap},
-    {"mprotect", on_mprotect},
-    {"mremap", on_mremap},
-    {"ftruncate", on_ftruncate},
-    {"ftruncate64", on_ftruncate},
-    {"fallocate", on_fallocate},
-    {"fallocate64", on_fallocate},
-    {"shmget", on_shmget},
-    {"shmat", on_shmat},
-    {"shmdt", on_shmdt},
+    {"mmap", on_mmap},           {"mmap64", on_mmap},           {"munmap", on_munmap},
+    {"mprotect", on_mprotect},   {"mremap", on_mremap},         {"madvise", on_madvise},
+    {"mincore", on_mincore},     {"ftruncate", on_ftruncate},   {"ftruncate64", on_ftruncate},
+    {"fallocate", on_fallocate}, {"fallocate64", on_fallocate}, {"shmget", on_shmget},
+    {"shmat", on_shmat},         {"shmdt", on_shmdt},
 };
 
 /* The tables of an object that name the functions it calls. */

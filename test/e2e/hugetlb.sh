@@ -46,6 +46,10 @@ assert 0 < p['boot_nodes'][0] < 64 and p['boot_nodes'][1] > 100, p"
 yes "without a pool the same program is refused" bash -c \
     "! '$pagewalk' run -q --no-save --set hugetlb.2m=0 -- '$work/hugepool' hold | grep -q 'yes 5 pages'"
 
+advice() { run --set hugetlb.2m=8 -- "$work/hugepool" advice > steps && [ "$(grep -c '^yes ' steps)" -eq 5 ]; }
+yes "advice on a pool's pages keeps to whole pages" advice
+yes "as the model does" is divergence.syscall_answer 0
+
 yes "six threads take from a pool of 8" run --set hugetlb.2m=8 -- "$work/hugepool" race
 yes "and model and program never disagree" is divergence.syscall_answer 0
 yes "nor had the model to break its word" is divergence.hugetlb 0
