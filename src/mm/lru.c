@@ -101,15 +101,22 @@ void lruvec_del(struct mm_sys *s, pfn n)
 
 /* -- what a batch does to each of its folios --------------------------------------------------- */
 
+bool folio_evictable(const struct frame *f)
+{
+    const struct mm_file *file = f->mapping;
+    bool cached = f->owner == FRAME_SHMEM && !(f->flags & FRAME_F_SWAPCACHE);
+    return !(f->flags & FRAME_F_MLOCKED) && !(cached && file && file->shm_locked);
+}
+
 /* lru_add puts a new folio on its list; `count` is the mlock_count of a locked one: a mapping that
  * locked it before it came here counts when its own batch is drained. */
 static void lru_add(struct mm_sys *s, pfn n, struct frame *f, uint32_t count)
 {
     bool was_unevictable = f->flags & FRAME_F_UNEVICTABLE;
     f->flags = (f->flags & ~FRAME_F_UNEVICTABLE) | FRAME_F_LRU;
-    if (f->flags & FRAME_F_MLOCKED) {
+    if (!folio_evictable(f)) {
         f->flags = (f->flags & ~FRAME_F_ACTIVE) | FRAME_F_UNEVICTABLE;
-        f->link_prev = count;
+        f->link_prev = f->flags & FRAME_F_MLOCKED ? count : 0;
         if (!was_unevictable)
             STAT(s->stats, unevictable_pgs_culled) += nr_pages(f);
     } else if (was_unevictable) {
@@ -169,10 +176,18 @@ static void lru_lazyfree(struct mm_sys *s, pfn n, const struct frame *f)
 /* rescue: an unevictable folio that nobody locks any more goes back to the lists of its kind. */
 static void rescue(struct mm_sys *s, pfn n, const struct frame *f)
 {
-    if (!(f->flags & FRAME_F_UNEVICTABLE))
+    if (!(f->flags & FRAME_F_UNEVICTABLE) || !folio_evictable(f))
         return;
     move_list(s, n, FRAME_F_UNEVICTABLE, 0, false);
     STAT(s->stats, unevictable_pgs_rescued) += nr_pages(f);
+}
+
+void check_move_unevictable_folio(struct mm_sys *s, pfn n)
+{
+    const struct frame *f = phys_frame(s->phys, n);
+    STAT(s->stats, unevictable_pgs_scanned) += nr_pages(f);
+    if (f->flags & FRAME_F_LRU)
+        rescue(s, n, f);
 }
 
 static void lru_mlock(struct mm_sys *s, pfn n, struct frame *f)
@@ -461,7 +476,7 @@ void folio_putback_lru(struct mm_sys *s, pfn n)
 void folio_putback_scanned(struct mm_sys *s, pfn n)
 {
     const struct frame *f = phys_frame(s->phys, n);
-    bool active = (f->flags & FRAME_F_ACTIVE) && !(f->flags & FRAME_F_MLOCKED) && f->refs > 1;
+    bool active = (f->flags & FRAME_F_ACTIVE) && folio_evictable(f) && f->refs > 1;
     if (active)
         node_of(s, f)->lru.nonresident_age += nr_pages(f); /* move_folios_to_lru */
     folio_putback_lru(s, n);

@@ -92,7 +92,7 @@ struct mm_file {
     uint32_t seals;        /* MM_SEAL_… */
     bool executable;       /* its mode has an x bit (a memfd without MFD_NOEXEC_SEAL) */
     bool sysv;             /* a System V segment: no fault-around, shmdt finds it */
-    bool shm_locked;       /* SHM_LOCK, as shmctl tells it; reclaim does not ask */
+    bool shm_locked;       /* SHM_LOCK: reclaim leaves its pages alone (folio_evictable) */
     int shm_id;            /* of the segment */
     bool named;            /* found again by dev and ino */
     int fd;                /* of the host: its bytes, with phys.contents; -1: zeroes */

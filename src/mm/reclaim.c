@@ -237,7 +237,7 @@ static enum fate reclaim_folio(struct mm_sys *s, struct scan_control *sc, pfn n)
     if (f->flags & FRAME_F_LOCKED) /* I2 */
         return FATE_KEEP;
     sc->nr_scanned += BIT(f->order);
-    if (f->flags & FRAME_F_MLOCKED) /* gives its slot up; put back it becomes unevictable */
+    if (!folio_evictable(f)) /* a locked one gives its slot up; put back they become unevictable */
         return FATE_ACTIVATE;
     sc->nr_unqueued_dirty += unqueued_dirty(f) ? BIT(f->order) : 0;
     if (f->flags & FRAME_F_WRITEBACK) {

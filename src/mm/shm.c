@@ -275,6 +275,15 @@ static void remove_id(struct mm_sys *s, struct shm_segment *g)
     mm_file_put(s, f); /* without mappings that was the last reference: shm_file_gone */
 }
 
+/* shmem_unlock_mapping: pages that reclaim set aside stand on its lists again. */
+static void shmem_unlock_mapping(struct mm_sys *s, struct mm_file *f)
+{
+    pfn n;
+    for (uint64_t i = 0; i < file_pages(f); i++)
+        if (filemap_cached_at(f, i, &n) && folio_head(s, n).v == n.v)
+            check_move_unevictable_folio(s, n);
+}
+
 static int lock_segment(const struct mm *m, struct shm_segment *g, bool lock)
 {
     if (!task_capable(m, CAP_IPC_LOCK)) {
@@ -283,7 +292,12 @@ static int lock_segment(const struct mm *m, struct shm_segment *g, bool lock)
         if (lock && g->file->size > task_rlimit(m, MM_RLIM_MEMLOCK))
             return -ENOMEM;
     }
+    if (g->file->kind == FILE_HUGETLB) /* is never swapped */
+        return 0;
+    bool unlock = g->file->shm_locked && !lock;
     g->file->shm_locked = lock;
+    if (unlock)
+        shmem_unlock_mapping(m->sys, g->file);
     return 0;
 }
 

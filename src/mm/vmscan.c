@@ -88,11 +88,12 @@ static void shrink_active_list(struct mm_sys *s, struct scan_control *sc, enum l
     for (unsigned i = 0; i < b.nr; i++) {
         struct frame *f = phys_frame(s->phys, b.folio[i]);
         struct referenced r = {0};
-        if (!(f->flags & (FRAME_F_MLOCKED | FRAME_F_LOCKED)) && folio_mapped(s, b.folio[i]))
+        bool evictable = folio_evictable(f);
+        if (evictable && !(f->flags & FRAME_F_LOCKED) && folio_mapped(s, b.folio[i]))
             r = folio_referenced(s, b.folio[i]);
         if (r.vmas > 0 && r.exec && folio_is_file_lru(f)) {
             rotated += BIT(f->order);
-        } else if (!(f->flags & FRAME_F_MLOCKED)) {
+        } else if (evictable) {
             f->flags = (f->flags & ~FRAME_F_ACTIVE) | FRAME_F_WORKINGSET;
             STAT(s->stats, pgdeactivate) += BIT(f->order);
         }

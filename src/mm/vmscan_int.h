@@ -233,6 +233,10 @@ static inline uint64_t compact_gap(unsigned order)
 
 struct referenced folio_referenced(struct mm_sys *s, pfn n);
 bool folio_mapped(const struct mm_sys *s, pfn n);
+/* folio_evictable: reclaim may look at it; not one of locked memory (mlock, SHM_LOCK). */
+bool folio_evictable(const struct frame *f);
+/* check_move_unevictable_folio gives a folio back to the lists of its kind if nothing locks it. */
+void check_move_unevictable_folio(struct mm_sys *s, pfn n);
 /* folio_is_file_lru: it belongs on the lists of file pages. */
 static inline bool folio_is_file_lru(const struct frame *f)
 {

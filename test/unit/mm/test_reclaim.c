@@ -3,6 +3,8 @@
  * states seen on 6.18.44 where a test says so. */
 #include "unit/mm/mm_fixture.h"
 
+#include <sys/shm.h>
+
 #define AT UINT64_C(0x200000000)
 
 struct options {
@@ -100,6 +102,40 @@ static void a_page_of_a_file_that_was_unmapped_young_twice_becomes_active(void *
 }
 
 /* Without boosts: kswapd of a boosted zone DMA puts all pages of zone DMA32 to the head of the list. */
+static uint64_t present_pages(const struct box *b, uint64_t at, uint64_t pages)
+{
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < pages; i++)
+        n += pte_present(entry_at(b, at + i * K));
+    return n;
+}
+
+/* shmctl(2), SHM_LOCK: "prevent swapping of the shared memory segment"; mm/vmscan.c folio_evictable,
+ * check_move_unevictable_folios. */
+static void a_locked_segment_stays_in_memory_until_it_is_unlocked(void **state)
+{
+    (void)state;
+    const uint64_t pages = MIB(8) / K, more = AT + MIB(64);
+    struct box b;
+    box_with(&b, &(struct options){.swap = MIB(128)});
+    int id = mm_shmget(b.mm, IPC_PRIVATE, MIB(8), 0600);
+    assert_int_equal(mm_shmctl(b.mm, id, SHM_LOCK, NULL), 0);
+    assert_int_equal(mm_shmat(b.mm, id, va(AT), 0, false), AT);
+    touch_pages(&b, AT, pages, true);
+    assert_int_equal(
+        map_full(&b, more, MIB(80), RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0), more);
+    touch_pages(&b, more, MIB(80) / K, true);
+    assert_int_equal(present_pages(&b, AT, pages), pages);
+    assert_true(node_stat(&b, NODE_nr_unevictable) > 0);
+    assert_int_equal(mm_audit(b.mm), 0);
+    assert_int_equal(mm_shmctl(b.mm, id, SHM_UNLOCK, NULL), 0);
+    assert_int_equal(node_stat(&b, NODE_nr_unevictable), 0);
+    assert_int_equal(mm_audit(b.mm), 0);
+    touch_pages(&b, more, MIB(80) / K, true);
+    assert_true(present_pages(&b, AT, pages) < pages);
+    box_end(&b);
+}
+
 static void cold_pages_go_before_pages_in_use(void **state)
 {
     (void)state;
@@ -463,6 +499,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_of_a_file_that_was_unmapped_young_twice_becomes_active),
+        cmocka_unit_test(a_locked_segment_stays_in_memory_until_it_is_unlocked),
         cmocka_unit_test(cold_pages_go_before_pages_in_use),
         cmocka_unit_test(kswapd_lifts_the_node_above_its_high_watermarks),
         cmocka_unit_test(clean_pages_of_files_go_without_a_write_and_come_back_with_a_major_fault),
