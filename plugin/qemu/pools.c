@@ -250,10 +250,13 @@ static char *find_place(uint64_t hint, uint64_t len)
     return (char *)place;
 }
 
+/* plain: MAP_SHARED_VALIDATE, which the model has judged, is for files alone. */
 static int plain(int flags)
 {
-    return (int)((unsigned)flags & ~(MAP_HUGETLB | HUGE_MASK << HUGE_SHIFT)) | MAP_FIXED |
-           MAP_NORESERVE;
+    unsigned type = (flags & MAP_TYPE) == MAP_SHARED_VALIDATE ? MAP_SHARED : flags & MAP_TYPE;
+    unsigned rest = (unsigned)flags & ~(MAP_TYPE | MAP_HUGETLB | HUGE_MASK << HUGE_SHIFT);
+
+    return (int)(rest | type) | MAP_FIXED | MAP_NORESERVE;
 }
 
 /* give_back ends QEMU's own reservation of [start, start + len), if it made one. */
@@ -315,6 +318,16 @@ static void *map_file(char *start, size_t len, int prot, int flags, int fd, off_
     return at;
 }
 
+/* elsewhere: the place is not the one the program insists on, for that is taken: QEMU 7.2 does not know
+ * MAP_FIXED_NOREPLACE and takes the address for a hint. */
+static bool elsewhere(void *start)
+{
+    uint64_t flags = self.call[4], wanted = self.call[1];
+
+    return (flags & MAP_FIXED_NOREPLACE) && !(flags & MAP_FIXED) && wanted && aligned(wanted, 12) &&
+           (uint64_t)start != wanted;
+}
+
 /* not_huge is any other mapping that QEMU makes; the program's own may not cut a huge page. */
 static void *not_huge(void *start, size_t len, int prot, int flags, int fd, off_t offset)
 {
@@ -323,6 +336,10 @@ static void *not_huge(void *start, size_t len, int prot, int flags, int fd, off_
 
     if (over && splits((uint64_t)start, len))
         return refuse(EINVAL);
+    if (over && elsewhere(start)) {
+        munmap(start, len); /* what QEMU had reserved */
+        return refuse(EEXIST);
+    }
     at = mmap(start, len, prot, flags, fd, offset);
     if (at != MAP_FAILED && over)
         range_set((uint64_t)at, len, 0);

@@ -125,20 +125,6 @@ static struct mm_file *named_file(struct mm_sys *s, const struct kern_file *f)
     return mm_file(s, f->dev, f->ino, f->size, f->path);
 }
 
-/* mmap_flags_bad: what do_mmap refuses by its arguments alone, in its order. */
-static int mmap_flags_bad(const struct kern_call *c)
-{
-    uint32_t flags = (uint32_t)c->arg[3], type = flags & MAP_TYPE;
-    bool anon = flags & MAP_ANONYMOUS;
-    if (type == MAP_DROP && anon)
-        return flags & (MAP_LOCKED | MAP_HUGETLB | MAP_GROWSDOWN) ? -EINVAL : 0;
-    if (type != MAP_SHARED && type != MAP_PRIVATE && (type != MAP_SHARED_VALIDATE || anon))
-        return -EINVAL;
-    if (flags & MAP_GROWSDOWN && (type != MAP_PRIVATE || !anon))
-        return -EINVAL;
-    return 0;
-}
-
 /* huge_page_log: log2 of the pages a mapping call wants, 0: ordinary ones. */
 static unsigned huge_page_log(const struct kern_call *c)
 {
@@ -148,8 +134,25 @@ static unsigned huge_page_log(const struct kern_call *c)
     return !(c->arg[3] & MAP_HUGETLB) ? 0 : asked != 0 ? asked : HUGE_DEFAULT;
 }
 
-/* hugetlb_refusal: what Linux answers to a wish for huge pages (hugetlb_get_unmapped_area,
- * hugetlb_file_setup, hugetlbfs_file_mmap). */
+/* mmap_flags_bad: what do_mmap refuses by its arguments alone, in its order. Anonymous huge pages are
+ * a file to it (hugetlb_file_setup). */
+static int mmap_flags_bad(const struct kern_call *c)
+{
+    uint32_t flags = (uint32_t)c->arg[3], type = flags & MAP_TYPE;
+    bool anon = flags & MAP_ANONYMOUS && !(flags & MAP_HUGETLB);
+    if (type == MAP_DROP && anon)
+        return flags & (MAP_LOCKED | MAP_GROWSDOWN) ? -EINVAL : 0;
+    if (type != MAP_SHARED && type != MAP_PRIVATE && (type != MAP_SHARED_VALIDATE || anon))
+        return -EINVAL;
+    if (type == MAP_SHARED_VALIDATE && huge_page_log(c) != 0 && !mm_mmap_knows(flags))
+        return -EOPNOTSUPP;
+    if (flags & MAP_GROWSDOWN && (type != MAP_PRIVATE || !anon))
+        return -EINVAL;
+    return 0;
+}
+
+/* hugetlb_refusal: what Linux answers to a wish for huge pages (hugetlb_file_setup,
+ * hugetlbfs_file_mmap). */
 static int hugetlb_refusal(const struct kern *k, const struct kern_call *c)
 {
     unsigned log = huge_page_log(c);
@@ -170,8 +173,7 @@ static int hugetlb_refusal(const struct kern *k, const struct kern_call *c)
     err = err != 0 ? err : mm_hugetlb_may(k->sys, &want);
     if (f)
         mm_file_put(k->sys, f);
-    bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
-    return err != -EINVAL && fixed && c->arg[0] & (BIT(log) - 1) ? -EINVAL : err;
+    return err;
 }
 
 static int mmap_refusal(const struct kern *k, const struct mm *m, const struct kern_call *c)
@@ -179,11 +181,12 @@ static int mmap_refusal(const struct kern *k, const struct mm *m, const struct k
     uint64_t addr = c->arg[0], len = c->arg[1];
     uint32_t flags = (uint32_t)c->arg[3];
     bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+    uint64_t page = huge_page_log(c) != 0 ? BIT(huge_page_log(c)) : PAGE_SIZE;
     if (c->arg[5] % PAGE_SIZE || len == 0)
         return -EINVAL;
     if (len > KERN_TASK_SIZE || (fixed && addr > KERN_TASK_SIZE - align_up(len, PAGE_SIZE)))
         return -ENOMEM;
-    if (fixed && addr % PAGE_SIZE)
+    if (fixed && addr % page) /* hugetlb_get_unmapped_area comes before what is mapped there */
         return -EINVAL;
     if (flags & MAP_FIXED_NOREPLACE && first_within(m, addr, addr + align_up(len, PAGE_SIZE)))
         return -EEXIST;

@@ -259,6 +259,8 @@ struct mm_map {
     bool forced;
 };
 int64_t mm_mmap(struct mm *m, const struct mm_map *map); /* address or -errno */
+/* mm_mmap_knows: MAP_SHARED_VALIDATE of a file that cannot do MAP_SYNC accepts these flags. */
+bool mm_mmap_knows(uint32_t flags);
 int mm_munmap(struct mm *m, vaddr start, uint64_t len);
 /* -- System V shared memory. mm_shmget returns an id. */
 int mm_shmget(struct mm *m, int32_t key, uint64_t size, int flags);

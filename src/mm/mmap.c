@@ -192,13 +192,18 @@ static int check_size(const struct mm *m, const struct mm_map *map, uint64_t *le
     return m->vmas.nr > m->sys->conf.kernel_max_map_count && !map->forced ? -ENOMEM : 0;
 }
 
+bool mm_mmap_knows(uint32_t flags)
+{
+    return !(flags & ~(LEGACY_FLAGS | MAP_TYPE));
+}
+
 /* share_file: a shared mapping of a file, with what the descriptor allows. */
 static int share_file(const struct mm_map *map, uint64_t *vm)
 {
-    uint32_t traits = map->file->traits, known = LEGACY_FLAGS | MAP_TYPE;
+    uint32_t traits = map->file->traits, more = 0;
     if (map->file->kind == FILE_REGULAR && !(traits & MM_FILE_NOMMAP))
-        known |= MAP_SYNC; /* FOP_MMAP_SYNC: ext4 itself refuses it, later */
-    if ((map->flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (map->flags & ~known))
+        more = MAP_SYNC; /* FOP_MMAP_SYNC: ext4 itself refuses it, later */
+    if ((map->flags & MAP_TYPE) == MAP_SHARED_VALIDATE && !mm_mmap_knows(map->flags & ~more))
         return -EOPNOTSUPP;
     if ((map->prot & PROT_WRITE) && !map->file_writable)
         return -EACCES;

@@ -50,6 +50,10 @@ advice() { run --set hugetlb.2m=8 -- "$work/hugepool" advice > steps && [ "$(gre
 yes "advice on a pool's pages keeps to whole pages" advice
 yes "as the model does" is divergence.syscall_answer 0
 
+flags() { run --set hugetlb.2m=8 -- "$work/hugepool" flags > steps && [ "$(grep -c '^yes ' steps)" -eq 10 ]; }
+yes "flags of mmap are judged as Linux judges them" flags
+yes "with nothing that the model would answer otherwise" is divergence.syscall_answer 0
+
 yes "six threads take from a pool of 8" run --set hugetlb.2m=8 -- "$work/hugepool" race
 yes "and model and program never disagree" is divergence.syscall_answer 0
 yes "nor had the model to break its word" is divergence.hugetlb 0

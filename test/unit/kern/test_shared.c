@@ -293,6 +293,33 @@ static void huge_pages_are_granted_from_the_models_pool(void **state)
     assert_int_equal(STAT(&w->stats, div_hugetlb), 0);
 }
 
+/* What the kernel answered on 6.18 (2026-11-22); the type is given in place of MAP_PRIVATE's. */
+static int asked_type(struct world *w, uint64_t at, uint64_t flags)
+{
+    const uint64_t anon = MAP_ANONYMOUS | MAP_HUGETLB;
+    return asked(
+        w, (struct kern_call){.nr = SYS_mmap, .arg = {at, M2, PROT_READ, anon | flags, -1ull}},
+        0x40000000);
+}
+
+static void flags_of_anonymous_huge_pages_are_judged_as_those_of_a_file(void **state)
+{
+    struct world *w = *state;
+    mm_hugetlb_set(w->sys, MM_HUGETLB_2M, 4);
+    assert_int_equal(asked_mmap(w, M2, 0, 0x20000000), 0);
+    assert_int_equal(asked_type(w, 0, MAP_SHARED_VALIDATE), 0);
+    assert_int_equal(asked_type(w, 0, MAP_SHARED_VALIDATE | MAP_SYNC), -EOPNOTSUPP);
+    assert_int_equal(asked_type(w, 0, MAP_SHARED_VALIDATE | MAP_GROWSDOWN), -EINVAL);
+    assert_int_equal(asked_type(w, 0, MAP_SHARED | MAP_GROWSDOWN), -EINVAL);
+    assert_int_equal(asked_type(w, 0, MAP_PRIVATE | MAP_GROWSDOWN), -EINVAL);
+    assert_int_equal(asked_type(w, 0, 0), -EINVAL);
+    assert_int_equal(asked_type(w, 0, 8), -EINVAL); /* MAP_DROPPABLE */
+    assert_int_equal(asked_type(w, 0x20000000, MAP_PRIVATE | MAP_FIXED_NOREPLACE), -EEXIST);
+    assert_int_equal(asked_type(w, 0x20001000, MAP_PRIVATE | MAP_FIXED_NOREPLACE), -EINVAL);
+    assert_int_equal(promised(w), 2);
+    assert_int_equal(STAT(&w->stats, div_syscall_answer), 0);
+}
+
 static void a_grant_that_cannot_be_kept_is_counted(void **state)
 {
     struct world *w = *state;
@@ -367,6 +394,7 @@ int main(void)
         T(close_range_closes_what_lies_in_it),
         T(a_memfd_mapped_again_lives_on),
         T(huge_pages_are_granted_from_the_models_pool),
+        T(flags_of_anonymous_huge_pages_are_judged_as_those_of_a_file),
         T(a_grant_that_cannot_be_kept_is_counted),
         T(a_file_of_huge_pages_is_known_by_its_record),
         T(a_segment_of_huge_pages_is_promised_in_full),
