@@ -131,11 +131,11 @@ static int new_file(struct mm *m, const char *name, uint64_t size, int flags, bo
         (*ret)->size = size;
         return 0;
     }
-    /* can_do_hugetlb_shm; vm.hugetlb_shm_group is 0: the group of root */
+    /* can_do_hugetlb_shm; vm.hugetlb_shm_group is 0: the group of root. No limit allows it others. */
     bool may = task_capable(m, CAP_IPC_LOCK) || m->task.gid == 0;
-    if (!forced && !may && size > task_rlimit(m, MM_RLIM_MEMLOCK))
-        return -EPERM;
-    return mm_hugetlb_file(m->sys, &q, ret);
+    if (q.size_log != 0 && q.size_log != 21 && q.size_log != 30)
+        return -EINVAL;
+    return forced || may ? mm_hugetlb_file(m->sys, &q, ret) : -EPERM;
 }
 
 static int add_segment(struct mm *m, const struct shm_segment *proto, uint64_t size, int flags,

@@ -505,6 +505,9 @@ static void a_segment_without_promise_needs_no_pool_to_be_attached(void **state)
     (void)state;
     struct box b;
     box_open(&b, MIB(64), false);
+    struct mm_task root = *mm_task(b.mm);
+    root.gid = 0; /* vm.hugetlb_shm_group */
+    mm_set_task(b.mm, &root);
     int id = mm_shmget(b.mm, 0, K, 01600 | SHM_HUGETLB | SHM_NORESERVE);
     assert_true(id >= 0);
     assert_int_equal(mm_shmat(b.mm, id, va(BASE), 0, false), BASE);

@@ -100,7 +100,10 @@ static void a_segment_of_huge_pages_is_as_large_as_was_asked_for(void **state)
     assert_int_equal(mm_shmget(b.mm, 0, MIB(64), 0600 | 04000), -ENOMEM);
     root.gid = 1000;
     mm_set_task(b.mm, &root);
-    assert_int_equal(mm_shmget(b.mm, 0, MIB(64), 0600 | 04000), -EPERM); /* RLIMIT_MEMLOCK */
+    assert_int_equal(mm_shmget(b.mm, 0, MIB(64), 0600 | 04000), -EPERM);
+    assert_int_equal(mm_shmget(b.mm, 0, K, 0600 | 04000 | 010000),
+                     -EPERM); /* RLIMIT_MEMLOCK or not */
+    assert_int_equal(mm_shmget(b.mm, 0, K, 0600 | 04000 | 16 << 26), -EINVAL); /* no such size */
     assert_int_equal(mm_shmctl(b.mm, id, 0 /* IPC_RMID */, NULL), 0);
     box_close(&b);
 }

@@ -409,8 +409,11 @@ static void a_memfd_and_a_segment_may_be_of_huge_pages(void **state)
     assert_int_equal(mm_munmap(b.mm, va(A), M2), 0);
     mm_file_put(b.sys, f);
     pool(4, 4, 0, 0);
-    assert_int_equal(mm_shmget(b.mm, 0, 5 * M2, SHM_HUGETLB | 0600), -EPERM); /* RLIMIT_MEMLOCK */
+    struct mm_task root = *mm_task(b.mm);
     mm_set_rlimit(b.mm, MM_RLIM_MEMLOCK, (struct mm_rlimit){MM_RLIM_INFINITY, MM_RLIM_INFINITY});
+    assert_int_equal(mm_shmget(b.mm, 0, M2, SHM_HUGETLB | 0600), -EPERM); /* no limit allows it */
+    root.gid = 0;                                                         /* vm.hugetlb_shm_group */
+    mm_set_task(b.mm, &root);
     assert_int_equal(mm_shmget(b.mm, 0, 5 * M2, SHM_HUGETLB | 0600), -ENOMEM);
     int id = mm_shmget(b.mm, 0, 2 * M2, SHM_HUGETLB | 0600);
     assert_true(id >= 0);
