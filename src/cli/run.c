@@ -113,6 +113,8 @@ static struct sim_program program_of(char *const *argv)
     struct rlimit limit;
     p.arg_bytes = strings(argv, &p.argc);
     p.env_bytes = strings(environ, &p.envc);
+    p.uid = getuid();
+    p.gid = getgid();
     p.stack_rlimit = getrlimit(RLIMIT_STACK, &limit) == 0 ? limit.rlim_cur : MIB(8);
     return p;
 }

@@ -70,6 +70,8 @@ static void name_task(struct sim *s, const struct sim_thread *t)
     struct mm_task task = *mm_task(s->mm);
     const char *slash = strrchr(t->path, '/'), *name = slash ? slash + 1 : t->path;
     task.pid = task.tgid = s->pid;
+    task.uid = s->program.uid;
+    task.gid = s->program.gid;
     memset(task.comm, 0, sizeof(task.comm));
     memcpy(task.comm, name, min_u64(strlen(name), sizeof(task.comm) - 1));
     mm_set_task(s->mm, &task);

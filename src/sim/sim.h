@@ -25,6 +25,7 @@ struct sim_thread;
 struct sim_program {
     uint64_t argc, arg_bytes, envc, env_bytes; /* strings with their zeros */
     uint64_t stack_rlimit;                     /* bytes */
+    uint32_t uid, gid;                         /* whose it is when it starts */
 };
 
 int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program *program);
