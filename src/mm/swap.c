@@ -95,6 +95,8 @@ static int area_make(struct mm_sys *s, struct swap_area *a, uint64_t pages)
     return 0;
 }
 
+#define TOO_SMALL "it is smaller than swap.size"
+
 /* file_check says why a path cannot hold a swap area of that many bytes; NULL: it can. A file that is not
  * empty must be one: nobody's data is overwritten. */
 static const char *file_check(const char *path, uint64_t bytes, int *ret_err)
@@ -122,7 +124,7 @@ static const char *file_check(const char *path, uint64_t bytes, int *ret_err)
         return NULL;
     if (!read_it || memcmp(magic, SWAP_MAGIC, sizeof(magic)) != 0)
         return "it holds something else than a swap area (no SWAPSPACE2 header)";
-    return (uint64_t)st.st_size < bytes ? "it is smaller than swap.size" : NULL;
+    return (uint64_t)st.st_size < bytes ? TOO_SMALL : NULL;
 }
 
 /* file_size gives a file room for all of an area and its header: a hole could find the disk, or the
@@ -203,21 +205,41 @@ static int check_memory(const struct conf *c, char *err, size_t err_size)
     return refuse_area(err, err_size, c, true, why);
 }
 
-/* check_room: with contents the area is a file, of the size of swap.size. */
-static int check_room(const struct conf *c, char *err, size_t err_size)
+/* check_file: the file can be written: all of it with contents, else its header, and that is taken back. */
+static int check_file(const struct conf *c, char *err, size_t err_size)
 {
     char why[160];
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && c->swap_size > limit.rlim_cur)
-        return refuse_area(err, err_size, c, true,
-                           "with phys.contents that is a file, and larger than ulimit -f allows");
-    if (check_memory(c, err, err_size) != 0)
-        return -EINVAL;
-    int code = c->swap_file[0] ? file_try(c->swap_file, c->swap_size & PAGE_MASK) : 0;
+    uint64_t bytes = c->phys_contents ? c->swap_size & PAGE_MASK : PAGE_SIZE;
+    int code = c->swap_file[0] ? file_try(c->swap_file, bytes) : 0;
     if (code == 0)
         return 0;
     snprintf(why, sizeof(why), "it cannot hold swap.size = %llu bytes: %s",
              (unsigned long long)c->swap_size, strerror(-code));
+    return refuse_area(err, err_size, c, false, why);
+}
+
+/* check_room: with contents the area is a file, of the size of swap.size. */
+static int check_room(const struct conf *c, char *err, size_t err_size)
+{
+    struct rlimit limit;
+    bool limited = getrlimit(RLIMIT_FSIZE, &limit) == 0;
+    if (!c->phys_contents)
+        return limited && PAGE_SIZE > limit.rlim_cur ? 0 : check_file(c, err, err_size);
+    if (limited && c->swap_size > limit.rlim_cur)
+        return refuse_area(err, err_size, c, true,
+                           "with phys.contents that is a file, and larger than ulimit -f allows");
+    int r = check_memory(c, err, err_size);
+    return r != 0 ? r : check_file(c, err, err_size);
+}
+
+/* refuse_size names both sizes of a file that is too small. */
+static int refuse_size(const struct conf *c, char *err, size_t err_size)
+{
+    char why[160];
+    struct stat st;
+    long long has = stat(c->swap_file, &st) == 0 ? (long long)st.st_size : 0;
+    snprintf(why, sizeof(why), "%s: %lld bytes, and swap.size = %llu", TOO_SMALL, has,
+             (unsigned long long)c->swap_size);
     return refuse_area(err, err_size, c, false, why);
 }
 
@@ -244,9 +266,9 @@ int mm_swap_check(const struct conf *c, char *err, size_t err_size)
         why = file_check(c->swap_file, c->swap_size & PAGE_MASK, &code);
     if (!why && c->swap_file[0] && !check_place(c->swap_file))
         why = "it does not exist and cannot be created there";
-    if (why)
-        return refuse_area(err, err_size, c, false, why);
-    return c->phys_contents ? check_room(c, err, err_size) : 0;
+    if (why && strcmp(why, TOO_SMALL) == 0)
+        return refuse_size(c, err, err_size);
+    return why ? refuse_area(err, err_size, c, false, why) : check_room(c, err, err_size);
 }
 
 static bool same_file_in_use(const struct mm_sys *s, const char *path)

@@ -58,7 +58,7 @@ yes "but the modelled machine would have killed it" \
 yes "which the report says in the words of the kernel's log" \
     grep -Eq '^no memory +diverged at event [0-9]+ .*Killed process [0-9]+ \(workset\) total-vm:[0-9]+' oom.txt
 yes "and in JSON in full" test "$(value oom.json 'd["oom"][0]["line"]' |
-    grep -cE '^Out of memory: Killed process [0-9]+ \(workset\) total-vm:[0-9]+kB, anon-rss:[0-9]+kB, file-rss:[0-9]+kB, shmem-rss:[0-9]+kB, UID:[0-9]+ pgtables:[0-9]+kB oom_score_adj:0$')" = 1
+    grep -cE '^Out of memory: Killed process [0-9]+ \(workset\) total-vm:[0-9]+kB, anon-rss:[0-9]+kB, file-rss:[0-9]+kB, shmem-rss:[0-9]+kB, UID:'"$(id -u)"' pgtables:[0-9]+kB oom_score_adj:0$')" = 1
 yes "the summary keeps to 25 lines" test "$(wc -l < oom.txt)" -le 25
 "$pagewalk" run -q $small --set swap.size=64M --set kernel.oom_kill_guest=on -- "$work/workset" 200 \
     > /dev/null 2>&1
@@ -82,7 +82,7 @@ yes "a swap file without swap.size is refused" refused "swap.size says how large
 truncate -s 64K short
 printf 'SWAPSPACE2' | dd of=short bs=1 seek=4086 conv=notrunc 2> dd.err
 yes "a swap area smaller than swap.size is refused" \
-    refused "swap.file: short: it is smaller than swap.size" swap.size=1M swap.file=short
+    refused "swap.file: short: it is smaller than swap.size: 65536 bytes, and swap.size = 1048576$" swap.size=1M swap.file=short
 yes "a place where nothing can be made is refused" \
     refused "swap.file: none/x: .*cannot be created" swap.size=1M swap.file=none/x
 yes "a swap area below 10 pages is refused with its key, value and reason" \
@@ -97,6 +97,13 @@ yes "a link to nothing is refused, and stays" \
 yes "it is still there" test -L link
 yes "a file of /proc is no swap file, whoever asks" \
     refused "swap.file: /proc/version: it" swap.size=1M swap.file=/proc/version phys.contents=on
+yes "nor without contents, which would write nothing to it" \
+    refused "swap.file: /proc/version: it cannot hold swap.size = 1048576 bytes: " swap.size=1M swap.file=/proc/version
+yes "nor is a file in /sys" refused "swap.file: /sys/kernel/mm/x: it" swap.size=1M swap.file=/sys/kernel/mm/x
+yes "an empty file that could hold the area stays empty" bash -c \
+    ": > empty && '$pagewalk' run -q --set swap.size=1M --set swap.file=empty -- true && [ ! -s empty ]"
+yes "and one that is not there is not left behind" bash -c \
+    "'$pagewalk' run -q --set swap.size=1M --set swap.file=unmade -- true && [ ! -e unmade ]"
 yes "nothing can be made in /sys, by root either" \
     refused "swap.file: /sys/kernel/mm/x: it" swap.size=1M swap.file=/sys/kernel/mm/x phys.contents=on
 full_disk() {
