@@ -295,6 +295,10 @@ static void put_pointed(struct writer *w, uint64_t num, const uint64_t a[6], int
         break;
     case SYS_ftruncate:
     case SYS_fallocate:
+    case SYS_fsync:
+    case SYS_fdatasync:
+    case SYS_syncfs:
+    case SYS_sync_file_range:
         put_file(w, a[0]);
         break;
     case SYS_readv:

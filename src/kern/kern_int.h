@@ -93,6 +93,9 @@ int shared_apply(struct kern *k, struct mm *m, const struct kern_call *call);
 void opened_apply(struct kern *k, const struct kern_call *call);
 uint64_t opened_id(struct kern *k, int fd);
 
+/* -- filecall.c: calls that write a file back, or take parts out of it. */
+void filecall_apply(struct kern *k, const struct kern_call *call);
+
 /* -- extcall.c: keys, seals, limits, advice by descriptor. 1: the space changed. */
 int extcall_apply(struct kern *k, struct mm *m, const struct kern_call *call);
 

@@ -572,9 +572,22 @@ int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c)
     case SYS_mlockall:
     case SYS_munlockall:
         return apply_lock(k, m, c);
-    default:
+    case SYS_fsync:
+    case SYS_fdatasync:
+    case SYS_sync:
+    case SYS_syncfs:
+    case SYS_sync_file_range:
+        filecall_apply(k, c);
+        return 0;
+    case SYS_fallocate:
+        filecall_apply(k, c);
+        /* fall through */
+    case SYS_ftruncate:
+    case SYS_fcntl:
         if (c->file.present)
             apply_size(k, &c->file);
+        return 0;
+    default:
         return 0;
     }
 }

@@ -20,10 +20,11 @@
  */
 #include "mm/mm_int.h"
 
-#define EVICTED     UINT64_MAX
-#define SLOT_SHADOW BIT(63) /* evicted; the rest says when (workingset.c). EVICTED has it, too */
-#define SLOT_SWAP   BIT(62) /* swapped out: type << 56 | offset */
-#define SLOT_POISON (SLOT_SWAP | BIT(61)) /* swapped out, and could not be read again */
+#define EVICTED        UINT64_MAX
+#define HOLE_PAGES_MAX BIT(22) /* a hole is noted for so many pages: 16 GiB, 32 MiB of slots */
+#define SLOT_SHADOW    BIT(63) /* evicted; the rest says when (workingset.c). EVICTED has it, too */
+#define SLOT_SWAP      BIT(62) /* swapped out: type << 56 | offset */
+#define SLOT_POISON    (SLOT_SWAP | BIT(61)) /* swapped out, and could not be read again */
 
 static bool slot_has_frame(uint64_t slot)
 {
@@ -502,7 +503,7 @@ void filemap_punch(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t
     filemap_drop(s, f, first, last);
     if (f->kind != FILE_REGULAR)
         return;
-    last = min_u64(last, file_pages(f));
+    last = min_u64(min_u64(last, file_pages(f)), first + HOLE_PAGES_MAX);
     for (uint64_t i = first; i < last; i++)
         *slot_make(f, i) = EVICTED;
 }

@@ -117,3 +117,11 @@ int mm_fallocate_punch(struct mm_sys *s, struct mm_file *f, uint64_t offset, uin
     AUDIT(audit_fault(s));
     return 0;
 }
+
+void mm_fallocate_shift(struct mm_sys *s, struct mm_file *f, uint64_t offset)
+{
+    uint64_t first = offset / PAGE_SIZE;
+    unmap_mapping_range(s, f, first, UINT64_MAX, true);
+    filemap_punch(s, f, first, UINT64_MAX);
+    AUDIT(audit_fault(s));
+}

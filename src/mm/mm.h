@@ -197,6 +197,14 @@ uint32_t mm_file_seals(const struct mm_file *f);
 int mm_ftruncate(struct mm_sys *s, struct mm_file *f, uint64_t size);
 /* mm_fallocate_punch is fallocate(PUNCH_HOLE | KEEP_SIZE): 0, -EINVAL or -EPERM. */
 int mm_fallocate_punch(struct mm_sys *s, struct mm_file *f, uint64_t offset, uint64_t len);
+/* mm_fallocate_shift is fallocate(COLLAPSE_RANGE) or (INSERT_RANGE): what the file has from the offset on
+ * moves, so that its pages go, private copies included. The new size: mm_file_resize. */
+void mm_fallocate_shift(struct mm_sys *s, struct mm_file *f, uint64_t offset);
+/* mm_fsync_range writes the dirty pages with bytes of [from, to) of a regular file back; other files
+ * have no device. Tells, once, of bytes that could not be written: 0 or -errno. */
+int mm_fsync_range(struct mm_sys *s, struct mm_file *f, uint64_t from, uint64_t to);
+/* mm_sync does it for all files, or for those of a device. */
+void mm_sync(struct mm_sys *s, const uint64_t *dev);
 /* mm_file_resize: truncation unmaps what lies beyond the new end, private copies included. */
 void mm_file_resize(struct mm_sys *s, struct mm_file *f, uint64_t size);
 /* mm_file_backing gives a file bytes, with phys.contents: those of a descriptor of the host, which the

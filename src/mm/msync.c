@@ -7,17 +7,14 @@
  */
 #include "mm/mm_int.h"
 
-/* fsync_range writes pages back and tells, once, of bytes that could not be written
- * (file_check_and_advance_wb_err). 0 or -errno. */
+/* fsync_range: of a shared mapping of a regular file. 0 or -errno. */
 static int fsync_range(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)
 {
     uint64_t first = vma_pgoff_at(v, va(start));
-    if (!v->file || v->file->kind != FILE_REGULAR || !(v->flags & VM_SHARED))
+    if (!v->file || !(v->flags & VM_SHARED))
         return 0;
-    folio_mkclean(m->sys, v->file, first, first + ((end - start) >> PAGE_SHIFT));
-    int err = v->file->wb_err;
-    v->file->wb_err = 0;
-    return err;
+    return mm_fsync_range(m->sys, v->file, first << PAGE_SHIFT,
+                          (first << PAGE_SHIFT) + (end - start));
 }
 
 static int msync_range(struct mm *m, uint64_t start, uint64_t end, int flags)

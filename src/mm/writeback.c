@@ -141,6 +141,26 @@ void balance_dirty_pages(struct mm_sys *s)
         write_oldest(s, dirty - background, UINT64_MAX);
 }
 
+/* -- fsync ------------------------------------------------------------------------------------------- */
+
+int mm_fsync_range(struct mm_sys *s, struct mm_file *f, uint64_t from, uint64_t to)
+{
+    if (f->kind != FILE_REGULAR)
+        return 0;
+    folio_mkclean(s, f, from >> PAGE_SHIFT, div_up(to, PAGE_SIZE));
+    int err = f->wb_err; /* file_check_and_advance_wb_err */
+    f->wb_err = 0;
+    return err;
+}
+
+void mm_sync(struct mm_sys *s, const uint64_t *dev)
+{
+    for (struct mm_file *f = s->all_files; f; f = f->next_all)
+        if (f->nr_dirty > 0 && (!dev || f->dev == *dev))
+            write_file(s, f);
+    AUDIT(audit_fault(s));
+}
+
 /* -- pages under writeback ------------------------------------------------------------------------------ */
 
 void writeback_started(struct mm_sys *s, pfn n)

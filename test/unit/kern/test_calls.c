@@ -43,7 +43,7 @@ static bool needs_space(uint64_t nr)
 {
     return kern_call_is_memory(nr) || nr == SYS_set_mempolicy || nr == SYS_get_mempolicy ||
            nr == SYS_msync || nr == SYS_mincore || nr == SYS_mlock || nr == SYS_mlock2 ||
-           nr == SYS_mlockall || nr == SYS_shmget || nr == SYS_shmctl;
+           nr == SYS_mlockall || nr == SYS_shmget || nr == SYS_shmctl || nr == SYS_sync;
 }
 
 static void names_and_numbers_are_those_of_the_system_header(void **state)

@@ -2,6 +2,8 @@
  * its linux-user/mmap.c; what Linux answers, from the manual pages and do_mmap. */
 #include "unit/kern/kern_fixture.h"
 
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/stat.h>
 
 static int open_world(void **state)
@@ -265,6 +267,105 @@ static void truncation_reaches_the_mapping(void **state)
     assert_int_not_equal(v.signal, 0);
 }
 
+/* map_disk maps 16 pages of a file on disk, shared and writable, at AT. */
+static void map_disk(struct world *w)
+{
+    struct kern_call map = file_call(SYS_mmap, 16 * 4096, "/tmp/x", S_IFREG | 0600);
+    map.file.open_flags = O_RDWR;
+    map.arg[1] = 16 * 4096;
+    map.arg[2] = PROT_READ | PROT_WRITE;
+    map.arg[3] = MAP_SHARED;
+    map.result = (int64_t)AT;
+    kern_syscall(w->kern, w->mm, &map, &w->copies);
+}
+
+/* write_all writes to each of the 16 pages, as the hardware would: a writable entry needs no fault.
+ * The faults it took. */
+static unsigned write_all(struct world *w)
+{
+    unsigned faults = 0;
+    for (uint64_t a = AT; a < AT + 16 * 4096; a += 4096) {
+        unsigned level;
+        const pte *e = pt_leaf(mm_pt(w->mm), va(a), &level);
+        struct arch_fault f = {.cr2 = va(a), .code = FAULT_U | FAULT_W};
+        struct mm_verdict v;
+        if (e && (e->v & PTE_P) && (e->v & PTE_RW))
+            continue;
+        f.code |= e && (e->v & PTE_P) ? FAULT_P : 0;
+        mm_fault(w->mm, &f, &v);
+        w->outbox.n = 0;
+        assert_int_equal(v.signal, 0);
+        faults++;
+    }
+    return faults;
+}
+
+/* on_disk makes a call on that file and returns the faults of writing to all its pages again. */
+static unsigned on_disk(struct world *w, uint64_t nr, uint64_t a1, uint64_t a2, uint64_t a3)
+{
+    struct kern_call c = file_call(nr, 16 * 4096, "/tmp/x", S_IFREG | 0600);
+    c.arg[1] = a1;
+    c.arg[2] = a2;
+    c.arg[3] = a3;
+    if (nr == SYS_sync)
+        c.file.present = false; /* no descriptor */
+    kern_syscall(w->kern, w->mm, &c, &w->copies);
+    w->outbox.n = 0;
+    return write_all(w);
+}
+
+/* Counted on Linux 6.18, ext4, the same calls in a row: 16 faults after each that writes all. */
+static void after_writing_a_file_back_each_page_faults_again(void **state)
+{
+    struct world *w = *state;
+    map_disk(w);
+    write_all(w);
+    assert_int_equal(write_all(w), 0);
+    assert_int_equal(on_disk(w, SYS_fsync, 0, 0, 0), 16);
+    assert_int_equal(on_disk(w, SYS_fdatasync, 0, 0, 0), 16);
+    assert_int_equal(on_disk(w, SYS_syncfs, 0, 0, 0), 16);
+    assert_int_equal(on_disk(w, SYS_sync, 0, 0, 0), 16);
+    assert_int_equal(on_disk(w, SYS_sync_file_range, 0, 0, SYNC_FILE_RANGE_WRITE), 16);
+    assert_int_equal(on_disk(w, SYS_sync_file_range, 4096, 8191, SYNC_FILE_RANGE_WRITE_AND_WAIT),
+                     2);
+    assert_int_equal(on_disk(w, SYS_sync_file_range, 4096, 4097, SYNC_FILE_RANGE_WRITE_AND_WAIT),
+                     2);
+    assert_int_equal(on_disk(w, SYS_sync_file_range, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE), 0);
+}
+
+/* sync(2): a call that failed, or of a file on another device, cleans nothing of this one. */
+static void writing_back_is_of_the_file_or_its_device(void **state)
+{
+    struct world *w = *state;
+    map_disk(w);
+    write_all(w);
+    for (unsigned i = 0; i < 2; i++) {
+        struct kern_call c = file_call(i ? SYS_syncfs : SYS_fsync, 0, "/mnt/y", S_IFREG | 0600);
+        c.file.dev = 6;
+        kern_syscall(w->kern, w->mm, &c, &w->copies);
+    }
+    struct kern_call c = file_call(SYS_fsync, 16 * 4096, "/tmp/x", S_IFREG | 0600);
+    c.result = -EIO;
+    kern_syscall(w->kern, w->mm, &c, &w->copies);
+    assert_int_equal(write_all(w), 0);
+}
+
+/* Counted on Linux 6.18, ext4. What moves goes to the end of the file, what is punched does not. */
+static void what_fallocate_takes_out_of_a_file_is_fetched_again(void **state)
+{
+    struct world *w = *state;
+    map_disk(w);
+    write_all(w);
+    const uint64_t keep = FALLOC_FL_KEEP_SIZE;
+    assert_int_equal(on_disk(w, SYS_fallocate, 0, 0, 16 * 4096), 0);
+    assert_int_equal(on_disk(w, SYS_fallocate, FALLOC_FL_PUNCH_HOLE | keep, 8192, 3 * 4096), 3);
+    assert_int_equal(on_disk(w, SYS_fallocate, FALLOC_FL_PUNCH_HOLE | keep, 8193, 3 * 4096), 2);
+    assert_int_equal(on_disk(w, SYS_fallocate, FALLOC_FL_ZERO_RANGE, 0, 5 * 4096), 5);
+    assert_int_equal(on_disk(w, SYS_fallocate, FALLOC_FL_INSERT_RANGE, 4 * 4096, 4096), 12);
+    assert_int_equal(on_disk(w, SYS_fallocate, FALLOC_FL_COLLAPSE_RANGE, 4096, 4096), 15);
+    assert_int_equal(divergences(w), 0);
+}
+
 static void a_mapping_of_dev_zero_is_anonymous(void **state)
 {
     struct world *w = *state;
@@ -345,6 +446,9 @@ int main(void)
         T(a_lock_that_limits_forbid_changes_nothing),
         T(what_is_mapped_after_mlockall_future_is_touched_at_once),
         T(truncation_reaches_the_mapping),
+        T(after_writing_a_file_back_each_page_faults_again),
+        T(writing_back_is_of_the_file_or_its_device),
+        T(what_fallocate_takes_out_of_a_file_is_fetched_again),
         T(a_mapping_of_dev_zero_is_anonymous),
         T(mappings_of_two_opens_stay_apart),
         T(a_descriptor_opened_again_is_another),
