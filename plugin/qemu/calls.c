@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -205,6 +206,24 @@ static void put_file(struct writer *w, uint64_t fd)
     writer_text(w, path, (size_t)n);
 }
 
+/* put_sink tells of a descriptor whose driver drops what is written without looking at it: /dev/null
+ * and /dev/zero (drivers/char/mem.c, write_null), by whatever name. */
+static void put_sink(struct writer *w, uint64_t fd, int64_t result)
+{
+    struct stat st;
+
+    if (result > 0 && fstat((int)fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+        (st.st_rdev == makedev(1, 3) || st.st_rdev == makedev(1, 5)))
+        put_file(w, fd);
+}
+
+/* writes says whether a call writes to the descriptor that is its first argument. */
+static bool writes(uint64_t num)
+{
+    return num == SYS_write || num == SYS_pwrite64 || num == SYS_writev || num == SYS_pwritev ||
+           num == SYS_pwritev2;
+}
+
 static void put_sigaction(struct writer *w, const uint64_t a[6], int64_t result)
 {
     uint64_t act[2]; /* handler, flags: struct kernel_sigaction */
@@ -288,6 +307,8 @@ static void put_pointed(struct writer *w, uint64_t num, const uint64_t a[6], int
     for (unsigned i = 0; paths >> i; i++)
         if (paths >> i & 1)
             put_path(w, a[i]);
+    if (writes(num))
+        put_sink(w, a[0], result);
     switch (num) {
     case SYS_mmap:
         if (!(a[3] & MAP_ANONYMOUS))

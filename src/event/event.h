@@ -51,9 +51,9 @@ enum event_control {
     EV_SYSCALL,      /* number, 6 arguments, monotonic ns */
     EV_SYSCALL_RET,  /* number, result, nanoseconds between entry and return */
     EV_FILE,         /* before EV_SYSCALL_RET of a mapping call or of one that changes a file's
-                         size or writes it back, and before EV_ASK: fd, device, inode, size, mode
-                         with log2 of the page size of a file of huge pages from bit 32 on, open
-                         flags, text: path */
+                         size or writes it back, of a write to /dev/null or /dev/zero, and before
+                         EV_ASK: fd, device, inode, size, mode with log2 of the page size of a
+                         file of huge pages from bit 32 on, open flags, text: path */
     EV_IOVEC,        /* before EV_SYSCALL_RET: argument index, n, then n pairs of base, length */
     EV_SIGACTION,    /* before EV_SYSCALL_RET of rt_sigaction: signal, handler, flags */
     EV_EPOCH,        /* epoch. Address-space calls are serialised: call k begins with epoch 2k - 1,

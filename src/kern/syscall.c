@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 enum buf_kind {
@@ -204,10 +205,19 @@ static void add_vec_bytes(const struct kern_call *c, bool store, struct kern_cop
     }
 }
 
+/* dropped: the front end tells of a descriptor of write() only when its driver drops the bytes unread
+ * (write_null, write_iter_null). An array of iovecs is read all the same. */
+static bool dropped(const struct kern_call *c)
+{
+    return c->file.present && S_ISCHR(c->file.mode) &&
+           (c->nr == SYS_write || c->nr == SYS_pwrite64 || c->nr == SYS_writev ||
+            c->nr == SYS_pwritev || c->nr == SYS_pwritev2);
+}
+
 static void add_vec(const struct call_buf *b, const struct kern_call *c, struct kern_copies *copies)
 {
     copies_add(copies, c->arg[b->arg], buf_bytes(b, c), false);
-    if (c->iov && c->iov_arg == b->arg)
+    if (c->iov && c->iov_arg == b->arg && !dropped(c))
         add_vec_bytes(c, b->kind == BUF_VEC_OUT, copies);
 }
 
@@ -302,7 +312,8 @@ static void add_buf(const struct call_buf *b, const struct kern_call *c, struct 
         add_name(b, c, copies);
         break;
     default:
-        copies_add(copies, addr, buf_bytes(b, c), b->kind >= BUF_OUT);
+        if (!dropped(c))
+            copies_add(copies, addr, buf_bytes(b, c), b->kind >= BUF_OUT);
     }
 }
 
