@@ -5,7 +5,7 @@
  *   mseal, remap_file_pages                 mappings
  *   process_madvise                         advice: as Linux, even if an emulator answered ENOSYS
  *   setrlimit, prlimit64                    RLIMIT_AS, DATA, STACK, MEMLOCK of the program itself
- *   prctl(PR_SET_THP_DISABLE)               huge pages
+ *   prctl(PR_SET_THP_DISABLE, PR_GET_…)     huge pages: as Linux, whatever the answer was
  *   fcntl(F_ADD_SEALS)                      seals of a memfd
  *
  * What a pid descriptor stands for is not known: it is taken for the program itself.
@@ -76,13 +76,34 @@ static int64_t advise(struct mm *m, const struct kern_call *c)
     return mm_process_madvise(m, m, v, n, (int)c->arg[3], c->arg[4]);
 }
 
-static int thp_disable(struct mm *m, const struct kern_call *c)
+/* prctl_set_thp_disable */
+static int set_thp_disable(struct mm *m, const struct kern_call *c)
 {
-    if (c->arg[0] != PR_SET_THP_DISABLE || c->result != 0)
+    bool disable = c->arg[1], except = c->arg[2] & THP_DISABLE_EXCEPT_ADVISED;
+    if (c->arg[3] || c->arg[4] || (!disable && c->arg[2]) ||
+        c->arg[2] & ~(uint64_t)THP_DISABLE_EXCEPT_ADVISED)
+        return -EINVAL;
+    mm_thp_disable(m, disable && !except, except);
+    return 0;
+}
+
+/* prctl_get_thp_disable */
+static int get_thp_disable(const struct mm *m, const struct kern_call *c)
+{
+    if (c->arg[1] || c->arg[2] || c->arg[3] || c->arg[4])
+        return -EINVAL;
+    return mm_thp_disabled(m);
+}
+
+/* thp_disable takes effect as in Linux, whatever the program was told: QEMU 7.2 refuses both calls. */
+static int thp_disable(struct kern *k, struct mm *m, const struct kern_call *c)
+{
+    bool set = (uint32_t)c->arg[0] == PR_SET_THP_DISABLE;
+    if (!set && (uint32_t)c->arg[0] != PR_GET_THP_DISABLE)
         return 0;
-    bool except = c->arg[2] & THP_DISABLE_EXCEPT_ADVISED;
-    mm_thp_disable(m, c->arg[1] && !except, c->arg[1] && except);
-    return 1;
+    int linux_answer = set ? set_thp_disable(m, c) : get_thp_disable(m, c);
+    STAT(k->stats, div_syscall_answer) += linux_answer != c->result;
+    return set && linux_answer == 0;
 }
 
 static int add_seals(struct kern *k, const struct kern_call *c)
@@ -142,7 +163,7 @@ int extcall_apply(struct kern *k, struct mm *m, const struct kern_call *c)
     case SYS_prlimit64:
         return is_own_pid(k, c->arg[0]) ? set_limit(m, c, c->arg[1], c->arg[2]) : 0;
     case SYS_prctl:
-        return thp_disable(m, c);
+        return thp_disable(k, m, c);
     case SYS_fcntl:
         return add_seals(k, c);
     default:

@@ -27,11 +27,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/prctl.h>
 
-#define HUGE_SHIFT         26 /* MAP_HUGE_SHIFT */
-#define HUGE_DEFAULT       21 /* log2 of the default size */
-#define THP_EXCEPT_ADVISED 2u /* PR_THP_DISABLE_EXCEPT_ADVISED, since 6.18 */
+#define HUGE_SHIFT   26 /* MAP_HUGE_SHIFT */
+#define HUGE_DEFAULT 21 /* log2 of the default size */
 
 #define PROT_KNOWN     (PROT_READ | PROT_WRITE | PROT_EXEC | 8u /* PROT_SEM */)
 #define MAP_DROP       0x08u /* MAP_DROPPABLE, 6.11 */
@@ -558,11 +556,6 @@ int memcall_apply(struct kern *k, struct mm *m, const struct kern_call *c)
         return apply_madvise(k, m, c);
     case SYS_msync:
         compare(k, mm_msync(m, va(c->arg[0]), c->arg[1], (int)c->arg[2]), c->result);
-        return 0;
-    case SYS_prctl:
-        if (c->arg[0] == PR_SET_THP_DISABLE && c->result == 0)
-            mm_thp_disable(m, c->arg[1] && !(c->arg[2] & THP_EXCEPT_ADVISED),
-                           c->arg[1] && (c->arg[2] & THP_EXCEPT_ADVISED));
         return 0;
     case SYS_mincore:
         return apply_mincore(k, m, c);

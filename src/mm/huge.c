@@ -97,6 +97,11 @@ void mm_thp_disable(struct mm *m, bool disabled, bool except_advised)
     m->thp.except_advised = except_advised;
 }
 
+int mm_thp_disabled(const struct mm *m)
+{
+    return m->thp.disabled ? 1 : m->thp.except_advised ? 3 : 0;
+}
+
 /* -- entries --------------------------------------------------------------------------------- */
 
 static void set_pmd(struct mm *m, vaddr a, pte *e, pte value)

@@ -392,6 +392,8 @@ const struct vma *mm_vma_next(const struct mm *m, vaddr a);
 /* mm_thp_disable is prctl(PR_SET_THP_DISABLE): no huge pages from now on, or only where advised
  * (PR_THP_DISABLE_EXCEPT_ADVISED); neither: huge pages as the machine's options say. */
 void mm_thp_disable(struct mm *m, bool disabled, bool except_advised);
+/* mm_thp_disabled is prctl(PR_GET_THP_DISABLE): 1 disabled, 3 but where advised, 0 not. */
+int mm_thp_disabled(const struct mm *m);
 /* mm_compact_memory is a write to vm.compact_memory, mm_compact_node one to a node's `compact`. */
 void mm_compact_memory(struct mm_sys *s);
 void mm_compact_node(struct mm_sys *s, unsigned nid);

@@ -169,13 +169,50 @@ static void prctl_switches_huge_pages_off(void **state)
                              .result = (int64_t)GIB(1)});
     call(&(struct kern_call){
         .nr = SYS_madvise, .arg = {GIB(1), MIB(4), MADV_HUGEPAGE}, .result = 0});
-    call(&(struct kern_call){.nr = SYS_prctl, .arg = {PR_SET_THP_DISABLE, 1}, .result = 0});
+    call(&(struct kern_call){.nr = SYS_prctl, .arg = {PR_SET_THP_DISABLE, 1}, .result = -EINVAL});
+    assert_int_equal(divergences(), 1); /* QEMU refuses: the model does as Linux */
     struct arch_fault f = {.cr2 = va(GIB(1)), .code = FAULT_U | FAULT_W};
     struct mm_verdict v;
     struct mm_counters c;
     mm_fault(w.mm, &f, &v);
     mm_counters(w.mm, &c);
     assert_int_equal(c.rss[MM_ANONPAGES], 1);
+}
+
+/* The answers of Linux 6.18, asked on 2026-11-22, in this order. */
+static void prctl_answers_of_huge_pages_are_those_of_linux(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t arg[5];
+        int answer;
+    } asked[] = {
+        {{PR_GET_THP_DISABLE}, 0},
+        {{PR_GET_THP_DISABLE, 1}, -EINVAL},
+        {{PR_SET_THP_DISABLE, 1, 1}, -EINVAL},
+        {{PR_SET_THP_DISABLE, 1, 2}, 0},
+        {{PR_GET_THP_DISABLE}, 3},
+        {{PR_SET_THP_DISABLE, 1}, 0},
+        {{PR_GET_THP_DISABLE}, 1},
+        {{PR_SET_THP_DISABLE, 0, 2}, -EINVAL},
+        {{PR_SET_THP_DISABLE, 1, 4}, -EINVAL},
+        {{PR_SET_THP_DISABLE, 5, 0, 1}, -EINVAL},
+        {{PR_SET_THP_DISABLE, UINT64_C(1) << 32}, 0},
+        {{PR_GET_THP_DISABLE}, 1},
+        {{PR_SET_THP_DISABLE, 5, 0, 0, 1}, -EINVAL},
+        {{PR_SET_THP_DISABLE}, 0},
+        {{PR_GET_THP_DISABLE}, 0},
+    };
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct kern_call c = {.nr = SYS_prctl, .result = asked[i].answer};
+        memcpy(c.arg, asked[i].arg, sizeof asked[i].arg);
+        call(&c);
+        assert_int_equal(divergences(), 2 * i);
+        c.result = 77; /* no answer of Linux: it must be seen, and changes nothing more */
+        call(&c);
+        call(&c);
+        assert_int_equal(divergences(), 2 * i + 2);
+    }
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
@@ -187,7 +224,7 @@ int main(void)
         T(keys_are_refused_without_pku),    T(advice_by_descriptor_is_followed_even_after_enosys),
         T(limits_of_the_program_are_heard), T(a_limit_never_takes_away_what_the_program_got),
         T(seals_of_a_memfd_reach_its_file), T(remapped_file_pages_are_followed),
-        T(prctl_switches_huge_pages_off),
+        T(prctl_switches_huge_pages_off),   T(prctl_answers_of_huge_pages_are_those_of_linux),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
