@@ -379,7 +379,9 @@ static int mremap_early(const struct mm *m, const struct kern_call *c)
     if (v->flags & VM_HUGETLB && mremap_huge_bad(v, c))
         return -EINVAL;
     if (old_len == 0)
-        return v->flags & (VM_SHARED | VM_MAYSHARE) ? 0 : -EINVAL;
+        return !(v->flags & (VM_SHARED | VM_MAYSHARE)) ? -EINVAL
+               : flags & MREMAP_MAYMOVE                ? 0
+                                                       : -ENOMEM;
     if (new_len == old_len && flags & MREMAP_FIXED)
         return 0;
     if (new_len <= old_len)
@@ -393,7 +395,8 @@ static int mremap_early(const struct mm *m, const struct kern_call *c)
 static int mremap_failed(struct kern *k, struct mm *m, const struct kern_call *c)
 {
     int early = mremap_early(m, c), refusal = early ? early : mremap_late(c);
-    if (refusal || c->result != -ENOMEM) /* any growth may be short of memory */
+    /* Any growth may be short of memory; but of QEMU 7.2 it is the answer to every old size of 0. */
+    if (refusal || c->result != -ENOMEM || c->arg[1] == 0)
         compare(k, refusal, c->result);
     if (early || !refusal || !(c->arg[3] & MREMAP_FIXED))
         return 0;

@@ -178,6 +178,23 @@ static void a_break_linux_would_refuse_is_followed(void **state)
     assert_int_equal(mm_brk(w->mm, va(0)).v, AT + 8192);
 }
 
+/* Answers of Linux 6.18, asked on 2026-11-22: a shared mapping is duplicated with MREMAP_MAYMOVE, else
+ * ENOMEM; a private one EINVAL. */
+static void mremap_of_nothing_that_the_emulator_refuses_is_counted(void **state)
+{
+    struct world *w = *state;
+    map_at(w, AT, 8192, PROT_READ);
+    told(w, (int64_t)AT + MIB(1), SYS_mmap, AT + MIB(1), 8192, PROT_READ,
+         MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, UINT64_MAX);
+    told(w, -ENOMEM, SYS_mremap, AT + MIB(1), 0, 8192, 0, 0);
+    told(w, -EINVAL, SYS_mremap, AT, 0, 8192, MREMAP_MAYMOVE, 0);
+    assert_int_equal(divergences(w), 0);
+    told(w, -ENOMEM, SYS_mremap, AT + MIB(1), 0, 8192, MREMAP_MAYMOVE, 0);
+    assert_int_equal(divergences(w), 1);
+    told(w, -ENOMEM, SYS_mremap, AT, 0, 8192, MREMAP_MAYMOVE, 0);
+    assert_int_equal(divergences(w), 2);
+}
+
 static void mremap_moves_to_where_the_program_got_it(void **state)
 {
     struct world *w = *state;
@@ -442,6 +459,7 @@ int main(void)
         T(a_break_refused_for_no_reason_is_counted),
         T(a_break_linux_would_refuse_is_followed),
         T(mremap_moves_to_where_the_program_got_it),
+        T(mremap_of_nothing_that_the_emulator_refuses_is_counted),
         T(mlock_touches_every_page_it_may),
         T(a_lock_that_limits_forbid_changes_nothing),
         T(what_is_mapped_after_mlockall_future_is_touched_at_once),
