@@ -2,8 +2,9 @@
  * model (policy/overcommit.h): modes 0, 1 and 2.
  *
  * It changes vm.overcommit_memory of the host, for less than a second at a time, under a lock, and puts
- * it back on any exit, signals included. Mode 2 is only entered when what is promised already is far
- * below the limit, so that nothing else on the host is refused memory. Run by make check-kernel-global.
+ * it back on any exit, signals included. In mode 2 vm.overcommit_ratio is ten times memory, so that
+ * what is promised already is far below the limit, and nothing else on the host is refused memory: it,
+ * or vm.overcommit_kbytes, is put back likewise. Run by make check-kernel-global.
  */
 #include "unit/mm/mm_fixture.h"
 
@@ -13,12 +14,14 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define KNOB "/proc/sys/vm/overcommit_memory"
-#define LOCK "/var/tmp/pagewalk-global.lock"
-#define FAR  (UINT64_C(1) << 18) /* pages: 1 GiB */
-#define LAG  512                 /* pages Committed_AS may lag */
+#define KNOB   "/proc/sys/vm/overcommit_memory"
+#define RATIO  "/proc/sys/vm/overcommit_ratio"
+#define KBYTES "/proc/sys/vm/overcommit_kbytes"
+#define LOCK   "/var/tmp/pagewalk-global.lock"
+#define FAR    (UINT64_C(1) << 18) /* pages: 1 GiB */
+#define LAG    512                 /* pages Committed_AS may lag */
 
-static char before[16];
+static char before[16], ratio_before[32], kbytes_before[32];
 
 static uint64_t read_number(const char *path)
 {
@@ -31,19 +34,36 @@ static uint64_t read_number(const char *path)
     return v;
 }
 
-static bool write_knob(const char *text)
+static bool write_to(const char *knob, const char *text)
 {
-    int fd = open(KNOB, O_WRONLY);
+    int fd = open(knob, O_WRONLY);
     bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
     if (fd >= 0)
         close(fd);
     return ok;
 }
 
+static bool write_knob(const char *text)
+{
+    return write_to(KNOB, text);
+}
+
 static void restore(void)
 {
     if (before[0])
         write_knob(before);
+    if (ratio_before[0] && strcmp(kbytes_before, "0") == 0)
+        write_to(RATIO, ratio_before);
+    else if (ratio_before[0]) /* each makes the other 0 */
+        write_to(KBYTES, kbytes_before);
+}
+
+/* raise_limit lets ten times memory be promised, until restore. */
+static void raise_limit(void)
+{
+    snprintf(kbytes_before, sizeof(kbytes_before), "%llu", (unsigned long long)read_number(KBYTES));
+    snprintf(ratio_before, sizeof(ratio_before), "%llu", (unsigned long long)read_number(RATIO));
+    assert_true(write_to(RATIO, "1000"));
 }
 
 static void on_signal(int sig)
@@ -162,14 +182,16 @@ static uint64_t by_rule(const struct overcommit *o, uint64_t committed)
 static void mode_2_promises_up_to_commit_limit_less_the_reserves(void **state)
 {
     (void)state;
-    struct overcommit o = host(OVERCOMMIT_NEVER);
     int64_t off = INT64_MAX;
-    if (overcommit_limit(&o) < meminfo_kb("Committed_AS:") / 4 + FAR) {
-        print_message("skipped: too much is promised already\n");
-        skip();
-    }
     for (int i = 0; i < 20 && llabs(off) > LAG; i++) {
+        raise_limit();
+        struct overcommit o = host(OVERCOMMIT_NEVER);
         uint64_t committed = meminfo_kb("Committed_AS:") / 4;
+        if (overcommit_limit(&o) < committed + FAR) {
+            restore();
+            print_message("skipped: more than ten times memory is promised already\n");
+            skip();
+        }
         assert_true(write_knob("2"));
         uint64_t got = most(0, overcommit_limit(&o));
         restore();
