@@ -84,6 +84,9 @@ yes "an order by instructions is" [ "$("$pagewalk" view vm.page-cluster)" = 5 ]
 printf '# two orders\n0us: vm.swappiness=8\n\n1us: vm.swappiness=9 # later\n' > orders
 "$pagewalk" run -q --sysctls orders -- true
 yes "a file of orders is, in the order of their times" [ "$("$pagewalk" view vm.swappiness)" = 9 ]
+"$pagewalk" run -q --set phys.size=64M --sysctl '0us: vm.nr_hugepages=99999999' -- true
+pool=$("$pagewalk" view vm.nr_hugepages)
+yes "a pool larger than memory is not refused: Linux gives what there is ($pool)" [ "$pool" -gt 0 -a "$pool" -lt 32 ]
 yes "an order for after the end is told" bash -c "'$pagewalk' run --sysctl '99999s: vm.swappiness=1' -- true 2>&1 | grep -q '1 orders were for a time after'"
 yes "a value the kernel refuses is refused before the run" says 'vm.swappiness does not take .300.: its values are 0 to 200' "$pagewalk" run --sysctl '1us: vm.swappiness=300' -- touch ran
 yes "which does not happen" test ! -e ran
