@@ -289,7 +289,8 @@ static int lock_segment(const struct mm *m, struct shm_segment *g, bool lock)
     if (!task_capable(m, CAP_IPC_LOCK)) {
         if (m->task.uid != g->uid || (lock && task_rlimit(m, MM_RLIM_MEMLOCK) == 0))
             return -EPERM;
-        if (lock && g->file->size > task_rlimit(m, MM_RLIM_MEMLOCK))
+        if (g->file->kind != FILE_HUGETLB && lock &&
+            g->file->size > task_rlimit(m, MM_RLIM_MEMLOCK))
             return -ENOMEM;
     }
     if (g->file->kind == FILE_HUGETLB) /* is never swapped */

@@ -98,6 +98,11 @@ static void a_segment_of_huge_pages_is_as_large_as_was_asked_for(void **state)
     root.gid = 0;
     mm_set_task(b.mm, &root);
     assert_int_equal(mm_shmget(b.mm, 0, MIB(64), 0600 | 04000), -ENOMEM);
+    int own = mm_shmget(b.mm, 0, MIB(64), 0600 | 04000 | 010000); /* above RLIMIT_MEMLOCK */
+    assert_int_equal(mm_shmctl(b.mm, own, 11 /* SHM_LOCK */, NULL), 0);
+    assert_int_equal(mm_shmctl(b.mm, own, 2, &q), 0);
+    assert_int_equal(q.mode, 0600); /* not SHM_LOCKED */
+    assert_int_equal(mm_shmctl(b.mm, own, 0, NULL), 0);
     root.gid = 1000;
     mm_set_task(b.mm, &root);
     assert_int_equal(mm_shmget(b.mm, 0, MIB(64), 0600 | 04000), -EPERM);
