@@ -209,6 +209,8 @@ static void gen_madvise(struct gen *g, struct call *c)
                               MADV_POPULATE_WRITE};
     gen_range(g, c, 0);
     c->arg[2] = (uint64_t)(pick(g, 2) ? PICK(g, often) : PICK(g, all));
+    if (c->arg[2] == 102 && c->arg[1] > GIB(1) && c->arg[1] < BIT(63))
+        c->arg[1] = MIB(1); /* guards in all of a mapping of 8 TiB take 16 GiB of page tables */
     if (g->q->thp && pick(g, 3) == 0) { /* all of the window may have huge pages */
         c->ref[0] = 0;
         c->arg[0] = g->q->base;
