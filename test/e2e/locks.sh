@@ -24,7 +24,7 @@ yes "one thread waits for nobody" holds 'waits["alone"] == 0'
 yes "faults wait for calls that change their mapping" holds 'c["protect"]["lock_waits.vma"] > 0'
 yes "they do not wait for calls that change other mappings" holds 'c["map"]["lock_waits.vma"] == 0'
 yes "what they wait is part of what they cost" holds '0 < cycles["protect"] < faults["protect"]'
-yes "the summary tells which locks" grep -Eq '^ +of fault, locks +[0-9.<]+ %: vma [0-9]+ \(' protect.txt
+yes "the summary tells which locks" grep -Eq '^ +of fault, locks +[0-9.<]+ %: vma [0-9,.]+( [MGT])? \(' protect.txt
 yes "and has no such line for one thread" test "$(grep -c 'locks.*%' alone.txt)" = 0
 yes "the summary keeps to 25 lines" test "$(wc -l < protect.txt)" -le 25
 finish
