@@ -59,7 +59,7 @@ static bool is_own_pid(const struct kern *k, uint64_t pid)
 {
     bool own = pid == 0;
     for (uint32_t i = 0; i < k->n_task; i++)
-        own |= k->task[i].tid == pid;
+        own |= k->task[i].tid == pid && k->task[i].proc == k->current;
     return own;
 }
 

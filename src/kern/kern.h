@@ -52,11 +52,18 @@ struct kern_call {
     uint64_t earlier_addr, n_earlier;
 };
 
-struct kern; /* one per machine; knows the tasks */
+struct kern;      /* one per machine; knows the tasks */
+struct kern_proc; /* one per process: its descriptors */
 
 int kern_open(struct kern **ret, const struct conf *conf, struct phys *phys, struct mm_sys *sys,
               struct stat_set *stats, struct arch_outbox *outbox);
 void kern_close(struct kern *k);
+
+/* kern_proc_new makes a process without descriptors; the first one is there from kern_open on. NULL
+ * without memory. kern_switch lets a process make the calls that follow; kern_current returns it. */
+struct kern_proc *kern_proc_new(struct kern *k);
+void kern_switch(struct kern *k, struct kern_proc *p);
+struct kern_proc *kern_current(const struct kern *k);
 
 /* kern_copies_close frees the array; the list is empty and usable again. */
 void kern_copies_close(struct kern_copies *c);

@@ -19,6 +19,7 @@
 /* One thread as the modelled kernel holds it. */
 struct kern_task {
     uint32_t tid;
+    const struct kern_proc *proc; /* whose */
     uint32_t slab;                /* index of the slab its task structure lies in */
     uint32_t slot;                /* and which object of it */
     pfn stack[KERN_STACK_FRAMES]; /* frames of its kernel stack */
@@ -38,6 +39,14 @@ struct kern_fd {
     uint64_t dev, ino; /* what the model knows the file by */
 };
 
+/* What the threads of a process share: its descriptors. */
+struct kern_proc {
+    struct kern_fd *fd; /* n_fd are valid, in no order */
+    uint32_t n_fd, cap_fd;
+    struct map opened;      /* descriptor → number of its open file description */
+    struct kern_proc *next; /* another process of the machine */
+};
+
 struct kern {
     const struct conf *conf;
     struct phys *phys;
@@ -48,11 +57,10 @@ struct kern {
     uint32_t n_task, cap_task;
     struct kern_slab *slab; /* n_slab records */
     uint32_t n_slab, cap_slab;
-    struct kern_fd *fd; /* n_fd are valid, in no order */
-    uint32_t n_fd, cap_fd;
-    uint64_t last_object; /* number last given out */
-    struct map opened;    /* descriptor → number of its open file description */
-    uint64_t last_opened; /* number last given out */
+    struct kern_proc *procs;   /* all that live */
+    struct kern_proc *current; /* who makes the calls */
+    uint64_t last_object;      /* number last given out */
+    uint64_t last_opened;      /* the same of open file descriptions */
 };
 
 /* -- elf.c: the parts of an ELF file exec looks at, checked. */

@@ -10,7 +10,7 @@
  * other processes made; docs/CAVEATS.md says what becomes of them.
  *
  * Invariant:
- *  I1  No descriptor stands twice in k->fd.
+ *  I1  No descriptor stands twice in the fd of a process.
  *
  * Source: Linux ipc/shm.c (do_shmat, ksys_shmdt, shm_close), mm/memfd.c, fs/file.c.
  */
@@ -81,26 +81,29 @@ static void on_shmctl(struct mm *m, const struct kern_call *c)
 
 static struct kern_fd *fd_find(const struct kern *k, uint64_t fd)
 {
-    for (uint32_t i = 0; i < k->n_fd; i++)
-        if (k->fd[i].fd == (uint32_t)fd)
-            return &k->fd[i];
+    struct kern_proc *p = k->current;
+    for (uint32_t i = 0; i < p->n_fd; i++)
+        if (p->fd[i].fd == (uint32_t)fd)
+            return &p->fd[i];
     return NULL;
 }
 
-/* fd_of_inode returns a descriptor of an object with that inode, or NULL. */
+/* fd_of_inode returns a descriptor of an object with that inode, in any process, or NULL. */
 static struct kern_fd *fd_of_inode(const struct kern *k, uint64_t dev, uint64_t ino)
 {
-    for (uint32_t i = 0; i < k->n_fd; i++)
-        if (k->fd[i].mapped && k->fd[i].dev == dev && k->fd[i].ino == ino)
-            return &k->fd[i];
+    for (struct kern_proc *p = k->procs; p; p = p->next)
+        for (uint32_t i = 0; i < p->n_fd; i++)
+            if (p->fd[i].mapped && p->fd[i].dev == dev && p->fd[i].ino == ino)
+                return &p->fd[i];
     return NULL;
 }
 
 static bool object_open(const struct kern *k, uint64_t object)
 {
-    for (uint32_t i = 0; i < k->n_fd; i++)
-        if (k->fd[i].object == object)
-            return true;
+    for (const struct kern_proc *p = k->procs; p; p = p->next)
+        for (uint32_t i = 0; i < p->n_fd; i++)
+            if (p->fd[i].object == object)
+                return true;
     return false;
 }
 
@@ -111,7 +114,7 @@ static void fd_close(struct kern *k, uint64_t fd)
     if (!at)
         return;
     struct kern_fd gone = *at;
-    *at = k->fd[--k->n_fd];
+    *at = k->current->fd[--k->current->n_fd];
     if (!gone.mapped || object_open(k, gone.object))
         return;
     struct mm_file *f = mm_file_find(k->sys, gone.dev, gone.ino, &size);
@@ -123,10 +126,11 @@ static void fd_close(struct kern *k, uint64_t fd)
 
 static void fd_add(struct kern *k, uint64_t fd, struct kern_fd like)
 {
+    struct kern_proc *p = k->current;
     fd_close(k, fd); /* I1 */
-    k->fd = kern_grow(k->fd, k->n_fd, &k->cap_fd, sizeof *k->fd);
+    p->fd = kern_grow(p->fd, p->n_fd, &p->cap_fd, sizeof *p->fd);
     like.fd = (uint32_t)fd;
-    k->fd[k->n_fd++] = like;
+    p->fd[p->n_fd++] = like;
 }
 
 static void on_dup(struct kern *k, uint64_t from, uint64_t to)
@@ -142,11 +146,12 @@ static void on_dup(struct kern *k, uint64_t from, uint64_t to)
 
 static void on_close_range(struct kern *k, const struct kern_call *c)
 {
+    const struct kern_proc *p = k->current;
     if (c->arg[2] & CLOSE_RANGE_CLOEXEC)
         return;
-    for (uint32_t i = k->n_fd; i-- > 0;)
-        if (k->fd[i].fd >= (uint32_t)c->arg[0] && k->fd[i].fd <= (uint32_t)c->arg[1])
-            fd_close(k, k->fd[i].fd);
+    for (uint32_t i = p->n_fd; i-- > 0;)
+        if (p->fd[i].fd >= (uint32_t)c->arg[0] && p->fd[i].fd <= (uint32_t)c->arg[1])
+            fd_close(k, p->fd[i].fd);
 }
 
 /* nameless: a file in memory, or of huge pages, that no path leads to. */
@@ -178,12 +183,13 @@ static void on_file(struct kern *k, const struct kern_file *f)
     if (!f->present || !nameless(f))
         return;
     uint64_t object = fd_object(k, f);
-    for (uint32_t i = 0; i < k->n_fd; i++)
-        if (k->fd[i].object == object) {
-            k->fd[i].mapped = true;
-            k->fd[i].dev = f->dev;
-            k->fd[i].ino = f->ino;
-        }
+    for (struct kern_proc *p = k->procs; p; p = p->next)
+        for (uint32_t i = 0; i < p->n_fd; i++)
+            if (p->fd[i].object == object) {
+                p->fd[i].mapped = true;
+                p->fd[i].dev = f->dev;
+                p->fd[i].ino = f->ino;
+            }
 }
 
 static void on_descriptor(struct kern *k, const struct kern_call *c)
@@ -230,14 +236,14 @@ static bool dups(const struct kern_call *c)
 
 static void opened_set(struct kern *k, uint64_t fd, uint64_t id)
 {
-    int err = map_put(&k->opened, (uint32_t)fd, id);
+    int err = map_put(&k->current->opened, (uint32_t)fd, id);
     ASSERT(err == 0);
 }
 
 /* opened_id: a descriptor that came with the program, or in a way not seen, gets its number now. */
 uint64_t opened_id(struct kern *k, int fd)
 {
-    const uint64_t *id = map_find(&k->opened, (uint32_t)fd);
+    const uint64_t *id = map_find(&k->current->opened, (uint32_t)fd);
     if (id)
         return *id;
     opened_set(k, (uint32_t)fd, ++k->last_opened);
@@ -247,13 +253,14 @@ uint64_t opened_id(struct kern *k, int fd)
 static void close_opened(struct kern *k, uint32_t first, uint32_t last)
 {
     size_t pos = 0;
-    for (const struct map_slot *x; first < last && (x = map_next(&k->opened, &pos)) != NULL;)
+    for (const struct map_slot *x;
+         first < last && (x = map_next(&k->current->opened, &pos)) != NULL;)
         if (x->key >= first && x->key <= last) {
-            map_del(&k->opened, x->key);
+            map_del(&k->current->opened, x->key);
             pos = 0; /* slots moved */
         }
     if (first == last)
-        map_del(&k->opened, first);
+        map_del(&k->current->opened, first);
 }
 
 void opened_apply(struct kern *k, const struct kern_call *c)

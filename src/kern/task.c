@@ -28,6 +28,11 @@ int kern_open(struct kern **ret, const struct conf *conf, struct phys *phys, str
     k->sys = sys;
     k->stats = stats;
     k->outbox = outbox;
+    k->current = kern_proc_new(k);
+    if (!k->current) {
+        free(k);
+        return -ENOMEM;
+    }
     *ret = k;
     return 0;
 }
@@ -40,10 +45,38 @@ void kern_close(struct kern *k)
         kern_task_exit(k, k->task[k->n_task - 1].tid);
     free(k->task);
     free(k->slab);
-    free(k->fd);
-    map_free(&k->opened);
+    for (struct kern_proc *p = k->procs, *next; p; p = next) {
+        next = p->next;
+        free(p->fd);
+        map_free(&p->opened);
+        free(p);
+    }
     free(k);
 }
+
+/* -- processes */
+
+struct kern_proc *kern_proc_new(struct kern *k)
+{
+    struct kern_proc *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->next = k->procs;
+    k->procs = p;
+    return p;
+}
+
+void kern_switch(struct kern *k, struct kern_proc *p)
+{
+    k->current = p;
+}
+
+struct kern_proc *kern_current(const struct kern *k)
+{
+    return k->current;
+}
+
+/* -- tasks */
 
 /* slab_with_room returns the index of a slab that has a free object, or n_slab. */
 static uint32_t slab_with_room(const struct kern *k)
@@ -101,7 +134,7 @@ static void object_free(struct kern *k, const struct kern_task *t)
 
 int kern_task_new(struct kern *k, uint32_t tid)
 {
-    struct kern_task t = {.tid = tid};
+    struct kern_task t = {.tid = tid, .proc = k->current};
     if (object_alloc(k, &t))
         return -ENOMEM;
     unsigned n = 0;

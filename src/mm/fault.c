@@ -529,10 +529,11 @@ static void mm_account_fault(struct mm *m, int result)
     STAT(m->sys->stats, pgfault)++;
     if (result & VM_FAULT_ERROR)
         return;
-    if (result & VM_FAULT_MAJOR)
-        m->cnt.majflt++;
-    else
-        m->cnt.minflt++;
+    bool major = result & VM_FAULT_MAJOR;
+    m->cnt.majflt += major;
+    m->cnt.minflt += !major;
+    STAT(m->sys->stats, major_faults) += major;
+    STAT(m->sys->stats, minor_faults) += !major;
 }
 
 static int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write,

@@ -8,7 +8,7 @@
  * Calls return what Linux returns: >= 0 or -errno. Nothing here knows of TLBs, caches or time: what
  * the hardware must hear is appended to the outbox of mm_sys (pt/arch.h).
  *
- * Counted here: pgfault, pgmajfault, pgreuse, pgpgin and struct mm_counters, faults of MAP_POPULATE
+ * Counted here: pgfault, pgmajfault, pgreuse, pgpgin, minor and major faults and struct mm_counters, faults of MAP_POPULATE
  * and its like included. Faults by kind, signals and divergences are counted by whoever asks.
  *
  * Invariants (mm_audit):

@@ -51,7 +51,7 @@ static uint64_t flush(struct sim *s, const struct sim_thread *t, const struct ar
 /* audit_granted: no core may still use what the tables do not grant, once the flushes arrived. */
 static __attribute__((unused)) void audit_granted(const struct sim *s)
 {
-    for (unsigned n = 0; s->mm && n < s->conf.cpu_cores; n++)
+    for (unsigned n = 0; n < s->conf.cpu_cores; n++)
         ASSERT(mmu_audit_granted(&s->cores[n]) == 0);
 }
 
@@ -114,7 +114,7 @@ static bool handle(struct sim *s, struct sim_thread *t, const struct arch_fault 
     struct mm_verdict v;
 
     sim_clock(s, t);
-    mm_fault(s->mm, f, &v);
+    mm_fault(t->proc->mm, f, &v);
     s->payer = PAYER_FAULT;
     s->now_late.at = 0;
     *ret_cycles = sim_drain(s, t);
@@ -124,17 +124,17 @@ static bool handle(struct sim *s, struct sim_thread *t, const struct arch_fault 
         note_oom(s);
     count_verdict(s, &v, *ret_cycles);
     STAT(&s->stats, fault_kernel_mode) += !(f->code & FAULT_U);
-    s->vma_end = s->vma_start; /* the stack may have grown */
-    return v.signal == 0;      /* out of memory: it is tried again, as the program went on */
+    attrib_forget(s);     /* the stack may have grown */
+    return v.signal == 0; /* out of memory: it is tried again, as the program went on */
 }
 
 /* The program went on where the model says it could not: give it what it needs, and count. */
 static void repair(struct sim *s, struct sim_thread *t, const struct arch_fault *f)
 {
     STAT(&s->stats, div_no_vma)++;
-    mm_repair(s->mm, f);
+    mm_repair(t->proc->mm, f);
     sim_drain(s, t);
-    s->vma_end = s->vma_start;
+    attrib_forget(s);
 }
 
 /* The emulator reports a read-modify-write instruction as a load, then a store; the processor faults

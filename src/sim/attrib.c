@@ -6,7 +6,8 @@
  *
  * Invariants:
  *  I1  areas[i] belongs to label i of mm_labels; it never shrinks.
- *  I2  [vma_start, vma_end) caches one VMA and is emptied whenever the address space may change.
+ *  I2  [vma_start, vma_end) caches one VMA of the process that is fed, and is emptied whenever its address
+ *      space may change, or another is fed.
  */
 #include "sim/sim_int.h"
 
@@ -38,7 +39,7 @@ static struct area_cost *area_of_label(struct sim *s, uint32_t label)
 struct area_cost *attrib_area(struct sim *s, vaddr a)
 {
     if (a.v < s->vma_start.v || a.v >= s->vma_end.v) {
-        const struct vma *v = mm_vma_at(s->mm, a);
+        const struct vma *v = mm_vma_at(s->current->proc->mm, a);
         s->vma_start = v ? v->start : va(0);
         s->vma_end = v ? v->end : va(0);
         s->vma_label = v ? v->label : 0;

@@ -84,10 +84,7 @@ static int grow(struct sim *s)
 
 static bool is_marked(const struct sim *s, uint64_t pc)
 {
-    for (uint32_t i = 0; i < s->n_marked; i++)
-        if (s->marked[i] == pc)
-            return true;
-    return false;
+    return map_find(&s->marked, pc) != NULL;
 }
 
 int sim_add_block(struct sim *s, const struct ring_block *r)
@@ -109,7 +106,7 @@ int sim_add_block(struct sim *s, const struct ring_block *r)
     b->lines = (uint8_t)((last >> LINE_SHIFT) - (r->pc >> LINE_SHIFT) + 1);
     b->succ[0] = b->succ[1] = BLOCK_NONE;
     set_flags(b);
-    if (is_marked(s, b->pc) || block_handles(s, b->pc))
+    if (is_marked(s, b->pc))
         b->flags |= BLOCK_HANDLER;
     return 0;
 }
@@ -125,6 +122,7 @@ void blocks_close(struct sim *s)
     for (uint32_t i = 0; i < s->n_chunks; i++)
         free(s->chunks[i]);
     free(s->chunks);
+    map_free(&s->marked);
     if (s->decoder) {
         csh h = s->decoder;
         cs_close(&h);
@@ -398,10 +396,10 @@ static bool may_go(const struct block *b, uint64_t pc)
     }
 }
 
-int block_handles(const struct sim *s, uint64_t pc)
+int block_handles(const struct sim_proc *p, uint64_t pc)
 {
     for (int sig = 1; sig <= 64; sig++)
-        if (s->handlers[sig] == pc && pc != 0)
+        if (p->handlers[sig] == pc && pc != 0)
             return sig;
     return 0;
 }
@@ -409,10 +407,10 @@ int block_handles(const struct sim *s, uint64_t pc)
 /* A flag is never taken back: block_handles says what is true now. */
 void blocks_mark_handler(struct sim *s, uint64_t pc)
 {
-    if (is_marked(s, pc))
+    if (pc == MAP_NONE || is_marked(s, pc))
         return;
-    if (s->n_marked < ARRAY_LEN(s->marked))
-        s->marked[s->n_marked++] = pc;
+    int err = map_put(&s->marked, pc, 1);
+    ASSERT(err == 0);
     for (uint32_t i = 0; i < s->n_blocks; i++)
         if (sim_block(s, i)->pc == pc)
             sim_block(s, i)->flags |= BLOCK_HANDLER;
@@ -455,7 +453,7 @@ static void learn(struct block *from, uint32_t to_id)
 void block_edge(struct sim *s, struct sim_thread *t, struct block *from, uint32_t to_id)
 {
     const struct block *to = sim_block(s, to_id);
-    int sig = to->flags & BLOCK_HANDLER ? block_handles(s, to->pc) : 0;
+    int sig = to->flags & BLOCK_HANDLER ? block_handles(t->proc, to->pc) : 0;
 
     if (!block_decode(s, from))
         return;

@@ -18,8 +18,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define PCID_PROGRAM 1u
-
 size_t control_complete(const uint64_t *w, size_t n)
 {
     size_t words = 1 + event_words(w[0]);
@@ -39,20 +37,9 @@ static void payload_text(const uint64_t *p, size_t n, size_t i, char *buf, size_
     buf[bytes] = '\0';
 }
 
-void sim_sync(struct sim *s)
-{
-    struct mm_counters c;
-
-    if (!s->mm)
-        return;
-    mm_counters(s->mm, &c);
-    STAT(&s->stats, minor_faults) = c.minflt;
-    STAT(&s->stats, major_faults) = c.majflt;
-}
-
 /* -- start -------------------------------------------------------------------------------------------*/
 
-static void on_start(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
+static void on_start(struct sim_thread *t, const uint64_t *p, size_t n)
 {
     if (n < 10 || p[0] != EV_VERSION)
         return;
@@ -60,21 +47,21 @@ static void on_start(struct sim *s, struct sim_thread *t, const uint64_t *p, siz
     payload_text(p, n, 10, t->path, sizeof(t->path));
     t->tid = (uint32_t)p[2];
     t->starting = true;
-    s->pid = (uint32_t)p[1];
-    memcpy(s->path, t->path, sizeof(s->path));
+    t->proc->pid = (uint32_t)p[1];
+    memcpy(t->proc->path, t->path, sizeof(t->proc->path));
 }
 
 /* name_task tells mm who calls: exec names a task after the file. */
 static void name_task(struct sim *s, const struct sim_thread *t)
 {
-    struct mm_task task = *mm_task(s->mm);
+    struct mm_task task = *mm_task(t->proc->mm);
     const char *slash = strrchr(t->path, '/'), *name = slash ? slash + 1 : t->path;
-    task.pid = task.tgid = s->pid;
+    task.pid = task.tgid = t->proc->pid;
     task.uid = s->program.uid;
     task.gid = s->program.gid;
     memset(task.comm, 0, sizeof(task.comm));
     memcpy(task.comm, name, min_u64(strlen(name), sizeof(task.comm) - 1));
-    mm_set_task(s->mm, &task);
+    mm_set_task(t->proc->mm, &task);
 }
 
 void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
@@ -93,16 +80,14 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
     };
 
     t->starting = false;
-    if (!s->mm)
-        return;
     name_task(s, t);
-    if (kern_exec(s->kern, s->mm, &e, &s->copies) != 0) {
-        mmu_load_cr3(t->core, mm_pt(s->mm)->root, PCID_PROGRAM, false);
+    if (kern_exec(s->kern, t->proc->mm, &e, &s->copies) != 0) {
+        mmu_load_cr3(t->core, mm_pt(t->proc->mm)->root, PCID_PROGRAM, false);
         return; /* every access is repaired and counted then */
     }
     kern_task_new(s->kern, t->tid);
     STAT(&s->stats, kernel_cycles_exec) += sim_drain(s, t);
-    mmu_load_cr3(t->core, mm_pt(s->mm)->root, PCID_PROGRAM, false);
+    mmu_load_cr3(t->core, mm_pt(t->proc->mm)->root, PCID_PROGRAM, false);
     sim_copies(s, t);
 }
 
@@ -207,11 +192,13 @@ static void on_sigaction(struct sim_thread *t, const uint64_t *p, size_t n)
 }
 
 /* SIG_DFL and SIG_IGN are 0 and 1, no addresses. */
-static void install_handler(struct sim *s, const struct pending_call *c)
+static void install_handler(struct sim *s, struct sim_thread *t)
 {
+    const struct pending_call *c = &t->pending;
+
     if (c->sig == 0 || c->call.result != 0)
         return;
-    s->handlers[c->sig] = c->handler > 1 ? c->handler : 0;
+    t->proc->handlers[c->sig] = c->handler > 1 ? c->handler : 0;
     if (c->handler > 1)
         blocks_mark_handler(s, c->handler);
 }
@@ -240,15 +227,13 @@ static void apply_call(struct sim *s, struct sim_thread *t)
     struct pending_call *c = &t->pending;
     bool memory = kern_call_is_memory(c->call.nr);
 
-    install_handler(s, c);
+    install_handler(s, t);
     STAT(&s->stats, sim_children) += call_makes_child(&c->call);
     if (c->call.nr == SYS_rt_sigreturn)
         finish_sigreturn(s, t);
-    if (!s->mm)
-        return;
     sim_clock(s, t);
-    if (kern_syscall(s->kern, s->mm, &c->call, &s->copies) != 0)
-        s->vma_end = s->vma_start;
+    if (kern_syscall(s->kern, t->proc->mm, &c->call, &s->copies) != 0)
+        attrib_forget(s);
     s->payer = PAYER_CALL;
     uint64_t cycles = sim_drain(s, t);
     s->payer = PAYER_NOBODY;
@@ -277,17 +262,17 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
     return true;
 }
 
-/* on_ask answers for the call that the thread is in; without one, or an address space, that it may. */
+/* on_ask answers for the call that the thread is in; without one, that it may. */
 static void on_ask(struct sim *s, struct sim_thread *t)
 {
     struct pending_call *c = &t->pending;
 
     t->answered = true;
     t->verdict = 0;
-    if (!c->open || !s->mm)
+    if (!c->open)
         return;
     c->call.asked = true;
-    t->verdict = kern_ask(s->kern, s->mm, &c->call);
+    t->verdict = kern_ask(s->kern, t->proc->mm, &c->call);
     c->call.file.present = false; /* told again at the return, as it is then */
     sim_drain(s, t);
 }
@@ -327,8 +312,7 @@ static void on_thread_start(struct sim *s, struct sim_thread *t, const uint64_t 
     t->starting = false;
     kern_task_new(s->kern, t->tid);
     sim_drain(s, t);
-    if (s->mm)
-        mmu_load_cr3(t->core, mm_pt(s->mm)->root, PCID_PROGRAM, true);
+    mmu_load_cr3(t->core, mm_pt(t->proc->mm)->root, PCID_PROGRAM, true);
 }
 
 /* The front end's own plain counters, sent where no block is half done: they must be ours. */
@@ -347,7 +331,7 @@ bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool o
 
     switch ((enum event_control)event_type(w[0])) {
     case EV_START:
-        on_start(s, t, p, n);
+        on_start(t, p, n);
         break;
     case EV_THREAD_START:
         on_thread_start(s, t, p, n);

@@ -300,6 +300,8 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
 
     *ret_stop = SIM_ALL;
     t->uncounted = &y.instructions;
+    if (unlikely(s->current != t))
+        proc_switch(s, t);
     mm_set_cpu(s->mm_sys, t->core_id);
     lock_feed_begin(s, t);
     while (i < n) {

@@ -17,8 +17,8 @@
  *                     B was in a call of its own    → not before its end
  *   a new thread, a return from a futex it slept at → not before any other thread's clock
  *
- *  I1  mmap_lock is held for writing by one call at a time; only the last such hold is kept: calls are
- *      one sequence, and what came before it is over in every stream.
+ *  I1  mmap_lock of a process is held for writing by one call at a time; only the last such hold is kept:
+ *      its calls are one sequence, and what came before it is over in every stream.
  *  I2  Whether call k is applied before or after the faults that others made while it ran (after their
  *      mark 2k − 1) changes no wait: faults that were fed before it are kept in sim_thread.late.
  *  I3  With one thread nothing here is called but lock_feed_begin, which sees that.
@@ -106,7 +106,7 @@ void lock_thread_close(struct sim *s, struct sim_thread *t)
 /* meet_at_begin: t saw the last call begin. Whoever's clock is behind is set to the other's. */
 static void meet_at_begin(struct sim *s, struct sim_thread *t)
 {
-    struct mmap_hold *h = &s->hold;
+    struct mmap_hold *h = &t->proc->hold;
     uint64_t now = clock_of(s, t), late = now > h->begin ? now - h->begin : 0;
 
     not_before(s, t, h->begin);
@@ -118,7 +118,7 @@ static void meet_at_begin(struct sim *s, struct sim_thread *t)
 
 void lock_epoch(struct sim *s, struct sim_thread *t, uint32_t epoch)
 {
-    const struct mmap_hold *h = &s->hold;
+    const struct mmap_hold *h = &t->proc->hold;
     uint32_t call = epoch / 2 + epoch % 2;
     bool applied = h->call == call && call != 0;
 
@@ -184,14 +184,14 @@ static uint64_t begin_after(const struct sim *s, const struct sim_thread *t, uin
                             uint64_t at)
 {
     for (const struct sim_thread *o = s->threads; o && call != 0; o = o->next)
-        if (o != t && o->seen == call)
+        if (o != t && o->proc == t->proc && o->seen == call)
             at = max_u64(at, o->seen_at);
     return at;
 }
 
 static uint64_t mmap_write(struct sim *s, struct sim_thread *t, uint64_t at)
 {
-    struct mmap_hold *h = &s->hold;
+    struct mmap_hold *h = &t->proc->hold;
     uint32_t call = t->epoch % 2 ? t->epoch / 2 + 1 : 0;
     uint64_t wait = 0, begin;
 
@@ -237,7 +237,7 @@ static void charge_late(struct sim *s, struct sim_thread *fed, struct sim_thread
  * o did after it came later, then. */
 static void meet_late(struct sim *s, struct sim_thread *fed, struct sim_thread *o)
 {
-    const struct mmap_hold *h = &s->hold;
+    const struct mmap_hold *h = &fed->proc->hold;
     uint64_t shift = h->begin - o->seen_at;
 
     o->clock += shift;
@@ -255,21 +255,21 @@ static void meet_late(struct sim *s, struct sim_thread *fed, struct sim_thread *
 
 static void mmap_end(struct sim *s, struct sim_thread *t, uint64_t at)
 {
-    struct mmap_hold *h = &s->hold;
+    struct mmap_hold *h = &t->proc->hold;
 
     if (!h->open)
         return;
     h->open = false;
     h->end = at;
     for (struct sim_thread *o = s->threads; o && h->call != 0; o = o->next)
-        if (o != t && o->seen == h->call)
+        if (o != t && o->proc == t->proc && o->seen == h->call)
             meet_late(s, t, o);
 }
 
 static uint64_t fault_reads(struct sim *s, struct sim_thread *t, const struct arch_msg *m,
                             uint64_t at)
 {
-    const struct mmap_hold *h = &s->hold;
+    const struct mmap_hold *h = &t->proc->hold;
     bool vma = m->n == LOCK_VMA_READ;
 
     if (s->payer != PAYER_FAULT)
@@ -370,7 +370,7 @@ uint64_t lock_message(struct sim *s, struct sim_thread *t, const struct arch_msg
         mmap_end(s, t, at);
         return 0;
     case LOCK_VMA_WRITE:
-        vma_write(&s->hold, m->a, m->b);
+        vma_write(&t->proc->hold, m->a, m->b);
         return 0;
     case LOCK_VMA_READ:
     case LOCK_MMAP_READ:

@@ -45,7 +45,7 @@ int sim_sysctl(struct sim *s, const char *key, const char *value, char *err, siz
     if (s->threads)
         sim_drain(s, s->threads);
     s->outbox.n = 0;
-    s->vma_end = s->vma_start;
+    attrib_forget(s);
     return error;
 }
 

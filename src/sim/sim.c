@@ -1,6 +1,6 @@
 /* sim.c: a machine is opened, its threads come and go, its counters are read.
  *
- *   conf ─► phys ─► caches ─► cores ─► mm_sys ─► kern ─► mm (the program's address space)
+ *   conf ─► phys ─► caches ─► cores ─► mm_sys ─► kern ─► the first process, empty
  *
  * Opened in this order, closed in the other. Invariants: every part lives as long as the machine;
  * of an ended
@@ -73,7 +73,7 @@ static int open_kernel(struct sim *s)
     if (!err)
         err = kern_open(&s->kern, &s->conf, s->phys, s->mm_sys, &s->stats, &s->outbox);
     if (!err)
-        err = mm_open(&s->mm, s->mm_sys);
+        err = proc_open(s) ? 0 : -ENOMEM;
     s->outbox.n = 0;
     return err;
 }
@@ -86,6 +86,7 @@ int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program
         return -ENOMEM;
     s->conf = *conf;
     s->program = *program;
+    s->procs_end = &s->procs;
     set_costs(s);
     int err = arch_outbox_open(&s->outbox);
     if (!err)
@@ -108,6 +109,7 @@ int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program
 static void thread_free(struct sim *s, struct sim_thread *t)
 {
     lock_thread_close(s, t);
+    s->current = s->current == t ? NULL : s->current;
     *t->link = t->next;
     if (t->next)
         t->next->link = t->link;
@@ -124,8 +126,7 @@ void sim_close(struct sim *s)
     while (s->threads)
         thread_free(s, s->threads);
     blocks_close(s);
-    if (s->mm)
-        mm_close(s->mm);
+    procs_close(s);
     if (s->kern)
         kern_close(s->kern);
     if (s->mm_sys)
@@ -151,6 +152,7 @@ struct sim_thread *sim_thread_open(struct sim *s)
 
     if (!t)
         return NULL;
+    t->proc = s->procs;
     t->core_id = s->n_threads++ % (unsigned)s->conf.cpu_cores;
     t->serial = s->n_threads;
     t->core = &s->cores[t->core_id];
@@ -178,7 +180,6 @@ void sim_thread_close(struct sim *s, struct sim_thread *t)
         STAT(&s->stats, sim_exec_lost)++;
     STAT(&s->stats, sim_unique_blocks) = s->n_blocks;
     s->counts_wrong += t->counts_wrong;
-    sim_sync(s);
     thread_free(s, t);
 }
 
@@ -216,7 +217,6 @@ void sim_cycles(const struct sim *s, struct cpu_cycles *ret)
 
 void sim_machine(struct sim *s, struct proc_machine *ret)
 {
-    sim_sync(s);
     *ret = (struct proc_machine){&s->conf, s->phys, s->mm_sys, &s->stats};
 }
 
@@ -227,16 +227,15 @@ const struct phys *sim_phys(const struct sim *s)
 
 struct mm *sim_mm(struct sim *s)
 {
-    return s->mm;
+    return s->procs->mm;
 }
 
 void sim_process(const struct sim *s, struct sim_process *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    ret->pid = s->pid;
-    memcpy(ret->path, s->path, sizeof(ret->path));
-    if (s->mm)
-        mm_counters(s->mm, &ret->mm);
+    ret->pid = s->procs->pid;
+    memcpy(ret->path, s->procs->path, sizeof(ret->path));
+    mm_counters(s->procs->mm, &ret->mm);
 }
 
 void sim_oom(const struct sim *s, struct sim_oom *ret)
@@ -275,8 +274,8 @@ int sim_audit(struct sim *s)
 {
     int err = phys_audit(s->phys);
 
-    if (!err && s->mm)
-        err = mm_audit(s->mm);
+    if (!err)
+        err = mm_audit(s->procs->mm); /* of all address spaces */
     for (unsigned i = 0; !err && i < s->conf.cpu_cores; i++)
         err = mmu_audit(&s->cores[i]);
     return err;

@@ -108,7 +108,7 @@ const char *sim_order_error(const struct sim *s);
 struct sim_site *sim_sites(const struct sim *s, uint32_t *ret_n);
 struct sim_area *sim_areas(const struct sim *s, uint32_t *ret_n);
 void sim_process(const struct sim *s, struct sim_process *ret);
-/* sim_mm returns the address space of the program, NULL before EV_START. */
+/* sim_mm returns the address space of the first process. */
 struct mm *sim_mm(struct sim *s);
 /* What the modelled OOM killer did. */
 struct sim_oom {

@@ -3,6 +3,7 @@
 #define SIM_SIM_INT_H
 
 #include "base/check.h"
+#include "base/map.h"
 #include "mmu/mmu_hot.h"
 #include "sim/sim.h"
 
@@ -107,7 +108,19 @@ struct mmap_hold {
 /* Who pays for what the outbox says: kernel threads' work costs the program nothing. */
 enum payer { PAYER_NOBODY, PAYER_FAULT, PAYER_CALL };
 
+/* A process: what its threads share. */
+struct sim_proc {
+    uint32_t pid;           /* 0: it has not started */
+    char path[512];         /* of its program's file */
+    struct mm *mm;          /* its address space */
+    struct kern_proc *kern; /* its descriptors */
+    uint64_t handlers[65];  /* handler of each signal, 0 none */
+    struct mmap_hold hold;  /* of mmap_lock, lock.c */
+    struct sim_proc *next;  /* the one that began after it */
+};
+
 struct sim_thread {
+    struct sim_proc *proc; /* its process; the first one until a record says which */
     struct mmu_core *core;
     unsigned core_id;
     uint32_t serial; /* 1, 2 … in order of opening */
@@ -167,11 +180,12 @@ struct sim {
     struct arch_outbox outbox;
     struct mm_sys *mm_sys;
     struct kern *kern;
-    struct mm *mm;             /* the program's, NULL before it starts */
-    struct kern_copies copies; /* reused for every call */
+    struct sim_proc *procs;      /* all processes ever, in order of their beginning */
+    struct sim_proc **procs_end; /* where the next one is hung */
+    struct sim_thread *current;  /* whose words are fed, or were last; NULL: nobody's */
+    struct kern_copies copies;   /* reused for every call */
     uint64_t step_cost[STEP_NR];
     uint64_t lock_cost[LOCK_NR];       /* cycles a short lock is held for a unit of work */
-    struct mmap_hold hold;             /* lock.c */
     struct late_fault now_late;        /* the fault under way */
     enum payer payer;                  /* of what is drained now */
     uint64_t level_cost[MEM_LEVEL_NR]; /* cycles beyond L1 */
@@ -180,24 +194,20 @@ struct sim {
     struct sim_thread *threads;
     uint32_t n_threads;    /* ever */
     uint32_t counts_wrong; /* ended threads whose plain counts differed */
-    uint64_t marked[64];   /* addresses that ever handled a signal: their blocks are flagged */
-    uint32_t n_marked;
-    uint64_t handlers[65]; /* handler of each signal, 0 none */
+    struct map marked;     /* addresses that ever handled a signal: their blocks are flagged */
     struct area_cost *areas;
     uint32_t areas_cap;
-    vaddr vma_start, vma_end;  /* attribution: the range last looked up … */
-    uint32_t vma_label;        /* … and its label; valid until the space changes */
-    uint32_t deep;             /* recent accesses beyond L2 or with a walk, for looking ahead */
-    uint64_t now_ms;           /* virtual time the kernel's threads know of */
-    uint64_t oom_at_event;     /* events read when memory was out first */
-    bool oom;                  /* it was */
+    vaddr vma_start, vma_end; /* attribution: the range last looked up … */
+    uint32_t vma_label;    /* … and its label; valid until the space, or the process, changes */
+    uint32_t deep;         /* recent accesses beyond L2 or with a walk, for looking ahead */
+    uint64_t now_ms;       /* virtual time the kernel's threads know of */
+    uint64_t oom_at_event; /* events read when memory was out first */
+    bool oom;              /* it was */
     struct proc_order *orders; /* n_orders, not carried out yet */
     size_t orders_cap;
     uint32_t n_orders;
     char order_err[256]; /* why one was refused; "" none was */
-    uint32_t pid;
-    char path[512];
-    size_t decoder; /* capstone handle, 0 until first used */
+    size_t decoder;      /* capstone handle, 0 until first used */
 };
 
 static inline struct block *sim_block(const struct sim *s, uint32_t id)
@@ -215,8 +225,8 @@ void blocks_close(struct sim *s);
  * finds that `from` was left in the middle (fault, self-modifying code) and takes back what did not
  * run. */
 void block_edge(struct sim *s, struct sim_thread *t, struct block *from, uint32_t to_id);
-/* block_handles returns the signal whose handler starts at pc, or 0. */
-int block_handles(const struct sim *s, uint64_t pc);
+/* block_handles returns the signal of a process whose handler starts at pc, or 0. */
+int block_handles(const struct sim_proc *p, uint64_t pc);
 void blocks_mark_handler(struct sim *s, uint64_t pc);
 /* block_cut takes back the instructions of the running block that did not retire, if any. */
 void block_cut(struct sim *s, struct sim_thread *t, bool divide_error);
@@ -253,8 +263,6 @@ void lock_fault_done(struct sim *s, struct sim_thread *t, enum fault_kind kind,
 void sim_clock(struct sim *s, struct sim_thread *t);
 
 /* control.c */
-/* sim_sync copies what mm counts for the address space (minor and major faults) to the counters. */
-void sim_sync(struct sim *s);
 /* control_complete returns the words of the record at w if all are there (n available), else 0. */
 size_t control_complete(const uint64_t *w, size_t n);
 /* control_signal_frame decides, from the stack pointer at a handler's start, whether it was delivered
@@ -268,6 +276,20 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc);
 
 /* attrib.c */
 struct site_cost *attrib_site(struct block *b, unsigned insn);
+/* attrib_area finds the area of an address of the process whose thread is fed. */
 struct area_cost *attrib_area(struct sim *s, vaddr a);
+/* attrib_forget: the address space may have changed. */
+static inline void attrib_forget(struct sim *s)
+{
+    s->vma_end = s->vma_start;
+}
+
+/* proc.c */
+#define PCID_PROGRAM 1u
+/* proc_open makes a process with an empty address space. NULL without memory. */
+struct sim_proc *proc_open(struct sim *s);
+void procs_close(struct sim *s);
+/* proc_switch lets what follows be the work of thread t: "current", and the space of its core. */
+void proc_switch(struct sim *s, struct sim_thread *t);
 
 #endif
