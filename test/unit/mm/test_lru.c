@@ -3,6 +3,8 @@
  * programs where a test says so. */
 #include "unit/mm/mm_fixture.h"
 
+#include "mm/mm_int.h"
+
 #define AT UINT64_C(0x200000000)
 
 static uint64_t node_stat(const struct box *b, enum node_stat_item item)
@@ -143,6 +145,38 @@ static void locked_pages_are_unevictable_until_they_are_unlocked(void **state)
     box_close(&b);
 }
 
+static uint64_t mlocked(const struct box *b)
+{
+    uint64_t sum = 0;
+    for (int z = 0; z < ZONE_NR; z++)
+        sum += mm_node(b->sys, 0)->mlocked[z];
+    return sum;
+}
+
+/* free_pages_prepare: "in rare cases, when truncation or holepunching raced with munlock after VM_LOCKED
+ * was cleared, Mlocked may still be found set here". Here no two calls race, so the lock is set by hand. */
+static void a_page_that_is_freed_while_it_is_mlocked_is_counted_as_cleared(void **state)
+{
+    (void)state;
+    struct box b;
+    unsigned level;
+    box_open(&b, MIB(64), false);
+    map_anon(&b, AT, 3, RW);
+    touch_pages(&b, AT, 3, true);
+    for (int i = 0; i < 2; i++)
+        mlock_folio(b.sys, pte_pfn(*pt_leaf(mm_pt(b.mm), va(AT + (uint64_t)i * K), &level)));
+    assert_int_equal(mlocked(&b), 2);
+    assert_int_equal(mm_munmap(b.mm, va(AT + K), 2 * K), 0);
+    assert_int_equal(mlocked(&b), 1);
+    assert_int_equal(STAT(&b.stats, unevictable_pgs_cleared), 1);
+    mm_munmap(b.mm, va(AT), K);
+    assert_int_equal(mlocked(&b), 0);
+    assert_int_equal(STAT(&b.stats, unevictable_pgs_cleared), 2);
+    assert_int_equal(STAT(&b.stats, unevictable_pgs_munlocked), 0);
+    assert_int_equal(mm_audit(b.mm), 0);
+    box_close(&b);
+}
+
 static void page_tables_are_counted_for_the_node(void **state)
 {
     (void)state;
@@ -166,6 +200,7 @@ int main(void)
         cmocka_unit_test(file_pages_are_counted_in_the_cache_and_when_mapped),
         cmocka_unit_test(shared_anonymous_memory_lies_on_the_anon_lists),
         cmocka_unit_test(locked_pages_are_unevictable_until_they_are_unlocked),
+        cmocka_unit_test(a_page_that_is_freed_while_it_is_mlocked_is_counted_as_cleared),
         cmocka_unit_test(page_tables_are_counted_for_the_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
