@@ -1,7 +1,7 @@
 #!/bin/sh
 # check_kernel.sh: a bounded part of `make check-kernel`: random memory calls on the running kernel and
 # on the model; and that the C programs it prints compile and show the kernel's answers.
-# seconds: 240
+# seconds: 600
 set -u
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}/release/test/kernel

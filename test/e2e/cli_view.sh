@@ -75,7 +75,7 @@ else
 fi
 
 # -- tunables ----------------------------------------------------------------------------------------
-yes "three free pages of 1 GiB do not keep the end of a run waiting" timeout 15 "$pagewalk" run -q --set phys.size=4G --set hugetlb.1g=3 -- true
+yes "three free pages of 1 GiB do not keep the end of a run waiting" timeout 200 "$pagewalk" run -q --set phys.size=4G --set hugetlb.1g=3 -- true
 yes "a tunable is a file" [ "$("$pagewalk" view sys/vm/swappiness)" = 60 ]
 yes "one that acts at once can only be written" says 'can only be written' "$pagewalk" view vm.drop_caches
 "$pagewalk" run -q --sysctl '1us: vm.swappiness=7' --sysctl '100i: vm.page-cluster=5' -- true
@@ -97,9 +97,11 @@ yes "and nothing ran" [ ! -e ran ]
 
 # -- a run that is going on ----------------------------------------------------------------------------
 # The program looks at its own descriptors: the run's socket must not be among them.
-"$pagewalk" run -q --no-save -- sh -c 'ls /proc/self/fd > fds; sleep 20; true' &
+# It waits, without a child that would outlive it, until it is killed.
+mkfifo never
+"$pagewalk" run -q --no-save -- sh -c 'ls /proc/self/fd > fds; read x < never; true' &
 running=$!
-for _ in $(seq 100); do "$pagewalk" view --run $running status > s 2> "$work/err" && grep -q 'Name:.sh' s && [ -s fds ] && break; sleep 0.1; done
+for _ in $(seq 600); do "$pagewalk" view --run $running status > s 2> "$work/err" && grep -q 'Name:.sh' s && [ -s fds ] && break; sleep 0.1; done
 yes "a running pagewalk answers" grep -q '^Name:	sh$' s
 yes "with the files of the machine" bash -c "'$pagewalk' view --run $running meminfo | grep -q '^MemTotal: '"
 yes "and of its nodes" bash -c "'$pagewalk' view --run $running node0/numastat | grep -q '^numa_hit [1-9]'"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # fuzz_mm.sh: random memory calls on the model, in the hostile build, while allocations fail.
-# seconds: 200
+# seconds: 600
 set -u
 cd "$(dirname "$0")/../.."
 fuzz=${BUILD:-build}/hostile/test/kernel/fuzz_mm

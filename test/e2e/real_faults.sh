@@ -36,7 +36,7 @@ case $pagewalk in /*) ;; *) pagewalk=$root/$pagewalk ;; esac
 
 # A directory of its own, so that two runs do not meet. Its name always has the same length, because
 # a name can be part of the arguments and environment, and so of the stack.
-work=$(mktemp -d /tmp/pagewalk-real-faults-XXXXXX) || exit 1
+work=$(mktemp -d "${TMPDIR:-/tmp}/pagewalk-real-faults-XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 for tool in faults twin; do
     ${CC:-cc} -std=c17 -D_GNU_SOURCE -O2 -static tools/$tool.c -o "$work/$tool" || exit 1

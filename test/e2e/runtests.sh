@@ -61,8 +61,8 @@ for mode in asan hostile release tsan; do
     script "build/$mode/test/unit/m/test_ring" 'echo "[  PASSED  ] 5 test(s)."'
 done
 expect 0 "28 passed, 0 failed" "a ring test runs under the thread sanitizer, too"
-tree; script test/e2e/a.sh '# seconds: 1
-echo "ok - one"; sleep 20; echo "ok - two"'
+tree; script test/e2e/a.sh '# seconds: 3
+echo "ok - one"; sleep 60; echo "ok - two"'
 expect 1 "9 passed, 1 failed" "a script that does not end in its time fails"
 tree; script test/e2e/a.sh '# not in make check: it is too long
 echo "not ok - one"; exit 1'
