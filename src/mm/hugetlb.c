@@ -21,7 +21,7 @@
 
 #define BLOCK_ORDER (PHYS_ORDERS - 1u) /* largest block the allocator has */
 
-static struct hstate *hstate_of(struct mm_sys *s, const struct mm_file *f)
+struct hstate *hstate_of(struct mm_sys *s, const struct mm_file *f)
 {
     return &s->hugetlb.h[f->hugetlb->size];
 }
@@ -139,7 +139,7 @@ static unsigned next_nid(const struct mm_sys *s, struct hstate *h)
 
 /* remove_free takes a free page out of the pool, of a node that has surplus pages if asked so
  * (remove_pool_hugetlb_folio). */
-static bool remove_free(struct mm_sys *s, struct hstate *h, bool surplus)
+bool remove_pool_hugetlb_folio(struct mm_sys *s, struct hstate *h, bool surplus)
 {
     pfn head;
     for (unsigned i = 0; i < s->lru.nodes; i++) {
@@ -162,7 +162,7 @@ static int alloc_surplus(struct mm_sys *s, struct hstate *h, uint64_t overcommit
     return -ENOSPC;
 }
 
-static uint64_t overcommit_of(const struct mm_sys *s, const struct hstate *h)
+uint64_t hugetlb_overcommit(const struct mm_sys *s, const struct hstate *h)
 {
     return h == &s->hugetlb.h[MM_HUGETLB_2M] ? s->conf.hugetlb_2m_overcommit
                                              : s->conf.hugetlb_1g_overcommit;
@@ -203,7 +203,7 @@ static void set_max(struct mm_sys *s, struct hstate *h, uint64_t count)
 {
     grow_pool(s, h, count);
     uint64_t min = max_u64(count, h->resv + h->nr - h->free);
-    while (min < h->nr - h->surplus && remove_free(s, h, false))
+    while (min < h->nr - h->surplus && remove_pool_hugetlb_folio(s, h, false))
         ;
     while (count < h->nr - h->surplus && adjust_surplus(s, h, 1))
         ;
@@ -223,7 +223,7 @@ void mm_hugetlb_info(const struct mm_sys *s, enum mm_hugetlb_size size, struct m
                                     .free = h->free,
                                     .resv = h->resv,
                                     .surplus = h->surplus,
-                                    .overcommit = overcommit_of(s, h),
+                                    .overcommit = hugetlb_overcommit(s, h),
                                     .boot = h->boot};
 }
 
@@ -263,7 +263,7 @@ static int gather_surplus(struct mm_sys *s, struct hstate *h, uint64_t delta)
     uint64_t want = h->resv + delta, got = 0;
     while (lacks(h, want)) {
         pfn head;
-        if (alloc_surplus(s, h, overcommit_of(s, h), &head) != 0)
+        if (alloc_surplus(s, h, hugetlb_overcommit(s, h), &head) != 0)
             break;
         enqueue(s, h, head);
         got++;
@@ -273,7 +273,7 @@ static int gather_surplus(struct mm_sys *s, struct hstate *h, uint64_t delta)
         return 0;
     }
     while (got-- > 0)
-        remove_free(s, h, true);
+        remove_pool_hugetlb_folio(s, h, true);
     return -ENOMEM;
 }
 
@@ -281,11 +281,11 @@ static void return_unused(struct mm_sys *s, struct hstate *h, uint64_t unused)
 {
     uint64_t pages = min_u64(unused, h->surplus);
     h->resv -= unused;
-    while (pages-- > 0 && remove_free(s, h, true))
+    while (pages-- > 0 && remove_pool_hugetlb_folio(s, h, true))
         ;
 }
 
-static int acct_memory(struct mm_sys *s, struct hstate *h, int64_t delta)
+int hugetlb_acct_memory(struct mm_sys *s, struct hstate *h, int64_t delta)
 {
     if (delta > 0 && gather_surplus(s, h, (uint64_t)delta) != 0)
         return -ENOMEM;
@@ -311,7 +311,7 @@ static void mark_shared(struct hugetlb_inode *in, uint64_t idx)
     in->end = max_u64(in->end, idx + 1);
 }
 
-static uint64_t not_promised(const struct mm_file *f, uint64_t from, uint64_t to)
+uint64_t hugetlb_not_promised(const struct mm_file *f, uint64_t from, uint64_t to)
 {
     uint64_t missing = 0;
     for (uint64_t i = from; i < to; i++)
@@ -325,55 +325,19 @@ static int reserve_shared(struct mm_sys *s, struct mm_file *f, uint64_t from, ui
     struct hugetlb_inode *in = f->hugetlb;
     struct hstate *h = hstate_of(s, f);
     uint64_t pages = to - from, least = pages - min_u64(pages, in->resv.used);
-    if (least > h->nr + overcommit_of(s, h)) /* no need to count them: there may be 2^43 */
+    if (least > h->nr + hugetlb_overcommit(s, h)) /* no need to count them: there may be 2^43 */
         return -ENOMEM;
-    uint64_t missing = not_promised(f, from, to);
-    if (acct_memory(s, hstate_of(s, f), (int64_t)missing) != 0)
+    uint64_t missing = hugetlb_not_promised(f, from, to);
+    if (hugetlb_acct_memory(s, hstate_of(s, f), (int64_t)missing) != 0)
         return -ENOMEM;
     for (uint64_t i = from; i < to; i++)
         mark_shared(in, i);
     return 0;
 }
 
-/* can_promise: as acct_memory would answer; surplus pages that it takes to find out go back. */
-static int can_promise(struct mm_sys *s, struct hstate *h, uint64_t pages)
-{
-    uint64_t surplus = h->surplus;
-    int err = pages > h->nr + overcommit_of(s, h) ? -ENOMEM : gather_surplus(s, h, pages);
-    if (err != 0)
-        return err;
-    h->resv -= pages;
-    err = pages <= h->free ? 0 : -ENOMEM;
-    while (h->surplus > surplus && remove_free(s, h, true))
-        ;
-    return err;
-}
-
-int mm_hugetlb_may(struct mm_sys *s, const struct mm_hugetlb_want *want)
-{
-    bool known = want->size_log == 0 || want->size_log == 21 || want->size_log == 30;
-    if (!want->file && !known)
-        return -EINVAL;
-    struct hstate *h = want->file
-                           ? hstate_of(s, want->file)
-                           : &s->hugetlb.h[want->size_log == 30 ? MM_HUGETLB_1G : MM_HUGETLB_2M];
-    uint64_t page = PAGE_SIZE << h->order, end = want->offset + want->bytes;
-    if (want->offset & (page - 1))
-        return -EINVAL;
-    if (end < want->offset || end > UINT64_MAX - page)
-        return -ENOMEM;
-    uint64_t from = want->offset / page, to = div_up(end, page);
-    if (!want->reserve)
-        return 0;
-    if (to - from > h->nr + overcommit_of(s, h) + (want->file ? want->file->hugetlb->resv.used : 0))
-        return -ENOMEM; /* more than there could ever be: no need to count */
-    return can_promise(s, h,
-                       want->file && want->shared ? not_promised(want->file, from, to) : to - from);
-}
-
 static int reserve_private(struct mm_sys *s, struct vma_merge *g, uint64_t pages)
 {
-    if (acct_memory(s, hstate_of(s, g->file), (int64_t)pages) != 0)
+    if (hugetlb_acct_memory(s, hstate_of(s, g->file), (int64_t)pages) != 0)
         return -ENOMEM;
     struct resv_map *r = calloc(1, sizeof(*r));
     ASSERT(r);
@@ -434,7 +398,7 @@ void hugetlb_vma_close(struct mm_sys *s, struct vma *v)
     for (uint64_t i = from; i < from + (vma_pages(v) >> h->order); i++)
         unused += !map_find(&v->resv->consumed, i);
     clear_vma_resv(s, v);
-    acct_memory(s, h, -(int64_t)unused);
+    hugetlb_acct_memory(s, h, -(int64_t)unused);
 }
 
 /* -- pages of a mapping ---------------------------------------------------------------------- */
@@ -453,7 +417,7 @@ int hugetlb_alloc(struct mm_sys *s, const struct vma *v, uint64_t idx, bool cow_
     bool extra = cow_from_owner || hugetlb_needs_reservation(v, idx);
     int err = extra && h->free == h->resv ? -ENOSPC : dequeue(s, h, ret);
     if (err != 0)
-        err = alloc_surplus(s, h, overcommit_of(s, h), ret);
+        err = alloc_surplus(s, h, hugetlb_overcommit(s, h), ret);
     if (err != 0)
         return err;
     if (!extra)
@@ -550,7 +514,7 @@ void hugetlb_drop(struct mm_sys *s, struct mm_file *f, uint64_t first, uint64_t 
             promised++;
         }
     }
-    acct_memory(s, h, -(int64_t)(promised - min_u64(promised, freed)));
+    hugetlb_acct_memory(s, h, -(int64_t)(promised - min_u64(promised, freed)));
 }
 
 void hugetlb_evict(struct mm_sys *s, struct mm_file *f)

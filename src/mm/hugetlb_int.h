@@ -55,6 +55,17 @@ uint64_t hugetlb_total_pages(const struct mm_sys *s);
 uint64_t huge_page_size(const struct mm_sys *s, const struct mm_file *f);
 /* vma_hpage_size returns it for a VMA; PAGE_SIZE where it has no hugetlb. */
 uint64_t vma_hpage_size(const struct vma *v);
+/* hstate_of returns the pool of a hugetlb file; hugetlb_overcommit how many surplus pages it may have. */
+struct hstate *hstate_of(struct mm_sys *s, const struct mm_file *f);
+uint64_t hugetlb_overcommit(const struct mm_sys *s, const struct hstate *h);
+/* hugetlb_acct_memory makes delta promises, or takes back -delta: 0 or -ENOMEM. */
+int hugetlb_acct_memory(struct mm_sys *s, struct hstate *h, int64_t delta);
+/* hugetlb_not_promised counts the pages [from, to) of a file without a promise. */
+uint64_t hugetlb_not_promised(const struct mm_file *f, uint64_t from, uint64_t to);
+/* remove_pool_hugetlb_folio gives a free page back to the system, a surplus one if `surplus`; false: none. */
+bool remove_pool_hugetlb_folio(struct mm_sys *s, struct hstate *h, bool surplus);
+/* hugetlb_cannot: the place that the program got, or the pool as it is now, does not do: -errno or 0. */
+int hugetlb_cannot(const struct mm *m, const struct mm_map *map);
 /* hugetlb_mmap is the mmap operation of a hugetlb file for the region g: -EINVAL, -ENOMEM, or 0 with
  * the promises made. */
 int hugetlb_mmap(struct mm *m, struct vma_merge *g);

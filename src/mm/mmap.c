@@ -506,21 +506,6 @@ static int64_t mmap_huge(struct mm *m, const struct mm_map *asked)
     return r;
 }
 
-/* huge_cannot: the place that the program got, or the pool as it is now, does not do. */
-static int huge_cannot(const struct mm *m, const struct mm_map *map)
-{
-    struct mm_hugetlb_want want = {.file = map->file,
-                                   .offset = map->offset,
-                                   .bytes = map->len,
-                                   .size_log = map->flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK,
-                                   .shared = (map->flags & MAP_TYPE) != MAP_PRIVATE,
-                                   .reserve = !(map->flags & MAP_NORESERVE)};
-    uint64_t page = map->file             ? huge_page_size(m->sys, map->file)
-                    : want.size_log == 30 ? GIB(1)
-                                          : MIB(2);
-    return map->addr.v % page ? -EINVAL : mm_hugetlb_may(m->sys, &want);
-}
-
 int64_t mm_mmap(struct mm *m, const struct mm_map *map)
 {
     bool huge = map->file && map->file->kind == FILE_HUGETLB;
@@ -530,7 +515,7 @@ int64_t mm_mmap(struct mm *m, const struct mm_map *map)
         return -EINVAL;
     if (!huge && (!(map->flags & MAP_HUGETLB) || map->file))
         return do_mmap(m, map);
-    int err = map->forced ? huge_cannot(m, map) : 0;
+    int err = map->forced ? hugetlb_cannot(m, map) : 0;
     return err != 0 ? err : mmap_huge(m, map);
 }
 

@@ -10,6 +10,7 @@
  * Source: Linux 6.18 ipc/shm.c (newseg, do_shmat, shm_close, ksys_shmctl), ipc/util.c (ipcget).
  */
 #include "mm/mm_int.h"
+#include "mm/shm_int.h"
 
 #include <stdio.h>
 #include <sys/ipc.h>
@@ -22,25 +23,15 @@
 #define SHM_UNLOCK_     12
 #define SHM_HUGE_SHIFT_ 26
 
-struct shm_segment {
-    int32_t key;          /* IPC_PRIVATE: found by id alone */
-    int32_t id;           /* what shmget returned */
-    struct mm_file *file; /* its memory; of huge pages it may be longer than size */
-    uint64_t size;        /* bytes, as asked for (shm_segsz) */
-    uint32_t mode, uid;   /* permissions, owner */
-    uint32_t cpid, lpid;  /* who made it, who attached or detached last */
-    bool dest;            /* IPC_RMID: goes with the last mapping */
-};
-
 /* -- the table ------------------------------------------------------------------------------- */
 
-static struct shm_segment *find_id(const struct mm_sys *s, int id)
+struct shm_segment *shm_find_id(const struct mm_sys *s, int id)
 {
     const uint64_t *slot = map_find(&s->shm.ids, (uint32_t)id);
     return slot ? (void *)(uintptr_t)*slot : NULL;
 }
 
-static struct shm_segment *find_key(const struct mm_sys *s, int32_t key)
+struct shm_segment *shm_find_key(const struct mm_sys *s, int32_t key)
 {
     size_t pos = 0;
     for (const struct map_slot *x; key != IPC_PRIVATE && (x = map_next(&s->shm.ids, &pos));) {
@@ -82,7 +73,7 @@ static uint32_t attaches(const struct mm_file *f)
 
 void shm_file_gone(struct mm_sys *s, const struct mm_file *f)
 {
-    struct shm_segment *g = find_id(s, f->shm_id);
+    struct shm_segment *g = shm_find_id(s, f->shm_id);
     if (g && g->file == f)
         forget(s, g);
 }
@@ -138,8 +129,8 @@ static int new_file(struct mm *m, const char *name, uint64_t size, int flags, bo
     return forced || may ? mm_hugetlb_file(m->sys, &q, ret) : -EPERM;
 }
 
-static int add_segment(struct mm *m, const struct shm_segment *proto, uint64_t size, int flags,
-                       bool forced)
+int shm_add_segment(struct mm *m, const struct shm_segment *proto, uint64_t size, int flags,
+                    bool forced)
 {
     struct mm_sys *s = m->sys;
     char name[32];
@@ -177,12 +168,12 @@ static int newseg(struct mm *m, int32_t key, uint64_t size, int flags)
     struct shm_segment g = {
         .key = key, .mode = (uint32_t)flags & 0777, .uid = m->task.uid, .cpid = m->task.pid};
     g.id = new_id(s);
-    return add_segment(m, &g, size, strict ? flags & ~SHM_NORESERVE : flags, false);
+    return shm_add_segment(m, &g, size, strict ? flags & ~SHM_NORESERVE : flags, false);
 }
 
 int mm_shmget(struct mm *m, int32_t key, uint64_t size, int flags)
 {
-    const struct shm_segment *g = find_key(m->sys, key);
+    const struct shm_segment *g = shm_find_key(m->sys, key);
     if (!g)
         return key == IPC_PRIVATE || (flags & IPC_CREAT) ? newseg(m, key, size, flags) : -ENOENT;
     if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
@@ -191,31 +182,6 @@ int mm_shmget(struct mm *m, int32_t key, uint64_t size, int flags)
         return -EINVAL;
     uint32_t want = ((uint32_t)flags >> 6 | (uint32_t)flags >> 3 | (uint32_t)flags) & 7;
     return permitted(m, g, want) ? g->id : -EACCES;
-}
-
-int mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags)
-{
-    struct shm_segment *old = find_id(m->sys, id);
-    if (old && (old->size >= size || old->dest))
-        return 0;
-    if (old) { /* it was larger than the first caller asked for */
-        old->size = size;
-        if (old->file->size < size)
-            mm_file_resize(m->sys, old->file, size);
-        return 0;
-    }
-    struct shm_segment g = {.key = key,
-                            .id = id,
-                            .mode = (uint32_t)flags & 0777,
-                            .uid = m->task.uid,
-                            .cpid = m->task.pid};
-    int made = add_segment(m, &g, size, flags, true);
-    return made < 0 ? made : 0;
-}
-
-bool mm_shm_known(const struct mm *m, int32_t key)
-{
-    return find_key(m->sys, key) != NULL;
 }
 
 /* -- shmat ----------------------------------------------------------------------------------- */
@@ -242,7 +208,7 @@ int64_t mm_shmat(struct mm *m, int id, vaddr at, int flags, bool forced)
 {
     uint64_t addr = at.v;
     int err = id < 0 || forced ? 0 : shm_place(&addr, flags);
-    struct shm_segment *g = id < 0 || err != 0 ? NULL : find_id(m->sys, id);
+    struct shm_segment *g = id < 0 || err != 0 ? NULL : shm_find_id(m->sys, id);
     if (!g)
         return -EINVAL;
     bool read_only = flags & SHM_RDONLY, exec = flags & SHM_EXEC;
@@ -319,7 +285,7 @@ static int stat_segment(const struct mm *m, const struct shm_segment *g, struct 
 
 int mm_shmctl(struct mm *m, int id, int cmd, struct mm_shmid *buf)
 {
-    struct shm_segment *g = id < 0 || cmd < 0 ? NULL : find_id(m->sys, id);
+    struct shm_segment *g = id < 0 || cmd < 0 ? NULL : shm_find_id(m->sys, id);
     if (!g)
         return -EINVAL;
     switch (cmd) {
