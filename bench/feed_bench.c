@@ -21,16 +21,17 @@ struct chunk {
 static uint64_t *words;
 static size_t n_words, cap_words;
 static struct ring_block **blocks;
+static uint32_t *ids; /* of the blocks */
 static size_t n_blocks;
 static struct chunk *chunks;
 static size_t n_chunks;
 
 size_t __real_sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n,
                        bool ordered, enum sim_stop *ret_stop);
-int __real_sim_add_block(struct sim *s, const struct ring_block *b);
+int __real_sim_add_block(struct sim *s, uint32_t id, const struct ring_block *b);
 size_t __wrap_sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n,
                        bool ordered, enum sim_stop *ret_stop);
-int __wrap_sim_add_block(struct sim *s, const struct ring_block *b);
+int __wrap_sim_add_block(struct sim *s, uint32_t id, const struct ring_block *b);
 
 size_t __wrap_sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n,
                        bool ordered, enum sim_stop *ret_stop)
@@ -50,12 +51,14 @@ size_t __wrap_sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, s
     return took;
 }
 
-int __wrap_sim_add_block(struct sim *s, const struct ring_block *b)
+int __wrap_sim_add_block(struct sim *s, uint32_t id, const struct ring_block *b)
 {
     blocks = realloc(blocks, (n_blocks + 1) * sizeof(*blocks));
     blocks[n_blocks] = malloc(b->bytes);
-    memcpy(blocks[n_blocks++], b, b->bytes);
-    return __real_sim_add_block(s, b);
+    memcpy(blocks[n_blocks], b, b->bytes);
+    ids = realloc(ids, (n_blocks + 1) * sizeof(*ids));
+    ids[n_blocks++] = id;
+    return __real_sim_add_block(s, id, b);
 }
 
 static double cpu_seconds(void)
@@ -78,7 +81,7 @@ static void replay(const struct conf *conf, const struct sim_program *program)
     double start = cpu_seconds();
     for (size_t i = 0; i < n_chunks; i++) {
         while (known < chunks[i].blocks)
-            __real_sim_add_block(s, blocks[known++]);
+            __real_sim_add_block(s, ids[known], blocks[known]), known++;
         for (size_t end = at + chunks[i].words; at < end;)
             at += __real_sim_feed(s, t, words + at, end - at, true, &stop);
     }

@@ -1,31 +1,25 @@
-/* blocks.c: the block table, append-only and without doubles.
+/* blocks.c: the block table that all observed processes share, append-only and almost without doubles.
  *
- *   index (private, open addressing)          table (shared)
- *   | hash | id | ──────────────────────────► | record 0 | record 1 | …  | used ──►
- *                  offset[id]
+ *   known (hash ─► id)            index (id ─► place)      table
+ *   level 0 |e|e|e|e|e|e|e|e| …   | 0 | 1 | 2 | 3 | …      | record | record | …  | used ──►
+ *   level 1 |e|e|…                          └──────────────────────►
  *
- * JIT compilers and thread starts make QEMU translate the same code again and again; the same
- * (pc, code) gives the same id.
+ * JIT compilers and thread starts make QEMU translate the same code again and again, and a thousand
+ * short processes run the same programs; the same (pc, code) gives the same id. No lock is shared
+ * with anybody: a process may be killed between any two instructions.
  *
- * Invariants:
- *  I1  A record is complete before `blocks` counts it (release); BLOCK words come later still.
- *  I2  At least a quarter of the index is empty, so that every search ends.
+ * Invariants (ring.h I4, I5):
+ *  I1  An id and its room are taken by adding, the record is written, then index[id] says that it is
+ *      there, then `known`; BLOCK words come later still.
+ *  I2  Two processes that meet new code at the same time may each append it; both ids are right, and
+ *      the one that `known` has is found from then on.
+ *  I3  What is read here may have been hit by a wild store of some program: no place outside the
+ *      table is looked at, and a match is a match of all bytes.
  */
 #include "blocks.h"
 #include "writer.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-struct entry {
-    uint64_t hash;
-    uint64_t offset; /* of the record in the table */
-    uint32_t id;
-    bool used;
-};
-
-static struct entry *entries;
-static uint64_t entries_size, entries_used; /* size: a power of two or 0 */
 
 /* hash_draft is FNV-1a over eight bytes at a time; equality is always checked on the bytes. */
 static uint64_t hash_draft(const struct block_draft *d)
@@ -39,98 +33,120 @@ static uint64_t hash_draft(const struct block_draft *d)
         h = (h ^ word) * UINT64_C(0x100000001b3);
         h ^= h >> 29;
     }
-    return h * UINT64_C(0x9e3779b97f4a7c15);
+    h *= UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 32;
 }
 
-static struct ring_block *record_at(uint64_t offset)
+static _Atomic uint32_t *index_at(uint32_t id)
 {
-    return (struct ring_block *)((char *)region + region->table_offset + offset);
+    return (_Atomic uint32_t *)(void *)((char *)region + region->index_offset) + id;
 }
 
-static bool same(const struct ring_block *b, const struct block_draft *d)
+static uint32_t record_bytes(const struct block_draft *d)
 {
+    return (uint32_t)(sizeof(struct ring_block) + d->insns + d->code_bytes + 7) & ~7u;
+}
+
+/* same says whether the record of an id is this block. */
+static bool same(uint32_t id, const struct block_draft *d)
+{
+    uint32_t at = atomic_load_explicit(index_at(id), memory_order_acquire);
+    uint64_t offset = ((uint64_t)at - 1) * 8;
+    const struct ring_block *b =
+        (const void *)((const char *)region + region->table_offset + offset);
+
+    if (at == 0 || offset > RING_TABLE_SIZE - record_bytes(d)) /* I3 */
+        return false;
     return b->pc == d->pc && b->insns == d->insns && b->code_bytes == d->code_bytes &&
            memcmp(b->data, d->lengths, d->insns) == 0 &&
            memcmp(b->data + d->insns, d->code, d->code_bytes) == 0;
 }
 
-static struct entry *empty_entry(struct entry *in, uint64_t size, uint64_t hash)
+static _Atomic uint64_t *bucket(uint64_t hash, unsigned level)
 {
-    uint64_t i = hash & (size - 1);
+    uint64_t buckets = RING_KNOWN_FIRST << 2 * level, before = (buckets - RING_KNOWN_FIRST) / 3;
+    _Atomic uint64_t *known = (void *)((char *)region + region->known_offset);
 
-    while (in[i].used)
-        i = (i + 1) & (size - 1);
-    return &in[i];
+    return known + (before + (hash & (buckets - 1))) * RING_KNOWN_BUCKET;
 }
 
-/* grow keeps I2; false without memory. */
-static bool grow(void)
+/* An entry of `known`: half of the hash, and an id plus 1, so that none is 0. */
+static uint64_t entry_of(uint64_t hash, uint32_t id)
 {
-    uint64_t size = entries_size ? entries_size * 2 : 4096;
-    struct entry *in;
-
-    if (entries_used < entries_size / 4 * 3)
-        return true;
-    in = calloc(size, sizeof *in);
-    if (!in)
-        return false;
-    for (uint64_t i = 0; i < entries_size; i++)
-        if (entries[i].used)
-            *empty_entry(in, size, entries[i].hash) = entries[i];
-    free(entries);
-    entries = in;
-    entries_size = size;
-    return true;
+    return (hash & ~UINT64_C(0xffffffff)) | (id + UINT64_C(1));
 }
 
-static const struct entry *find(const struct block_draft *d, uint64_t hash)
+/* entry_is says whether an entry is of this block. */
+static bool entry_is(uint64_t e, const struct block_draft *d, uint64_t hash)
 {
-    for (uint64_t i = hash; entries[i & (entries_size - 1)].used; i++) {
-        const struct entry *e = &entries[i & (entries_size - 1)];
+    uint32_t id = (uint32_t)e - 1;
 
-        if (e->hash == hash && same(record_at(e->offset), d))
-            return e;
+    return (e ^ hash) >> 32 == 0 && id < RING_BLOCK_MAX && same(id, d);
+}
+
+/* find stores the id of a known block. If there is none it stores in *ret_free the entry that it would
+ * have, NULL when all are taken. */
+static bool find(const struct block_draft *d, uint64_t hash, uint32_t *ret_id,
+                 _Atomic uint64_t **ret_free)
+{
+    for (unsigned i = 0; i < RING_KNOWN_LEVELS * RING_KNOWN_BUCKET; i++) {
+        _Atomic uint64_t *at = bucket(hash, i / RING_KNOWN_BUCKET) + i % RING_KNOWN_BUCKET;
+        uint64_t e = atomic_load_explicit(at, memory_order_acquire);
+
+        if (e == 0) {
+            *ret_free = at;
+            return false;
+        }
+        if (entry_is(e, d, hash)) {
+            *ret_id = (uint32_t)e - 1;
+            return true;
+        }
     }
-    return NULL;
+    *ret_free = NULL;
+    return false;
 }
 
-/* append writes a record and stores its offset; false when the table is full. */
-static bool append(const struct block_draft *d, uint64_t *ret_offset)
+static bool table_full(uint32_t bytes)
 {
-    uint64_t offset = atomic_load_explicit(&region->table_used, memory_order_relaxed);
-    uint32_t n = atomic_load_explicit(&region->blocks, memory_order_relaxed);
-    uint32_t bytes = (uint32_t)(sizeof(struct ring_block) + d->insns + d->code_bytes + 7) & ~7u;
-    struct ring_block *b = record_at(offset);
+    return atomic_load(&region->blocks) >= RING_BLOCK_MAX ||
+           atomic_load(&region->table_used) + bytes > RING_TABLE_SIZE;
+}
 
-    if (offset + bytes > RING_TABLE_SIZE || n == RING_BLOCK_MAX)
+/* append writes a record and stores its id; false when the table is full. */
+static bool append(const struct block_draft *d, uint32_t *ret_id)
+{
+    uint32_t bytes = record_bytes(d), id;
+    struct ring_block *b;
+    uint64_t offset;
+
+    if (table_full(bytes)) /* before anything is taken: the counts stay near the limits */
         return false;
+    id = atomic_fetch_add(&region->blocks, 1);
+    offset = atomic_fetch_add(&region->table_used, bytes);
+    if (id >= RING_BLOCK_MAX || offset + bytes > RING_TABLE_SIZE)
+        return false;
+    b = (struct ring_block *)(void *)((char *)region + region->table_offset + offset);
     *b = (struct ring_block){d->pc, bytes, (uint16_t)d->insns, (uint16_t)d->code_bytes};
     memcpy(b->data, d->lengths, d->insns);
     memcpy(b->data + d->insns, d->code, d->code_bytes);
-    atomic_store_explicit(&region->table_used, offset + bytes, memory_order_release);
-    atomic_store_explicit(&region->blocks, n + 1, memory_order_release); /* I1 */
-    *ret_offset = offset;
+    atomic_store_explicit(index_at(id), (uint32_t)(offset / 8 + 1), memory_order_release); /* I1 */
+    *ret_id = id;
     return true;
 }
 
 bool blocks_id(const struct block_draft *d, uint32_t *ret_id)
 {
-    uint64_t hash = hash_draft(d), offset;
-    const struct entry *known;
+    uint64_t hash = hash_draft(d), none = 0;
+    _Atomic uint64_t *at;
     uint32_t id;
 
-    if (!grow())
-        return false;
-    known = find(d, hash);
-    if (known) {
-        *ret_id = known->id;
+    if (find(d, hash, ret_id, &at))
         return true;
-    }
-    id = atomic_load_explicit(&region->blocks, memory_order_relaxed);
-    if (!append(d, &offset))
+    if (!append(d, &id))
         return false;
-    *empty_entry(entries, entries_size, hash) = (struct entry){hash, offset, id, true};
-    entries_used++;
+    if (at && !atomic_compare_exchange_strong(at, &none, entry_of(hash, id)) &&
+        find(d, hash, ret_id, &at)) /* another was quicker, with the same block */
+        return true;                /* I2 */
     *ret_id = id;
     return true;
 }

@@ -18,7 +18,7 @@ struct block_draft {
 };
 
 /* blocks_id returns the id of the block with this pc and this code, a new one if there was none.
- * False when the table is full. Serialised by the caller. */
+ * False when the table is full. Any number of threads and processes may call it at the same time. */
 bool blocks_id(const struct block_draft *d, uint32_t *ret_id);
 
 #endif

@@ -1,11 +1,11 @@
 /* calls.c: system calls as events.
  *
- *   enter:  [EV_COUNTS] [lock, epoch, EV_EPOCH]  EV_SYSCALL  [[EV_FILE] EV_ASK: see pools.h]
+ *   enter:  [EV_COUNTS] [lock, epoch, EV_EPOCH]  EV_SYSCALL  [[EV_FILE] EV_ASK: see pools.h] [EV_EXIT]
  *   return: [EV_FILE | EV_IOVEC | EV_SIGACTION | EV_BYTES …]  EV_SYSCALL_RET  [epoch, unlock]
  *
  * Invariants:
- *  I1  Address-space calls of the whole process are serialised by one lock, held from entry to
- *      return. No call in the list can wait for another thread of the program.
+ *  I1  Address-space calls of the whole process, and those that copy it, are serialised by one lock,
+ *      held from entry to return. No such call can wait for another thread of the program.
  *  I2  The epoch is odd while the lock is held: call k begins with epoch 2k - 1 and ends with 2k.
  *  I3  The caller tells epoch 2k - 1 directly before EV_SYSCALL; it never tells 2k.
  *  I4  in_call is set after everything before the call is published, and cleared before anything
@@ -20,6 +20,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -86,6 +87,13 @@ static bool changes_space(uint64_t num)
     default:
         return false;
     }
+}
+
+/* forks: a new process. QEMU makes a plain fork of a vfork, and of a clone with CLONE_VFORK. */
+static bool forks(uint64_t num, const uint64_t args[6])
+{
+    return num == SYS_fork || num == SYS_vfork ||
+           (num == SYS_clone && (args[0] & (CLONE_VM | CLONE_VFORK)) != CLONE_VM);
 }
 
 /* -- guest memory --------------------------------------------------------------------------------- */
@@ -396,15 +404,15 @@ static void begin_space(struct writer *w)
     atomic_store(&w->slot->in_call, 1);
     lock_space();
     w->call_locked = true;
-    w->epoch = atomic_fetch_add(&region->epoch, 1) + 1; /* I2 */
-    writer_put(w, event_control(EV_EPOCH, 1));          /* I3 */
+    w->epoch = atomic_fetch_add(&space_epoch, 1) + 1; /* I2 */
+    writer_put(w, event_control(EV_EPOCH, 1));        /* I3 */
     writer_put(w, w->epoch);
 }
 
 static void end_space(struct writer *w)
 {
     w->call_locked = false;
-    w->epoch = atomic_fetch_add(&region->epoch, 1) + 1;
+    w->epoch = atomic_fetch_add(&space_epoch, 1) + 1;
     unlock_space();
 }
 
@@ -424,7 +432,7 @@ void calls_enter(int64_t num, const uint64_t args[6])
     memcpy(w->call + 1, args, 6 * sizeof *args);
     if (region->flags & RING_F_COUNTS)
         put_counts(w);
-    if (changes_space((uint64_t)num))
+    if (changes_space((uint64_t)num) || forks((uint64_t)num, args))
         begin_space(w);
     w->call_ns = writer_now();
     writer_put(w, event_control(EV_SYSCALL, 8));
@@ -433,19 +441,15 @@ void calls_enter(int64_t num, const uint64_t args[6])
     writer_put(w, w->call_ns);
     if (pools_wanted((uint64_t)num, args))
         ask_pools(w, args);
-    writer_publish(w);
     if (num == SYS_exit || num == SYS_exit_group) {
+        writer_put(w, event_control(EV_EXIT, 1));
+        writer_put(w, args[0] & 0xff);
         writer_close();
         return;
     }
+    writer_publish(w);
     writer_suspend(w);
     atomic_store(&w->slot->in_call, 1); /* I4 */
-}
-
-static bool forks(const uint64_t call[7])
-{
-    return call[0] == SYS_fork || call[0] == SYS_vfork ||
-           (call[0] == SYS_clone && (call[1] & (0x100 | 0x4000)) != 0x100); /* VM without VFORK */
 }
 
 void calls_return(int64_t num, int64_t result)
@@ -463,6 +467,6 @@ void calls_return(int64_t num, int64_t result)
     writer_publish(w);
     if (w->call_locked)
         end_space(w);
-    if (forks(w->call) && result > 0)
-        atomic_fetch_add(&region->children, 1);
+    if (forks(w->call[0], w->call + 1) && result > 0)
+        atomic_fetch_add(&region->unfollowed, 1);
 }

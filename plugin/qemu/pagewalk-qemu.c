@@ -51,7 +51,8 @@ static __attribute__((noinline)) bool ready(void)
         return true;
     if (self.tid == UINT32_MAX || !region || !writer_open())
         return writer_forget(), false;
-    writer_put(&self, event_control(EV_THREAD_START, 2));
+    writer_put(&self, event_control(EV_THREAD_START, 3));
+    writer_put(&self, (uint64_t)getpid());
     writer_put(&self, self.tid);
     writer_put(&self, writer_now());
     return true;
@@ -74,7 +75,7 @@ static void on_block(unsigned vcpu, void *udata)
 
     (void)vcpu;
     if (UNLIKELY(w->next >= w->soft) ||
-        UNLIKELY(w->epoch != atomic_load_explicit(&region->epoch, memory_order_relaxed))) {
+        UNLIKELY(w->epoch != atomic_load_explicit(&space_epoch, memory_order_relaxed))) {
         block_slow(word);
         return;
     }
@@ -387,11 +388,14 @@ static struct ring_region *map_region(int fd)
 
 int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, char **argv)
 {
+    struct ring_region *r;
+
     if (info->system_emulation || strcmp(info->target_name, "x86_64") != 0)
         return -1;
-    region = map_region((int)argument(argc, argv, "fd"));
-    if (!region)
+    r = map_region((int)argument(argc, argv, "fd"));
+    if (!r)
         return -1;
+    writer_attach(r);
     api = info->version.cur;
     stack_size = (uint64_t)argument(argc, argv, "stack");
     if (info_is_known())

@@ -2,11 +2,14 @@
  *
  *   …| guard page, no access | stack, rw                                   | path \0 | 8 bytes |
  *                            limit                                                         top
+ *            … 0 | argc | argv … 0 | envp … 0 | auxv | … | arguments \0 | environment \0 | path \0 |
  *
  * QEMU maps the stack in one piece below which it makes a guard page, and copies the path of the
  * program to its very end first (linux-user/elfload.c: setup_arg_pages, load_elf_binary). The
  * kernel may show the stack as one with a neighbour above it, so the size the launcher asked for is
- * tried too; either way the path must be found where it belongs.
+ * tried too; either way the path must be found where it belongs. Below it lie the strings of the
+ * environment and the arguments, and the tables of pointers to them (create_elf_tables), which are
+ * known by what they say: each string follows the one before, and the last ends at the path.
  */
 #include "start.h"
 #include "qemu_api.h"
@@ -19,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct extent {
@@ -120,24 +124,108 @@ void start_ignore_signals(void)
             signal(sig, SIG_IGN);
 }
 
+/* -- arguments and environment -------------------------------------------------------------------- */
+#define STRINGS_MAX (UINT64_C(1) << 20) /* more pointers than Linux would ever take */
+
+struct initial {
+    uint64_t argc, envc;
+    const char *args, *envs, *end; /* strings: [args, envs) and [envs, end) */
+};
+
+/* follow reads pointers to strings that follow each other, up to a NULL. It returns their number and
+ * stores where the last string ends; UINT64_MAX when they are no such pointers. */
+static uint64_t follow(const uint64_t *w, const char **at, const char *end)
+{
+    uint64_t n = 0;
+
+    for (; n < STRINGS_MAX && (const char *)&w[n + 1] < end && w[n]; n++) {
+        const char *zero = w[n] == (uintptr_t)*at ? memchr(*at, 0, (size_t)(end - *at)) : NULL;
+
+        if (!zero)
+            return UINT64_MAX;
+        *at = zero + 1;
+    }
+    return w[n] ? UINT64_MAX : n;
+}
+
+/* is_table says whether argc and its pointers lie at w. */
+static bool is_table(const uint64_t *w, const char *end, struct initial *ret)
+{
+    struct initial i = {.argc = w[0], .args = (const char *)(uintptr_t)w[1], .end = end};
+    const char *at = i.args;
+
+    if (i.argc == 0 || i.argc > STRINGS_MAX || i.args <= (const char *)w || i.args >= end ||
+        follow(w + 1, &at, end) != i.argc)
+        return false;
+    i.envs = at;
+    i.envc = follow(w + 2 + i.argc, &at, end);
+    if (i.envc == UINT64_MAX || at != end)
+        return false;
+    *ret = i;
+    return true;
+}
+
+/* find_table looks for the tables from the path on downwards; the stack pointer is a multiple of 16. */
+static void find_table(struct extent stack, const char *path, struct initial *ret)
+{
+    uint64_t end = stack.end - 8 - (strlen(path) + 1);
+
+    *ret = (struct initial){0};
+    for (uint64_t at = (end - 64) & ~UINT64_C(15); at >= stack.start; at -= 16)
+        if (is_table((const uint64_t *)(uintptr_t)at, (const char *)(uintptr_t)end, ret))
+            return;
+}
+
+static uint64_t stack_rlimit(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_STACK, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+}
+
+static void put_start(struct writer *w, const char *path, struct extent stack,
+                      const struct initial *i)
+{
+    size_t arg_bytes = (size_t)(i->envs - i->args);
+    size_t told = arg_bytes < EV_ARGV_BYTES ? arg_bytes : EV_ARGV_BYTES;
+    const uint64_t words[START_WORDS] = {
+        [START_VERSION] = EV_VERSION,
+        [START_PID] = (uint64_t)getpid(),
+        [START_TID] = w->tid,
+        [START_PPID] = (uint64_t)getppid(),
+        [START_BIAS] = load_bias(path),
+        [START_ENTRY] = qemu_plugin_entry_code(),
+        [START_CODE] = qemu_plugin_start_code(),
+        [START_CODE_END] = qemu_plugin_end_code(),
+        [START_STACK_TOP] = stack.end,
+        [START_STACK_LIMIT] = stack.start,
+        [START_NS] = writer_now(),
+        [START_ARGC] = i->argc,
+        [START_ARG_BYTES] = arg_bytes,
+        [START_ENVC] = i->envc,
+        [START_ENV_BYTES] = (uint64_t)(i->end - i->envs),
+        [START_STACK_RLIMIT] = stack_rlimit(),
+        [START_UID] = getuid(),
+        [START_GID] = getgid(),
+    };
+    unsigned texts = writer_text_words(strlen(path)) + writer_text_words(told);
+
+    writer_put(w, event_control(EV_START, START_WORDS + texts));
+    for (unsigned n = 0; n < START_WORDS; n++)
+        writer_put(w, words[n]);
+    writer_text(w, path, strlen(path));
+    writer_text(w, i->args, told);
+}
+
 void start_put(uint64_t stack_size)
 {
     const char *path = qemu_plugin_path_to_binary();
-    struct writer *w = &self;
     struct extent stack = {0, 0};
+    struct initial initial = {0};
 
-    if (!find_stack(stack_size, path, &stack))
+    if (find_stack(stack_size, path, &stack))
+        find_table(stack, path, &initial);
+    if (!initial.argc)
         writer_stop(RING_E_STACK);
-    writer_put(w, event_control(EV_START, 10 + writer_text_words(strlen(path))));
-    writer_put(w, EV_VERSION);
-    writer_put(w, (uint64_t)getpid());
-    writer_put(w, w->tid);
-    writer_put(w, load_bias(path));
-    writer_put(w, qemu_plugin_entry_code());
-    writer_put(w, qemu_plugin_start_code());
-    writer_put(w, qemu_plugin_end_code());
-    writer_put(w, stack.end);
-    writer_put(w, stack.start);
-    writer_put(w, writer_now());
-    writer_text(w, path, strlen(path));
+    put_start(&self, path, stack, &initial);
 }

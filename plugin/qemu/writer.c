@@ -1,11 +1,13 @@
 /* writer.c: see writer.h. Waiting, waking, slots.
  *
- * The reader is never waited for without a time limit: it may die. PR_SET_PDEATHSIG kills the guest
- * then; the check here covers the moment before that signal is set up.
+ * The reader is never waited for without a time limit: it may die. Its launcher kills the guest then; a
+ * process that waits here finds it out by itself, unless it lives in a namespace of processes in which
+ * the reader has no number.
  * Source: futex(2); the ring's protocol is stated in event/ring.h and docs/PROTOCOL.md.
  */
 #include "writer.h"
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
@@ -17,6 +19,9 @@
 
 __thread struct writer self;
 struct ring_region *region;
+_Alignas(64) _Atomic uint32_t space_epoch;
+
+static bool reader_seen; /* its process has a number here */
 
 uint64_t writer_now(void)
 {
@@ -24,6 +29,17 @@ uint64_t writer_now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static bool reader_there(void)
+{
+    return kill((pid_t)region->consumer_pid, 0) == 0 || errno == EPERM;
+}
+
+void writer_attach(struct ring_region *r)
+{
+    region = r;
+    reader_seen = reader_there();
 }
 
 static void futex_wake(_Atomic uint32_t *word)
@@ -37,7 +53,7 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t value)
     const struct timespec limit = {0, WAIT_NS};
 
     syscall(SYS_futex, word, FUTEX_WAIT, value, &limit, NULL, 0);
-    if (getppid() != (pid_t)region->consumer_pid)
+    if (reader_seen && !reader_there())
         kill(getpid(), SIGKILL);
 }
 
@@ -128,7 +144,7 @@ static void tell_epoch(struct writer *w, uint32_t epoch)
 
 void writer_block(struct writer *w)
 {
-    uint32_t epoch = atomic_load_explicit(&region->epoch, memory_order_acquire);
+    uint32_t epoch = atomic_load_explicit(&space_epoch, memory_order_acquire);
 
     if (w->suspended)
         writer_resume(w);
@@ -202,6 +218,7 @@ bool writer_open(void)
                (uint64_t)(slot - region->slot) * RING_WORDS;
     w->bias = atomic_load_explicit(&slot->head, memory_order_relaxed);
     atomic_store_explicit(&slot->in_call, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->pid, (uint32_t)getpid(), memory_order_relaxed);
     atomic_store_explicit(&slot->tid, w->tid, memory_order_relaxed);
     window(w);
     return true;

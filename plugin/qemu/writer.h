@@ -43,6 +43,11 @@ struct writer {
 
 extern __thread struct writer self;
 extern struct ring_region *region; /* NULL: nothing is observed */
+/* Address-space calls of this process begun or ended, see EV_EPOCH. */
+extern _Atomic uint32_t space_epoch;
+
+/* writer_attach begins to observe: the region is mapped. */
+void writer_attach(struct ring_region *r);
 
 /* writer_open takes a slot for the calling thread and begins its stream; false when none is left. */
 bool writer_open(void);

@@ -5,14 +5,27 @@
 
 /* The fewest payload words of each control type; types with a text or a list may have more. */
 static const uint8_t LEAST[EV_CONTROL_NR] = {
-    [EV_START] = 11,      [EV_THREAD_START] = 2, [EV_THREAD_EXIT] = 1, [EV_SYSCALL] = 8,
-    [EV_SYSCALL_RET] = 3, [EV_FILE] = 7,         [EV_IOVEC] = 4,       [EV_SIGACTION] = 3,
-    [EV_EPOCH] = 1,       [EV_COUNTS] = 3,       [EV_BYTES] = 2,       [EV_ASK] = 0,
+    [EV_START] = START_WORDS + 2,
+    [EV_THREAD_START] = 3,
+    [EV_THREAD_EXIT] = 1,
+    [EV_SYSCALL] = 8,
+    [EV_SYSCALL_RET] = 3,
+    [EV_FILE] = 7,
+    [EV_IOVEC] = 4,
+    [EV_SIGACTION] = 3,
+    [EV_EPOCH] = 1,
+    [EV_COUNTS] = 3,
+    [EV_BYTES] = 2,
+    [EV_ASK] = 0,
+    [EV_FORK] = FORK_WORDS,
+    [EV_NATIVE] = 2,
+    [EV_EXIT] = 1,
 };
 
 static bool variable(unsigned type)
 {
-    return type == EV_START || type == EV_FILE || type == EV_IOVEC || type == EV_BYTES;
+    return type == EV_START || type == EV_FILE || type == EV_IOVEC || type == EV_BYTES ||
+           type == EV_NATIVE;
 }
 
 static bool control_valid(uint64_t w)
@@ -77,11 +90,16 @@ static const char *check_block(struct event_check *c, uint64_t w, const uint16_t
     return NULL;
 }
 
+static bool begins(unsigned type)
+{
+    return type == EV_START || type == EV_FORK || type == EV_THREAD_START;
+}
+
 static const char *check_control(struct event_check *c, uint64_t w)
 {
     unsigned type = event_type(w);
 
-    if (type == EV_START || type == EV_THREAD_START)
+    if (begins(type))
         return c->words ? "a second beginning" : NULL;
     if (type == EV_SYSCALL) {
         if (c->in_call)
@@ -94,6 +112,8 @@ static const char *check_control(struct event_check *c, uint64_t w)
         c->in_call = false;
     } else if (type == EV_ASK && !c->in_call) {
         return "a question outside a call";
+    } else if ((type == EV_EXIT || type == EV_NATIVE) && !c->in_call) {
+        return "an end outside a call";
     } else if (type == EV_THREAD_EXIT) {
         c->ended = true;
     }
@@ -109,8 +129,7 @@ static const char *check_word(struct event_check *c, uint64_t w, const uint16_t 
         return "a word of no kind";
     if (c->ended)
         return "a word after the end";
-    if (c->words == 0 &&
-        (kind != EV_CONTROL || (event_type(w) != EV_START && event_type(w) != EV_THREAD_START)))
+    if (c->words == 0 && (kind != EV_CONTROL || !begins(event_type(w))))
         return "a stream that does not begin with its beginning"; /* I4 */
     if (c->high && kind != EV_ACCESS)
         return "a HIGH word without its access"; /* I2 */

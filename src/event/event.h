@@ -19,7 +19,8 @@
  *      execution.
  *  I2  A HIGH word stands directly before an ACCESS whose address does not sign-extend from bit 47.
  *  I3  A CONTROL word is followed by its payload words, which are read as plain numbers.
- *  I4  The first word of the first stream is CONTROL EV_START; of every other, EV_THREAD_START.
+ *  I4  The first word of a stream is CONTROL EV_START (a program begins), EV_FORK (the only thread
+ *      of a forked process) or EV_THREAD_START (any other thread), and no other word is one of these.
  *  I5  Words are written in program order; a fault inside a block ends its accesses early.
  */
 #ifndef EVENT_EVENT_H
@@ -44,9 +45,9 @@ enum event_kind { EV_ACCESS = 0, EV_BLOCK = 1, EV_HIGH = 2, EV_CONTROL = 3, EV_K
 
 /* Payloads. "text" is a length in bytes in one word, then the bytes in whole words, zero-filled. */
 enum event_control {
-    EV_START = 1,    /* version, pid, tid, load bias, entry, start_code, end_code, stack top, stack
-                         limit (lowest address), monotonic ns, text: path of the program */
-    EV_THREAD_START, /* tid, monotonic ns */
+    EV_START = 1,    /* enum event_start, text: path of the program, text: its arguments, each with
+                         its zero, cut after EV_ARGV_BYTES */
+    EV_THREAD_START, /* pid, tid, monotonic ns */
     EV_THREAD_EXIT,  /* tid */
     EV_SYSCALL,      /* number, 6 arguments, monotonic ns */
     EV_SYSCALL_RET,  /* number, result, nanoseconds between entry and return */
@@ -68,10 +69,60 @@ enum event_control {
                          node mask, array) */
     EV_ASK,          /* behind EV_SYSCALL and its EV_FILE: the call wants pages of a pool of the
                          modelled machine. The producer waits for slot->verdict: 0 or -errno */
+    EV_FORK,         /* enum event_fork */
+    EV_NATIVE,       /* behind EV_SYSCALL of execve, execveat: what they execute will not be
+                         observed: enum event_native, text: path */
+    EV_EXIT,         /* behind EV_SYSCALL of exit and exit_group: status of the process, if this
+                         is what ends it */
     EV_CONTROL_NR
 };
 
-#define EV_VERSION 1
+#define EV_VERSION    2
+#define EV_ARGV_BYTES 2048
+
+/* The words of EV_START before its texts. */
+enum event_start {
+    START_VERSION, /* EV_VERSION */
+    START_PID,
+    START_TID,
+    START_PPID,
+    START_BIAS,         /* load bias: address minus the one the file was linked for */
+    START_ENTRY,        /* first instruction of the program itself */
+    START_CODE,         /* its code: first address … */
+    START_CODE_END,     /* … and the one behind */
+    START_STACK_TOP,    /* of the initial stack */
+    START_STACK_LIMIT,  /* lowest address it has */
+    START_NS,           /* monotonic ns */
+    START_ARGC,         /* arguments */
+    START_ARG_BYTES,    /* of their strings, with zeros */
+    START_ENVC,         /* variables of the environment */
+    START_ENV_BYTES,    /* of their strings, with zeros */
+    START_STACK_RLIMIT, /* RLIMIT_STACK, soft, bytes */
+    START_UID,          /* real ids */
+    START_GID,
+    START_WORDS
+};
+
+/* The words of EV_FORK. The parent's call has no EV_SYSCALL_RET here: the child goes on with the
+ * instruction behind it. */
+enum event_fork {
+    FORK_PID, /* of the new process */
+    FORK_TID,
+    FORK_PPID,  /* of the process that forked */
+    FORK_PTID,  /* of the thread that forked */
+    FORK_CALL,  /* k: number of its address-space call in the parent, see EV_EPOCH */
+    FORK_FLAGS, /* of clone; of fork and vfork those that mean the same */
+    FORK_NS,    /* monotonic ns */
+    FORK_WORDS
+};
+
+/* Why a program runs unobserved. */
+enum event_native {
+    NATIVE_ELF = 1,  /* it is of another architecture, or of a form that QEMU does not run */
+    NATIVE_SETID,    /* it changes its user or its capabilities */
+    NATIVE_CONFINED, /* the process has confined itself (seccomp, chroot, another namespace) */
+    NATIVE_FAILED,   /* QEMU could not be started there */
+};
 
 static inline uint64_t event_access(uint64_t addr, unsigned insn, unsigned log2_size, bool store)
 {

@@ -49,16 +49,17 @@ struct reader {
     struct sim *sim; /* NULL: words are counted and discarded */
     const struct region *region;
     struct stream stream[RING_SLOTS];
-    uint16_t live[RING_SLOTS]; /* slots with an open stream, in order of opening */
-    unsigned lives;            /* length of live */
-    uint32_t threads;          /* ring->threads when slots were last looked at */
-    uint32_t blocks;           /* block records announced to the sim */
-    uint64_t table_at;         /* where the next record is */
-    uint32_t applied;          /* address-space calls applied, 0 at first */
-    uint64_t words;            /* consumed */
-    uint64_t accesses;         /* of them, when discarded */
-    bool over;                 /* the producers are dead: what is there is all there will be */
-    int error; /* -ENOMEM: a stream could not be opened; -EPROTO: the region is damaged */
+    uint16_t live[RING_SLOTS];  /* slots with an open stream, in order of opening */
+    unsigned lives;             /* length of live */
+    uint32_t threads;           /* ring->threads when slots were last looked at */
+    uint32_t blocks;            /* block ids looked at so far */
+    uint32_t holes[RING_SLOTS]; /* of them those without a record yet, n_holes */
+    uint32_t n_holes;
+    uint32_t applied;  /* address-space calls applied, 0 at first */
+    uint64_t words;    /* consumed */
+    uint64_t accesses; /* of them, when discarded */
+    bool over;         /* the producers are dead: what is there is all there will be */
+    int error;         /* -ENOMEM: a stream could not be opened; -EPROTO: the region is damaged */
 };
 
 /* reader_open begins with no stream; sim NULL: nothing is modelled, and no order kept. */

@@ -18,8 +18,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define SLOT_BYTES (RING_WORDS * sizeof(uint64_t))
-#define HIGH_FD    700 /* first number tried for the descriptor */
+#define SLOT_BYTES  (RING_WORDS * sizeof(uint64_t))
+#define INDEX_BYTES (RING_BLOCK_MAX * sizeof(uint32_t))
+#define KNOWN_BYTES (RING_KNOWN_ENTRIES * sizeof(uint64_t))
+#define HIGH_FD     700 /* first number tried for the descriptor */
 
 static uint64_t round_up(uint64_t bytes)
 {
@@ -76,7 +78,9 @@ static void fill_header(struct ring_region *ring, uint64_t bytes, uint32_t flags
 {
     ring->magic = RING_MAGIC;
     ring->region_bytes = bytes;
-    ring->words_offset = round_up(sizeof *ring);
+    ring->index_offset = round_up(sizeof *ring);
+    ring->known_offset = ring->index_offset + INDEX_BYTES;
+    ring->words_offset = ring->known_offset + KNOWN_BYTES;
     ring->table_offset = ring->words_offset + RING_SLOTS * SLOT_BYTES;
     ring->flags = flags;
     ring->consumer_pid = (uint32_t)getpid();
@@ -84,7 +88,8 @@ static void fill_header(struct ring_region *ring, uint64_t bytes, uint32_t flags
 
 int region_open(struct region *r, uint32_t flags)
 {
-    uint64_t bytes = round_up(sizeof *r->ring) + RING_SLOTS * SLOT_BYTES + RING_TABLE_SIZE;
+    uint64_t bytes = round_up(sizeof *r->ring) + INDEX_BYTES + KNOWN_BYTES +
+                     RING_SLOTS * SLOT_BYTES + RING_TABLE_SIZE;
     int fd = memory(bytes);
     void *at;
 

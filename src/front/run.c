@@ -131,7 +131,7 @@ static int no_region(int error, char *err, size_t err_size)
                         : error == -ENOMEM ? "; the limit on memory may be too low (ulimit -v)"
                                            : "";
 
-    snprintf(err, err_size, "cannot make 1.3 GB of memory to share with QEMU: %s%s",
+    snprintf(err, err_size, "cannot make 2.4 GB of memory to share with QEMU: %s%s",
              strerror(-error), limit);
     return 125;
 }

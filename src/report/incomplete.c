@@ -9,7 +9,7 @@ static const struct {
     const char *means; /* in the summary */
 } reasons[] = {
     [RING_OK] = {NULL, NULL},
-    [RING_E_SLOTS] = {"threads", "more than 256 threads at one time; the others ran unobserved"},
+    [RING_E_SLOTS] = {"threads", "more than 1024 threads at one time; the others ran unobserved"},
     [RING_E_TABLE] = {"code", "more code than can be told apart; what came later ran unobserved"},
     [RING_E_STACK] = {"stack", "the program's stack was not found; faults there are wrong"},
 };

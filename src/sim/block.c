@@ -87,17 +87,30 @@ static bool is_marked(const struct sim *s, uint64_t pc)
     return map_find(&s->marked, pc) != NULL;
 }
 
-int sim_add_block(struct sim *s, const struct ring_block *r)
+/* room_for makes sure that blocks up to `id` have a place; those without a record are empty. */
+static int room_for(struct sim *s, uint32_t id)
 {
-    if (s->n_blocks == s->n_chunks * CHUNK && grow(s) != 0)
+    while (id >= s->n_chunks * CHUNK)
+        if (grow(s) != 0)
+            return -ENOMEM;
+    if (id >= s->n_blocks)
+        s->n_blocks = id + 1;
+    return 0;
+}
+
+int sim_add_block(struct sim *s, uint32_t id, const struct ring_block *r)
+{
+    if (room_for(s, id) != 0)
         return -ENOMEM;
+    struct block *b = sim_block(s, id);
+    if (b->data)
+        return 0;
     size_t bytes = (size_t)r->insns + r->code_bytes;
     uint8_t *data = malloc(bytes ? bytes : 1);
     if (!data)
         return -ENOMEM;
     memcpy(data, r->data, bytes);
 
-    struct block *b = sim_block(s, s->n_blocks++);
     uint64_t last = r->pc + (r->code_bytes ? r->code_bytes - 1u : 0);
     b->data = data;
     b->pc = r->pc;
@@ -108,6 +121,7 @@ int sim_add_block(struct sim *s, const struct ring_block *r)
     set_flags(b);
     if (is_marked(s, b->pc))
         b->flags |= BLOCK_HANDLER;
+    STAT(&s->stats, sim_unique_blocks)++;
     return 0;
 }
 

@@ -41,24 +41,24 @@ static void payload_text(const uint64_t *p, size_t n, size_t i, char *buf, size_
 
 static void on_start(struct sim_thread *t, const uint64_t *p, size_t n)
 {
-    if (n < 10 || p[0] != EV_VERSION)
+    if (n < START_WORDS || p[START_VERSION] != EV_VERSION)
         return;
-    memcpy(t->start, p, 10 * sizeof(*p));
-    payload_text(p, n, 10, t->path, sizeof(t->path));
-    t->tid = (uint32_t)p[2];
+    memcpy(t->start, p, START_WORDS * sizeof(*p));
+    payload_text(p, n, START_WORDS, t->path, sizeof(t->path));
+    t->tid = (uint32_t)p[START_TID];
     t->starting = true;
-    t->proc->pid = (uint32_t)p[1];
+    t->proc->pid = (uint32_t)p[START_PID];
     memcpy(t->proc->path, t->path, sizeof(t->proc->path));
 }
 
 /* name_task tells mm who calls: exec names a task after the file. */
-static void name_task(struct sim *s, const struct sim_thread *t)
+static void name_task(const struct sim_thread *t)
 {
     struct mm_task task = *mm_task(t->proc->mm);
     const char *slash = strrchr(t->path, '/'), *name = slash ? slash + 1 : t->path;
     task.pid = task.tgid = t->proc->pid;
-    task.uid = s->program.uid;
-    task.gid = s->program.gid;
+    task.uid = (uint32_t)t->start[START_UID];
+    task.gid = (uint32_t)t->start[START_GID];
     memset(task.comm, 0, sizeof(task.comm));
     memcpy(task.comm, name, min_u64(strlen(name), sizeof(task.comm) - 1));
     mm_set_task(t->proc->mm, &task);
@@ -68,19 +68,19 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
 {
     struct kern_exec e = {
         .path = t->path,
-        .argc = s->program.argc,
-        .envc = s->program.envc,
-        .arg_bytes = s->program.arg_bytes,
-        .env_bytes = s->program.env_bytes,
-        .load_bias = t->start[3],
+        .argc = t->start[START_ARGC],
+        .envc = t->start[START_ENVC],
+        .arg_bytes = t->start[START_ARG_BYTES],
+        .env_bytes = t->start[START_ENV_BYTES],
+        .load_bias = t->start[START_BIAS],
         .interp_base = kern_interp_base(t->path, pc),
-        .stack_top = t->start[7],
-        .stack_limit = t->start[8],
-        .stack_rlimit = s->program.stack_rlimit,
+        .stack_top = t->start[START_STACK_TOP],
+        .stack_limit = t->start[START_STACK_LIMIT],
+        .stack_rlimit = t->start[START_STACK_RLIMIT],
     };
 
     t->starting = false;
-    name_task(s, t);
+    name_task(t);
     if (kern_exec(s->kern, t->proc->mm, &e, &s->copies) != 0) {
         mmu_load_cr3(t->core, mm_pt(t->proc->mm)->root, PCID_PROGRAM, false);
         return; /* every access is repaired and counted then */
@@ -203,6 +203,14 @@ static void install_handler(struct sim *s, struct sim_thread *t)
         blocks_mark_handler(s, c->handler);
 }
 
+bool control_is_ordered(const struct sim_thread *t, uint64_t nr)
+{
+    uint64_t flags = t->pending.call.arg[0];
+
+    return kern_call_is_memory(nr) || nr == SYS_fork || nr == SYS_vfork ||
+           (nr == SYS_clone && (flags & (CLONE_VM | CLONE_VFORK)) != CLONE_VM);
+}
+
 static bool call_makes_child(const struct kern_call *c)
 {
     if (c->result <= 0)
@@ -252,7 +260,7 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
 
     if (n < 3 || !c->open || c->call.nr != p[0] || t->starting)
         return true;
-    if (!ordered && kern_call_is_memory(p[0]))
+    if (!ordered && control_is_ordered(t, p[0]))
         return false;
     c->call.result = (int64_t)p[1];
     t->blocked_ns += p[2];
@@ -306,9 +314,9 @@ void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t sp)
 
 static void on_thread_start(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
 {
-    if (n < 1)
+    if (n < 2)
         return;
-    t->tid = (uint32_t)p[0];
+    t->tid = (uint32_t)p[1];
     t->starting = false;
     kern_task_new(s->kern, t->tid);
     sim_drain(s, t);
@@ -366,6 +374,9 @@ bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool o
     case EV_ASK:
         on_ask(s, t);
         break;
+    case EV_FORK:   /* told of children, which RING_F_TREE asks for */
+    case EV_NATIVE: /* the call's return, or the end of the stream, says the rest */
+    case EV_EXIT:
     case EV_CONTROL_NR:
         break;
     }

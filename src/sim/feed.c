@@ -266,7 +266,7 @@ static __attribute__((noinline)) size_t other_word(struct sim *s, struct sim_thr
         *ret_stop = SIM_ORDER;
         return 0;
     }
-    if (event_type(w[0]) == EV_SYSCALL_RET && kern_call_is_memory(w[1]))
+    if (event_type(w[0]) == EV_SYSCALL_RET && control_is_ordered(t, w[1]))
         *ordered = false;
     return words;
 }

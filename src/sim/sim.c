@@ -178,7 +178,6 @@ void sim_thread_close(struct sim *s, struct sim_thread *t)
         block_cut(s, t, false);
     if (c->open && (c->call.nr == 59 || c->call.nr == 322)) /* execve, execveat did not return */
         STAT(&s->stats, sim_exec_lost)++;
-    STAT(&s->stats, sim_unique_blocks) = s->n_blocks;
     s->counts_wrong += t->counts_wrong;
     thread_free(s, t);
 }

@@ -31,8 +31,9 @@ struct sim_program {
 int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program *program);
 void sim_close(struct sim *s);
 
-/* sim_add_block announces the next block id (0, 1, 2 …). The record is copied. 0 or -ENOMEM. */
-int sim_add_block(struct sim *s, const struct ring_block *b);
+/* sim_add_block announces a block under its id, below RING_BLOCK_MAX; ids come in any order, and some
+ * never. The record is copied; one announced before stays. 0 or -ENOMEM. */
+int sim_add_block(struct sim *s, uint32_t id, const struct ring_block *b);
 
 /* sim_thread_open makes the consumer side of one stream. NULL when out of memory. */
 struct sim_thread *sim_thread_open(struct sim *s);

@@ -143,8 +143,8 @@ struct sim_thread {
     uint64_t rep_extra; /* rep iterations not counted as instructions */
     uint64_t partials;  /* instructions that faulted and were not retired */
     uint64_t blocked_ns;
-    bool counts_wrong;  /* an EV_COUNTS record differed from what was modelled */
-    uint64_t start[10]; /* EV_START payload until the first block */
+    bool counts_wrong;           /* an EV_COUNTS record differed from what was modelled */
+    uint64_t start[START_WORDS]; /* EV_START payload until the first block */
     char path[512];
     bool starting;
     struct pending_call pending;
@@ -271,6 +271,9 @@ void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t sp);
 /* control_word handles one complete control record. Returns false if it is an address-space call
  * that may not be applied yet. */
 bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool ordered);
+/* control_is_ordered says whether the call `nr` that the thread is in changes the address space or
+ * copies it: it has a number (EV_EPOCH) and a place among the calls of the other threads. */
+bool control_is_ordered(const struct sim_thread *t, uint64_t nr);
 /* control_first_block does the program's exec once its first instruction is known. */
 void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc);
 

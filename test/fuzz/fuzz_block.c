@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint32_t n = 0;
     for (; in.left > 0 && n < BLOCKS_MAX; n++) {
         fuzz_block_record(&in, r);
-        ASSERT(sim_add_block(s, r) == 0);
+        ASSERT(sim_add_block(s, n, r) == 0);
     }
     for (uint32_t i = 0; i < n; i++)
         check_block(s, sim_block(s, i));

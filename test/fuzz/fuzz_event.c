@@ -33,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 size_t fuzz_seed(unsigned nth, uint8_t *buf)
 {
     const uint64_t words[] = {
-        event_control(EV_THREAD_START, 2),
+        event_control(EV_THREAD_START, 3),
+        7,
         7,
         0,
         event_block(1),
@@ -72,11 +73,26 @@ size_t fuzz_seed(unsigned nth, uint8_t *buf)
         16,
         50,
         event_block(0),
+        event_control(EV_SYSCALL, 8),
+        59,
+        1,
+        2,
+        3,
+        0,
+        0,
+        0,
+        99,
+        event_control(EV_NATIVE, 3),
+        NATIVE_SETID,
+        5,
+        0x2f62696e2f,
+        event_control(EV_EXIT, 1),
+        1,
         event_control(EV_THREAD_EXIT, 1),
         7,
     };
     if (nth > 1)
         return 0;
     buf[0] = (uint8_t)(nth * 9);
-    return 1 + fuzz_copy_seed(buf + 1, words, nth ? sizeof words : 11 * sizeof words[0]);
+    return 1 + fuzz_copy_seed(buf + 1, words, nth ? sizeof words : 12 * sizeof words[0]);
 }

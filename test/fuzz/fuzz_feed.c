@@ -13,9 +13,9 @@ static void add_blocks(struct sim *s, struct fuzz_bytes *in)
 {
     _Alignas(8) uint8_t record[256];
     struct ring_block *r = (struct ring_block *)(void *)record;
-    for (unsigned n = fuzz_take(in, 1) % 8; n > 0; n--) {
+    for (uint32_t n = (uint32_t)fuzz_take(in, 1) % 16, id = 0; id < n / 2; id++) {
         fuzz_block_record(in, r);
-        ASSERT(sim_add_block(s, r) == 0);
+        ASSERT(sim_add_block(s, n & 1 ? 2 * id : id, r) == 0); /* with holes, and without */
     }
 }
 
@@ -72,23 +72,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         __VA_ARGS__ event_control(EV_SYSCALL_RET, 3), nr, (uint64_t)(result), 5
 #define PATH_WORDS 4, 0x687361622f
 /* Two blocks: mov (rdi),rax; jmp rax  and  rep movsb. */
-static const char blocks[] = "\2\1\0\0\2\1\x48\x8b\x07\xff\xe0\0\0\1\1\xf3\xa4";
+static const char blocks[] = "\4\1\0\0\2\1\x48\x8b\x07\xff\xe0\0\0\1\1\xf3\xa4";
 
 static size_t start_seed(uint8_t *buf)
 {
     const uint64_t words[] = {
-        event_control(EV_START, 12),
+        event_control(EV_START, START_WORDS + 4),
         EV_VERSION,
+        7, /* pid, tid, ppid */
         7,
-        7,
-        0x555555554000,
+        1,
+        0x555555554000, /* bias, entry, code, stack */
         0x401000,
         0x400000,
         0x402000,
         0x7ffffffff000,
         0x7fffff7ff000,
         0,
+        1, /* arguments, environment, limit, ids */
+        8,
+        1,
+        8,
+        8 << 20,
+        0,
+        0,
         PATH_WORDS,
+        0,
         event_block(0),
         LOAD(0, 0),
         event_block(1),
@@ -101,7 +110,8 @@ static size_t start_seed(uint8_t *buf)
 static size_t call_seed(uint8_t *buf)
 {
     const uint64_t words[] = {
-        event_control(EV_THREAD_START, 2),
+        event_control(EV_THREAD_START, 3),
+        7,
         8,
         0,
         event_block(0),
@@ -121,7 +131,8 @@ static size_t call_seed(uint8_t *buf)
 static size_t signal_seed(uint8_t *buf)
 {
     const uint64_t words[] = {
-        event_control(EV_THREAD_START, 2),
+        event_control(EV_THREAD_START, 3),
+        7,
         8,
         0,
         CALL(SYS_rt_sigaction, 11, FUZZ_DATA, 0, 8, 0, 0, 0, event_control(EV_SIGACTION, 3), 11,
@@ -140,6 +151,17 @@ static size_t signal_seed(uint8_t *buf)
         4,
         2,
         1,
+        event_control(EV_SYSCALL, 8),
+        SYS_exit_group,
+        3,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        event_control(EV_EXIT, 1),
+        3,
         event_control(EV_THREAD_EXIT, 1),
         8,
     };
@@ -148,7 +170,8 @@ static size_t signal_seed(uint8_t *buf)
 static size_t file_seed(uint8_t *buf)
 {
     const uint64_t words[] = {
-        event_control(EV_THREAD_START, 2),
+        event_control(EV_THREAD_START, 3),
+        7,
         8,
         0,
         CALL(SYS_mmap, 0, 0x4000, 1, 2, 3, 0, 0x7ffff7fe0000, event_control(EV_FILE, 8), 3, 1, 2,

@@ -1,6 +1,6 @@
 /* fuzz_reader: the memory shared with QEMU, where a wild store of the program may write anything. The
- * input: three slots (tail, words in it, state, in_call), the count of blocks, 64 bytes of their table,
- * and words, the same in each slot.
+ * input: three slots (tail, words in it, state, in_call), the count of blocks, three words of their
+ * index, 64 bytes of their table, and words, the same in each slot.
  *
  * The reader stays inside the region, never takes more words than there are, and comes to an end. */
 #include "fuzz/fuzz.h"
@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #define SLOTS     3
+#define INDEX     3u
 #define TABLE     64u
 #define STEPS_MAX 100000
 
@@ -23,6 +24,7 @@ static uint64_t widen(struct fuzz_bytes *in)
 static void fill(struct ring_region *ring, struct fuzz_bytes *in)
 {
     char *base = (char *)ring;
+    _Atomic uint32_t *index = (void *)(base + ring->index_offset);
     for (unsigned i = 0; i < SLOTS; i++) {
         struct ring_slot *s = &ring->slot[i];
         uint64_t tail = widen(in);
@@ -33,6 +35,8 @@ static void fill(struct ring_region *ring, struct fuzz_bytes *in)
     }
     atomic_store(&ring->threads, 1);
     atomic_store(&ring->blocks, (uint32_t)widen(in));
+    for (unsigned i = 0; i < INDEX; i++)
+        atomic_store(&index[i], (uint32_t)widen(in));
     for (unsigned i = 0; i < TABLE; i++)
         base[ring->table_offset + i] = (char)fuzz_take(in, 1);
     for (unsigned i = 0; i < SLOTS; i++) {
@@ -71,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (!r->error && (reader_step(r) || reader_force(r)))
         ASSERT(++steps < STEPS_MAX);
     ASSERT(r->words <= given && r->lives <= RING_SLOTS);
-    ASSERT(r->table_at <= RING_TABLE_SIZE);
+    ASSERT(r->blocks <= RING_BLOCK_MAX && r->n_holes <= RING_SLOTS);
     reader_close(r);
     region_close(&region);
     free(r);
@@ -83,7 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 size_t fuzz_seed(unsigned nth, uint8_t *buf)
 {
     const uint64_t words[] = {
-        event_control(EV_THREAD_START, 2),
+        event_control(EV_THREAD_START, 3),
+        7,
         7,
         0,
         event_block(0),
@@ -110,9 +115,9 @@ size_t fuzz_seed(unsigned nth, uint8_t *buf)
         7,
     };
     const uint8_t slots[3][18] = {
-        {0, 0, 25, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-        {5, 0, 25, 0, 2, 0, 0, 1, 25, 0, 2, 0, 0xf0, 0xfe, 25, 0, 1, 1},
-        {0, 0, 0, 0xff, 1, 0, 0, 0, 25, 0, 2, 0, 0, 0, 0xff, 0xff, 2, 0},
+        {0, 0, 26, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+        {5, 0, 26, 0, 2, 0, 0, 1, 26, 0, 2, 0, 0xf0, 0xfe, 26, 0, 1, 1},
+        {0, 0, 0, 0xff, 1, 0, 0, 0, 26, 0, 2, 0, 0, 0, 0xff, 0xff, 2, 0},
     };
     _Alignas(8) uint8_t table[TABLE] = {0};
     struct ring_block *b = (struct ring_block *)(void *)table;
@@ -122,8 +127,8 @@ size_t fuzz_seed(unsigned nth, uint8_t *buf)
     memcpy(b->data, "\3\x48\x8b\x07", 4);
     memcpy(table + 32, table, 32);
     size_t n = fuzz_copy_seed(buf, slots[nth], sizeof slots[nth]);
-    buf[n++] = 2; /* blocks */
-    buf[n++] = 0;
+    const uint8_t index[] = {3, 0, 1, 0, 0, 0, 5, 0}; /* three ids, one a hole */
+    n += fuzz_copy_seed(buf + n, index, sizeof index);
     n += fuzz_copy_seed(buf + n, table, TABLE);
     return n + fuzz_copy_seed(buf + n, words, sizeof words);
 }

@@ -79,12 +79,12 @@ static const uint16_t INSNS[] = {3, 1};
 /* check returns what is wrong with the words after a proper beginning, NULL when nothing is. */
 static const char *check(const uint64_t *words, size_t n)
 {
-    const uint64_t begin[] = {event_control(EV_THREAD_START, 2), 1, 0};
+    const uint64_t begin[] = {event_control(EV_THREAD_START, 3), 1, 1, 0};
     struct event_check c = {0};
     size_t used;
 
-    assert_null(event_check_feed(&c, begin, 3, INSNS, 2, &used));
-    assert_int_equal(used, 3);
+    assert_null(event_check_feed(&c, begin, 4, INSNS, 2, &used));
+    assert_int_equal(used, 4);
     return event_check_feed(&c, words, n, INSNS, 2, &used);
 }
 #define CHECK_WORDS(...)                                                                           \
@@ -113,7 +113,10 @@ static void each_broken_rule_is_found(void **state)
     assert_non_null(CHECK_WORDS(event_block(2)));
     assert_non_null(CHECK_WORDS(event_block(0), event_high(1), event_block(0))); /* I2 */
     assert_non_null(CHECK_WORDS(event_block(0), event_high(0), event_access(64, 0, 0, 0)));
-    assert_non_null(CHECK_WORDS(event_control(EV_START, 11), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+    assert_non_null(CHECK_WORDS(event_control(EV_THREAD_START, 3), 1, 2, 0)); /* I4 */
+    assert_non_null(CHECK_WORDS(event_control(EV_FORK, FORK_WORDS), 0, 0, 0, 0, 0, 0, 0));
+    assert_non_null(CHECK_WORDS(event_control(EV_EXIT, 1), 0));
+    assert_non_null(CHECK_WORDS(event_control(EV_NATIVE, 2), NATIVE_ELF, 0));
     assert_non_null(CHECK_WORDS(RET));
     assert_non_null(CHECK_WORDS(CALL, CALL));
     assert_non_null(CHECK_WORDS(CALL, event_block(0)));
@@ -132,18 +135,18 @@ static void a_stream_must_begin_with_its_beginning(void **state)
 
 static void an_incomplete_record_stays_for_the_next_feed(void **state)
 {
-    const uint64_t words[] = {event_control(EV_THREAD_START, 2), 1, 0, event_block(0),
+    const uint64_t words[] = {event_control(EV_THREAD_START, 3), 1, 1, 0, event_block(0),
                               event_control(EV_EPOCH, 1),        7};
     struct event_check c = {0};
     size_t used;
 
     (void)state;
-    assert_null(event_check_feed(&c, words, 5, INSNS, 2, &used));
-    assert_int_equal(used, 4);
-    assert_null(event_check_feed(&c, words + 4, 2, INSNS, 2, &used));
+    assert_null(event_check_feed(&c, words, 6, INSNS, 2, &used));
+    assert_int_equal(used, 5);
+    assert_null(event_check_feed(&c, words + 5, 2, INSNS, 2, &used));
     assert_int_equal(used, 2);
     assert_int_equal(c.insns, 3);
-    assert_int_equal(c.words, 6);
+    assert_int_equal(c.words, 7);
 }
 
 static void payloads_are_plain_numbers(void **state)

@@ -9,6 +9,7 @@
 #include "event/event.h"
 #include "sim/sim.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,9 @@ struct sim_thread {
     uint64_t counts_wrong_accesses; /* of them, with other loads or stores */
     uint64_t counts_wrong_insns;
     uint64_t time;
-    uint32_t at; /* current block */
-    bool asked;  /* by EV_ASK, not answered yet */
+    uint32_t at;         /* current block */
+    uint64_t call_flags; /* first argument of the last call */
+    bool asked;          /* by EV_ASK, not answered yet */
 };
 
 /* A system call as it came out of the stream; the last return of every number is kept. */
@@ -37,15 +39,17 @@ struct fake_call {
 
 struct sim {
     uint16_t *insns;           /* of each block */
-    struct ring_block **block; /* copies of the records */
-    uint32_t blocks;
+    struct ring_block **block; /* copies of the records, NULL: none came */
+    uint32_t blocks, blocks_cap;
+    uint32_t records; /* that came */
     struct sim_thread thread[FAKE_THREADS];
     unsigned threads;
-    uint64_t ordered, forced; /* address-space calls; forced ones */
-    uint64_t order_wrong;     /* epochs that fell or came before their call was applied */
-    const char *wrong;        /* first thing that was wrong with a stream */
-    uint64_t start[10];       /* payload of EV_START */
+    uint64_t ordered, forced;    /* address-space calls; forced ones */
+    uint64_t order_wrong;        /* epochs that fell or came before their call was applied */
+    const char *wrong;           /* first thing that was wrong with a stream */
+    uint64_t start[START_WORDS]; /* payload of EV_START */
     char path[4096];
+    char argv[EV_ARGV_BYTES];
     struct fake_call call[512];
     uint64_t file[6]; /* last EV_FILE */
     char file_path[4096];
@@ -58,10 +62,14 @@ struct sim {
     uint64_t feeds;
 };
 
-static bool fake_space_call(uint64_t nr)
+/* fake_space_call: clone (56) only when it forks, which QEMU does unless CLONE_VM comes alone. */
+static bool fake_space_call(const struct sim_thread *t, uint64_t nr)
 {
-    static const uint16_t calls[] = {9,   10,  11,  12,  25,  28,  30, 67,
-                                     149, 150, 151, 152, 216, 325, 329};
+    if (nr == 56)
+        return (t->call_flags & (CLONE_VM | CLONE_VFORK)) != CLONE_VM;
+
+    static const uint16_t calls[] = {9,  10,  11,  12,  25,  28,  30,  57, 58,
+                                     67, 149, 150, 151, 152, 216, 325, 329};
 
     for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
         if (calls[i] == nr)
@@ -69,15 +77,21 @@ static bool fake_space_call(uint64_t nr)
     return false;
 }
 
-int sim_add_block(struct sim *s, const struct ring_block *b)
+int sim_add_block(struct sim *s, uint32_t id, const struct ring_block *b)
 {
-    if (s->blocks % 4096 == 0) {
-        s->insns = realloc(s->insns, (s->blocks + 4096) * sizeof *s->insns);
-        s->block = realloc(s->block, (s->blocks + 4096) * sizeof *s->block);
+    while (id >= s->blocks_cap) {
+        s->blocks_cap += 4096;
+        s->insns = realloc(s->insns, s->blocks_cap * sizeof *s->insns);
+        s->block = realloc(s->block, s->blocks_cap * sizeof *s->block);
+        memset(s->block + s->blocks_cap - 4096, 0, 4096 * sizeof *s->block);
     }
-    s->block[s->blocks] = malloc(b->bytes);
-    memcpy(s->block[s->blocks], b, b->bytes);
-    s->insns[s->blocks++] = b->insns;
+    if (s->block[id])
+        s->wrong = "a block came twice";
+    s->block[id] = realloc(s->block[id], b->bytes);
+    memcpy(s->block[id], b, b->bytes);
+    s->insns[id] = b->insns;
+    s->blocks = id < s->blocks ? s->blocks : id + 1;
+    s->records++;
     return 0;
 }
 
@@ -102,6 +116,14 @@ static void fake_counts(struct sim_thread *t, const uint64_t *w)
     t->counts_wrong_accesses += w[2] != t->loads || w[3] != t->stores;
 }
 
+static void fake_texts(struct sim *s, const uint64_t *text)
+{
+    const uint64_t *args = text + 1 + (text[0] + 7) / 8;
+
+    memcpy(s->path, text + 1, text[0]);
+    memcpy(s->argv, args + 1, args[0]);
+}
+
 static void fake_control(struct sim *s, struct sim_thread *t, const uint64_t *w)
 {
     unsigned type = event_type(*w);
@@ -110,15 +132,16 @@ static void fake_control(struct sim *s, struct sim_thread *t, const uint64_t *w)
     switch (type) {
     case EV_START:
         memcpy(s->start, w + 1, sizeof s->start);
-        memcpy(s->path, w + 12, w[11]);
-        t->tid = (uint32_t)w[3];
+        fake_texts(s, w + 1 + START_WORDS);
+        t->tid = (uint32_t)w[1 + START_TID];
         break;
     case EV_THREAD_START:
-        t->tid = (uint32_t)w[1];
+        t->tid = (uint32_t)w[2];
         break;
     case EV_SYSCALL:
         s->call[w[1] & 511].entries++;
         memcpy(s->call[w[1] & 511].args, w + 2, sizeof s->call[0].args);
+        t->call_flags = w[2];
         break;
     case EV_SYSCALL_RET:
         s->call[w[1] & 511].returns++;
@@ -179,7 +202,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
         if (i + step > n)
             break;
         if (event_kind(*w) == EV_CONTROL && event_type(*w) == EV_SYSCALL_RET &&
-            fake_space_call(w[1])) {
+            fake_space_call(t, w[1])) {
             if (!ordered) {
                 *ret_stop = SIM_ORDER;
                 break;

@@ -22,7 +22,7 @@ static int set_up(void **state)
     if (region_open(&shared, 0) != 0)
         return -1;
     shared.ring->consumer_pid = (uint32_t)getppid();
-    region = shared.ring;
+    writer_attach(shared.ring);
     words = region_words(&shared, 0);
     self = (struct writer){0};
     started = true;
@@ -37,9 +37,6 @@ static int tear_down(void **state)
     (void)state;
     region_unmap_words(words);
     region_close(&shared);
-    free(entries);
-    entries = NULL;
-    entries_size = entries_used = 0;
     return 0;
 }
 
@@ -54,11 +51,11 @@ static void put_insn(struct qemu_plugin_tb *tb, uint64_t pc, const void *code, s
 
 static const struct ring_block *record(uint32_t id)
 {
-    const char *at = (const char *)shared.ring + shared.ring->table_offset;
+    const char *base = (const char *)shared.ring;
+    uint32_t at = ((const uint32_t *)(const void *)(base + shared.ring->index_offset))[id];
 
-    while (id-- > 0)
-        at += ((const struct ring_block *)(const void *)at)->bytes;
-    return (const struct ring_block *)(const void *)at;
+    assert_int_not_equal(at, 0);
+    return (const void *)(base + shared.ring->table_offset + (at - 1) * 8ull);
 }
 
 static void enter(struct qemu_plugin_tb *tb)
@@ -143,6 +140,71 @@ static void a_long_table_keeps_its_ids(void **state)
                 assert_ptr_equal(first[i], tb.exec_udata);
         }
     assert_int_equal(atomic_load(&shared.ring->blocks), 20000);
+}
+
+/* All processes share the table: what one has added another finds, and of two that come at the same
+ * time each has an id that is right. */
+static void processes_that_add_the_same_blocks_share_them(void **state)
+{
+    enum { BLOCKS = 3000, PROCESSES = 4 };
+    struct qemu_plugin_tb tb;
+    pid_t pid[PROCESSES];
+
+    (void)state;
+    for (unsigned p = 0; p < PROCESSES; p++) {
+        pid[p] = fork();
+        for (unsigned i = 0; pid[p] == 0 && i < BLOCKS; i++)
+            load_block(&tb, 0x10000 + 16 * i);
+        if (pid[p] == 0)
+            _exit(0);
+    }
+    for (unsigned p = 0; p < PROCESSES; p++)
+        assert_int_equal(waitpid(pid[p], NULL, 0), pid[p]);
+    assert_in_range(atomic_load(&shared.ring->blocks), BLOCKS, BLOCKS * PROCESSES);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        uint32_t before = atomic_load(&shared.ring->blocks);
+
+        load_block(&tb, 0x10000 + 16 * i);
+        assert_int_equal(atomic_load(&shared.ring->blocks), before);
+        assert_int_equal(record((uint32_t)(uintptr_t)tb.exec_udata)->pc, 0x10000 + 16 * i);
+    }
+}
+
+/* A producer killed at any point hurts nobody: what it had taken is a hole, what it had written is
+ * whole or not there. */
+static void a_process_killed_while_it_adds_leaves_the_table_sound(void **state)
+{
+    struct qemu_plugin_tb tb;
+
+    (void)state;
+    for (unsigned round = 0; round < 40; round++) {
+        pid_t pid = fork();
+
+        for (uint64_t pc = 0x10000; pid == 0; pc += 16)
+            load_block(&tb, pc % 0x800000);
+        nanosleep(&(struct timespec){0, 200000 + round * 7000}, NULL);
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        load_block(&tb, 0x900000 + 16 * round);
+        assert_int_equal(record((uint32_t)(uintptr_t)tb.exec_udata)->pc, 0x900000 + 16 * round);
+    }
+    for (uint32_t id = 0; id < atomic_load(&shared.ring->blocks); id++)
+        if (atomic_load(index_at(id)))
+            assert_memory_equal(record(id)->data, "\3\1\x48\x8b\x00\xc3", 6);
+}
+
+static void code_beyond_the_table_has_no_id(void **state)
+{
+    struct qemu_plugin_tb tb;
+
+    (void)state;
+    load_block(&tb, 0x1000);
+    atomic_store(&shared.ring->blocks, RING_BLOCK_MAX);
+    load_block(&tb, 0x1000); /* what is known stays known */
+    assert_non_null(tb.exec_cb);
+    load_block(&tb, 0x2000);
+    assert_null(tb.exec_cb);
+    assert_int_equal(atomic_load(&shared.ring->error), RING_E_TABLE);
 }
 
 static void an_atomic_update_is_a_load_then_a_store(void **state)
@@ -255,6 +317,9 @@ int main(void)
         T(an_instruction_cut_off_by_a_page_is_not_in_its_block),
         T(a_whole_instruction_at_a_pages_end_stays),
         T(a_long_table_keeps_its_ids),
+        T(processes_that_add_the_same_blocks_share_them),
+        T(a_process_killed_while_it_adds_leaves_the_table_sound),
+        T(code_beyond_the_table_has_no_id),
         T(an_atomic_update_is_a_load_then_a_store),
         T(a_high_address_takes_two_words),
         T(accesses_inside_a_call_are_dropped),

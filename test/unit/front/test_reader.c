@@ -57,7 +57,8 @@ static void put(struct rig *g, uint64_t w)
 
 static void begin(struct rig *g)
 {
-    put(g, event_control(EV_THREAD_START, 2));
+    put(g, event_control(EV_THREAD_START, 3));
+    put(g, 7);
     put(g, 7);
     put(g, 0);
 }
@@ -72,6 +73,11 @@ static unsigned read_all(struct rig *g)
     return steps;
 }
 
+static uint32_t *index_of(struct rig *g, uint32_t id)
+{
+    return (uint32_t *)(void *)((char *)g->region.ring + g->region.ring->index_offset) + id;
+}
+
 /* block puts a record of one instruction into the table. */
 static struct ring_block *block(struct rig *g)
 {
@@ -79,6 +85,7 @@ static struct ring_block *block(struct rig *g)
     struct ring_block *b = (void *)((char *)ring + ring->table_offset);
     *b = (struct ring_block){.pc = 0x400000, .bytes = 32, .insns = 1, .code_bytes = 3};
     memcpy(b->data, "\x03\x48\x8b\x07", 4);
+    *index_of(g, 0) = 1;
     ring->blocks = 1;
     return b;
 }
@@ -91,7 +98,7 @@ static void a_sound_region_is_read_to_its_end(void **state)
     put(g, event_block(0));
     read_all(g);
     assert_int_equal(g->reader.error, 0);
-    assert_int_equal(g->reader.words, 4);
+    assert_int_equal(g->reader.words, 5);
     assert_int_equal(g->reader.blocks, 1);
 }
 
@@ -146,6 +153,56 @@ static void instructions_that_are_not_the_block_are_refused(void **state)
     assert_refused(*state);
 }
 
+static void a_record_outside_the_table_is_refused(void **state)
+{
+    block(*state);
+    *index_of(*state, 0) = RING_TABLE_SIZE / 8 + 1;
+    assert_refused(*state);
+}
+
+/* A producer that dies between taking an id and writing the record leaves a hole (ring.h I4). */
+static void an_id_without_a_record_is_stepped_over(void **state)
+{
+    struct rig *g = *state;
+    block(g);
+    *index_of(g, 0) = 0;
+    *index_of(g, 1) = 1;
+    g->region.ring->blocks = 3;
+    begin(g);
+    put(g, event_block(1));
+    read_all(g);
+    assert_int_equal(g->reader.error, 0);
+    assert_int_equal(g->reader.words, 5);
+    assert_int_equal(g->reader.n_holes, 2);
+    assert_int_equal(STAT(sim_stats(g->sim), blocks), 1);
+    assert_int_equal(STAT(sim_stats(g->sim), sim_unique_blocks), 1);
+}
+
+static void a_record_that_comes_late_is_taken_before_the_words_that_name_it(void **state)
+{
+    struct rig *g = *state;
+    block(g);
+    *index_of(g, 0) = 0;
+    g->slot->state = RING_LIVE;
+    begin(g);
+    assert_true(reader_step(&g->reader));
+    assert_int_equal(g->reader.n_holes, 1);
+    *index_of(g, 0) = 1;
+    put(g, event_block(0));
+    assert_true(reader_step(&g->reader));
+    assert_int_equal(g->reader.n_holes, 0);
+    assert_int_equal(STAT(sim_stats(g->sim), instructions), 1);
+}
+
+static void more_holes_than_there_can_be_end_the_run(void **state)
+{
+    struct rig *g = *state;
+    g->region.ring->blocks = RING_SLOTS + 1;
+    begin(g);
+    read_all(g);
+    assert_int_equal(g->reader.error, -EPROTO);
+}
+
 /* Epochs are 32 bits wide (ring.h); a word of more once kept the reader busy for ever. */
 static void an_epoch_of_more_than_32_bits_comes_to_an_end(void **state)
 {
@@ -158,7 +215,7 @@ static void an_epoch_of_more_than_32_bits_comes_to_an_end(void **state)
     other->in_call = 1;
     assert_true(read_all(g) < 100);
     assert_int_equal(g->reader.error, 0);
-    assert_int_equal(g->reader.words, 5);
+    assert_int_equal(g->reader.words, 6);
 }
 
 int main(void)
@@ -172,6 +229,10 @@ int main(void)
         TEST(a_block_of_no_size_is_refused),
         TEST(a_block_that_ends_outside_the_table_is_refused),
         TEST(instructions_that_are_not_the_block_are_refused),
+        TEST(a_record_outside_the_table_is_refused),
+        TEST(an_id_without_a_record_is_stepped_over),
+        TEST(a_record_that_comes_late_is_taken_before_the_words_that_name_it),
+        TEST(more_holes_than_there_can_be_end_the_run),
         TEST(an_epoch_of_more_than_32_bits_comes_to_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

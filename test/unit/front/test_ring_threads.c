@@ -65,7 +65,8 @@ static void rig_open(struct rig *g)
     g->sim = calloc(1, sizeof *g->sim);
     assert_non_null(g->sim);
     reader_open(&g->reader, g->sim, &g->region);
-    region = g->region.ring;
+    writer_attach(g->region.ring);
+    atomic_store(&space_epoch, 0);
     started = true; /* there is no program whose EV_START could be made */
     api = 1;
     access_cb = on_access;
@@ -76,9 +77,6 @@ static void rig_close(struct rig *g)
 {
     reader_close(&g->reader);
     region = NULL;
-    free(entries);
-    entries = NULL;
-    entries_size = entries_used = 0;
     region_close(&g->region);
     fake_free(g->sim);
 }
@@ -196,11 +194,11 @@ static void *call_and_look(void *arg)
 
     make_block(&tb, 0x7000);
     for (unsigned i = 0; i < ORDER_STEPS; i++) {
-        uint64_t ended = atomic_load(&region->epoch) / 2;
+        uint64_t ended = atomic_load(&space_epoch) / 2;
 
         tb.exec_cb(0, tb.exec_udata);
         run_access(&tb, 0, LOAD_8, ended);
-        run_access(&tb, 1, LOAD_8, (atomic_load(&region->epoch) + 1) / 2);
+        run_access(&tb, 1, LOAD_8, (atomic_load(&space_epoch) + 1) / 2);
         if (rnd(&x) % 16 == 0)
             space_call();
         stumble(&x, 400);
@@ -232,7 +230,7 @@ static void calls_are_applied_between_what_was_before_and_after(void **state)
     consume_all(g, 50);
     assert_int_equal(g->sim->forced, 0);
     assert_int_equal(g->sim->ordered, g->sim->call[SYS_munmap].returns);
-    assert_int_equal(g->sim->ordered * 2, atomic_load(&g->region.ring->epoch));
+    assert_int_equal(g->sim->ordered * 2, atomic_load(&space_epoch));
     assert_true(g->sim->ordered > 500);
     rig_close(g);
     free(g);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -189,8 +190,8 @@ static void keep_pieces(struct sim *s, struct sim_thread *t, const uint64_t *w)
 {
     if (event_kind(*w) == EV_BLOCK)
         executions++;
-    if (event_kind(*w) != EV_ACCESS || fake_pc(s, t, *w) < s->start[5] ||
-        fake_pc(s, t, *w) >= s->start[6])
+    if (event_kind(*w) != EV_ACCESS || fake_pc(s, t, *w) < s->start[START_CODE] ||
+        fake_pc(s, t, *w) >= s->start[START_CODE_END])
         return;
     if ((pieces_nr & 0xfff) == 0)
         pieces = realloc(pieces, (pieces_nr + 0x1000) * sizeof *pieces);
@@ -408,8 +409,9 @@ static void calls_carry_what_their_arguments_point_to(void **state)
     assert_true(r->sim->control[EV_SIGACTION] >= 1);
     assert_int_equal(r->sim->call[4].entries + r->sim->call[262].entries >= 1, 1);
     assert_int_equal(sscanf(r->out, "%llx %llx %llx", &argv_at, &act, &handler), 3);
-    assert_true(r->sim->start[8] < act && act < argv_at && argv_at < r->sim->start[7]);
-    assert_true(r->sim->start[5] <= handler && handler < r->sim->start[6]);
+    assert_true(r->sim->start[START_STACK_LIMIT] < act && act < argv_at &&
+                argv_at < r->sim->start[START_STACK_TOP]);
+    assert_true(r->sim->start[START_CODE] <= handler && handler < r->sim->start[START_CODE_END]);
     done(r);
 }
 
@@ -422,13 +424,48 @@ static void the_start_tells_where_the_program_lies(void **state)
     (void)state;
     snprintf(path, sizeof path, "%s/operands", work);
     assert_sound(r, 0, true);
-    assert_int_equal(s[0], EV_VERSION);
+    assert_int_equal(s[START_VERSION], EV_VERSION);
     assert_string_equal(r->sim->path, path);
-    assert_int_equal(s[3] & 0xfff, 0);       /* load bias */
-    assert_true(s[3] < s[5] && s[5] < s[6]); /* bias, code */
-    assert_int_equal(s[7] & 0xfff, 0);       /* top and limit of the stack */
-    assert_int_equal(s[8] & 0xfff, 0);
-    assert_true(s[7] - s[8] >= 128 << 10);
+    assert_int_equal(s[START_BIAS] & 0xfff, 0);
+    assert_true(s[START_BIAS] < s[START_CODE] && s[START_CODE] < s[START_CODE_END]);
+    assert_int_equal(s[START_STACK_TOP] & 0xfff, 0);
+    assert_int_equal(s[START_STACK_LIMIT] & 0xfff, 0);
+    assert_true(s[START_STACK_TOP] - s[START_STACK_LIMIT] >= 128 << 10);
+    done(r);
+}
+
+/* strings returns the bytes of a list of strings with their zeros. */
+static uint64_t strings(char *const *list, uint64_t *ret_n)
+{
+    uint64_t bytes = 0, n = 0;
+
+    for (; list[n]; n++)
+        bytes += strlen(list[n]) + 1;
+    *ret_n = n;
+    return bytes;
+}
+
+static void the_start_tells_arguments_environment_limit_and_ids(void **state)
+{
+    struct run *r = run("operands", "nothing", "");
+    uint64_t *s = r->sim->start, envc, env_bytes = strings(environ, &envc), args;
+    struct rlimit limit;
+
+    (void)state;
+    assert_sound(r, 0, true);
+    args = strlen(r->sim->path) + 1;
+    assert_int_equal(s[START_ARGC], 3);
+    assert_int_equal(s[START_ARG_BYTES], args + sizeof "nothing" + sizeof "");
+    assert_string_equal(r->sim->argv, r->sim->path);
+    assert_memory_equal(r->sim->argv + args, "nothing\0", sizeof "nothing\0");
+    assert_int_equal(s[START_ENVC], envc);
+    assert_int_equal(s[START_ENV_BYTES], env_bytes);
+    assert_int_equal(getrlimit(RLIMIT_STACK, &limit), 0);
+    assert_int_equal(s[START_STACK_RLIMIT], limit.rlim_cur);
+    assert_int_equal(s[START_UID], getuid());
+    assert_int_equal(s[START_GID], getgid());
+    assert_int_equal(s[START_PPID], getpid());
+    assert_int_equal(r->sim->control[EV_EXIT], 1);
     done(r);
 }
 
@@ -557,6 +594,7 @@ int main(void)
         cmocka_unit_test(scripts_run_under_their_interpreter),
         cmocka_unit_test(calls_carry_what_their_arguments_point_to),
         cmocka_unit_test(the_start_tells_where_the_program_lies),
+        cmocka_unit_test(the_start_tells_arguments_environment_limit_and_ids),
         cmocka_unit_test(discarded_words_are_counted_as_a_simulator_would),
         cmocka_unit_test(payload_is_no_access_wherever_a_quantum_ends),
         cmocka_unit_test(many_threads_are_discarded_without_order),

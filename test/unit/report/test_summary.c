@@ -113,7 +113,7 @@ static void observing_that_stopped_is_a_line_of_its_own(void **state)
         made.stats.v[i] = UINT64_MAX / 64;
     made.run.incomplete = RING_E_SLOTS;
     const char *s = summary(false);
-    assert_non_null(strstr(s, "\nnote         incomplete: more than 256 threads"));
+    assert_non_null(strstr(s, "\nnote         incomplete: more than 1024 threads"));
     assert_non_null(strstr(s, "\nnote         child processes"));
     check_shape();
     made.run.incomplete = RING_E_TABLE;

@@ -57,7 +57,7 @@ static int setup_cores(void **state, unsigned cores)
     struct stream *x = calloc(1, sizeof(*x));
     struct conf conf;
     struct sim_program program = {.stack_rlimit = 8 << 20};
-    uint64_t start[2] = {7, 0};
+    uint64_t start[3] = {7, 7, 0};
 
     conf_init(&conf);
     conf.phys_size = MIB(256);
@@ -68,7 +68,7 @@ static int setup_cores(void **state, unsigned cores)
     x->pc = CODE;
     map(x, CODE, 0x10000, PROT_READ | PROT_EXEC);
     map(x, DATA, 0x10000, PROT_READ | PROT_WRITE);
-    put_control(x, EV_THREAD_START, 2, start);
+    put_control(x, EV_THREAD_START, 3, start);
     *state = x;
     return 0;
 }
@@ -100,7 +100,7 @@ static uint32_t block_at(struct stream *x, uint64_t pc, unsigned insns, const ui
     b->code_bytes = (uint16_t)bytes;
     memcpy(b->data, lens, insns);
     memcpy(b->data + insns, code, bytes);
-    assert_int_equal(sim_add_block(x->sim, b), 0);
+    assert_int_equal(sim_add_block(x->sim, x->blocks, b), 0);
     free(b);
     x->pc = pc + bytes;
     return x->blocks++;
@@ -379,7 +379,7 @@ static void an_address_space_call_waits_for_order(void **state)
 static void unmapping_reaches_the_other_core(void **state)
 {
     void *fresh;
-    uint64_t start[2] = {8, 0}, sys[8] = {SYS_munmap, DATA, 0x1000, 0, 0, 0, 0, 0},
+    uint64_t start[3] = {7, 8, 0}, sys[8] = {SYS_munmap, DATA, 0x1000, 0, 0, 0, 0, 0},
              ret[3] = {SYS_munmap, 0, 0};
     (void)state;
     setup_cores(&fresh, 2);
@@ -393,7 +393,7 @@ static void unmapping_reaches_the_other_core(void **state)
         x->n = 0;
         x->t = second;
         if (i == 0)
-            put_control(x, EV_THREAD_START, 2, start);
+            put_control(x, EV_THREAD_START, 3, start);
     }
     assert_int_equal(STAT(sim_stats(x->sim), div_no_vma), 0);
     x->t = first;
@@ -675,11 +675,21 @@ static void an_order_for_later_stays(void **state)
 static void a_program_that_exec_cannot_read_is_repaired_and_counted(void **state)
 {
     struct stream *x = *state;
-    uint64_t start[12] = {EV_VERSION,     7, 7, 0, CODE, CODE, CODE, 0x7ffffffff000,
-                          0x7fffff7ff000, 0, 5};
-    memcpy(&start[11], "/none", 5);
+    uint64_t start[START_WORDS + 3] = {
+        [START_VERSION] = EV_VERSION,
+        [START_PID] = 7,
+        [START_TID] = 7,
+        [START_ENTRY] = CODE,
+        [START_CODE] = CODE,
+        [START_CODE_END] = CODE,
+        [START_STACK_TOP] = 0x7ffffffff000,
+        [START_STACK_LIMIT] = 0x7fffff7ff000,
+        [START_STACK_RLIMIT] = MIB(8),
+        [START_WORDS] = 5,
+    };
+    memcpy(&start[START_WORDS + 1], "/none", 5);
     x->n = 0;
-    put_control(x, EV_START, 12, start);
+    put_control(x, EV_START, START_WORDS + 3, start);
     run(x, one(x, 3, "\x48\x8b\x07")); /* mov (%rdi), %rax */
     put(x, event_access(DATA, 0, 3, false));
     assert_int_equal(STAT(feed(x), loads), 1);

@@ -52,7 +52,7 @@ static void map(struct machine *x, uint64_t at, uint64_t bytes, uint32_t prot)
 static void start(struct machine *x, const struct conf *c)
 {
     struct sim_program program = {.stack_rlimit = 8 << 20};
-    uint64_t w[3] = {event_control(EV_THREAD_START, 2), 7, 0};
+    uint64_t w[4] = {event_control(EV_THREAD_START, 3), 7, 7, 0};
     struct ring_block *b = calloc(1, sizeof(*b) + 4);
     enum sim_stop stop;
 
@@ -64,9 +64,9 @@ static void start(struct machine *x, const struct conf *c)
     b->insns = 1;
     b->code_bytes = 3;
     memcpy(b->data, "\3\x48\x89\x07", 4); /* mov [rdi],rax */
-    assert_int_equal(sim_add_block(x->sim, b), 0);
+    assert_int_equal(sim_add_block(x->sim, 0, b), 0);
     free(b);
-    assert_int_equal(sim_feed(x->sim, x->t, w, 3, true, &stop), 3);
+    assert_int_equal(sim_feed(x->sim, x->t, w, 4, true, &stop), 4);
 }
 
 static uint64_t fault_cycles(const struct machine *x)

@@ -127,10 +127,10 @@ static uint32_t block(struct two *x, uint64_t pc, unsigned len, const char *code
     b->data[0] = (uint8_t)len;
     for (unsigned i = 0; i < len; i++)
         b->data[1 + i] = (uint8_t)code[i];
-    assert_int_equal(sim_add_block(x->sim, b), 0);
-    free(b);
     if (pc == CODE)
         ids = 0;
+    assert_int_equal(sim_add_block(x->sim, ids, b), 0);
+    free(b);
     return ids++;
 }
 
@@ -172,7 +172,8 @@ static void open_machine(struct two *x, const struct conf *c)
     assert_int_equal(sim_open(&x->sim, c, &program), 0);
     for (int i = 0; i < THREADS; i++) {
         x->t[i] = sim_thread_open(x->sim);
-        put(x, i, event_control(EV_THREAD_START, 2));
+        put(x, i, event_control(EV_THREAD_START, 3));
+        put(x, i, 7);
         put(x, i, 7 + (uint64_t)i);
         put(x, i, 0);
     }
