@@ -59,11 +59,20 @@ int kern_open(struct kern **ret, const struct conf *conf, struct phys *phys, str
               struct stat_set *stats, struct arch_outbox *outbox);
 void kern_close(struct kern *k);
 
-/* kern_proc_new makes a process without descriptors; the first one is there from kern_open on. NULL
- * without memory. kern_switch lets a process make the calls that follow; kern_current returns it. */
-struct kern_proc *kern_proc_new(struct kern *k);
+/* -- processes (process.c). The first one is there from kern_open on.
+ * kern_switch lets a process make the calls that follow; kern_current returns it. */
 void kern_switch(struct kern *k, struct kern_proc *p);
 struct kern_proc *kern_current(const struct kern *k);
+/* kern_proc_new makes a process without descriptors, kern_proc_fork a child of the current one with its
+ * descriptors and a task `tid`. NULL without memory of the host. */
+struct kern_proc *kern_proc_new(struct kern *k);
+struct kern_proc *kern_proc_fork(struct kern *k, uint32_t tid);
+/* kern_proc_exec: the current process begins another program, as its only thread `tid`: descriptors
+ * with FD_CLOEXEC are closed. */
+void kern_proc_exec(struct kern *k, uint32_t tid);
+/* kern_proc_exit ends a process: its descriptors are closed, its tasks freed, p with them. The current
+ * process is then none: kern_switch comes before the next call. */
+void kern_proc_exit(struct kern *k, struct kern_proc *p);
 
 /* kern_copies_close frees the array; the list is empty and usable again. */
 void kern_copies_close(struct kern_copies *c);

@@ -35,6 +35,7 @@ struct kern_slab {
 struct kern_fd {
     uint32_t fd;
     bool mapped;       /* dev and ino are known, from a call that named the file */
+    bool cloexec;      /* FD_CLOEXEC */
     uint64_t object;   /* the same in every descriptor of one file; counted up from 1 */
     uint64_t dev, ino; /* what the model knows the file by */
 };
@@ -43,7 +44,7 @@ struct kern_fd {
 struct kern_proc {
     struct kern_fd *fd; /* n_fd are valid, in no order */
     uint32_t n_fd, cap_fd;
-    struct map opened;      /* descriptor → number of its open file description */
+    struct map opened; /* descriptor → number of its open file description, twice, + FD_CLOEXEC */
     struct kern_proc *next; /* another process of the machine */
 };
 
@@ -96,10 +97,20 @@ void *kern_grow(void *array, uint32_t n, uint32_t *cap, size_t size);
 /* -- shared.c: System V segments, and how long memory without a name lives. 1: the space changed. */
 int shared_apply(struct kern *k, struct mm *m, const struct kern_call *call);
 
+/* fds_close closes a range of descriptors of the current process; with `only_cloexec` those marked so. */
+void fds_close(struct kern *k, uint32_t first, uint32_t last, bool only_cloexec);
+
 /* opened_apply follows open, dup and close; opened_id returns the number of a descriptor's open file
  * description: two descriptors have the same if one is a dup of the other. */
 void opened_apply(struct kern *k, const struct kern_call *call);
 uint64_t opened_id(struct kern *k, int fd);
+
+/* -- task.c: tasks_exit ends all threads of a process; de_thread all but one, which has that id then. */
+void tasks_exit(struct kern *k, const struct kern_proc *p);
+void de_thread(struct kern *k, const struct kern_proc *p, uint32_t tid);
+
+/* -- process.c */
+void kern_procs_close(struct kern *k);
 
 /* -- filecall.c: calls that write a file back, or take parts out of it. */
 void filecall_apply(struct kern *k, const struct kern_call *call);

@@ -24,6 +24,7 @@
 #include <linux/close_range.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -75,6 +76,51 @@ static void on_shmctl(struct mm *m, const struct kern_call *c)
     int cmd = (int)c->arg[1];
     if (cmd == IPC_RMID || cmd == SHM_LOCK || cmd == SHM_UNLOCK)
         mm_shmctl(m, (int)c->arg[0], cmd, NULL);
+}
+
+/* -- what calls do to descriptors */
+
+/* opens: the result is a descriptor of a description of its own. */
+static bool opens(uint64_t nr)
+{
+    return nr == SYS_open || nr == SYS_openat || nr == SYS_openat2 || nr == SYS_creat ||
+           nr == SYS_memfd_create;
+}
+
+static bool dups(const struct kern_call *c)
+{
+    return c->nr == SYS_dup || c->nr == SYS_dup2 || c->nr == SYS_dup3 ||
+           (c->nr == SYS_fcntl && (c->arg[1] == F_DUPFD || c->arg[1] == F_DUPFD_CLOEXEC));
+}
+
+/* asks_cloexec: the descriptor that the call made goes at exec. */
+static bool asks_cloexec(const struct kern_call *c)
+{
+    switch (c->nr) {
+    case SYS_memfd_create:
+        return c->arg[1] & MFD_CLOEXEC;
+    case SYS_open:
+        return c->arg[1] & O_CLOEXEC;
+    case SYS_openat:
+    case SYS_dup3:
+        return c->arg[2] & O_CLOEXEC;
+    case SYS_fcntl:
+        return c->arg[1] == F_DUPFD_CLOEXEC;
+    default:
+        return false;
+    }
+}
+
+/* sets_cloexec: the call sets or clears FD_CLOEXEC of its first argument. */
+static bool sets_cloexec(const struct kern_call *c, bool *ret_on)
+{
+    if (c->nr == SYS_fcntl && c->arg[1] == F_SETFD)
+        *ret_on = c->arg[2] & FD_CLOEXEC;
+    else if (c->nr == SYS_ioctl && (c->arg[1] == FIOCLEX || c->arg[1] == FIONCLEX))
+        *ret_on = c->arg[1] == FIOCLEX;
+    else
+        return false;
+    return true;
 }
 
 /* -- descriptors of memfds */
@@ -133,25 +179,20 @@ static void fd_add(struct kern *k, uint64_t fd, struct kern_fd like)
     p->fd[p->n_fd++] = like;
 }
 
-static void on_dup(struct kern *k, uint64_t from, uint64_t to)
+/* on_dup: a copy has a FD_CLOEXEC of its own. */
+static void on_dup(struct kern *k, const struct kern_call *c)
 {
-    const struct kern_fd *at = fd_find(k, from);
-    if (from == to)
+    const struct kern_fd *at = fd_find(k, c->arg[0]);
+    uint64_t to = (uint64_t)c->result;
+    if (c->arg[0] == to)
         return;
-    if (at)
-        fd_add(k, to, *at);
-    else
+    if (!at) {
         fd_close(k, to);
-}
-
-static void on_close_range(struct kern *k, const struct kern_call *c)
-{
-    const struct kern_proc *p = k->current;
-    if (c->arg[2] & CLOSE_RANGE_CLOEXEC)
         return;
-    for (uint32_t i = p->n_fd; i-- > 0;)
-        if (p->fd[i].fd >= (uint32_t)c->arg[0] && p->fd[i].fd <= (uint32_t)c->arg[1])
-            fd_close(k, p->fd[i].fd);
+    }
+    struct kern_fd copy = *at;
+    copy.cloexec = asks_cloexec(c);
+    fd_add(k, to, copy);
 }
 
 /* nameless: a file in memory, or of huge pages, that no path leads to. */
@@ -196,23 +237,19 @@ static void on_descriptor(struct kern *k, const struct kern_call *c)
 {
     switch (c->nr) {
     case SYS_memfd_create:
-        fd_add(k, (uint64_t)c->result, (struct kern_fd){.object = ++k->last_object});
+        fd_add(k, (uint64_t)c->result,
+               (struct kern_fd){.object = ++k->last_object, .cloexec = asks_cloexec(c)});
         break;
     case SYS_fcntl:
-        if (c->arg[1] == F_DUPFD || c->arg[1] == F_DUPFD_CLOEXEC)
-            on_dup(k, c->arg[0], (uint64_t)c->result);
-        break;
     case SYS_dup:
     case SYS_dup2:
     case SYS_dup3:
-        on_dup(k, c->arg[0], (uint64_t)c->result);
+        if (dups(c))
+            on_dup(k, c);
         break;
     case SYS_close:
-        fd_close(k, c->arg[0]);
-        break;
     case SYS_close_range:
-        on_close_range(k, c);
-        break;
+        break; /* of all descriptors: opened_apply */
     default:
         on_file(k, &c->file);
         break;
@@ -221,22 +258,9 @@ static void on_descriptor(struct kern *k, const struct kern_call *c)
 
 /* -- open file descriptions */
 
-/* opens: the result is a descriptor of a description of its own. */
-static bool opens(uint64_t nr)
+static void opened_set(struct kern *k, uint64_t fd, uint64_t id, bool cloexec)
 {
-    return nr == SYS_open || nr == SYS_openat || nr == SYS_openat2 || nr == SYS_creat ||
-           nr == SYS_memfd_create;
-}
-
-static bool dups(const struct kern_call *c)
-{
-    return c->nr == SYS_dup || c->nr == SYS_dup2 || c->nr == SYS_dup3 ||
-           (c->nr == SYS_fcntl && (c->arg[1] == F_DUPFD || c->arg[1] == F_DUPFD_CLOEXEC));
-}
-
-static void opened_set(struct kern *k, uint64_t fd, uint64_t id)
-{
-    int err = map_put(&k->current->opened, (uint32_t)fd, id);
+    int err = map_put(&k->current->opened, (uint32_t)fd, id << 1 | cloexec);
     ASSERT(err == 0);
 }
 
@@ -245,36 +269,68 @@ uint64_t opened_id(struct kern *k, int fd)
 {
     const uint64_t *id = map_find(&k->current->opened, (uint32_t)fd);
     if (id)
-        return *id;
-    opened_set(k, (uint32_t)fd, ++k->last_opened);
+        return *id >> 1;
+    opened_set(k, (uint32_t)fd, ++k->last_opened, false);
     return k->last_opened;
 }
 
-static void close_opened(struct kern *k, uint32_t first, uint32_t last)
+static void close_opened(struct map *opened, uint32_t first, uint32_t last, bool only_cloexec)
 {
     size_t pos = 0;
-    for (const struct map_slot *x;
-         first < last && (x = map_next(&k->current->opened, &pos)) != NULL;)
-        if (x->key >= first && x->key <= last) {
-            map_del(&k->current->opened, x->key);
+    for (const struct map_slot *x; first < last && (x = map_next(opened, &pos)) != NULL;)
+        if (x->key >= first && x->key <= last && (!only_cloexec || x->value & 1)) {
+            map_del(opened, x->key);
             pos = 0; /* slots moved */
         }
     if (first == last)
-        map_del(&k->current->opened, first);
+        map_del(opened, first);
+}
+
+void fds_close(struct kern *k, uint32_t first, uint32_t last, bool only_cloexec)
+{
+    const struct kern_proc *p = k->current;
+    for (uint32_t i = p->n_fd; i-- > 0;)
+        if (p->fd[i].fd >= first && p->fd[i].fd <= last && (!only_cloexec || p->fd[i].cloexec))
+            fd_close(k, p->fd[i].fd);
+    close_opened(&k->current->opened, first, last, only_cloexec);
+}
+
+/* mark_cloexec sets or clears FD_CLOEXEC of the descriptors of a range that are known. */
+static void mark_cloexec(struct kern *k, uint32_t first, uint32_t last, bool on)
+{
+    struct kern_proc *p = k->current;
+    for (uint32_t i = 0; i < p->n_fd; i++)
+        if (p->fd[i].fd >= first && p->fd[i].fd <= last)
+            p->fd[i].cloexec = on;
+    size_t pos = 0;
+    for (const struct map_slot *x; (x = map_next(&p->opened, &pos)) != NULL;)
+        if (x->key >= first && x->key <= last)
+            *map_find(&p->opened, x->key) = (x->value & ~UINT64_C(1)) | on;
+}
+
+static void on_close_range(struct kern *k, const struct kern_call *c)
+{
+    if (c->arg[2] & CLOSE_RANGE_CLOEXEC)
+        mark_cloexec(k, (uint32_t)c->arg[0], (uint32_t)c->arg[1], true);
+    else
+        fds_close(k, (uint32_t)c->arg[0], (uint32_t)c->arg[1], false);
 }
 
 void opened_apply(struct kern *k, const struct kern_call *c)
 {
+    bool on;
     if (failed(c))
         return;
     if (opens(c->nr))
-        opened_set(k, (uint64_t)c->result, ++k->last_opened);
-    else if (dups(c))
-        opened_set(k, (uint64_t)c->result, opened_id(k, (int)c->arg[0]));
+        opened_set(k, (uint64_t)c->result, ++k->last_opened, asks_cloexec(c));
+    else if (dups(c) && c->arg[0] != (uint64_t)c->result)
+        opened_set(k, (uint64_t)c->result, opened_id(k, (int)c->arg[0]), asks_cloexec(c));
+    else if (sets_cloexec(c, &on))
+        mark_cloexec(k, (uint32_t)c->arg[0], (uint32_t)c->arg[0], on);
     else if (c->nr == SYS_close)
-        close_opened(k, (uint32_t)c->arg[0], (uint32_t)c->arg[0]);
-    else if (c->nr == SYS_close_range && !(c->arg[2] & CLOSE_RANGE_CLOEXEC))
-        close_opened(k, (uint32_t)c->arg[0], (uint32_t)c->arg[1]);
+        fds_close(k, (uint32_t)c->arg[0], (uint32_t)c->arg[0], false);
+    else if (c->nr == SYS_close_range)
+        on_close_range(k, c);
 }
 
 int shared_apply(struct kern *k, struct mm *m, const struct kern_call *c)

@@ -45,38 +45,9 @@ void kern_close(struct kern *k)
         kern_task_exit(k, k->task[k->n_task - 1].tid);
     free(k->task);
     free(k->slab);
-    for (struct kern_proc *p = k->procs, *next; p; p = next) {
-        next = p->next;
-        free(p->fd);
-        map_free(&p->opened);
-        free(p);
-    }
+    kern_procs_close(k);
     free(k);
 }
-
-/* -- processes */
-
-struct kern_proc *kern_proc_new(struct kern *k)
-{
-    struct kern_proc *p = calloc(1, sizeof *p);
-    if (!p)
-        return NULL;
-    p->next = k->procs;
-    k->procs = p;
-    return p;
-}
-
-void kern_switch(struct kern *k, struct kern_proc *p)
-{
-    k->current = p;
-}
-
-struct kern_proc *kern_current(const struct kern *k)
-{
-    return k->current;
-}
-
-/* -- tasks */
 
 /* slab_with_room returns the index of a slab that has a free object, or n_slab. */
 static uint32_t slab_with_room(const struct kern *k)
@@ -152,15 +123,40 @@ int kern_task_new(struct kern *k, uint32_t tid)
     return -ENOMEM;
 }
 
+static void task_free(struct kern *k, uint32_t i)
+{
+    for (unsigned n = 0; n < KERN_STACK_FRAMES; n++)
+        phys_free(k->phys, k->task[i].stack[n], 0);
+    object_free(k, &k->task[i]);
+    k->task[i] = k->task[--k->n_task];
+}
+
 void kern_task_exit(struct kern *k, uint32_t tid)
 {
     uint32_t i = 0;
     while (i < k->n_task && k->task[i].tid != tid)
         i++;
-    if (i == k->n_task)
-        return; /* a thread that found no memory at its start */
-    for (unsigned n = 0; n < KERN_STACK_FRAMES; n++)
-        phys_free(k->phys, k->task[i].stack[n], 0);
-    object_free(k, &k->task[i]);
-    k->task[i] = k->task[--k->n_task];
+    if (i < k->n_task) /* else a thread that found no memory at its start */
+        task_free(k, i);
+}
+
+void tasks_exit(struct kern *k, const struct kern_proc *p)
+{
+    for (uint32_t i = k->n_task; i-- > 0;)
+        if (k->task[i].proc == p)
+            task_free(k, i);
+}
+
+void de_thread(struct kern *k, const struct kern_proc *p, uint32_t tid)
+{
+    bool found = false;
+    for (uint32_t i = k->n_task; i-- > 0;) {
+        if (k->task[i].proc != p)
+            continue;
+        if (found)
+            task_free(k, i);
+        else
+            k->task[i].tid = tid;
+        found = true;
+    }
 }

@@ -148,6 +148,7 @@ int mm_open(struct mm **ret, struct mm_sys *s)
         return err;
     }
     m->sys = s;
+    m->users = 1;
     m->hits = hits;
     m->next = s->mms;
     s->mms = m;
@@ -158,6 +159,17 @@ int mm_open(struct mm **ret, struct mm_sys *s)
     mm_set_stack_limit(m, STACK_RLIMIT_DEFAULT);
     *ret = m;
     return 0;
+}
+
+void mm_get(struct mm *m)
+{
+    m->users++;
+}
+
+void mm_put(struct mm *m)
+{
+    if (--m->users == 0)
+        mm_close(m);
 }
 
 void mm_close(struct mm *m)

@@ -141,9 +141,16 @@ int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
 void mm_sys_close(struct mm_sys *s);
 int mm_open(struct mm **ret, struct mm_sys *s); /* an empty address space with a root table */
 void mm_close(struct mm *m);                    /* unmaps all, frees tables: exit_mmap */
+/* mm_get: one process more runs in it (CLONE_VM); mm_put: one less, and mm_close by the last of them. An
+ * address space begins with one. */
+void mm_get(struct mm *m);
+void mm_put(struct mm *m);
 /* mm_fork makes the address space of a child: what Linux's dup_mmap inherits, anonymous pages shared
  * until one side writes. 0 and the child, or -ENOMEM. The caller names the child with mm_set_task. */
 int mm_fork(struct mm **ret, struct mm *parent);
+/* mm_exec makes an empty one for the task of `old`: its names, limits, NUMA policy and the switches of
+ * prctl stay. 0 or -ENOMEM. */
+int mm_exec(struct mm **ret, const struct mm *old);
 const struct pt *mm_pt(const struct mm *m);
 const struct mm_label *mm_labels(const struct mm_sys *s, uint32_t *ret_n);
 /* mm_set_cpu says which CPU what follows runs on: below cpu.cores. */

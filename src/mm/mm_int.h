@@ -211,6 +211,7 @@ struct mm_numa {
 struct mm {
     struct mm_sys *sys;
     struct mm *next;         /* sys->mms */
+    uint32_t users;          /* processes that run in it: mm_users */
     struct pt pt;            /* its page tables */
     struct vma_tree vmas;    /* by address (I1); vmas.nr is map_count */
     uint64_t vma_gen;        /* counts changes of VMAs: older hits are void */
