@@ -10,12 +10,36 @@
 
 #include "mm/mm.h"
 
+/* With what the kernel touches user memory; each has its entry in the exception table. */
+enum kern_routine {
+    KERN_COPY,         /* copy_from_user, copy_to_user, get_user, put_user */
+    KERN_STRNCPY,      /* strncpy_from_user */
+    KERN_FUTEX,        /* locked operations on the word of a futex */
+    KERN_SIGNAL_FRAME, /* the frame of a signal */
+};
+
+/* What a bad address in a copy means for the copies behind it, when the call returns EFAULT. */
+enum kern_copy_rule {
+    COPY_ENDS,    /* they are not made, but for COPY_LAST */
+    COPY_FIRST,   /* the call returns at once: none is made */
+    COPY_GOES_ON, /* they are made */
+    COPY_LAST,    /* made at the end in any case, and a bad address here is no error */
+};
+/* How far a call came with its copies; all zero at first. */
+struct kern_copy_run {
+    bool bad;   /* one met a bad address, and that is an error */
+    bool ended; /* only COPY_LAST is still made */
+    bool over;  /* none is */
+};
+
 /* One stretch of user memory the kernel reads or writes for a call. */
 struct kern_copy {
     vaddr addr;
     uint64_t bytes;
     bool store;
-    bool stop_at_fault; /* a bad address ends the call's copies (EFAULT), as the real one would */
+    bool named_only; /* the range is checked (kern_access_ok), not touched */
+    uint8_t routine; /* enum kern_routine */
+    uint8_t rule;    /* enum kern_copy_rule */
 };
 struct kern_copies {
     struct kern_copy *copy; /* grows; n entries are valid */
@@ -73,6 +97,18 @@ void kern_proc_exec(struct kern *k, uint32_t tid);
 /* kern_proc_exit ends a process: its descriptors are closed, its tasks freed, p with them. The current
  * process is then none: kern_switch comes before the next call. */
 void kern_proc_exit(struct kern *k, struct kern_proc *p);
+
+/* kern_access_ok: is the range the program's to name? Else the copy fails without an access. */
+bool kern_access_ok(const struct kern *k, vaddr a, uint64_t bytes);
+/* kern_fixup ends a copy whose fault mm called a bad area, by the exception table. */
+void kern_fixup(struct kern *k, enum kern_routine routine);
+/* kern_copy_made says whether the next copy of a call is made; kern_copy_bad, that it met a bad
+ * address, in a call that returned `result`. */
+bool kern_copy_made(const struct kern_copy_run *run, const struct kern_copy *c);
+void kern_copy_bad(struct kern_copy_run *run, const struct kern_copy *c, int64_t result);
+/* kern_outcome_agrees says whether a call's result goes with what its copies met: `bad` when one of
+ * them ended at an address the program must not touch. */
+bool kern_outcome_agrees(const struct kern_call *call, bool bad);
 
 /* kern_copies_close frees the array; the list is empty and usable again. */
 void kern_copies_close(struct kern_copies *c);

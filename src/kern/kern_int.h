@@ -89,6 +89,9 @@ uint64_t elf_span(const struct elf *e, uint64_t *ret_start);
 /* -- uaccess.c: the list of copies. */
 /* copies_add appends one stretch; empty ones are dropped, one that wraps is cut. */
 void copies_add(struct kern_copies *c, uint64_t addr, uint64_t bytes, bool store);
+/* copies_add_by is copies_add with another routine than KERN_COPY. */
+void copies_add_by(struct kern_copies *c, enum kern_routine routine, uint64_t addr, uint64_t bytes,
+                   bool store);
 /* mul_sat multiplies and stays at the top instead of wrapping. */
 uint64_t mul_sat(uint64_t a, uint64_t b);
 /* grow makes room for one more element: returns the array, dies when the host has no memory. */

@@ -32,8 +32,8 @@ vaddr kern_signal_place(vaddr sp)
 void kern_signal(struct kern *k, vaddr frame, struct kern_copies *copies)
 {
     arch_step(k->outbox, STEP_SIGNAL, 1);
-    copies_add(copies, frame.v + FPSTATE_OFFSET, FPSTATE_BYTES, true);
-    copies_add(copies, frame.v, FRAME_BYTES, true);
+    copies_add_by(copies, KERN_SIGNAL_FRAME, frame.v + FPSTATE_OFFSET, FPSTATE_BYTES, true);
+    copies_add_by(copies, KERN_SIGNAL_FRAME, frame.v, FRAME_BYTES, true);
 }
 
 void kern_sigreturn(struct kern *k, vaddr frame, struct kern_copies *copies)

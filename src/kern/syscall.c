@@ -4,13 +4,14 @@
  *   arguments, result, iovecs ──────┴─► buffer by buffer: does it apply? how many bytes? ─► copies
  *
  * The result decides: an input is read even when the call fails later, an output is written only
- * when it succeeded. What the kernel did not tell (the length of a path) and the front end did not
+ * when it succeeded. After EFAULT one of the buffers was bad, and nobody says which: all are listed,
+ * whole, in the kernel's order; who performs the copies finds it and stops there. What the kernel did not tell (the length of a path) and the front end did not
  * send is taken as the smallest it can be; docs/CAVEATS.md lists these.
  *
  * Invariants:
  *  I1  Copies are appended in the order the kernel makes them.
- *  I2  No copy is longer than MAX_RW_COUNT, and none longer than a page if the call failed: hostile
- *      arguments cannot make work.
+ *  I2  No copy is longer than MAX_RW_COUNT, and none longer than a page if the call failed (FAULT_MAX
+ *      with EFAULT): hostile arguments cannot make work.
  *
  * Source: Linux, the SYSCALL_DEFINE of each call; lib/strncpy_from_user.c; net/socket.c
  * (move_addr_to_user, ___sys_recvmsg); include/uapi/asm-generic/ioctl.h.
@@ -20,6 +21,7 @@
 #include "base/bits.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,17 +29,23 @@
 
 enum buf_kind {
     BUF_NONE,
+    BUF_RANGE,
     BUF_IN,
+    BUF_IN_FIRST,
     BUF_IN_OK,
     BUF_OUT,
     BUF_OUT_POS,
     BUF_OUT_INTR,
     BUF_OUT_END,
     BUF_OUT_ANY,
+    BUF_OUT_EACH,
+    BUF_OUT_LAST,
     BUF_PATH,
     BUF_TEXT,
     BUF_VEC_IN,
     BUF_VEC_OUT,
+    BUF_PARTS_IN,
+    BUF_PARTS_OUT,
     BUF_MSG_IN,
     BUF_MSG_OUT,
     BUF_NAME_OUT
@@ -92,16 +100,22 @@ struct case_row {
 
 /* clang-format off */
 #define IN(a, ...)       {BUF_IN, a, __VA_ARGS__}
+#define RANGE(a, ...) {BUF_RANGE, a, __VA_ARGS__}
+#define IN_FIRST(a, ...) {BUF_IN_FIRST, a, __VA_ARGS__}
 #define IN_OK(a, ...)    {BUF_IN_OK, a, __VA_ARGS__}
 #define OUT(a, ...)      {BUF_OUT, a, __VA_ARGS__}
 #define OUT_POS(a, ...)  {BUF_OUT_POS, a, __VA_ARGS__}
 #define OUT_INTR(a, ...) {BUF_OUT_INTR, a, __VA_ARGS__}
 #define OUT_END(a, ...)  {BUF_OUT_END, a, __VA_ARGS__}
 #define OUT_ANY(a, ...)  {BUF_OUT_ANY, a, __VA_ARGS__}
+#define OUT_EACH(a, ...) {BUF_OUT_EACH, a, __VA_ARGS__}
+#define OUT_LAST(a, ...) {BUF_OUT_LAST, a, __VA_ARGS__}
 #define PATH(a)          {BUF_PATH, a, BYTES(0)}
 #define TEXT(a)          {BUF_TEXT, a, BYTES(0)}
 #define VEC_IN(a, n)     {BUF_VEC_IN, a, EACH(n, 16)}
 #define VEC_OUT(a, n)    {BUF_VEC_OUT, a, EACH(n, 16)}
+#define PARTS_IN(a)      {BUF_PARTS_IN, a, BYTES(0)}
+#define PARTS_OUT(a)     {BUF_PARTS_OUT, a, BYTES(0)}
 #define MSG_IN(a)        {BUF_MSG_IN, a, BYTES(56)}
 #define MSG_OUT(a)       {BUF_MSG_OUT, a, BYTES(56)}
 #define NAME_OUT(a, l)   {BUF_NAME_OUT, a, SIZE_CONST, l, 0, 0}
@@ -127,7 +141,25 @@ static const struct case_row case_rows[] = {
 #undef CASE
 };
 
+#define FAULT_MAX MIB(1) /* most of a buffer looked at for a bad address */
+
 /* -- sizes */
+
+/* asked returns what a call that tells in its result how much it copied was asked for, in the
+ * units of its result: the argument behind the pointer, but for some. */
+static uint64_t asked(const struct call_buf *b, const struct kern_call *c)
+{
+    switch (c->nr) {
+    case SYS_sched_getaffinity:
+    case SYS_io_submit:
+        return c->arg[1];
+    case SYS_io_getevents:
+    case SYS_io_pgetevents:
+        return c->arg[2];
+    default:
+        return b->arg < 5 ? c->arg[b->arg + 1] : 0;
+    }
+}
 
 static uint64_t result_bytes(const struct kern_call *c)
 {
@@ -141,9 +173,9 @@ static uint64_t size_base(const struct call_buf *b, const struct kern_call *c)
     case SIZE_ARG:
         return arg;
     case SIZE_RESULT:
-        return result_bytes(c);
+        return c->result == -EFAULT ? asked(b, c) : result_bytes(c);
     case SIZE_RESULT_IF:
-        return arg ? result_bytes(c) : 0;
+        return c->result == -EFAULT ? arg : arg ? result_bytes(c) : 0;
     case SIZE_PAGES:
         return div_up(arg, PAGE_SIZE);
     case SIZE_BITS:
@@ -161,7 +193,9 @@ static uint64_t buf_bytes(const struct call_buf *b, const struct kern_call *c)
     if (n == 0 && b->add < 0)
         return 0;
     n = n > KERN_COPY_MAX ? KERN_COPY_MAX : n + (uint64_t)b->add;
-    return c->result < 0 ? min_u64(n, PAGE_SIZE) : n; /* I2 */
+    if (c->result == -EFAULT)
+        return min_u64(n, FAULT_MAX); /* I2 */
+    return c->result < 0 ? min_u64(n, PAGE_SIZE) : n;
 }
 
 /* known returns the sent contents of user memory at `addr`, at least n bytes of it, or NULL. */
@@ -192,12 +226,14 @@ static void add_string(const struct kern_call *c, uint64_t addr, unsigned word,
 {
     const uint8_t *p = known(c, addr, 1);
     uint64_t n = p ? strnlen((const char *)p, c->n_bytes - (addr - c->bytes_addr)) : 0;
-    copies_add(copies, addr, align_up(n + 1, word), false);
+    if (!p && c->result == -EFAULT)
+        n = PATH_MAX - 1; /* without an end, or the front end could not read it either */
+    copies_add_by(copies, KERN_STRNCPY, addr, align_up(n + 1, word), false);
 }
 
 static void add_vec_bytes(const struct kern_call *c, bool store, struct kern_copies *copies)
 {
-    uint64_t left = result_bytes(c);
+    uint64_t left = c->result == -EFAULT ? FAULT_MAX : result_bytes(c);
     for (uint32_t i = 0; i < c->n_iov && left; i++) {
         uint64_t n = min_u64(c->iov[i].len, left);
         copies_add(copies, c->iov[i].base, n, store);
@@ -216,9 +252,10 @@ static bool dropped(const struct kern_call *c)
 
 static void add_vec(const struct call_buf *b, const struct kern_call *c, struct kern_copies *copies)
 {
-    copies_add(copies, c->arg[b->arg], buf_bytes(b, c), false);
+    if (b->kind == BUF_VEC_IN || b->kind == BUF_VEC_OUT)
+        copies_add(copies, c->arg[b->arg], buf_bytes(b, c), false);
     if (c->iov && c->iov_arg == b->arg && !dropped(c))
-        add_vec_bytes(c, b->kind == BUF_VEC_OUT, copies);
+        add_vec_bytes(c, b->kind == BUF_VEC_OUT || b->kind == BUF_PARTS_OUT, copies);
 }
 
 /* struct msghdr: name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40, flags 48. The
@@ -237,7 +274,7 @@ static void add_msg(const struct call_buf *b, const struct kern_call *c, struct 
         copies_add(copies, iov, min_u64(mul_sat(iovlen, 16), 4 * page), false);
     if (control && !out)
         copies_add(copies, control, min_u64(controllen, page), false);
-    if (c->result < 0)
+    if (c->result < 0 && c->result != -EFAULT)
         return;
     if (c->iov)
         add_vec_bytes(c, out, copies);
@@ -251,29 +288,38 @@ static void add_msg(const struct call_buf *b, const struct kern_call *c, struct 
         copies_add(copies, msg + 40, 12, true);
 }
 
-/* add_name is move_addr_to_user: the length is read, the value written, the length written. */
+/* add_name is move_addr_to_user: the length is read and written, then the address; an option's value is
+ * written before its length. */
 static void add_name(const struct call_buf *b, const struct kern_call *c,
                      struct kern_copies *copies)
 {
     uint64_t addr = c->arg[b->arg], len = c->arg[b->from];
     bool option = c->nr == SYS_getsockopt;
     uint64_t n = known_word(c, len, 4, option ? 4 : sizeof(struct sockaddr));
-    if (c->result < 0 || !len)
+    if ((c->result < 0 && c->result != -EFAULT) || !len)
         return;
     copies_add(copies, len, 4, false);
+    if (!option)
+        copies_add(copies, len, 4, true);
     copies_add(copies, addr, min_u64(n, sizeof(struct sockaddr_storage)), true);
-    copies_add(copies, len, 4, true);
+    if (option)
+        copies_add(copies, len, 4, true);
 }
 
 /* -- which buffers apply */
 
 static bool buf_applies(const struct call_buf *b, int64_t result)
 {
+    if (result == -EFAULT)
+        return b->kind != BUF_OUT_INTR;
     switch (b->kind) {
+    case BUF_IN_FIRST:
     case BUF_IN: /* a bad descriptor is noticed before any argument is read */
         return result != -EBADF && result != -ENOSYS;
     case BUF_IN_OK:
     case BUF_OUT:
+        return result >= 0;
+    case BUF_OUT_EACH:
         return result >= 0;
     case BUF_OUT_POS:
         return result > 0;
@@ -283,9 +329,42 @@ static bool buf_applies(const struct call_buf *b, int64_t result)
         return result >= 0 || result == -EINTR;
     case BUF_OUT_ANY:
         return result != -ENOSYS && result != -EINVAL;
+    case BUF_OUT_LAST:
+        return result != -ENOSYS && result != -EINVAL;
     default:
         return result != -ENOSYS;
     }
+}
+
+/* routine_of: the words of a futex are looked at by locked operations, its timeout is copied. */
+static enum kern_routine routine_of(const struct call_buf *b, const struct kern_call *c)
+{
+    return c->nr == SYS_futex && b->arg != 3 ? KERN_FUTEX : KERN_COPY;
+}
+
+static enum kern_copy_rule rule_of(const struct call_buf *b)
+{
+    switch (b->kind) {
+    case BUF_IN_FIRST:
+        return COPY_FIRST;
+    case BUF_OUT_EACH:
+        return COPY_GOES_ON;
+    case BUF_OUT_LAST:
+        return COPY_LAST;
+    default:
+        return COPY_ENDS;
+    }
+}
+
+static void add_plain(const struct call_buf *b, const struct kern_call *c,
+                      struct kern_copies *copies)
+{
+    uint32_t n = copies->n;
+    copies_add_by(copies, routine_of(b, c), c->arg[b->arg], buf_bytes(b, c), b->kind >= BUF_OUT);
+    if (copies->n == n)
+        return;
+    copies->copy[n].rule = rule_of(b);
+    copies->copy[n].named_only = b->kind == BUF_RANGE;
 }
 
 static void add_buf(const struct call_buf *b, const struct kern_call *c, struct kern_copies *copies)
@@ -302,6 +381,8 @@ static void add_buf(const struct call_buf *b, const struct kern_call *c, struct 
         break;
     case BUF_VEC_IN:
     case BUF_VEC_OUT:
+    case BUF_PARTS_IN:
+    case BUF_PARTS_OUT:
         add_vec(b, c, copies);
         break;
     case BUF_MSG_IN:
@@ -313,7 +394,7 @@ static void add_buf(const struct call_buf *b, const struct kern_call *c, struct 
         break;
     default:
         if (!dropped(c))
-            copies_add(copies, addr, buf_bytes(b, c), b->kind >= BUF_OUT);
+            add_plain(b, c, copies);
     }
 }
 
@@ -330,7 +411,7 @@ static void add_ioctl(const struct kern_call *c, struct kern_copies *copies)
     uint32_t cmd = (uint32_t)c->arg[1], size = (cmd >> 16) & 0x3fff;
     if ((cmd >> 30) & 1 && c->result != -EBADF && c->result != -ENOTTY)
         copies_add(copies, c->arg[2], size, false);
-    if ((cmd >> 30) & 2 && c->result >= 0)
+    if ((cmd >> 30) & 2 && (c->result >= 0 || c->result == -EFAULT))
         copies_add(copies, c->arg[2], size, true);
 }
 

@@ -30,15 +30,22 @@ void *kern_grow(void *array, uint32_t n, uint32_t *cap, size_t size)
     return array;
 }
 
-void copies_add(struct kern_copies *c, uint64_t addr, uint64_t bytes, bool store)
+void copies_add_by(struct kern_copies *c, enum kern_routine routine, uint64_t addr, uint64_t bytes,
+                   bool store)
 {
     if (bytes == 0)
         return;
     if (addr + bytes < addr)
         bytes = -addr;
     c->copy = kern_grow(c->copy, c->n, &c->cap, sizeof *c->copy);
-    c->copy[c->n++] = (struct kern_copy){va(addr), bytes, store, true};
+    c->copy[c->n++] =
+        (struct kern_copy){.addr = va(addr), .bytes = bytes, .store = store, .routine = routine};
     CHECK(c->n <= c->cap); /* I1 */
+}
+
+void copies_add(struct kern_copies *c, uint64_t addr, uint64_t bytes, bool store)
+{
+    copies_add_by(c, KERN_COPY, addr, bytes, store);
 }
 
 void kern_copies_close(struct kern_copies *c)

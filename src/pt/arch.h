@@ -78,6 +78,7 @@ enum arch_step {
     STEP_SWAP_IN,        /* a page read from swap */
     STEP_WRITEBACK,      /* a page written to its file */
     STEP_COMPACT,        /* a folio that direct compaction took off its list to move it */
+    STEP_FIXUP,          /* a bad address in a copy: the exception table is searched */
     STEP_NR
 };
 

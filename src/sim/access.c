@@ -85,18 +85,20 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
 
 /* -- faults -----------------------------------------------------------------------------------------*/
 
-static void count_verdict(struct sim *s, const struct mm_verdict *v, uint64_t cycles)
+/* A bad address in kernel mode is no signal: the exception table has the answer. */
+static void count_verdict(struct sim *s, const struct mm_verdict *v, uint64_t cycles, bool user)
 {
     struct stat_set *st = &s->stats;
+    int signal = user ? v->signal : 0;
 
     st->v[STAT_fault_anon + v->kind]++;
     st->v[STAT_fault_cycles_anon + v->kind] += cycles;
     STAT(st, fault_stack_growth) += v->stack_grew;
     STAT(st, div_oom) += v->oom;
-    STAT(st, sigsegv_maperr) += v->signal == SIGSEGV && v->si_code == SEGV_MAPERR;
-    STAT(st, sigsegv_accerr) += v->signal == SIGSEGV && v->si_code == SEGV_ACCERR;
-    STAT(st, sigsegv_kernel) += v->signal == SIGSEGV && v->si_code == SI_KERNEL;
-    STAT(st, sigbus_adrerr) += v->signal == SIGBUS;
+    STAT(st, sigsegv_maperr) += signal == SIGSEGV && v->si_code == SEGV_MAPERR;
+    STAT(st, sigsegv_accerr) += signal == SIGSEGV && v->si_code == SEGV_ACCERR;
+    STAT(st, sigsegv_kernel) += signal == SIGSEGV && v->si_code == SI_KERNEL;
+    STAT(st, sigbus_adrerr) += signal == SIGBUS;
 }
 
 /* Where the run left the modelled machine: there the program would have been killed. */
@@ -122,7 +124,7 @@ static bool handle(struct sim *s, struct sim_thread *t, const struct arch_fault 
     *ret_kind = v.kind;
     if (unlikely(v.oom))
         note_oom(s);
-    count_verdict(s, &v, *ret_cycles);
+    count_verdict(s, &v, *ret_cycles, f->noncanonical || f->code & FAULT_U);
     STAT(&s->stats, fault_kernel_mode) += !(f->code & FAULT_U);
     attrib_forget(s);     /* the stack may have grown */
     return v.signal == 0; /* out of memory: it is tried again, as the program went on */
@@ -251,9 +253,9 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
             return true;
         }
         if (!handle(s, t, &f, &cycles, &kind)) {
-            if (c->stop_at_fault)
-                return false;
-            repair(s, t, &f);
+            kern_fixup(s->kern, c->routine);
+            STAT(&s->stats, kernel_cycles_copy) += sim_drain(s, t);
+            return false;
         }
         struct area_cost *area = attrib_area(s, f.cr2);
         lock_fault_done(s, t, kind, NULL, area);
@@ -264,21 +266,31 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
     return false;
 }
 
-static void copy_range(struct sim *s, struct sim_thread *t, const struct kern_copy *c)
+/* copy_range returns false if it met a bad address. */
+static bool copy_range(struct sim *s, struct sim_thread *t, const struct kern_copy *c)
 {
     uint64_t a = c->addr.v, end = a + c->bytes;
 
-    while (a < end) {
+    if (!kern_access_ok(s->kern, c->addr, c->bytes))
+        return false;
+    while (a < end && !c->named_only) {
         uint64_t next = min_u64(end, align_down(a, LINE_SIZE) + LINE_SIZE);
-        if (next <= a || !copy_line(s, t, a, (unsigned)(next - a), c))
-            return;
+        if (!copy_line(s, t, a, (unsigned)(next - a), c))
+            return false;
         a = next;
     }
+    return true;
 }
 
-void sim_copies(struct sim *s, struct sim_thread *t)
+bool sim_copies(struct sim *s, struct sim_thread *t, int64_t result)
 {
-    for (uint32_t i = 0; i < s->copies.n; i++)
-        copy_range(s, t, &s->copies.copy[i]);
+    struct kern_copy_run run = {0};
+
+    for (uint32_t i = 0; i < s->copies.n; i++) {
+        const struct kern_copy *c = &s->copies.copy[i];
+        if (kern_copy_made(&run, c) && !copy_range(s, t, c))
+            kern_copy_bad(&run, c, result);
+    }
     s->copies.n = 0;
+    return !run.bad;
 }

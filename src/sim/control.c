@@ -88,7 +88,7 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
     kern_task_new(s->kern, t->tid);
     STAT(&s->stats, kernel_cycles_exec) += sim_drain(s, t);
     mmu_load_cr3(t->core, mm_pt(t->proc->mm)->root, PCID_PROGRAM, false);
-    sim_copies(s, t);
+    sim_copies(s, t, 0);
 }
 
 /* -- system calls --------------------------------------------------------------------------------------*/
@@ -226,7 +226,7 @@ static void finish_sigreturn(struct sim *s, struct sim_thread *t)
         return;
     t->signals--;
     kern_sigreturn(s->kern, t->signal_sp[t->signals % ARRAY_LEN(t->signal_sp)], &s->copies);
-    sim_copies(s, t);
+    sim_copies(s, t, 0);
     STAT(&s->stats, kernel_cycles_signal) += sim_drain(s, t);
 }
 
@@ -249,7 +249,8 @@ static void apply_call(struct sim *s, struct sim_thread *t)
         STAT(&s->stats, kernel_cycles_memory) += cycles;
     else
         STAT(&s->stats, kernel_cycles_syscall) += cycles;
-    sim_copies(s, t);
+    bool good = sim_copies(s, t, c->call.result);
+    STAT(&s->stats, div_user_copy) += !kern_outcome_agrees(&c->call, !good);
 }
 
 /* Returns false if the call has to wait for the other threads. */
@@ -306,7 +307,7 @@ void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t sp)
     t->signal_sp[t->signals % ARRAY_LEN(t->signal_sp)] = va(sp);
     t->signals++;
     kern_signal(s->kern, va(sp), &s->copies);
-    sim_copies(s, t);
+    sim_copies(s, t, 0);
     STAT(&s->stats, kernel_cycles_signal) += sim_drain(s, t);
 }
 

@@ -32,6 +32,7 @@ static void set_costs(struct sim *s)
     s->step_cost[STEP_IO] = c->cost_io;
     s->step_cost[STEP_SYSCALL] = c->cost_syscall;
     s->step_cost[STEP_SIGNAL] = c->cost_signal;
+    s->step_cost[STEP_FIXUP] = c->cost_fixup;
     s->step_cost[STEP_ALLOC_SLOW] = c->cost_alloc_slow;
     s->step_cost[STEP_DIRECT_RECLAIM] = c->cost_direct_reclaim;
     s->step_cost[STEP_RECLAIM] = c->cost_reclaim;

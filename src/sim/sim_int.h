@@ -234,8 +234,9 @@ void block_cut(struct sim *s, struct sim_thread *t, bool divide_error);
 /* access.c */
 void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigned bytes,
                      enum access_kind kind, unsigned insn);
-/* sim_copies performs and empties s->copies in kernel mode on the thread's core. */
-void sim_copies(struct sim *s, struct sim_thread *t);
+/* sim_copies performs and empties s->copies in kernel mode on the thread's core, for a call that returned
+ * `result` (0: no call). False if one met an address that the program must not touch. */
+bool sim_copies(struct sim *s, struct sim_thread *t, int64_t result);
 /* sim_drain does what the outbox says and returns the cycles it cost. */
 uint64_t sim_drain(struct sim *s, struct sim_thread *t);
 

@@ -9,6 +9,10 @@
  * and getrusage tells how many minor faults it took. The model must name the same pages in an order
  * that gives the same number of faults. Each call runs twice: with every buffer ending exactly at a
  * page end, and one byte later. So a size that is wrong by one byte is seen.
+ *
+ * Then it runs with one address spoiled at a time: a page of a buffer without mapping, or mapped
+ * without the right to write, or a pointer into the kernel's half or between the halves. The kernel's
+ * answer and the pages it touched before it found out must be what the model's copies say.
  */
 #include "kern/kern.h"
 
@@ -53,7 +57,13 @@ enum touch { TOUCH_NONE, TOUCH_READ, TOUCH_WRITTEN };
 struct area {
     uint8_t *base; /* pages pages */
     unsigned pages;
+    uint64_t at; /* where the buffer begins */
 };
+
+/* What makes an address bad. */
+enum spoil { SPOIL_NOTHING, SPOIL_UNMAP, SPOIL_READ_ONLY, SPOIL_KERNEL, SPOIL_BETWEEN, SPOIL_NR };
+#define KERNEL_ADDRESS  UINT64_C(0xffff888000001000) /* of the direct map */
+#define BETWEEN_ADDRESS UINT64_C(0x8000000000001000) /* not canonical */
 
 struct scene {
     unsigned shift; /* bytes the buffers reach into the next page */
@@ -64,7 +74,10 @@ struct scene {
     struct kern_call call;
     struct kern_iovec iov[4];
     uint8_t bytes[64];
-    int queue, sem; /* System V identifiers + 1, 0: none */
+    int queue, sem;  /* System V identifiers + 1, 0: none */
+    sigset_t raised; /* signals that wait for the call to take them */
+    enum spoil spoil;
+    uint64_t spoilt; /* the page */
 };
 
 /* -- making a scene */
@@ -99,7 +112,8 @@ static uint64_t buf(struct scene *s, const void *contents, size_t n)
     }
     free(image);
     close(fd);
-    return (uintptr_t)(a->base + at);
+    a->at = (uintptr_t)(a->base + at);
+    return a->at;
 }
 
 static uint64_t text(struct scene *s, const char *t)
@@ -181,21 +195,43 @@ static enum touch *state_of(enum touch state[AREAS_MAX][PAGES_MAX], const struct
     return NULL;
 }
 
-/* replay applies the model's copies to untouched pages and returns the faults they take. */
-static long replay(const struct kern_copies *c, const struct scene *s,
-                   enum touch state[AREAS_MAX][PAGES_MAX])
+/* is_bad says whether an access to a page has no right. */
+static bool is_bad(const struct scene *s, uint64_t page, bool store)
 {
-    long faults = 0;
-    for (uint32_t i = 0; i < c->n; i++) {
-        uint64_t end = c->copy[i].addr.v + c->copy[i].bytes;
-        for (uint64_t p = c->copy[i].addr.v & PAGE_MASK; p < end; p += 4096) {
-            enum touch *t = state_of(state, s, p), want = TOUCH_READ + c->copy[i].store;
-            if (t && *t < want) {
-                *t = want;
-                faults++;
-            }
+    return page == s->spoilt && (s->spoil == SPOIL_UNMAP || (s->spoil == SPOIL_READ_ONLY && store));
+}
+
+/* replay_copy applies one copy; true if it came to a bad address. */
+static bool replay_copy(const struct kern *k, const struct kern_copy *c, const struct scene *s,
+                        enum touch state[AREAS_MAX][PAGES_MAX], long *faults)
+{
+    if (!kern_access_ok(k, c->addr, c->bytes))
+        return true;
+    for (uint64_t p = c->addr.v & PAGE_MASK; !c->named_only && p < c->addr.v + c->bytes;
+         p += 4096) {
+        enum touch *t = state_of(state, s, p), want = TOUCH_READ + c->store;
+        if (is_bad(s, p, c->store))
+            return true;
+        if (t && *t < want) {
+            *t = want;
+            ++*faults;
         }
     }
+    return false;
+}
+
+/* replay applies the model's copies to untouched pages and returns the faults they take. */
+static long replay(const struct kern *k, const struct kern_copies *c, const struct scene *s,
+                   enum touch state[AREAS_MAX][PAGES_MAX], bool *ret_bad)
+{
+    long faults = 0;
+    struct kern_copy_run run = {0};
+    for (uint32_t i = 0; i < c->n; i++) {
+        const struct kern_copy *one = &c->copy[i];
+        if (kern_copy_made(&run, one) && replay_copy(k, one, s, state, &faults))
+            kern_copy_bad(&run, one, s->call.result);
+    }
+    *ret_bad = run.bad;
     return faults;
 }
 
@@ -206,8 +242,9 @@ static void compare(struct kern *k, struct scene *s)
     long kernel_faults;
     s->call.result = perform(&s->call, &kernel_faults);
     kern_syscall(k, NULL, &s->call, &copies);
-    long faults = replay(&copies, s, state);
-    bool same = faults == kernel_faults;
+    bool bad;
+    long faults = replay(k, &copies, s, state, &bad);
+    bool same = faults == kernel_faults && kern_outcome_agrees(&s->call, bad);
     for (unsigned i = 0; i < s->areas; i++)
         for (unsigned j = 0; j < s->area[i].pages; j++)
             same &= touched(s->area[i].base + 4096 * j) == state[i][j];
@@ -216,8 +253,9 @@ static void compare(struct kern *k, struct scene *s)
             print_error("buffer %u page %u: kernel %d, model %d\n", i, j,
                         touched(s->area[i].base + 4096 * j), state[i][j]);
     if (!same)
-        print_error("%s, shift %u, result %ld: %ld faults, model %ld\n", kern_call_name(s->call.nr),
-                    s->shift, (long)s->call.result, kernel_faults, faults);
+        print_error("%s, shift %u, spoil %d at %lx, result %ld, bad %d: %ld faults, model %ld\n",
+                    kern_call_name(s->call.nr), s->shift, s->spoil, s->spoilt, (long)s->call.result,
+                    bad, kernel_faults, faults);
     assert_true(same);
     kern_copies_close(&copies);
 }
@@ -228,14 +266,54 @@ static void scene_close(struct scene *s)
         munmap(s->area[i].base - 4096, 4096 * (s->area[i].pages + 2));
     for (unsigned i = 0; i < s->fds; i++)
         close(s->fd[i]);
+    while (sigtimedwait(&s->raised, NULL, &(struct timespec){0}) > 0)
+        ;
     if (s->queue)
         syscall(SYS_msgctl, s->queue - 1, IPC_RMID, NULL);
     if (s->sem)
         syscall(SYS_semctl, s->sem - 1, 0, IPC_RMID, 0);
 }
 
+/* spoil makes page j of buffer i bad, or the pointers to that buffer (j == 0); false: it has none. */
+static bool spoil(struct scene *s, enum spoil how, unsigned i, unsigned j)
+{
+    uint64_t wrong = how == SPOIL_KERNEL ? KERNEL_ADDRESS : BETWEEN_ADDRESS;
+    bool any = false;
+    s->spoil = how;
+    s->spoilt = (uintptr_t)s->area[i].base + 4096 * j;
+    if (how == SPOIL_UNMAP)
+        return munmap(s->area[i].base + 4096 * j, 4096) == 0;
+    if (how == SPOIL_READ_ONLY)
+        return mprotect(s->area[i].base + 4096 * j, 4096, PROT_READ) == 0;
+    for (unsigned a = 0; j == 0 && a < 6; a++)
+        if (s->call.arg[a] == s->area[i].at) {
+            s->call.arg[a] = wrong;
+            any = true;
+        }
+    return any;
+}
+
 typedef void make_fn(struct scene *s);
 
+static void sc_futex_wake_shared(struct scene *s);
+/* check_spoilt runs a scene once for every way to spoil one of its addresses. */
+static void check_spoilt(struct kern *k, make_fn *make, unsigned shift)
+{
+    for (unsigned n = 0; n < SPOIL_NR * AREAS_MAX * PAGES_MAX; n++) {
+        struct scene s = {.shift = shift};
+        enum spoil how = n / (AREAS_MAX * PAGES_MAX);
+        unsigned i = n / PAGES_MAX % AREAS_MAX, j = n % PAGES_MAX;
+        make(&s);
+        /* The key of a shared futex is read where it may not be written (get_futex_key). */
+        bool other = make == sc_futex_wake_shared && how == SPOIL_READ_ONLY;
+        if (how != SPOIL_NOTHING && !other && i < s.areas && j < s.area[i].pages &&
+            spoil(&s, how, i, j))
+            compare(k, &s);
+        scene_close(&s);
+    }
+}
+
+static void sc_recvmsg_short(struct scene *s);
 static void check(make_fn *make, unsigned shifts)
 {
     struct conf conf;
@@ -251,6 +329,8 @@ static void check(make_fn *make, unsigned shifts)
         compare(k, &s);
         scene_close(&s);
     }
+    if (make != sc_recvmsg_short)
+        check_spoilt(k, make, shifts - 1);
     kern_close(k);
     arch_outbox_close(&outbox);
 }
@@ -444,14 +524,17 @@ static void sc_sendmsg(struct scene *s)
     pair_of(s, fd, SOCK_STREAM);
     message(s, SYS_sendmsg, fd[0], 700, 0);
 }
-static void sc_recvmsg(struct scene *s)
+static void recvmsg_of(struct scene *s, size_t n)
 {
     int fd[2];
-    char data[720] = {0};
+    char data[750] = {0};
     pair_of(s, fd, SOCK_STREAM);
-    assert_int_equal(send(fd[0], data, sizeof data, 0), sizeof data);
+    assert_int_equal(send(fd[0], data, n, 0), n);
     message(s, SYS_recvmsg, fd[1], 700, 64);
 }
+SCENE(sc_recvmsg, recvmsg_of(s, 750);)
+/* After EFAULT nobody knows how much had come, so this is not run with spoilt addresses. */
+SCENE(sc_recvmsg_short, recvmsg_of(s, 720);)
 static void sc_recvmsg_empty(struct scene *s)
 {
     int fd[2];
@@ -532,6 +615,7 @@ static void sc_sigtimedwait_hit(struct scene *s)
     sigaddset(&usr2, SIGUSR2);
     sigprocmask(SIG_BLOCK, &usr2, NULL);
     raise(SIGUSR2);
+    s->raised = usr2;
     uint64_t set = buf(s, &usr2, 8), info = ZEROS(128);
     call(s, SYS_rt_sigtimedwait, set, info, 0, 8, 0, 0);
 }
@@ -783,9 +867,9 @@ static void socket_calls_touch_messages_names_and_lengths(void **state)
 {
     (void)state;
     make_fn *const all[] = {
-        sc_sendto,      sc_recvfrom,    sc_sendmsg, sc_recvmsg,    sc_recvmsg_empty,
-        sc_getsockname, sc_getpeername, sc_accept,  sc_getsockopt, sc_setsockopt,
-        sc_bind,        sc_socketpair,  sc_pipe2,
+        sc_sendto,        sc_recvfrom,    sc_sendmsg,     sc_recvmsg, sc_recvmsg_empty,
+        sc_recvmsg_short, sc_getsockname, sc_getpeername, sc_accept,  sc_getsockopt,
+        sc_setsockopt,    sc_bind,        sc_socketpair,  sc_pipe2,
     };
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         check(all[i], 2);
