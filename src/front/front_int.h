@@ -3,7 +3,9 @@
  *   find.c     program name ─► file, scripts resolved to their interpreter
  *   tools.c    where qemu and the plugin are
  *   region.c   the shared memory
- *   launch.c   the guest's process, signals
+ *   launch.c   the guest's first process, signals
+ *   keeper.c   a process that waits for all of the guest's, and ends them when we die
+ *   tree.c     all processes below one
  *   witness.c  a signal to us alone, or to our group
  *   reader.c   rings ─► sim, least virtual time first
  *   discard.c  the words of a run that models nothing
@@ -80,33 +82,95 @@ void reader_sleep(struct reader *r, uint64_t ns);
 /* discard_words returns the accesses among n words. *skip, 0 at first, is kept between calls. */
 uint64_t discard_words(const uint64_t *words, size_t n, uint64_t *skip);
 
+/* -- tree.c: all processes below one ------------------------------------------------------------ */
+#define TREE_SPARED_MAX 64
+
+/* Children of a process that are none of ours. */
+struct tree_spared {
+    pid_t pid[TREE_SPARED_MAX];
+    size_t n;
+};
+
+/* tree_kill ends every process below the caller but the spared ones; when it returns all that may be
+ * killed are dead, not reaped. */
+void tree_kill(const struct tree_spared *spared);
+/* tree_reap takes the dead among the caller's children but the spared ones: where the init process does
+ * not, they would stay for ever. */
+void tree_reap(const struct tree_spared *spared);
+/* tree_count returns how many live below the caller. */
+unsigned tree_count(void);
+/* tree_children finds the caller's children; false when they are more than fit. */
+bool tree_children(struct tree_spared *ret);
+
 /* -- witness.c: whom a signal was sent to ------------------------------------------------------ */
 #define WITNESS_KERNEL_RTMIN 32 /* of the kernel; glibc keeps some for itself */
 
-struct witness {
-    pid_t pid; /* -1: none */
-    int fd;    /* where notes go; -1: none */
+/* witness_judge, in a process of our group that blocks all signals: `sig` reached pagewalk with this
+ * siginfo. If it reached pagewalk alone, the first process gets it, too. */
+void witness_judge(int sig, int code, union sigval value, pid_t first);
+
+/* -- keeper.c: the process that knows all processes of the guest --------------------------------- */
+enum keeper_kind {
+    KEEPER_STARTED, /* pid: the first process */
+    KEEPER_ENDED,   /* pid, status of waitpid: the first process, or an orphan */
+    KEEPER_LEFT,    /* status: as many processes were left alone */
+};
+struct keeper_word {
+    enum keeper_kind kind;
+    pid_t pid;
+    int status;
 };
 
-/* witness_open starts it, with all signals blocked by the caller; 0 or -1. */
-int witness_open(struct witness *w, pid_t guest);
-/* witness_tell: this signal reached us. If it reached us alone, the guest gets it. Async-signal-safe. */
-void witness_tell(const struct witness *w, int sig, const siginfo_t *info);
-void witness_close(struct witness *w);
+struct keeper {
+    pid_t pid, first; /* its own, the first process'; -1: none */
+    int orders;       /* to it; -1: none */
+    int tells;        /* from it, never waited for; -1: none */
+    bool over;        /* it has ended */
+    bool lost;        /* by somebody's hand, before the tree did */
+};
 
-/* -- launch.c: the guest's process ------------------------------------------------------------- */
+/* A keeper_first becomes the first process; when it cannot, it writes its errno into the report. */
+typedef void keeper_first(void *arg, int report);
+
+/* keeper_start starts keeper and first process, with all signals blocked by the caller; 0 or an errno of
+ * either of them. */
+int keeper_start(struct keeper *k, keeper_first *run, void *arg);
+/* keeper_read returns the next word, false when there is none now, or ever: then k->over is set. */
+bool keeper_read(struct keeper *k, struct keeper_word *ret);
+/* keeper_wait sleeps until there is a word or the end. */
+void keeper_wait(const struct keeper *k);
+/* keeper_signal: this signal reached us. Async-signal-safe. */
+void keeper_signal(const struct keeper *k, int sig, const siginfo_t *info);
+/* keeper_leave lets the rest of the tree alone, keeper_end kills it. */
+void keeper_leave(const struct keeper *k);
+void keeper_end(const struct keeper *k);
+void keeper_close(struct keeper *k);
+
+/* -- launch.c: the guest's processes ------------------------------------------------------------ */
 struct guest {
-    pid_t pid;
-    int status; /* of waitpid, once gone */
-    bool gone;
+    struct keeper keeper;
+    struct tree_spared spared; /* children that we had before */
+    pid_t pid;                 /* of the first process */
+    int status;                /* of its waitpid, once gone */
+    bool gone;                 /* it has ended */
+    bool over;                 /* every process of the tree has, or they were left alone */
+    bool lost;                 /* the keeper was killed, so we ended the tree */
+    bool adopts;               /* orphans come to us when the keeper is lost */
+    bool was_reaper;           /* they did before */
+    uint32_t left;             /* processes left alone */
 };
 
 /* guest_start runs qemu with the command; 0, or 125 with a line in err. */
 int guest_start(struct guest *g, const struct front_command *c, const char *qemu,
                 const char *plugin, const struct region *region, char *err, size_t err_size);
-/* guest_poll says whether the guest is gone. */
+/* guest_poll looks what has ended, and says whether all have. */
 bool guest_poll(struct guest *g);
-/* guest_end waits for it and gives the signals back to who had them. */
+/* guest_unwanted: the first process is gone, and a signal asks us not to wait for the others. */
+bool guest_unwanted(const struct guest *g);
+/* guest_kill ends the whole tree, guest_leave lets it alone from now on. */
+void guest_kill(struct guest *g);
+void guest_leave(struct guest *g);
+/* guest_end waits for the end of the tree and gives the signals back to who had them. */
 void guest_end(struct guest *g);
 
 #endif

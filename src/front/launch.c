@@ -1,14 +1,17 @@
-/* launch.c: the guest's process and the signals between it, us and whoever started us.
+/* launch.c: the guest's first process and the signals between it, us and whoever started us.
  *
- *   shell ──► pagewalk ──fork──► qemu-x86_64 = guest      one process group, one terminal
- *             forwards what came  has them as we had      Ctrl-C reaches the guest by itself, which
- *             to it alone ──►                             decides; see witness.c
+ *   shell ──► pagewalk ──► keeper ──► qemu-x86_64 = first process   one process group, one terminal:
+ *             tells the keeper what   has them as we had            Ctrl-C reaches the first process by
+ *             signals reach it                                      itself, which decides; see witness.c
  *
  * Invariants:
- *  I1  The guest starts with the signal dispositions and the mask that we were started with.
- *  I2  It dies with us: PR_SET_PDEATHSIG, and it looks once at its parent after asking for that.
+ *  I1  The first process starts with the signal dispositions and the mask that we were started with.
+ *  I2  The whole tree dies with us (keeper.c), and with the keeper: then we end it, for orphans come
+ *      to us as the next subreaper.
  *  I3  A signal that was ignored when we started (nohup) stays ignored.
- *  I4  Once the guest is gone, signals act on us again as before it came.
+ *  I4  While the first process lives, its signals are its own. When it is gone and others go on, SIGINT,
+ *      SIGQUIT, SIGTERM and SIGHUP mean that we shall not wait for them; other signals do nothing.
+ *  I5  Once the tree is gone, signals act on us again as before it came.
  */
 #include "front/front_int.h"
 
@@ -30,7 +33,8 @@ static const int FORWARDED[] = {SIGINT,    SIGQUIT, SIGTERM,  SIGHUP,  SIGUSR1, 
 #define SIGNALS_MAX  (FORWARDED_NR + 64)
 
 static struct sigaction saved[SIGNALS_MAX], saved_child; /* as we were started */
-static struct witness witness = {-1, -1};
+static const struct keeper *told;                        /* of signals; NULL: nobody */
+static volatile sig_atomic_t first_gone, unwanted;       /* I4 */
 
 /* signals: the last real-time signals cannot be told to QEMU's guest (witness.c, at_guest). */
 static int signals(void)
@@ -47,8 +51,10 @@ static void forward(int sig, siginfo_t *info, void *context)
     int e = errno;
 
     (void)context;
-    if (witness.fd >= 0)
-        witness_tell(&witness, sig, info);
+    if (!first_gone && told)
+        keeper_signal(told, sig, info);
+    else if (sig == SIGINT || sig == SIGQUIT || sig == SIGTERM || sig == SIGHUP)
+        unwanted = 1;
     errno = e;
 }
 
@@ -126,50 +132,53 @@ static char **qemu_argv(const struct front_command *c, const char *qemu, const c
     return v;
 }
 
-/* -- the child ------------------------------------------------------------------------------------ */
+/* -- the first process ---------------------------------------------------------------------------- */
+struct first {
+    char **argv;
+    int region_fd;
+    sigset_t mask; /* that we were started with */
+};
 
-/* become_guest never returns; the errno of what failed goes into the pipe. */
-static _Noreturn void become_guest(char **argv, int region_fd, int report, pid_t parent,
-                                   const sigset_t *mask)
+/* become_first returns only to end; the errno of what failed goes into the report. */
+static void become_first(void *arg, int report)
 {
+    const struct first *f = arg;
+
     give_signals_back(); /* I1 */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* I2 */
-        _exit(125);
-    fcntl(region_fd, F_SETFD, 0);
-    sigprocmask(SIG_SETMASK, mask, NULL);
-    execv(argv[0], argv);
+    fcntl(f->region_fd, F_SETFD, 0);
+    sigprocmask(SIG_SETMASK, &f->mask, NULL);
+    execv(f->argv[0], f->argv);
     if (write(report, &errno, sizeof errno) < 0)
         _exit(126);
-    _exit(125);
 }
 
-/* spawn forks; the exec's errno, 0 when it succeeded, comes back through a pipe. */
+/* spawn starts keeper and first process; 0 or errno. */
 static int spawn(struct guest *g, char **argv, int region_fd)
 {
-    pid_t parent = getpid();
-    int report[2], failed = 0;
-    sigset_t all, mask;
+    struct first f = {.argv = argv, .region_fd = region_fd};
+    sigset_t all;
+    int failed;
 
-    if (pipe2(report, O_CLOEXEC) != 0)
-        return errno;
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &mask);
-    g->pid = fork();
-    if (g->pid == 0)
-        become_guest(argv, region_fd, report[1], parent, &mask);
-    if (g->pid < 0 || witness_open(&witness, g->pid) != 0)
-        failed = errno;
-    sigprocmask(SIG_SETMASK, &mask, NULL);
-    close(report[1]);
-    if (g->pid > 0 && read(report[0], &failed, sizeof failed) > 0)
-        waitpid(g->pid, NULL, 0);
-    else if (g->pid > 0 && failed) {
-        kill(g->pid, SIGKILL);
-        waitpid(g->pid, NULL, 0);
-    }
-    close(report[0]);
+    sigprocmask(SIG_SETMASK, &all, &f.mask);
+    failed = keeper_start(&g->keeper, become_first, &f);
+    first_gone = unwanted = 0;
+    told = failed ? NULL : &g->keeper;
+    sigprocmask(SIG_SETMASK, &f.mask, NULL);
+    g->pid = g->keeper.first;
     return failed;
+}
+
+/* adopt makes us the subreaper behind the keeper (I2), if our own children can be told apart. */
+static void adopt(struct guest *g)
+{
+    int was = 0;
+
+    prctl(PR_GET_CHILD_SUBREAPER, &was);
+    g->was_reaper = was != 0;
+    g->adopts = tree_children(&g->spared);
+    if (g->adopts)
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 int guest_start(struct guest *g, const struct front_command *c, const char *qemu,
@@ -179,35 +188,87 @@ int guest_start(struct guest *g, const struct front_command *c, const char *qemu
     int failed;
 
     *g = (struct guest){.pid = -1};
+    adopt(g);
     take_signals();
     failed = argv ? spawn(g, argv, region->fd) : ENOMEM;
     free(argv);
     if (!failed)
         return 0;
     give_signals_back();
-    witness_close(&witness);
+    prctl(PR_SET_CHILD_SUBREAPER, g->was_reaper);
     snprintf(err, err_size, "cannot start %s: %s", qemu, strerror(failed));
     return 125;
 }
 
-/* gone: from here on a signal to us means us (I4). */
-static void gone(struct guest *g)
+/* -- its end -------------------------------------------------------------------------------------- */
+
+/* end_orphans does what the keeper would have done (I2). The first process died with it. */
+static void end_orphans(struct guest *g)
 {
+    if (g->adopts)
+        tree_kill(&g->spared);
+    if (!g->gone && waitpid(g->pid, &g->status, 0) != g->pid)
+        g->status = SIGKILL;
+    if (g->adopts)
+        tree_reap(&g->spared);
+    g->lost = true;
+}
+
+/* over: from here on a signal to us means us (I5). */
+static void over(struct guest *g)
+{
+    if (g->keeper.lost)
+        end_orphans(g);
     give_signals_back();
-    witness_close(&witness);
+    told = NULL;
+    keeper_close(&g->keeper);
+    prctl(PR_SET_CHILD_SUBREAPER, g->was_reaper);
+    g->gone = g->over = true;
+}
+
+static void take_word(struct guest *g, const struct keeper_word *w)
+{
+    if (w->kind == KEEPER_LEFT)
+        g->left = (uint32_t)w->status;
+    if (w->kind != KEEPER_ENDED || w->pid != g->pid || g->gone)
+        return;
+    g->status = w->status;
     g->gone = true;
+    first_gone = 1;
 }
 
 bool guest_poll(struct guest *g)
 {
-    if (!g->gone && waitpid(g->pid, &g->status, WNOHANG) == g->pid)
-        gone(g);
-    return g->gone;
+    struct keeper_word w;
+
+    if (g->over)
+        return true;
+    while (keeper_read(&g->keeper, &w))
+        take_word(g, &w);
+    if (g->keeper.over)
+        over(g);
+    return g->over;
+}
+
+bool guest_unwanted(const struct guest *g)
+{
+    return g->gone && !g->over && unwanted;
+}
+
+void guest_kill(struct guest *g)
+{
+    if (!g->over)
+        keeper_end(&g->keeper);
+}
+
+void guest_leave(struct guest *g)
+{
+    if (!g->over)
+        keeper_leave(&g->keeper);
 }
 
 void guest_end(struct guest *g)
 {
-    while (!g->gone)
-        if (waitpid(g->pid, &g->status, 0) == g->pid || errno != EINTR)
-            gone(g);
+    while (!guest_poll(g))
+        keeper_wait(&g->keeper);
 }

@@ -50,13 +50,14 @@ static void look_outside(const struct progress *p)
         p->options->poll(p->options->poll_data);
 }
 
-static void progress_show(struct progress *p, const struct reader *r)
+static void progress_show(struct progress *p, const struct reader *r, struct guest *g)
 {
     uint64_t now;
     char line[128];
 
     if (++p->steps % STEPS_PER_LOOK)
         return;
+    guest_poll(g);
     look_outside(p);
     if (!p->on)
         return;
@@ -79,6 +80,12 @@ static void progress_erase(const struct progress *p)
 
 /* -- the loop ------------------------------------------------------------------------------------- */
 
+/* What was done to the guest. */
+struct tending {
+    bool killed; /* the program, by the modelled OOM killer */
+    bool ended;  /* the rest of the tree */
+};
+
 /* drain reads what the dead guest left behind. */
 static void drain(struct reader *r)
 {
@@ -87,18 +94,29 @@ static void drain(struct reader *r)
         ;
 }
 
+/* tend looks after the guest: whom the modelled OOM killer chose dies, and what nobody wants to wait for. */
+static void tend(struct reader *r, struct guest *g, struct tending *t)
+{
+    if (r->sim && !t->killed && sim_guest_killed(r->sim)) {
+        kill(g->pid, SIGKILL);
+        t->killed = true;
+    }
+    if (!t->ended && guest_unwanted(g)) {
+        guest_kill(g);
+        t->ended = true;
+    }
+}
+
 static void consume(struct reader *r, struct guest *g, struct progress *p)
 {
     uint64_t moved_ns = now_ns();
-    bool rested = false, killed = false;
+    struct tending t = {0};
+    bool rested = false;
 
     while (!r->error) {
-        if (r->sim && !killed && sim_guest_killed(r->sim)) {
-            kill(g->pid, SIGKILL);
-            killed = true;
-        }
+        tend(r, g, &t);
         if (reader_step(r)) {
-            progress_show(p, r);
+            progress_show(p, r, g);
             rested = false;
             continue;
         }
@@ -172,7 +190,7 @@ static int run_guest(const struct front_options *o, const struct front_command *
     p.shown_ns = p.began_ns;
     consume(r, &g, &p);
     if (r->error)
-        kill(g.pid, SIGKILL);
+        guest_kill(&g);
     guest_end(&g);
     progress_erase(&p);
     ret->wall_ns = now_ns() - p.began_ns;

@@ -464,8 +464,17 @@ static void the_start_tells_arguments_environment_limit_and_ids(void **state)
     assert_int_equal(s[START_STACK_RLIMIT], limit.rlim_cur);
     assert_int_equal(s[START_UID], getuid());
     assert_int_equal(s[START_GID], getgid());
-    assert_int_equal(s[START_PPID], getpid());
     assert_int_equal(r->sim->control[EV_EXIT], 1);
+    done(r);
+}
+
+static void the_start_tells_the_parent_that_the_program_sees(void **state)
+{
+    struct run *r = run("/bin/sh", "-c", "echo $PPID");
+
+    (void)state;
+    assert_sound(r, 0, true);
+    assert_int_equal(r->sim->start[START_PPID], atoi(r->out));
     done(r);
 }
 
@@ -595,6 +604,7 @@ int main(void)
         cmocka_unit_test(calls_carry_what_their_arguments_point_to),
         cmocka_unit_test(the_start_tells_where_the_program_lies),
         cmocka_unit_test(the_start_tells_arguments_environment_limit_and_ids),
+        cmocka_unit_test(the_start_tells_the_parent_that_the_program_sees),
         cmocka_unit_test(discarded_words_are_counted_as_a_simulator_would),
         cmocka_unit_test(payload_is_no_access_wherever_a_quantum_ends),
         cmocka_unit_test(many_threads_are_discarded_without_order),
