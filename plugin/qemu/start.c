@@ -5,19 +5,17 @@
  *            … 0 | argc | argv … 0 | envp … 0 | auxv | … | arguments \0 | environment \0 | path \0 |
  *
  * QEMU maps the stack in one piece below which it makes a guard page, and copies the path of the
- * program to its very end first (linux-user/elfload.c: setup_arg_pages, load_elf_binary). The
- * kernel may show the stack as one with a neighbour above it, so the size the launcher asked for is
- * tried too; either way the path must be found where it belongs. Below it lie the strings of the
- * environment and the arguments, and the tables of pointers to them (create_elf_tables), which are
- * known by what they say: each string follows the one before, and the last ends at the path.
+ * program to its very end first (linux-user/elfload.c: setup_arg_pages, load_elf_binary); image.c
+ * finds it. Below it lie the strings of the environment and the arguments, and the tables of pointers
+ * to them (create_elf_tables), which are known by what they say: each string follows the one before,
+ * and the last ends at the path.
  */
 #include "start.h"
+#include "image.h"
 #include "qemu_api.h"
 #include "writer.h"
 
-#include <elf.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,78 +23,20 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-struct extent {
-    uint64_t start, end;
-};
-
-/* path_ends_at says whether the path, its zero and eight bytes more end at `top`. */
-static bool path_ends_at(uint64_t top, const char *path)
-{
-    size_t n = strlen(path) + 1;
-
-    return memcmp((const void *)(top - 8 - n), path, n) == 0;
-}
-
-/* is_stack looks at one writable mapping and stores the stack in it. */
-static bool is_stack(struct extent map, uint64_t size, const char *path, struct extent *ret)
-{
-    const uint64_t tops[2] = {map.end, map.start + size};
-
-    for (unsigned i = 0; i < 2; i++) {
-        if (tops[i] > map.end || tops[i] - map.start < 4096 + strlen(path))
-            continue;
-        if (path_ends_at(tops[i], path)) {
-            *ret = (struct extent){map.start, tops[i]};
-            return true;
-        }
-    }
-    return false;
-}
-
-/* find_stack reads this process's mappings: a writable one directly above one without access. */
 static bool find_stack(uint64_t size, const char *path, struct extent *ret)
 {
     FILE *f = fopen("/proc/self/maps", "re");
-    uint64_t guard_end = 0;
-    char line[512], prot[5];
-    struct extent map;
-    bool found = false;
+    bool found = f && image_stack(f, size, path, ret);
 
-    while (f && !found && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &map.start, &map.end, prot) != 3)
-            continue;
-        found = prot[0] == 'r' && prot[1] == 'w' && map.start == guard_end &&
-                is_stack(map, size, path, ret);
-        guard_end = prot[0] == '-' ? map.end : 0;
-    }
     if (f)
         fclose(f);
     return found;
 }
 
-/* code_vaddr returns the lowest address of the executable segments in the file, as linked. */
-static uint64_t code_vaddr(int fd)
-{
-    Elf64_Ehdr eh;
-    uint64_t lowest = UINT64_MAX;
-
-    if (pread(fd, &eh, sizeof eh, 0) != sizeof eh || eh.e_phentsize != sizeof(Elf64_Phdr))
-        return UINT64_MAX;
-    for (unsigned i = 0; i < eh.e_phnum; i++) {
-        Elf64_Phdr ph;
-
-        if (pread(fd, &ph, sizeof ph, (off_t)(eh.e_phoff + i * sizeof ph)) != sizeof ph)
-            break;
-        if (ph.p_type == PT_LOAD && ph.p_flags & PF_X && ph.p_vaddr < lowest)
-            lowest = ph.p_vaddr;
-    }
-    return lowest;
-}
-
 static uint64_t load_bias(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    uint64_t linked = fd < 0 ? UINT64_MAX : code_vaddr(fd);
+    uint64_t linked = fd < 0 ? UINT64_MAX : image_code_vaddr(fd);
 
     if (fd >= 0)
         close(fd);

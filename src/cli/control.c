@@ -195,27 +195,27 @@ void control_close(struct control *c)
 
 /* -- asking -------------------------------------------------------------------------------------- */
 
-/* list_runs lists the pids of all pagewalks of this machine that can be asked. */
-static void list_runs(char *list, size_t size)
+void control_list_runs(FILE *sockets, char *list, size_t size)
 {
     char line[CLI_LINE];
     size_t at = 0;
-    FILE *f = fopen(RUNS_FILE, "re");
     list[0] = '\0';
-    while (f && fgets(line, sizeof(line), f) && at < size) {
+    while (fgets(line, sizeof(line), sockets) && at < size) {
         const char *name = strstr(line, "@" PREFIX);
         unsigned pid;
-        if (name && sscanf(name, "@" PREFIX "%u", &pid) == 1 && strstr(line, " 00010000 "))
+        if (name && sscanf(name, "@" PREFIX "%9u", &pid) == 1 && strstr(line, " 00010000 "))
             at += (size_t)snprintf(list + at, size - at, "%s%u", at ? ", " : "", pid);
     }
-    if (f)
-        fclose(f);
 }
 
 static int not_running(uint32_t pid)
 {
-    char list[CLI_LINE / 4];
-    list_runs(list, sizeof(list));
+    char list[CLI_LINE / 4] = "";
+    FILE *f = fopen(RUNS_FILE, "re");
+    if (f) {
+        control_list_runs(f, list, sizeof(list));
+        fclose(f);
+    }
     return list[0] == '\0' ? cli_fail("no pagewalk runs as process %u, nor as any other", pid)
                            : cli_fail("no pagewalk runs as process %u; running: %s", pid, list);
 }

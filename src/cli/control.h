@@ -15,6 +15,7 @@
 #include "proc/files.h"
 #include "sim/sim.h"
 
+#include <stdio.h>
 #include <sys/types.h>
 
 #define CONTROL_MAX 512 /* bytes of a request, its newline included */
@@ -41,6 +42,9 @@ void control_close(struct control *c);
 /* control_answer answers one request; the text it appends is the whole answer. */
 void control_answer(struct sim *sim, const char *request, struct sink *answer);
 
+/* control_list_runs lists the pids of all pagewalks that can be asked, from the text of /proc/net/unix;
+ * what does not fit is left out. */
+void control_list_runs(FILE *sockets, char *list, size_t size);
 /* control_take reads the answer of process pid and appends its bytes to ret. 0, or STATUS_FAILED after one
  * line when it is a refusal or not all of it came. */
 int control_take(const struct sink *all, uint32_t pid, struct sink *ret);

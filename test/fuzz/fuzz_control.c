@@ -1,8 +1,9 @@
-/* fuzz_control: both ends of the control socket. Byte 0: the input is an answer (odd), or requests to a
- * machine, one a line.
+/* fuzz_control: both ends of the control socket. Byte 0: the input is an answer (1 more than a multiple of
+ * 3), the text of /proc/net/unix (2 more), or requests to a machine, one a line.
  *
  * An answer is one line of refusal, or says how long it is; a tunable that is refused keeps its value, and
- * what is read of one can be written. An answer is taken whole or not at all. */
+ * what is read of one can be written. An answer is taken whole or not at all. A list of runs is numbers,
+ * each of which stands in the text. */
 #include "cli/control.h"
 #include "fuzz/fuzz.h"
 
@@ -102,10 +103,29 @@ static void answer(const uint8_t *data, size_t size)
     sink_close(&body);
 }
 
+/* runs: a list of any length; only the last number of a full one may be cut. */
+static void runs(const uint8_t *data, size_t size)
+{
+    char list[300], *rest = list, *pid;
+    size_t room = 20 + size % (sizeof list - 20);
+    FILE *f = fopen(fuzz_file(data, size), "re");
+    ASSERT(f);
+    control_list_runs(f, list, room);
+    fclose(f);
+    ASSERT(memchr(list, '\0', room) && strspn(list, "0123456789, ") == strlen(list));
+    bool full = strlen(list) == room - 1;
+    while (list[0] != '\0' && (pid = strsep(&rest, ","))) {
+        pid += *pid == ' ';
+        ASSERT((full && !rest) || memmem(data, size, pid, strlen(pid)));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size > 0 && data[0] & 1)
+    if (size > 0 && data[0] % 3 == 1)
         answer(data + 1, size - 1);
+    else if (size > 0 && data[0] % 3 == 2)
+        runs(data + 1, size - 1);
     else if (size > 0)
         requests(data + 1, size - 1);
     return 0;
@@ -123,5 +143,10 @@ static const struct fuzz_seed seeds[] = {
     FUZZ_SEED("\1no such file\n"),
     FUZZ_SEED("\1ok 18446744073709551615\n"),
     FUZZ_SEED("\1ok 4\n\n\n\n\n"),
+    FUZZ_SEED("\2Num       RefCount Protocol Flags    Type St Inode Path\n"
+              "00000000e0b9fcd4: 00000002 00000000 00010000 0001 01 12345 @pagewalk/4711\n"
+              "00000000e0b9fcd8: 00000003 00000000 00000000 0001 03 12346 @pagewalk/4711\n"
+              "000000001b0a2b3c: 00000002 00000000 00010000 0001 01 12347 @pagewalk/99999\n"
+              "000000001b0a2b3d: 00000002 00000000 00010000 0001 01 12348 /run/x @pagewalk/1x\n"),
 };
 FUZZ_SEEDS(seeds)

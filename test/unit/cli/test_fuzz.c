@@ -24,6 +24,7 @@
     X(elf, 2000)                                                                                   \
     X(event, 50000)                                                                                \
     X(feed, 1000)                                                                                  \
+    X(image, 20000)                                                                                \
     X(insn, 50000)                                                                                 \
     X(machine, 3000)                                                                               \
     X(numa, 20000)                                                                                 \
