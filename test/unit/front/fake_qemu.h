@@ -113,6 +113,7 @@ const void *fake_insn_data(const struct qemu_plugin_insn *insn)
 #include "../../../plugin/qemu/insn.c"
 #include "../../../plugin/qemu/blocks.c"
 #include "../../../plugin/qemu/calls.c"
+#include "../../../plugin/qemu/image.c"
 #include "../../../plugin/qemu/start.c"
 #include "../../../plugin/qemu/quiet.c"
 #include "../../../plugin/qemu/pagewalk-qemu.c"
