@@ -275,6 +275,8 @@ int mm_alloc(struct mm_sys *s, const struct mm_req *r, pfn *ret)
     int err = alloc_picked(s, r, &pick, ret);
     if (unlikely(s->outbox->locks))
         lock_zone(s);
+    if (err == 0)
+        folio_forget_mm_ids(phys_frame(s->phys, *ret));
     if (err == 0 && pick.interleaved && phys_frame(s->phys, *ret)->nid == pick.nid)
         phys_count_interleave(s->phys, *ret);
     return err;

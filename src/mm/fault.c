@@ -429,13 +429,8 @@ static bool wp_can_reuse_large(const struct vm_fault *vmf, pfn head)
 {
     struct mm_sys *s = vmf->m->sys;
     uint64_t mapped = folio_mapcount(s, head);
-    if (mapped <= 1 || mapped != phys_frame(s->phys, head)->refs)
-        return false;
-    struct rmap_walk w;
-    for (rmap_start(&w, s, head); rmap_next(&w);)
-        if (w.m != vmf->m)
-            return false;
-    return true;
+    return mapped > 1 && !folio_maybe_mapped_shared(s, head) &&
+           mapped == phys_frame(s->phys, head)->refs;
 }
 
 /* wp_can_reuse_anon_folio: nobody else refers to the page (any more), so it may be written. */

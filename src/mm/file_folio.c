@@ -179,6 +179,7 @@ static void settle(struct mm_sys *s, pfn n, bool on_list)
     struct frame *f = phys_frame(s->phys, n);
     f->refs = 1; /* I1 */
     f->link_next = f->link_prev = 0;
+    folio_forget_mm_ids(f);
     if (!on_list)
         return;
     f->flags |= FRAME_F_LRU;

@@ -182,17 +182,6 @@ void deferred_split_folio(struct mm_sys *s, pfn head, bool partially_mapped)
         enqueue(s, head);
 }
 
-bool folio_mapped_shared(const struct mm *m, pfn head)
-{
-    struct rmap_walk w;
-    if (phys_frame(m->sys->phys, head)->refs == 1)
-        return false;
-    for (rmap_start(&w, m->sys, head); rmap_next(&w);)
-        if (w.m != m)
-            return true;
-    return false;
-}
-
 void folio_end_batch(struct mm_sys *s, pfn head)
 {
     const struct frame *f = phys_frame(s->phys, head);
@@ -388,7 +377,10 @@ static void age_folio(struct gather *g, struct pt_run *r, pfn head, uint64_t n, 
         if (!(one.e->v & bits))
             continue;
         run_set(g->m, &one, (pte){one.e->v & ~bits});
-        gather_page(g, va(r->a.v + i * PAGE_SIZE));
+        if (r->level > 0)
+            gather_huge_page(g, r->a.v);
+        else
+            gather_page(g, va(r->a.v + i * PAGE_SIZE));
     }
     f->flags &= ~(FRAME_F_REFERENCED | (free ? FRAME_F_DIRTY : 0));
     if (!free)
@@ -402,7 +394,19 @@ enum large {
     LARGE_WHOLE /* it, and the n - 1 behind it, map all of a folio, in the range */
 };
 
-static enum large look_large(struct gather *g, struct pt_run *r, pfn *ret_head, uint64_t *ret_n)
+/* leaves_large: others map some of a folio. Where all of it is mapped here its mapcount tells for sure; a
+ * clean one may be given up all the same. */
+static bool leaves_large(struct mm_sys *s, pfn head, bool all_entries, bool free)
+{
+    const struct frame *f = phys_frame(s->phys, head);
+    if (!all_entries)
+        return folio_maybe_mapped_shared(s, head);
+    bool asks = !free || (f->flags & (FRAME_F_DIRTY | FRAME_F_SWAPCACHE));
+    return asks && folio_mapcount(s, head) != BIT(f->order);
+}
+
+static enum large look_large(struct gather *g, struct pt_run *r, bool free, pfn *ret_head,
+                             uint64_t *ret_n)
 {
     struct mm_sys *s = g->m->sys;
     if (pte_is_swap(*r->e) || (r->e->v & PTE_SPECIAL))
@@ -416,7 +420,7 @@ static enum large look_large(struct gather *g, struct pt_run *r, pfn *ret_head, 
         n = batch(s, r, head);
         whole = n == nr;
     }
-    if (folio_mapped_shared(g->m, head))
+    if (leaves_large(s, head, r->level == 0 && whole, free))
         return LARGE_DONE;
     if (!whole) { /* then look again: single pages now */
         if (split_folio(s, head) == 0)
@@ -440,7 +444,7 @@ bool advise_large(struct gather *g, struct pt_run *r, bool free)
 {
     pfn head;
     uint64_t n;
-    enum large what = look_large(g, r, &head, &n);
+    enum large what = look_large(g, r, free, &head, &n);
     if (what != LARGE_WHOLE)
         return what == LARGE_DONE;
     age_folio(g, r, head, n, free);
@@ -457,7 +461,7 @@ bool pageout_large(struct gather *g, struct pt_run *r, pfn *ret)
     struct mm_sys *s = g->m->sys;
     pfn head;
     uint64_t n;
-    enum large what = look_large(g, r, &head, &n);
+    enum large what = look_large(g, r, false, &head, &n);
     *ret = PFN_NONE;
     if (what != LARGE_WHOLE)
         return what == LARGE_DONE;

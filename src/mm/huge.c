@@ -383,6 +383,7 @@ static void split_rmap(struct mm *m, pte huge)
         f[i].flags = (f[i].flags & ~FRAME_F_EXCLUSIVE) | exclusive;
     }
     f->refs += HPAGE_PMD_NR;
+    folio_add_large_mapcount(m, f, HPAGE_PMD_NR);
     rss_add(m, f, HPAGE_PMD_NR);
     remove_pmd_rmap(m, head);
 }
@@ -440,14 +441,6 @@ static bool maps_hugetlb(const struct mm_sys *s, pte e, unsigned level)
     return phys_frame(s->phys, pte_leaf_pfn(e, level))->flags & FRAME_F_HUGETLB;
 }
 
-static void gather_pmd(struct gather *g, uint64_t at)
-{
-    g->start = min_u64(g->start, at);
-    g->end = max_u64(g->end, at + HPAGE_PMD_SIZE);
-    if (g->shift == 0)
-        g->shift = HPAGE_PMD_ORDER + PAGE_SHIFT;
-}
-
 void zap_huge_pmd(struct gather *g, struct pt_run *r)
 {
     pte old = *r->e;
@@ -465,7 +458,7 @@ void zap_huge_pmd(struct gather *g, struct pt_run *r)
         munlock_vma_folio(g->m, r->a, pte_leaf_pfn(old, 1));
         remove_pmd_rmap(g->m, pte_leaf_pfn(old, 1));
     }
-    gather_pmd(g, r->a.v);
+    gather_huge_page(g, r->a.v);
     g->zapped++;
 }
 
@@ -489,7 +482,7 @@ void change_huge_pmd(struct gather *g, const struct vma *v, struct pt_run *r)
     if (!pte_needs_flush(old, new))
         return;
     for (uint64_t a = r->a.v; a < r->a.v + BIT(pt_level_shift(r->level)); a += HPAGE_PMD_SIZE)
-        gather_pmd(g, a);
+        gather_huge_page(g, a);
 }
 
 void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to, unsigned level)
@@ -504,5 +497,5 @@ void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to, unsigned level)
     kernel_write(m->sys, pt_entry_paddr(&m->pt, va(from), level), sizeof(pte));
     kernel_write(m->sys, pt_entry_paddr(&m->pt, va(to), level), sizeof(pte));
     for (uint64_t a = from; a < from + BIT(pt_level_shift(level)); a += HPAGE_PMD_SIZE)
-        gather_pmd(g, a);
+        gather_huge_page(g, a);
 }

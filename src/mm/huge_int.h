@@ -152,8 +152,6 @@ bool folio_partly_mapped(const struct mm_sys *s, pfn head);
 /* folio_end_batch: entries of a folio went; if others are left it is worth splitting. head may be free
  * by now, or not large at all. */
 void folio_end_batch(struct mm_sys *s, pfn head);
-/* folio_mapped_shared: an entry of another address space than m maps some of it. */
-bool folio_mapped_shared(const struct mm *m, pfn head);
 /* advise_large does what MADV_COLD (free: MADV_FREE) does to the large folio an entry maps: clears
  * its bits if the range covers it, else splits it, unless others map it. False where the entry maps a
  * single page, which is the caller's to treat. The run looks (RUN_LOOK). */

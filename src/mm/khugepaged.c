@@ -36,7 +36,7 @@ static enum scan_result scan_page(struct scan *c, pte e)
     pfn head = folio_head(s, pte_pfn(e));
     const struct frame *f = phys_frame(s->phys, head);
     uint64_t cached = f->flags & FRAME_F_SWAPCACHE ? folio_nr_pages(s, head) : 0;
-    if (folio_mapped_shared(c->m, head) && ++c->shared > s->conf.khugepaged_max_ptes_shared &&
+    if (folio_maybe_mapped_shared(s, head) && ++c->shared > s->conf.khugepaged_max_ptes_shared &&
         c->khugepaged) {
         STAT(s->stats, thp_scan_exceed_share_pte)++;
         return SCAN_EXCEED_SHARED_PTE;

@@ -132,7 +132,8 @@ static void remove_migration_pte(struct mm_sys *s, const struct rmap_walk *w, pf
         page_add_rmap(w->m, n);
     else
         folio_add_rmap(w->m, n, w->level);
-    mlock_vma_folio(s, w->vma, dst);
+    if (w->level > 0 || phys_frame(s->phys, dst)->order == 0) /* parts are left to reclaim */
+        mlock_vma_folio(s, w->vma, dst);
     set_entry(w->m, w, pte_make(n, restored_bits(w, old, dirty)));
 }
 
@@ -162,6 +163,7 @@ static void copy_record(struct mm_sys *s, pfn src, pfn dst)
     to->index = from->index;
     to->private = from->private;
     to->mapping = from->mapping;
+    folio_forget_mm_ids(to);
 }
 
 static void count_migration(struct mm_sys *s, const struct frame *f, bool ok)
@@ -285,21 +287,53 @@ void list_drop_moved(struct folio_list *l)
     l->nr = stay;
 }
 
+/* try_split_folio splits folio i of a list if a part of it is unmapped: its pages go to the list's end.
+ * False: it stays whole, and moves so. */
+static bool try_split_folio(struct mm_sys *s, struct folio_list *l, uint32_t i)
+{
+    pfn head = l->folio[i];
+    struct frame *f = phys_frame(s->phys, head);
+    uint64_t nr = BIT(f->order);
+    if (!(f->flags & FRAME_F_PARTIAL) || (f->flags & FRAME_F_LOCKED) ||
+        f->refs != folio_mapcount(s, head) + 1)
+        return false;
+    unisolate(s, f); /* to split it as one of the LRU list */
+    folio_add_lru(s, head);
+    folio_put(s, head);
+    lru_add_drain(s);
+    int err = split_folio(s, head);
+    ASSERT(err == 0);
+    l->folio[i] = PFN_NONE;
+    for (uint64_t k = 0; k < nr; k++)
+        if (f[k].refs > 0)
+            folio_isolate(s, l, (pfn){head.v + k});
+        else
+            STAT(s->stats, pgmigrate_success)++; /* nobody wants it */
+    return true;
+}
+
+/* A folio that was split counts as one that failed, its pages do not; where nothing stays behind there
+ * was no failure. */
 int64_t migrate_pages(struct mm_sys *s, struct folio_list *l, const struct migrate_to *to)
 {
-    uint32_t i = 0, failed = 0;
+    uint32_t i = 0, failed = 0, whole = l->nr;
     int err = 0;
     for (pfn dst; i < l->nr; i++) {
-        err = alloc_target(s, to, l->folio[i], &dst);
-        if (err != 0) {
+        if (try_split_folio(s, l, i)) {
+            failed++;
+            continue;
+        }
+        int no_frame = alloc_target(s, to, l->folio[i], &dst);
+        if (no_frame != 0) {
             count_migration(s, phys_frame(s->phys, l->folio[i]), false);
+            err = i < whole ? no_frame : 0;
             break; /* when memory is low the rest need not try */
         }
         migrate_into(s, l, i, dst);
-        failed += l->folio[i].v != PFN_NONE.v;
+        failed += i < whole && l->folio[i].v != PFN_NONE.v;
     }
     list_drop_moved(l);
-    return err != 0 ? err : (int64_t)failed;
+    return err != 0 ? err : l->nr > 0 ? (int64_t)failed : 0;
 }
 
 /* -- which pages ----------------------------------------------------------------------------- */
@@ -317,19 +351,6 @@ static bool normal_page(const struct mm_sys *s, const pte *e, unsigned level, pf
         return false;
     *ret = level == 0 ? pte_pfn(*e) : pte_leaf_pfn(*e, level);
     return phys_frame(s->phys, *ret)->owner != FRAME_KERNEL_IMAGE; /* PageReserved */
-}
-
-bool folio_maybe_mapped_shared(struct mm_sys *s, pfn head)
-{
-    const struct frame *f = phys_frame(s->phys, head);
-    struct rmap_walk w;
-    const struct mm *first = NULL;
-    if (f->order == 0 || f->flags & FRAME_F_HUGETLB) /* never mapped in part */
-        return f->mapcount + f->entire > 1;
-    for (rmap_start(&w, s, head); rmap_next(&w); first = w.m)
-        if (first && first != w.m)
-            return true;
-    return false;
 }
 
 /* migrate_folio_add: a shared folio that only MOVE_ALL would move is left alone, and no failure. */

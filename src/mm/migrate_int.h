@@ -15,8 +15,6 @@ bool folio_isolate(struct mm_sys *s, struct folio_list *l, pfn head);
 /* putback_movable_pages gives all folios of a list back to the LRU lists and empties it. */
 void putback_movable_pages(struct mm_sys *s, struct folio_list *l);
 
-/* folio_maybe_mapped_shared: more than one process, or more than one entry of a small folio. */
-bool folio_maybe_mapped_shared(struct mm_sys *s, pfn head);
 bool vma_migratable(const struct vma *v);
 /* folio_may_migrate: it is of a kind that migrate_folio can move, and not under I/O or locked. */
 bool folio_may_migrate(const struct frame *f);

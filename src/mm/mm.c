@@ -149,6 +149,7 @@ int mm_open(struct mm **ret, struct mm_sys *s)
     }
     m->sys = s;
     m->users = 1;
+    m->mm_id = ++s->mm_ids_made;
     m->hits = hits;
     m->next = s->mms;
     s->mms = m;

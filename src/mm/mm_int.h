@@ -165,6 +165,7 @@ struct mm_sys {
     struct arch_outbox *outbox;  /* what the hardware must hear */
     struct map files;            /* hash of dev and ino → struct mm_file * */
     uint64_t files_made;         /* so far */
+    uint32_t mm_ids_made;        /* address spaces so far */
     struct mm_file *all_files;   /* every file, named or not */
     struct mm_file *vdso, *vvar; /* frames of the special mappings */
     struct mm *mms;              /* every address space */
@@ -212,6 +213,7 @@ struct mm {
     struct mm_sys *sys;
     struct mm *next;         /* sys->mms */
     uint32_t users;          /* processes that run in it: mm_users */
+    uint32_t mm_id;          /* what tells it from others in mm_id.c */
     struct pt pt;            /* its page tables */
     struct vma_tree vmas;    /* by address (I1); vmas.nr is map_count */
     uint64_t vma_gen;        /* counts changes of VMAs: older hits are void */
@@ -474,6 +476,8 @@ struct gather {
 };
 void gather_init(struct gather *g, struct mm *m);
 void gather_page(struct gather *g, vaddr a);
+/* gather_huge_page does so for an entry of level 1. */
+void gather_huge_page(struct gather *g, uint64_t at);
 void gather_finish(struct gather *g); /* sends the flush and the steps */
 /* zap_range clears the entries of [start, end). */
 enum zap_flags {
@@ -574,6 +578,19 @@ void file_writepage(struct mm_sys *s, pfn n);
 /* file_zero clears bytes [from, end) of a cached page. */
 void file_zero(struct mm_sys *s, pfn n, uint64_t from, uint64_t end);
 
+/* -- mm_id.c */
+/* folio_mapcount returns how many entries of any level map the folio or a part of it. */
+uint64_t folio_mapcount(const struct mm_sys *s, pfn head);
+/* folio_add_large_mapcount: n entries more of an address space map a large folio or a part of it, f is its
+ * head; folio_sub_large_mapcount: n less. Nothing is done for small folios and hugetlb. */
+void folio_add_large_mapcount(const struct mm *m, struct frame *f, uint32_t n);
+void folio_sub_large_mapcount(const struct mm *m, struct frame *f, uint32_t n);
+/* folio_forget_mm_ids: a folio that was just made is mapped by nobody. */
+void folio_forget_mm_ids(struct frame *f);
+/* folio_maybe_mapped_shared: more than one process, or more than one entry of a small folio; of a large
+ * one what Linux takes it for. */
+bool folio_maybe_mapped_shared(const struct mm_sys *s, pfn head);
+
 /* -- rmap.c */
 /* folio_head returns the first frame of the block that n belongs to. */
 static inline pfn folio_head(const struct mm_sys *s, pfn n)
@@ -589,8 +606,6 @@ static inline bool folio_test_anon(const struct mm_sys *s, pfn head)
 {
     return phys_frame(s->phys, head)->owner == FRAME_USER_ANON;
 }
-/* folio_mapcount returns how many entries of any level map the folio or a part of it. */
-uint64_t folio_mapcount(const struct mm_sys *s, pfn head);
 /* folio_put drops a reference; a folio without any goes back to the allocator. */
 void folio_put(struct mm_sys *s, pfn head);
 /* folio_add_new_anon_rmap makes a new folio anonymous memory of v at a, before its first entry:

@@ -78,7 +78,8 @@ static bool entry_none(const struct mm *m, uint64_t a, unsigned level)
 }
 
 /* move_extent moves the first piece of [from, end) and stores where it ends. Where the old place
- * has a table the new one gets one, even if all entries in question are none. */
+ * has a table the new one gets one, even if all entries in question are none, or go: a huge page of
+ * a file that is to move in part is unmapped, and leaves the tables above it. */
 static int move_extent(struct gather *g, uint64_t from, uint64_t to, uint64_t end, uint64_t *ret)
 {
     struct mm *m = g->m;
@@ -93,6 +94,8 @@ static int move_extent(struct gather *g, uint64_t from, uint64_t to, uint64_t en
     *ret = extent_end(from, to, end, MIB(2));
     if (entry_none(m, from, 1))
         return 0;
+    if (mm_tables(m, va(to), 1, &e) != 0)
+        return -ENOMEM;
     if (*ret - from == MIB(2) && move_entry(g, from, to, 1))
         return 0;
     split_huge_pmd(m, va(from));

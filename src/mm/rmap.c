@@ -19,14 +19,6 @@
 
 /* -- counting -------------------------------------------------------------------------------- */
 
-uint64_t folio_mapcount(const struct mm_sys *s, pfn head)
-{
-    uint64_t n = phys_frame(s->phys, head)->entire, nr = folio_nr_pages(s, head);
-    for (uint64_t i = 0; i < nr; i++)
-        n += phys_frame(s->phys, (pfn){head.v + i})->mapcount;
-    return n;
-}
-
 void folio_put(struct mm_sys *s, pfn head)
 {
     struct frame *f = phys_frame(s->phys, head);
@@ -62,11 +54,13 @@ void page_add_rmap(struct mm *m, pfn n)
 {
     struct mm_sys *s = m->sys;
     struct frame *f = phys_frame(s->phys, n);
-    phys_frame(s->phys, folio_head(s, n))->refs++;
+    struct frame *head = phys_frame(s->phys, folio_head(s, n));
+    head->refs++;
+    folio_add_large_mapcount(m, head, 1);
     if (f->mapcount++ == 0) {
         if (f->owner == FRAME_PAGE_CACHE)
             phys_set_owner(s->phys, n, FRAME_USER_FILE); /* I2 */
-        if (phys_frame(s->phys, folio_head(s, n))->entire == 0)
+        if (head->entire == 0)
             folio_account_mapped(s, f, 1);
     }
     rss_add(m, f, 1);
@@ -79,6 +73,7 @@ void page_remove_rmap_batch(struct mm *m, pfn n)
     struct frame *f = phys_frame(s->phys, n);
     CHECK(f->mapcount > 0); /* I5 of mm.h */
     rss_add(m, f, -1);
+    folio_sub_large_mapcount(m, phys_frame(s->phys, head), 1);
     if (--f->mapcount == 0 && phys_frame(s->phys, head)->entire == 0) {
         if (f->owner == FRAME_USER_FILE)
             phys_set_owner(s->phys, n, FRAME_PAGE_CACHE);
@@ -123,6 +118,7 @@ void folio_add_rmap(struct mm *m, pfn head, unsigned level)
 {
     struct frame *f = phys_frame(m->sys->phys, head);
     f->refs++;
+    folio_add_large_mapcount(m, f, 1);
     if (f->entire++ == 0)
         own_all(m->sys, head, BIT(9 * level), true);
     rss_add(m, f, (int64_t)BIT(9 * level));
@@ -133,6 +129,7 @@ void folio_remove_rmap(struct mm *m, pfn head, unsigned level)
     struct frame *f = phys_frame(m->sys->phys, head);
     CHECK(f->entire > 0); /* I5 of mm.h */
     rss_add(m, f, -(int64_t)BIT(9 * level));
+    folio_sub_large_mapcount(m, f, 1);
     if (--f->entire == 0)
         own_all(m->sys, head, BIT(9 * level), false);
     folio_put(m->sys, head);

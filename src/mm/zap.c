@@ -24,6 +24,14 @@ void gather_page(struct gather *g, vaddr a)
     g->shift = PAGE_SHIFT;
 }
 
+void gather_huge_page(struct gather *g, uint64_t at)
+{
+    g->start = min_u64(g->start, at);
+    g->end = max_u64(g->end, at + HPAGE_PMD_SIZE);
+    if (g->shift == 0)
+        g->shift = HPAGE_PMD_ORDER + PAGE_SHIFT;
+}
+
 void gather_finish(struct gather *g)
 {
     if (g->zapped > 0)

@@ -74,8 +74,9 @@ struct frame {
     uint64_t index; /* mm: page offset in its file, or virtual page number of an anon page; pt: for
                        a table, the physical address of the entry that points to it */
     union {
-        void *bytes;   /* 4096 bytes, for tables */
-        void *mapping; /* mm: the file or address space it belongs to */
+        void *bytes;           /* 4096 bytes, for tables */
+        void *mapping;         /* mm: the file or address space it belongs to */
+        uint32_t mapped_by[2]; /* mm: second frame of a large folio, see mm/mm_id.c */
     };
 };
 /* A folio is an allocated block: its head carries refs, flags, index, mapping and list links for all

@@ -1,0 +1,185 @@
+/* test_found_thp.c: what `make check-kernel` found about transparent huge pages: each case is the shortest
+ * sequence that differed, or what a probe saw, with the answer of Linux 6.18.44. */
+#include "mm_fixture.h"
+
+#define A        UINT64_C(0x200000000000)
+#define FAR      (A + (UINT64_C(1) << 40))
+#define HP       UINT64_C(512)
+#define M2       MIB(2)
+#define COLLAPSE 25
+#define MOVE     2u /* MPOL_MF_MOVE */
+#define STRICT   1u
+
+static struct box b;
+
+static int set_up(void **state)
+{
+    (void)state;
+    box_conf(&b, MIB(256));
+    b.conf.phys_contents = true;
+    box_start(&b);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    box_close(&b);
+    return 0;
+}
+
+/* A huge page at A, all written. */
+static void huge_page(void)
+{
+    assert_int_equal(map_anon(&b, A, HP, RW), A);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_HUGEPAGE), 0);
+    assert_int_equal(touch_pages(&b, A, HP, true), 1);
+}
+
+static pfn frame_at(const struct mm *m, uint64_t a)
+{
+    unsigned level;
+    const pte *e = pt_leaf(mm_pt(m), va(a), &level);
+    assert_non_null(e);
+    return (pfn){pte_leaf_pfn(*e, level).v + (level ? a / K % HP : 0)};
+}
+
+static bool locked_at(uint64_t a)
+{
+    pfn n = frame_at(b.mm, align_down(a, M2));
+    return phys_frame(b.phys, n)->flags & FRAME_F_MLOCKED;
+}
+
+static int64_t move(struct mm *m, uint64_t from, uint64_t to)
+{
+    return mm_mremap(m, va(from), K, K, MREMAP_MAYMOVE | MREMAP_FIXED, va(to), false);
+}
+
+/* move_page_tables makes the tables down to the PMD of the new place before it splits the old entry,
+ * which a mapping of a file just loses: VmPTE 68, then 76 kB. */
+static void a_part_of_a_huge_file_page_that_moves_leaves_tables_at_the_new_place(void **state)
+{
+    (void)state;
+    struct mm_file *f;
+    assert_int_equal(mm_memfd(b.sys, "x", 0, &f), 0);
+    assert_int_equal(mm_ftruncate(b.sys, f, 2 * M2), 0);
+    assert_int_equal(map_full(&b, A, 2 * M2, RW, MAP_SHARED | MAP_FIXED, f, 0), A);
+    touch(&b, A, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), 0);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], HP);
+    uint64_t before = counters(&b).pte_bytes;
+    assert_int_equal(move(b.mm, A + 2 * K, FAR), FAR);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], 0);
+    assert_int_equal(counters(&b).pte_bytes - before, 2 * K); /* PUD and PMD table */
+    mm_file_put(b.sys, f);
+}
+
+/* try_split_folio: 510 pages move, one of zeros becomes the zero page; that it was split is no failure, for
+ * nothing stays behind: mbind 0, pgmigrate_success 512 more, with what was unmapped. */
+static void a_huge_page_cut_by_munmap_moves_in_single_pages(void **state)
+{
+    (void)state;
+    const uint64_t one = 1;
+    struct nodemask_arg none = {NULL, 0, 0};
+    huge_page();
+    for (uint64_t i = 0; i < HP; i++)
+        if (i != 9)
+            assert_int_equal(mm_copy_to_user(b.mm, va(A + i * K), &one, 8), 8);
+    assert_int_equal(mm_munmap(b.mm, va(A), K), 0);
+    pfn was = frame_at(b.mm, A + K);
+    assert_int_equal(mm_mbind(b.mm, va(A + K), M2 - K, 0, &none, STRICT | MOVE), 0);
+    assert_int_equal(STAT(&b.stats, thp_split_page), 1);
+    assert_int_equal(STAT(&b.stats, pgmigrate_success), HP);
+    assert_int_equal(STAT(&b.stats, pgmigrate_fail), 0);
+    assert_int_not_equal(frame_at(b.mm, A + K).v, was.v);
+    for (uint64_t i = 1; i < HP; i++)
+        assert_int_equal(phys_frame(b.phys, frame_at(b.mm, A + i * K))->order, 0);
+    assert_int_equal(frame_at(b.mm, A + 9 * K).v, phys_zero_page(b.phys).v);
+    assert_int_equal(counters(&b).rss[MM_ANONPAGES], HP - 2);
+    assert_int_equal(phys_owner_frames(b.phys, FRAME_USER_ANON), HP - 2);
+}
+
+/* __folio_add_anon_rmap locks what is mapped in one piece. */
+static void a_moved_huge_page_is_locked_again_only_where_one_entry_maps_it(void **state)
+{
+    (void)state;
+    struct nodemask_arg none = {NULL, 0, 0};
+    huge_page();
+    assert_int_equal(mm_mlock(b.mm, va(A), M2, 0), 0);
+    assert_true(locked_at(A));
+    assert_int_equal(mm_mbind(b.mm, va(A), M2, 0, &none, MOVE), 0);
+    assert_true(locked_at(A));
+    assert_int_equal(mm_munlock(b.mm, va(A), M2), 0);
+    assert_int_equal(mm_mlock(b.mm, va(A + M2 / 2), K, 0), 0);
+    assert_false(locked_at(A));
+    assert_int_equal(mm_mbind(b.mm, va(A), M2, 0, &none, MOVE), 0);
+    assert_int_equal(phys_frame(b.phys, frame_at(b.mm, A))->order, 9);
+    assert_false(locked_at(A));
+}
+
+/* madvise_free_huge_pmd: pmdp_invalidate. A store through a translation that says "dirty" would leave no
+ * mark in the entry. */
+static void giving_up_a_huge_page_flushes_all_of_it(void **state)
+{
+    (void)state;
+    bool flushed = false;
+    huge_page();
+    b.out.n = 0;
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_FREE), 0);
+    for (uint32_t i = 0; i < b.out.n; i++) {
+        const struct arch_msg *msg = &b.out.msg[i];
+        flushed |= msg->kind == ARCH_FLUSH_RANGE && msg->a <= A && msg->b >= A + M2;
+    }
+    assert_true(flushed);
+}
+
+/* The same folio is written by the last process that maps it, in part. */
+static bool copied_by_the_last_of(unsigned processes)
+{
+    struct mm *mm[3] = {b.mm};
+    huge_page();
+    for (unsigned i = 1; i < processes; i++)
+        assert_int_equal(mm_fork(&mm[i], mm[i - 1]), 0);
+    struct mm *last = mm[processes - 1];
+    assert_int_equal(mm_munmap(b.mm, va(A), M2), 0);
+    assert_int_equal(move(last, A + 9 * K, FAR), FAR);
+    if (processes == 3)
+        assert_int_equal(mm_madvise(mm[1], va(A), M2, MADV_DONTNEED), 0);
+    pfn was = frame_at(last, A);
+    struct box in_last = b;
+    in_last.mm = last;
+    touch(&in_last, A, true);
+    bool copied = frame_at(last, A).v != was.v;
+    assert_int_equal(mm_audit(last), 0);
+    for (unsigned i = 1; i < processes; i++)
+        mm_close(mm[i]);
+    return copied;
+}
+
+static void the_second_of_two_processes_writes_in_place_when_the_first_has_left(void **state)
+{
+    (void)state;
+    assert_false(copied_by_the_last_of(2));
+}
+
+/* A folio remembers two address spaces (_mm_id): of the third's entries it knows only that there are some,
+ * so it stays "perhaps shared" when the two have left. */
+static void the_third_of_three_processes_copies_though_it_is_alone(void **state)
+{
+    (void)state;
+    assert_true(copied_by_the_last_of(3));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(a_part_of_a_huge_file_page_that_moves_leaves_tables_at_the_new_place),
+        T(a_huge_page_cut_by_munmap_moves_in_single_pages),
+        T(a_moved_huge_page_is_locked_again_only_where_one_entry_maps_it),
+        T(giving_up_a_huge_page_flushes_all_of_it),
+        T(the_second_of_two_processes_writes_in_place_when_the_first_has_left),
+        T(the_third_of_three_processes_copies_though_it_is_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
