@@ -15,6 +15,9 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
 #define RW       (PROT_READ | PROT_WRITE)
 #define MAP_DROP 0x08 /* MAP_DROPPABLE */
 
@@ -80,6 +83,10 @@ static void gen_huge(struct gen *g, struct call *c)
 
 static void gen_mmap(struct gen *g, struct call *c)
 {
+    if (g->q->thp && pick(g, 3) == 0) {
+        gen_thp_map(g, c);
+        return;
+    }
     if (pick(g, 25) == 0) {
         gen_huge(g, c);
         return;
@@ -173,6 +180,19 @@ int64_t model_mprotect(struct model *w, const struct call *c, struct answer *a)
     return mm_mprotect(CALLER(w, c), va(c->arg[0]), c->arg[1], (uint32_t)c->arg[2]);
 }
 
+/* spare_subject shortens what would end the subject. madvise goes over holes: what begins below its text
+ * and does not wrap reaches that and its stack. (munmap and mremap refuse a range that ends beyond the
+ * address space; mprotect, mlock, mbind and mseal stop at the first hole.) Guards in all of a mapping
+ * of 8 TiB take 16 GiB of page tables. */
+static void spare_subject(const struct gen *g, struct call *c)
+{
+    uint64_t end = c->arg[0] + c->arg[1];
+    bool low = !c->ref[0] && c->arg[0] < GIB(1) && end > SUBJECT_TEXT;
+    bool guards = c->arg[2] == MADV_GUARD_INSTALL && c->arg[1] > GIB(1);
+    if (end >= c->arg[0] && (low || guards))
+        c->arg[1] = g->q->unit * K;
+}
+
 static void gen_madvise(struct gen *g, struct call *c)
 {
     static const int often[] = {MADV_DONTNEED,      MADV_DONTNEED,       MADV_FREE,
@@ -209,14 +229,16 @@ static void gen_madvise(struct gen *g, struct call *c)
                               MADV_POPULATE_WRITE};
     gen_range(g, c, 0);
     c->arg[2] = (uint64_t)(pick(g, 2) ? PICK(g, often) : PICK(g, all));
-    if (c->arg[2] == 102 && c->arg[1] > GIB(1) && c->arg[1] < BIT(63))
-        c->arg[1] = MIB(1); /* guards in all of a mapping of 8 TiB take 16 GiB of page tables */
-    if (g->q->thp && pick(g, 3) == 0) { /* all of the window may have huge pages */
+    uint64_t huge = g->q->thp ? pick(g, 6) : 6;
+    if (huge < 2) { /* all of the window may have huge pages */
         c->ref[0] = 0;
         c->arg[0] = g->q->base;
         c->arg[1] = WINDOW * g->q->unit * K;
         c->arg[2] = MADV_HUGEPAGE;
+    } else if (huge == 2) {
+        c->arg[2] = MADV_COLLAPSE;
     }
+    spare_subject(g, c);
 }
 
 static int64_t model_madvise(struct model *w, const struct call *c, struct answer *a)

@@ -61,6 +61,14 @@ KIND(memfd_create)
 uint64_t gen_memfd(struct gen *g);
 struct mm_file *memfd_of(const struct model *w, const struct call *c, uint64_t fd);
 
+/* -- calls_thp.c: transparent huge pages */
+/* gen_thp begins a sequence with a huge page: of the process alone, shared, or of a file in memory. */
+void gen_thp(struct gen *g);
+/* gen_thp_map maps memory that can have huge pages. */
+void gen_thp_map(struct gen *g, struct call *c);
+/* gen_huge_range sets arg[i] and arg[i + 1] to some whole huge pages of the window. */
+void gen_huge_range(struct gen *g, struct call *c, unsigned i);
+
 /* -- calls.c: what calls_each.c repeats */
 int64_t model_mmap(struct model *w, const struct call *c, struct answer *a);
 int64_t model_munmap(struct model *w, const struct call *c, struct answer *a);

@@ -120,6 +120,8 @@ void gen_ftruncate(struct gen *g, struct call *c)
 {
     c->arg[0] = gen_memfd(g);
     c->arg[1] = pick(g, MEMFD_PAGES + 4) * K + (pick(g, 4) ? 0 : pick(g, K));
+    if (g->q->thp && pick(g, 2)) /* room for huge pages */
+        c->arg[1] = MIB(4) + (pick(g, 4) ? 0 : pick(g, MEMFD_PAGES) * K);
 }
 
 int64_t model_ftruncate(struct model *w, const struct call *c, struct answer *a)

@@ -1,9 +1,10 @@
 /* gen.c: sequences of calls from a seed.
  *
- * Most addresses lie in a window of 96 units across a boundary of 2 MiB, 1 GiB or 512 GiB, so that calls meet and page
- * tables come and go. A unit is a page; in every eighth sequence 64 pages, so that whole page
- * tables are covered. Half of the ranges are those of an earlier mapping, or a page more or less at
- * either end; a mapping the kernel placed is spoken of by the result of its call.
+ * Most addresses lie in a window of 96 units across a boundary of 2 MiB, 1 GiB or 512 GiB, so that
+ * calls meet and page tables come and go. A unit is a page; in every eighth sequence 64 pages, so that
+ * whole page tables are covered; in another eighth, too, and there are huge pages (calls_thp.c).
+ * Half of the ranges are those of an earlier mapping, or a page more or less at either end; a mapping
+ * the kernel placed is spoken of by the result of its call.
  */
 #include "kernel/calls.h"
 
@@ -56,6 +57,10 @@ static void part_of_recent(struct gen *g, struct call *c, unsigned i)
 
 void gen_range(struct gen *g, struct call *c, unsigned i)
 {
+    if (g->q->thp && pick(g, 3) == 0) {
+        gen_huge_range(g, c, i);
+        return;
+    }
     if (g->n_recent > 0 && pick(g, 2)) {
         part_of_recent(g, c, i);
         return;
@@ -74,7 +79,8 @@ void gen_mapped(struct gen *g, uint64_t addr, uint64_t len)
     g->recent[at].ref = addr ? 0 : (uint8_t)(g->q->n + 1);
 }
 
-/* In every 16th sequence users and their segments of shared memory come often. */
+/* In every 16th sequence users and their segments of shared memory come often; advice and writes where
+ * huge pages may be. */
 static unsigned weight(const struct gen *g, unsigned kind)
 {
     static const char *const often[] = {"shmget", "shmat", "shmctl", "capset", "setresuid"};
@@ -82,6 +88,9 @@ static unsigned weight(const struct gen *g, unsigned kind)
     for (unsigned i = 0; now && i < ARRAY_LEN(often); i++)
         if (strcmp(call_kinds[kind].name, often[i]) == 0)
             return 8 * call_kinds[kind].weight;
+    if (g->q->thp && (strcmp(call_kinds[kind].name, "madvise") == 0 ||
+                      strcmp(call_kinds[kind].name, "write") == 0))
+        return 2 * call_kinds[kind].weight;
     return call_kinds[kind].weight;
 }
 
@@ -135,7 +144,7 @@ void gen_sequence(struct sequence *q, uint64_t seed)
     struct gen g = {.rng = {seed}, .q = q, .live = {true}};
     memset(q, 0, sizeof(*q));
     q->seed = seed;
-    q->thp = seed % 16 == 5;
+    q->thp = seed % 8 == 5;
     q->unit = seed % 8 == 7 || q->thp ? 64 : 1;
     uint64_t middle = seed % 64 == 11 ? UINT64_C(0x208000000000) /* 512 GiB: another PUD table */
                       : seed % 8 == 3 ? UINT64_C(0x200040000000) /* 1 GiB: another PMD table */
@@ -144,6 +153,8 @@ void gen_sequence(struct sequence *q, uint64_t seed)
     unsigned n = 10 + (unsigned)pick(&g, CALLS_MAX - 9);
     if (seed % 64 == 43)
         gen_full(&g);
+    if (q->thp)
+        gen_thp(&g);
     while (q->n < n) {
         if (seed % 1024 == 99 && q->n == 8)
             gen_many(&g);

@@ -867,11 +867,22 @@ static void pin(int cpu)
     sched_setaffinity(0, sizeof(set), &set);
 }
 
+/* stay_with_khugepaged: where nobody has asked for huge pages khugepaged sleeps, and wakes the moment
+ * somebody does: it would collapse what a subject has just written. With us on its list it looks around
+ * every ten seconds (khugepaged_wait_work, __khugepaged_enter). */
+static void stay_with_khugepaged(void)
+{
+    void *p = mmap(NULL, MIB(4), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED || (madvise(p, MIB(4), MADV_HUGEPAGE) != 0 && errno != EINVAL))
+        die("khugepaged");
+}
+
 void native_open(struct native **ret, const char *subject, int cpu)
 {
     struct native *k = calloc(1, sizeof(*k));
     ASSERT(k);
     pin(cpu);
+    stay_with_khugepaged();
     k->control_fd = memfd_create("control", MFD_CLOEXEC);
     if (k->control_fd < 0 || ftruncate(k->control_fd, sizeof(struct control)) != 0)
         die("memfd");

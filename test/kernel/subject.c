@@ -44,11 +44,15 @@ long touch_fetch(uint64_t addr, void *scratch);
 void touch_missed(void), fetch_done(void), restorer(void);
 long clone_on(uint64_t flags, void *stack_top, void (*serve)(struct slot *), struct slot *s);
 
-/* touch_fetch executes one instruction: the trap flag ends it. rax points to scratch memory, for
+/* lfence: nothing looks ahead to the next page. Where a hypervisor keeps a huge page in small pieces, so
+ * does the TLB: a store that was tried ahead leaves the translation of its piece, without the right to
+ * write, and a fault takes only its own away. The next store would fault once more.
+ *
+ * touch_fetch executes one instruction: the trap flag ends it. rax points to scratch memory, for
  * zeroed memory reads as add %al,(%rax); the stack pointer is kept there. */
 __asm__(".text\n"
-        "touch_load:  mov (%rdi), %al\n xor %eax, %eax\n ret\n"
-        "touch_store: mov %rsi, (%rdi)\n xor %eax, %eax\n ret\n"
+        "touch_load:  mov (%rdi), %al\n lfence\n xor %eax, %eax\n ret\n"
+        "touch_store: mov %rsi, (%rdi)\n lfence\n xor %eax, %eax\n ret\n"
         "touch_missed: mov $1, %eax\n ret\n"
         "touch_fetch: push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
         "  mov %rsi, %rax\n mov %rsp, 4096(%rsi)\n"

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#define SUBJECT_TEXT  UINT64_C(0x400000)       /* where its program lies */
 #define CONTROL       UINT64_C(0x100000000000) /* where every subject has the control memory */
 #define SLOTS         3u                       /* processes of a sequence */
 #define ZYGOTE        SLOTS                    /* slot of the process that starts them */
