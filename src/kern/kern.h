@@ -79,6 +79,8 @@ struct kern_call {
 struct kern;      /* one per machine; knows the tasks */
 struct kern_proc; /* one per process: its descriptors */
 
+/* kern_open boots the kernel: its own address space and stacks are built in phys (NULL: it has no memory,
+ * and no threads), whose upper half the spaces of sys (NULL: none) share. 0 or -ENOMEM. */
 int kern_open(struct kern **ret, const struct conf *conf, struct phys *phys, struct mm_sys *sys,
               struct stat_set *stats, struct arch_outbox *outbox);
 void kern_close(struct kern *k);
@@ -145,6 +147,8 @@ int kern_ask(struct kern *k, struct mm *m, const struct kern_call *call);
 /* kern_task_new adds a thread: kernel stack and task structure are allocated. -ENOMEM when none. */
 int kern_task_new(struct kern *k, uint32_t tid);
 void kern_task_exit(struct kern *k, uint32_t tid);
+/* kern_set_cpu says which CPU the kernel runs on from now on. */
+void kern_set_cpu(struct kern *k, unsigned cpu);
 
 /* kern_signal_place returns the stack pointer a handler starts with when a signal interrupts a
  * program (not on an alternate stack) whose stack pointer is `sp`. */

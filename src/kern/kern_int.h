@@ -4,6 +4,8 @@
 
 #include "base/map.h"
 #include "kern/kern.h"
+#include "kern/layout.h"
+#include "kern/stack.h"
 
 #include <sys/syscall.h>
 
@@ -12,7 +14,6 @@
 #endif
 #define KERN_TASK_SIZE     UINT64_C(0x7ffffffff000) /* end of user space, 4 levels */
 #define KERN_COPY_MAX      UINT64_C(0x7ffff000)     /* MAX_RW_COUNT of read and write */
-#define KERN_STACK_FRAMES  4                        /* 16 KiB, mapped page by page (VMAP_STACK) */
 #define KERN_SLAB_ORDER    3                        /* the task_struct slab: 32 KiB */
 #define KERN_TASKS_IN_SLAB 3                        /* objects of about 10 KiB in it */
 
@@ -22,7 +23,7 @@ struct kern_task {
     const struct kern_proc *proc; /* whose */
     uint32_t slab;                /* index of the slab its task structure lies in */
     uint32_t slot;                /* and which object of it */
-    pfn stack[KERN_STACK_FRAMES]; /* frames of its kernel stack */
+    struct kern_stack stack;
 };
 
 /* A slab of task structures. */
@@ -54,6 +55,9 @@ struct kern {
     struct mm_sys *sys;
     struct stat_set *stats;
     struct arch_outbox *outbox;
+    struct kern_layout layout; /* the kernel's own address space */
+    struct kern_stacks stacks;
+    unsigned cpu;           /* that runs now */
     struct kern_task *task; /* n_task are valid, in no order */
     uint32_t n_task, cap_task;
     struct kern_slab *slab; /* n_slab records */

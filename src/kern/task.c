@@ -1,10 +1,10 @@
 /* task.c: what a thread costs the kernel: its stack and its task structure.
  *
- *   kernel stack   4 frames, each allocated alone and mapped together (VMAP_STACK, 16 KiB)
+ *   kernel stack   stack.c: usually 4 frames, each allocated alone and mapped together (VMAP_STACK)
  *   task_struct    about 10 KiB: 3 of them in a slab of 8 frames
  *
  * Invariants:
- *  I1  Every task owns 4 frames FRAME_KERNEL_STACK and one object of a slab.
+ *  I1  Every task owns a kernel stack and one object of a slab.
  *  I2  A slab without a used object has been given back.
  *
  * Source: Linux kernel/fork.c (dup_task_struct, alloc_thread_stack_node), mm/slub.c
@@ -16,6 +16,20 @@
 
 #include <errno.h>
 #include <stdlib.h>
+
+/* open_memory builds what lies in memory at boot: the address space, and the CPUs' stacks. */
+static int open_memory(struct kern *k)
+{
+    int err = layout_open(&k->layout, k->phys, k->conf, KPTI_OFF);
+    if (!err)
+        err = stacks_open(&k->stacks, &k->layout, k->conf, k->stats, k->outbox);
+    if (err)
+        return err;
+    layout_booted(&k->layout);
+    if (k->sys)
+        mm_sys_set_kernel(k->sys, &k->layout.pt);
+    return 0;
+}
 
 int kern_open(struct kern **ret, const struct conf *conf, struct phys *phys, struct mm_sys *sys,
               struct stat_set *stats, struct arch_outbox *outbox)
@@ -29,9 +43,10 @@ int kern_open(struct kern **ret, const struct conf *conf, struct phys *phys, str
     k->stats = stats;
     k->outbox = outbox;
     k->current = kern_proc_new(k);
-    if (!k->current) {
-        free(k);
-        return -ENOMEM;
+    int err = !k->current ? -ENOMEM : phys ? open_memory(k) : 0;
+    if (err) {
+        kern_close(k);
+        return err;
     }
     *ret = k;
     return 0;
@@ -43,6 +58,10 @@ void kern_close(struct kern *k)
         return;
     while (k->n_task)
         kern_task_exit(k, k->task[k->n_task - 1].tid);
+    stacks_close(&k->stacks);
+    if (k->sys)
+        mm_sys_set_kernel(k->sys, NULL);
+    layout_close(&k->layout);
     free(k->task);
     free(k->slab);
     kern_procs_close(k);
@@ -108,25 +127,23 @@ int kern_task_new(struct kern *k, uint32_t tid)
     struct kern_task t = {.tid = tid, .proc = k->current};
     if (object_alloc(k, &t))
         return -ENOMEM;
-    unsigned n = 0;
-    while (n < KERN_STACK_FRAMES &&
-           !phys_alloc(k->phys, 0, GFP_KERNEL, FRAME_KERNEL_STACK, &t.stack[n]))
-        n++;
-    if (n == KERN_STACK_FRAMES) {
-        k->task = kern_grow(k->task, k->n_task, &k->cap_task, sizeof *k->task);
-        k->task[k->n_task++] = t;
-        return 0;
+    if (stack_alloc(&k->stacks, k->cpu, &t.stack)) {
+        object_free(k, &t);
+        return -ENOMEM;
     }
-    while (n > 0)
-        phys_free(k->phys, t.stack[--n], 0);
-    object_free(k, &t);
-    return -ENOMEM;
+    k->task = kern_grow(k->task, k->n_task, &k->cap_task, sizeof *k->task);
+    k->task[k->n_task++] = t;
+    return 0;
+}
+
+void kern_set_cpu(struct kern *k, unsigned cpu)
+{
+    k->cpu = cpu;
 }
 
 static void task_free(struct kern *k, uint32_t i)
 {
-    for (unsigned n = 0; n < KERN_STACK_FRAMES; n++)
-        phys_free(k->phys, k->task[i].stack[n], 0);
+    stack_free(&k->stacks, k->cpu, &k->task[i].stack);
     object_free(k, &k->task[i]);
     k->task[i] = k->task[--k->n_task];
 }

@@ -109,13 +109,11 @@ static int audit_pages(struct mm_sys *s)
 /* tables_right is I11. */
 static bool tables_right(const struct mm_sys *s)
 {
-    uint64_t tables = 0;
+    uint64_t tables = s->kernel ? pt_frames(s->kernel) : 0;
     for (const struct mm *m = s->mms; m; m = m->next) {
         if (pt_audit(&m->pt, (unsigned)s->conf.phys_bits) != 0)
             return false;
-        for (unsigned level = 0; level < m->pt.levels; level++)
-            tables += m->pt.tables[level];
-        tables += m->pt.deposited;
+        tables += pt_frames(&m->pt);
     }
     return tables == phys_owner_frames(s->phys, FRAME_PAGE_TABLE);
 }

@@ -137,11 +137,21 @@ void mm_sys_close(struct mm_sys *s)
     free(s);
 }
 
+void mm_sys_set_kernel(struct mm_sys *s, const struct pt *kernel)
+{
+    s->kernel = kernel;
+}
+
+static int open_tables(struct mm *m, struct mm_sys *s)
+{
+    return s->kernel ? pt_open_process(&m->pt, s->kernel) : pt_open(&m->pt, s->phys, &s->conf);
+}
+
 int mm_open(struct mm **ret, struct mm_sys *s)
 {
     struct mm *m = calloc(1, sizeof(*m));
     struct vma_hit *hits = calloc(VMA_HITS, sizeof(*hits));
-    int err = m && hits ? pt_open(&m->pt, s->phys, &s->conf) : -ENOMEM;
+    int err = m && hits ? open_tables(m, s) : -ENOMEM;
     if (err != 0) {
         free(m);
         free(hits);

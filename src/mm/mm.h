@@ -139,6 +139,9 @@ enum mm_rss { MM_FILEPAGES, MM_ANONPAGES, MM_SHMEMPAGES, MM_RSS_NR };
 int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
                 struct stat_set *stats, struct arch_outbox *outbox);
 void mm_sys_close(struct mm_sys *s);
+/* mm_sys_set_kernel tells mm the kernel's own tables (pt_open_kernel), filled in: spaces opened from
+ * now on share their upper half. NULL: no more. */
+void mm_sys_set_kernel(struct mm_sys *s, const struct pt *kernel);
 int mm_open(struct mm **ret, struct mm_sys *s); /* an empty address space with a root table */
 void mm_close(struct mm *m);                    /* unmaps all, frees tables: exit_mmap */
 /* mm_get: one process more runs in it (CLONE_VM); mm_put: one less, and mm_close by the last of them. An

@@ -169,6 +169,7 @@ struct mm_sys {
     struct mm_file *all_files;   /* every file, named or not */
     struct mm_file *vdso, *vvar; /* frames of the special mappings */
     struct mm *mms;              /* every address space */
+    const struct pt *kernel;     /* init_mm's tables, whose upper half all share; NULL: none */
     struct mm *current;          /* the one that runs or is served; NULL: none */
     struct sys_compaction compaction;
     uint8_t weights[NUMA_NODES]; /* of weighted interleaving, by node */

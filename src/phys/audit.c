@@ -228,7 +228,7 @@ int phys_audit(struct phys *p)
         if (broken != 0)
             return broken;
     }
-    return p->tables.live == phys_owner_frames(p, FRAME_PAGE_TABLE) ? 0 : 4;
+    return p->tables.live == phys_owner_frames(p, FRAME_PAGE_TABLE) + p->boot_tables ? 0 : 4;
 }
 
 void phys_audit_at_times(struct phys *p)

@@ -31,8 +31,8 @@
 const char *phys_owner_name(enum frame_owner owner)
 {
     static const char *const names[FRAME_OWNER_NR] = {
-        "free", "reserved",   "kernel_image", "memmap",    "page_table", "kernel_stack",
-        "slab", "page_cache", "user_file",    "user_anon", "shmem",      "hugetlb",
+        "free",       "reserved",  "kernel_image", "memmap", "page_table", "kernel_stack", "slab",
+        "page_cache", "user_file", "user_anon",    "shmem",  "hugetlb",    "vmalloc",
     };
     return names[owner];
 }
@@ -231,6 +231,33 @@ void phys_fail_every(struct phys *p, uint64_t n)
 {
     p->fail_every = n;
     p->fail_count = 0;
+}
+
+static const struct boot_range *image_of(const struct phys *p)
+{
+    return &p->boot[p->boot_nr - 1]; /* place_boot adds it last */
+}
+
+void phys_image(const struct phys *p, pfn *ret_first, pfn *ret_end)
+{
+    *ret_first = (pfn){image_of(p)->first};
+    *ret_end = (pfn){image_of(p)->end};
+}
+
+pfn phys_boot_frame(struct phys *p, bool table)
+{
+    const struct boot_range *image = image_of(p);
+    if (p->boot_used >= (image->end - image->first) / 2)
+        return PFN_NONE;
+    pfn n = {p->zero_page.v - ++p->boot_used};
+    struct frame *f = phys_frame(p, n);
+    *f = (struct frame){.owner = FRAME_KERNEL_IMAGE};
+    if (table) {
+        f->flags = FRAME_F_BOOT_TABLE;
+        f->bytes = table_slab_get(&p->tables);
+        p->boot_tables++;
+    }
+    return n;
 }
 
 pfn phys_zero_page(const struct phys *p)

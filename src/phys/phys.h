@@ -12,8 +12,8 @@
  *      free list (or inside the virgin range); its buddy is not a free block of the same order
  *      (pageblocks may stay apart: their types did not permit it once).
  *  I3  zone.free_frames = Σ free blocks' frames + virgin frames, isolated pageblocks not counted.
- *  I4  Only frames of owner FRAME_PAGE_TABLE have `bytes` of their own; they are all zero when the
- *      frame is allocated as a table.
+ *  I4  Only frames of owner FRAME_PAGE_TABLE, and those of the kernel image marked FRAME_F_BOOT_TABLE,
+ *      have `bytes` of their own; they are all zero when the frame is allocated as a table.
  *  I5  A free block lies on the list of its pageblock's migrate type; the virgin range is movable.
  *  I6  A frame on a per-CPU list is free by owner, marked FRAME_F_PCP, and not in free_frames; the
  *      counts of the lists are right.
@@ -45,11 +45,12 @@ enum frame_owner {
     FRAME_USER_ANON,
     FRAME_SHMEM,
     FRAME_HUGETLB, /* of a hugetlb pool, free or in use */
+    FRAME_VMALLOC, /* of the vmalloc area: kernel stacks kept for the next task */
     FRAME_OWNER_NR
 };
 /* phys_owner_name returns the JSON key: "free", "reserved", "kernel_image", "memmap",
  * "page_table", "kernel_stack", "slab", "page_cache", "user_file", "user_anon", "shmem",
- * "hugetlb". */
+ * "hugetlb", "vmalloc". */
 const char *phys_owner_name(enum frame_owner owner);
 
 enum zone_id { ZONE_DMA, ZONE_DMA32, ZONE_NORMAL, ZONE_NR };
@@ -104,6 +105,7 @@ struct frame {
 #define FRAME_F_ISOLATED    0x100000u /* taken off its list by reclaim, migration or compaction */
 #define FRAME_F_LOCKED      0x200000u /* PG_locked: reclaim and migration leave it alone */
 #define FRAME_F_NO_DATA     0x400000u /* not PG_uptodate: the host could not read it from swap */
+#define FRAME_F_BOOT_TABLE  0x800000u /* of the kernel image: a page table of the kernel itself */
 
 struct phys; /* opaque: see phys_int.h */
 
@@ -357,12 +359,23 @@ static inline struct frame *phys_frame(struct phys *p, pfn n)
 enum frame_owner phys_owner(struct phys *p, pfn n);
 /* phys_set_owner moves one allocated frame to another owner (page cache page becomes mapped). */
 void phys_set_owner(struct phys *p, pfn n, enum frame_owner owner);
+/* frame_is_table says whether a frame's record is that of a page table. */
+static inline bool frame_is_table(const struct frame *f)
+{
+    return f->owner == FRAME_PAGE_TABLE || f->flags & FRAME_F_BOOT_TABLE;
+}
 /* phys_table returns the 512 entries of a page-table frame. One load. */
 static inline pte *phys_table(struct phys *p, pfn n)
 {
-    CHECK(phys_frame(p, n)->owner == FRAME_PAGE_TABLE); /* I4 */
+    CHECK(frame_is_table(phys_frame(p, n))); /* I4 */
     return phys_frame(p, n)->bytes;
 }
+/* phys_boot_frame takes the next frame of the kernel image for what the kernel builds at boot: page
+ * tables of its own (`table`: 512 entries, none) or data of a CPU. From the end of the image down, one
+ * below the other, at most half of it: PFN_NONE when that is used up. It stays the image's, for ever. */
+pfn phys_boot_frame(struct phys *p, bool table);
+/* phys_image stores the frames of the kernel image, [*ret_first, *ret_end). */
+void phys_image(const struct phys *p, pfn *ret_first, pfn *ret_end);
 /* phys_zero_page returns the frame that all anonymous reads share. */
 pfn phys_zero_page(const struct phys *p);
 

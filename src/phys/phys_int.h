@@ -117,6 +117,8 @@ struct phys {
     unsigned boot_nr;                    /* how many */
     size_t map_bytes;                    /* length of the host mapping behind head.frames */
     pfn zero_page;                       /* inside the kernel image */
+    uint64_t boot_used;                  /* frames phys_boot_frame gave, below the zero page */
+    uint64_t boot_tables;                /* of them, page tables */
     uint64_t cache_slice;                /* a CPU's part of the last-level cache, bytes */
     uint64_t fail_every;                 /* phys_fail_every; 0 = never */
     uint64_t fail_count;                 /* allocations since then */

@@ -320,7 +320,8 @@ void proc_meminfo_of(const struct proc_machine *m, const struct proc_nodes *node
     ret->v[PROC_MEM_COMMITTED_AS] = KB(mm_committed(m->sys));
     ret->v[PROC_MEM_VMALLOCTOTAL] =
         m->conf->mmu_levels == 5 ? VMALLOC_KB_5LEVEL : VMALLOC_KB_4LEVEL;
-    ret->v[PROC_MEM_VMALLOCUSED] = ret->v[PROC_MEM_KERNELSTACK]; /* stacks are mapped there */
+    ret->v[PROC_MEM_VMALLOCUSED] = KB(phys_owner_frames(m->phys, FRAME_VMALLOC)) +
+                                   (m->conf->kernel_stack == 0 ? ret->v[PROC_MEM_KERNELSTACK] : 0);
     put_hugetlb(ret, m->sys);
     put_direct_map(ret, m->conf->phys_size);
 }

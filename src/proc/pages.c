@@ -407,6 +407,7 @@ uint64_t proc_pageflags_next(struct phys *p, pfn n, struct proc_folio_flags *las
     case FRAME_PAGE_TABLE:
         return BIT(KPF_PGTABLE);
     case FRAME_KERNEL_STACK:
+    case FRAME_VMALLOC:
         return 0;
     case FRAME_SLAB:
         return BIT(KPF_SLAB);

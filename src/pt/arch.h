@@ -30,8 +30,9 @@ struct arch_fault {
 };
 
 enum arch_kind {
-    ARCH_FLUSH_RANGE, /* a, b: virtual range [a, b); n: log2 of the page size used inside it */
-    ARCH_FLUSH_ALL,   /* the whole address space */
+    ARCH_FLUSH_RANGE,  /* a, b: virtual range [a, b); n: log2 of the page size used inside it */
+    ARCH_FLUSH_ALL,    /* the whole address space */
+    ARCH_FLUSH_KERNEL, /* a, b: kernel addresses [a, b), on every core, global entries too */
     ARCH_KERNEL_READ, /* a: physical address, b: bytes, read by the kernel through its direct map */
     ARCH_KERNEL_WRITE, /* same, written (zeroing, copying, writing an entry) */
     ARCH_STEP,         /* n: enum arch_step, a: how many times it happened */

@@ -11,7 +11,7 @@ struct step {
 static int audit_link(const struct pt *t, pte e, uint64_t at)
 {
     pfn n = pte_pfn(e);
-    if (n.v >= phys_frames(t->phys) || phys_owner(t->phys, n) != FRAME_PAGE_TABLE)
+    if (n.v >= phys_frames(t->phys) || !frame_is_table(phys_frame(t->phys, n)))
         return 1;
     return phys_frame(t->phys, n)->index == at ? 0 : 1;
 }
@@ -51,7 +51,8 @@ static int count_tables(const struct pt *t, unsigned phys_bits, uint64_t *counts
     counts[level] = 1;
     while (level < t->levels) {
         struct step *s = &stack[level];
-        if (s->next == PT_ENTRIES) {
+        bool half = t->shared && level == t->levels - 1; /* the rest is the kernel's */
+        if (s->next == (half ? PT_ENTRIES / 2 : PT_ENTRIES)) {
             level++;
             continue;
         }
@@ -71,11 +72,26 @@ static int count_tables(const struct pt *t, unsigned phys_bits, uint64_t *counts
     return 0;
 }
 
+/* copy_right is I4. */
+static bool copy_right(const struct pt *t)
+{
+    if (pfn_is_none(t->user_root))
+        return true;
+    const pte *root = phys_table(t->phys, t->root), *copy = phys_table(t->phys, t->user_root);
+    bool right = t->user_root.v == t->root.v + 1;
+    for (unsigned i = 0; i < PT_ENTRIES / 2 && right; i++)
+        right =
+            root[i].v == (copy[i].v | (pte_present(copy[i]) ? PTE_NX : 0)) && !(copy[i].v & PTE_NX);
+    return right;
+}
+
 int pt_audit(const struct pt *t, unsigned phys_bits)
 {
     uint64_t counts[PT_LEVELS_MAX] = {0}, deposits = 0;
-    if (phys_owner(t->phys, t->root) != FRAME_PAGE_TABLE)
+    if (!frame_is_table(phys_frame(t->phys, t->root)))
         return 1;
+    if (!copy_right(t))
+        return 4;
     int broken = count_tables(t, phys_bits, counts, &deposits);
     for (unsigned l = 0; l < PT_LEVELS_MAX && broken == 0; l++)
         if (counts[l] != t->tables[l])

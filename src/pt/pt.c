@@ -8,7 +8,8 @@
  * Every walk is a loop from the root down, at most `levels` steps. A table's frame keeps in its
  * index the physical address of the one entry that points to it (the root: 0).
  *
- * Source: Linux mm/memory.c: __pte_alloc and friends (missing tables are made from the top),
+ * Source: Linux arch/x86/mm/pgtable.c (pgd_alloc, pgd_ctor: clone_pgd_range), arch/x86/mm/pti.c
+ * (__pti_set_user_pgtbl); mm/memory.c: __pte_alloc and friends (missing tables are made from the top),
  * free_pgd_range, free_p4d_range, free_pud_range, free_pmd_range (which tables an unmap gives back).
  */
 #include "pt/pt.h"
@@ -16,6 +17,7 @@
 #include "base/check.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Where a walk stands. */
 struct place {
@@ -54,14 +56,84 @@ static struct place descend(const struct pt *t, vaddr a, unsigned level)
 
 /* -- building -------------------------------------------------------------------------------- */
 
-int pt_open(struct pt *t, struct phys *phys, const struct conf *conf)
+/* open_root makes a root, or with a copy two in a row, the copy behind it (PGD_ALLOCATION_ORDER). */
+static int open_root(struct pt *t, struct phys *phys, unsigned levels, bool copy)
 {
     pfn root;
-    int err = phys_alloc(phys, 0, GFP_KERNEL, FRAME_PAGE_TABLE, &root);
+    int err = phys_alloc(phys, copy, GFP_KERNEL, FRAME_PAGE_TABLE, &root);
     if (err != 0)
         return err;
-    *t = (struct pt){.phys = phys, .root = root, .levels = (unsigned)conf->mmu_levels};
-    t->tables[t->levels - 1] = 1;
+    *t = (struct pt){.phys = phys, .root = root, .user_root = PFN_NONE, .levels = levels};
+    if (copy)
+        t->user_root = (pfn){root.v + 1};
+    t->tables[levels - 1] = 1;
+    return 0;
+}
+
+int pt_open(struct pt *t, struct phys *phys, const struct conf *conf)
+{
+    return open_root(t, phys, (unsigned)conf->mmu_levels, false);
+}
+
+int pt_open_kernel(struct pt *t, struct phys *phys, const struct conf *conf, bool isolated)
+{
+    unsigned levels = (unsigned)conf->mmu_levels;
+    pfn copy = isolated ? phys_boot_frame(phys, true) : PFN_NONE;
+    pfn root = phys_boot_frame(phys, true);
+    if (pfn_is_none(root) || (isolated && pfn_is_none(copy))) {
+        int err = open_root(t, phys, levels, isolated);
+        t->boot = err == 0;
+        return err;
+    }
+    *t = (struct pt){.phys = phys,
+                     .root = root,
+                     .user_root = copy,
+                     .boot = true,
+                     .boot_tables = 1 + isolated,
+                     .levels = levels};
+    t->tables[levels - 1] = 1;
+    return 0;
+}
+
+static void share_half(const struct pt *t, pfn to, pfn from)
+{
+    size_t half = PT_ENTRIES / 2;
+    memcpy(phys_table(t->phys, to) + half, phys_table(t->phys, from) + half, half * sizeof(pte));
+}
+
+int pt_open_process(struct pt *t, const struct pt *kernel)
+{
+    bool isolated = !pfn_is_none(kernel->user_root);
+    int err = open_root(t, kernel->phys, kernel->levels, isolated);
+    if (err != 0)
+        return err;
+    t->shared = true;
+    share_half(t, t->root, kernel->root);
+    if (isolated)
+        share_half(t, t->user_root, kernel->user_root);
+    return 0;
+}
+
+/* set_entry writes an entry that points to a table or none. A user's entry of an isolated root goes to
+ * both, and no user page is executable by the kernel's (__pti_set_user_pgtbl). */
+static void set_entry(const struct pt *t, struct place at, vaddr a, pte e)
+{
+    unsigned i = pt_index(a, at.level);
+    if (at.level == t->levels - 1 && i < PT_ENTRIES / 2 && !pfn_is_none(t->user_root)) {
+        phys_table(t->phys, t->user_root)[i] = e;
+        e.v |= pte_present(e) ? PTE_NX : 0;
+    }
+    *entry_at(t, at, a) = e;
+}
+
+/* new_table allocates one; the kernel's come out of its image as long as that has room. */
+static int new_table(struct pt *t, pfn *ret)
+{
+    pfn n = t->boot ? phys_boot_frame(t->phys, true) : PFN_NONE;
+    if (pfn_is_none(n))
+        return phys_alloc(t->phys, 0, GFP_KERNEL, FRAME_PAGE_TABLE, ret);
+    t->boot_tables++;
+    *ret = n;
     return 0;
 }
 
@@ -69,11 +141,11 @@ int pt_open(struct pt *t, struct phys *phys, const struct conf *conf)
 static int add_table(struct pt *t, struct place *at, vaddr a)
 {
     pfn n;
-    int err = phys_alloc(t->phys, 0, GFP_KERNEL, FRAME_PAGE_TABLE, &n);
+    int err = new_table(t, &n);
     if (err != 0)
         return err;
     phys_frame(t->phys, n)->index = paddr_at(*at, a).v;
-    *entry_at(t, *at, a) = pte_make(n, PT_TABLE_BITS);
+    set_entry(t, *at, a, pte_make(n, PT_TABLE_BITS));
     *at = (struct place){n, at->level - 1};
     t->tables[at->level]++;
     return 0;
@@ -119,6 +191,14 @@ paddr pt_entry_paddr(const struct pt *t, vaddr a, unsigned level)
 uint64_t pt_bytes(const struct pt *t)
 {
     return (t->tables[0] + t->deposited + t->tables[1] + t->tables[2]) * PAGE_SIZE;
+}
+
+uint64_t pt_frames(const struct pt *t)
+{
+    uint64_t frames = t->deposited + !pfn_is_none(t->user_root);
+    for (unsigned level = 0; level < t->levels; level++)
+        frames += t->tables[level];
+    return frames - t->boot_tables;
 }
 
 /* -- going through --------------------------------------------------------------------------- */
@@ -168,9 +248,11 @@ vaddr pt_next(const struct pt *t, vaddr a, vaddr end)
 
 /* -- freeing --------------------------------------------------------------------------------- */
 
+/* free_table gives a table back; the kernel image keeps what it gave. */
 static void free_table(struct pt *t, pfn n, unsigned level)
 {
-    phys_free(t->phys, n, 0);
+    if (phys_frame(t->phys, n)->owner == FRAME_PAGE_TABLE)
+        phys_free(t->phys, n, level == t->levels - 1 && !pfn_is_none(t->user_root));
     t->tables[level]--;
 }
 
@@ -215,7 +297,7 @@ static unsigned free_level(struct pt *t, unsigned level, uint64_t start, uint64_
             pte *e = entry_at(t, at, a);
             CHECK(table_is_none(t, pte_pfn(*e)));
             free_table(t, pte_pfn(*e), level);
-            *e = (pte){0};
+            set_entry(t, at, a, (pte){0});
             freed++;
         }
         if (span_last >= last)
@@ -235,8 +317,8 @@ unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr
 
 void pt_close(struct pt *t)
 {
-    uint64_t last = BIT(PAGE_SHIFT + 9 * t->levels) - 1;
-    CHECK(t->deposited == 0); /* no huge page is left */
+    uint64_t last = BIT(PAGE_SHIFT + 9 * t->levels - t->shared) - 1; /* the lower half, if shared */
+    CHECK(t->deposited == 0);                                        /* no huge page is left */
     for (unsigned level = 0; level + 1 < t->levels; level++) {
         struct place at;
         uint64_t span = BIT(pt_level_shift(level + 1));

@@ -12,6 +12,16 @@
  *      number of PTE tables put aside.
  *  I3  No present entry has a reserved bit set.
  *
+ * A process has the kernel's half of the root in common with all others: its entries 256 to 511 are
+ * copies of the kernel's, which point to the same tables, so that all see what changes there. They
+ * count for the kernel alone (I1, I2). With page-table isolation the root is 8 KiB: the processor runs
+ * user code on the second half, which has the user's entries and very few of the kernel's:
+ *
+ *   root      [user 0-255, not executable] [kernel 256-511]    CR3 in kernel mode
+ *   root + 1  [user 0-255                ] [entry text, cpu_entry_area]    CR3 in user mode
+ *
+ *  I4  Each user entry of the copy is that of the root with NX clear, and points to the same table.
+ *
  * Source: Intel SDM vol. 3A, 4.5; Linux mm/memory.c (free_pgd_range), arch/x86/include/asm/
  * pgtable_types.h, mm/pagewalk.c.
  */
@@ -23,8 +33,12 @@
 
 struct pt {
     struct phys *phys;
-    pfn root;                       /* what CR3 holds */
-    unsigned levels;                /* 4 or 5 */
+    pfn root;             /* what CR3 holds */
+    pfn user_root;        /* what it holds in user mode with isolation, else PFN_NONE */
+    bool shared;          /* the root's upper half is the kernel's */
+    bool boot;            /* the kernel's own: tables come from its image, if there is room */
+    uint64_t boot_tables; /* of .tables and user_root, those */
+    unsigned levels;      /* 4 or 5 */
     uint64_t tables[PT_LEVELS_MAX]; /* tables in use by level; level 0 = PTE tables */
     uint64_t deposited;             /* PTE tables put aside for huge pages */
 };
@@ -35,6 +49,12 @@ struct pt {
 
 /* pt_open allocates an empty root of conf->mmu_levels. 0 or -ENOMEM. */
 int pt_open(struct pt *t, struct phys *phys, const struct conf *conf);
+/* pt_open_process is pgd_alloc: pt_open of a process whose upper half is that of the kernel's tables,
+ * with a second root if those have one. pt_open_kernel makes such tables, empty. 0 or -ENOMEM. */
+int pt_open_process(struct pt *t, const struct pt *kernel);
+int pt_open_kernel(struct pt *t, struct phys *phys, const struct conf *conf, bool isolated);
+/* pt_frames returns the frames of owner FRAME_PAGE_TABLE the tables take, all levels and deposits. */
+uint64_t pt_frames(const struct pt *t);
 /* pt_close frees every table; leaf frames are the caller's. */
 void pt_close(struct pt *t);
 
@@ -78,7 +98,7 @@ void pt_link(struct pt *t, vaddr a, pfn table);
 /* pt_unlink takes the PTE table of a, all entries none, out of the tree. */
 pfn pt_unlink(struct pt *t, vaddr a);
 
-/* pt_audit checks I1-I3 by looking at every entry; 0 or the number of the broken invariant. */
+/* pt_audit checks I1-I4 by looking at every entry; 0 or the number of the broken invariant. */
 int pt_audit(const struct pt *t, unsigned phys_bits);
 
 #endif

@@ -34,6 +34,14 @@ static uint64_t flush_core(struct sim *s, struct mmu_core *core, const struct ar
     return pages * s->conf.cost_invlpg;
 }
 
+/* flush_kernel is flush_tlb_all: every core forgets everything, what is global, too. */
+static uint64_t flush_kernel(struct sim *s)
+{
+    for (unsigned n = 0; n < s->conf.cpu_cores; n++)
+        mmu_invpcid(&s->cores[n], 2, 0, va(0));
+    return s->conf.cost_flush + (s->conf.cpu_cores > 1 ? s->conf.cost_ipi : 0);
+}
+
 /* An invalidation reaches every core that ran the program; others than the caller's by interrupt. */
 static uint64_t flush(struct sim *s, const struct sim_thread *t, const struct arch_msg *m)
 {
@@ -65,6 +73,9 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
         case ARCH_FLUSH_RANGE:
         case ARCH_FLUSH_ALL:
             cycles += flush(s, t, m);
+            break;
+        case ARCH_FLUSH_KERNEL:
+            cycles += flush_kernel(s);
             break;
         case ARCH_KERNEL_READ:
         case ARCH_KERNEL_WRITE:

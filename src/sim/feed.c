@@ -303,6 +303,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
     if (unlikely(s->current != t))
         proc_switch(s, t);
     mm_set_cpu(s->mm_sys, t->core_id);
+    kern_set_cpu(s->kern, t->core_id);
     lock_feed_begin(s, t);
     while (i < n) {
         size_t batch = min_u64(n - i, BATCH);

@@ -25,6 +25,6 @@ int stat_find(const char *name)
 
 const char *stat_unit_name(enum stat_unit unit)
 {
-    static const char *const names[] = {"count", "cycles", "pages", "KiB"};
+    static const char *const names[] = {"count", "cycles", "pages", "KiB", "bytes"};
     return names[unit];
 }

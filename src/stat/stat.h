@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum stat_group { STAT_HW, STAT_FAULT, STAT_VM, STAT_DIV, STAT_SIM, STAT_GROUP_NR };
-enum stat_unit { UNIT_COUNT, UNIT_CYCLES, UNIT_PAGES, UNIT_KIB };
+enum stat_unit { UNIT_COUNT, UNIT_CYCLES, UNIT_PAGES, UNIT_KIB, UNIT_BYTES };
 
 enum stat_id {
 #define STAT_ROW(group, ident, name, unit, meaning) STAT_##ident,
@@ -35,7 +35,7 @@ struct stat_info {
 const struct stat_info *stat_info(enum stat_id id);
 /* stat_find returns the counter of that name (case does not matter) or -1. */
 int stat_find(const char *name);
-/* stat_unit_name returns "count", "cycles", "pages" or "KiB". */
+/* stat_unit_name returns "count", "cycles", "pages", "KiB" or "bytes". */
 const char *stat_unit_name(enum stat_unit unit);
 
 #endif

@@ -172,9 +172,9 @@ static void test_zero_page_is_the_kernels_and_never_free(void **state)
 static void test_owner_names_are_the_json_keys(void **state)
 {
     (void)state;
-    static const char *const want[] = {"free",       "reserved",     "kernel_image", "memmap",
-                                       "page_table", "kernel_stack", "slab",         "page_cache",
-                                       "user_file",  "user_anon",    "shmem",        "hugetlb"};
+    static const char *const want[] = {
+        "free",       "reserved",  "kernel_image", "memmap", "page_table", "kernel_stack", "slab",
+        "page_cache", "user_file", "user_anon",    "shmem",  "hugetlb",    "vmalloc"};
     for (unsigned i = 0; i < FRAME_OWNER_NR; i++)
         assert_string_equal(phys_owner_name(i), want[i]);
 }
