@@ -466,7 +466,7 @@ bool pageout_large(struct gather *g, struct pt_run *r, pfn *ret)
     if (what != LARGE_WHOLE)
         return what == LARGE_DONE;
     if (folio_test_anon(s, head)) { /* goes page by page */
-        if (split_folio(s, head) == 0)
+        if (split_for_swap(s, head) == 0)
             r->e = NULL;
         return true;
     }

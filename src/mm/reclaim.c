@@ -271,14 +271,23 @@ static void activate(struct mm_sys *s, pfn n)
     STAT(s->stats, pgactivate) += BIT(f->order);
 }
 
+int split_for_swap(struct mm_sys *s, pfn head)
+{
+    const struct frame *f = phys_frame(s->phys, head);
+    bool whole = f->owner == FRAME_USER_ANON && (f->flags & FRAME_F_SWAPBACKED) &&
+                 !(f->flags & FRAME_F_PARTIAL);
+    uint64_t nr = folio_nr_pages(s, head);
+    int err = split_folio(s, head);
+    STAT(s->stats, thp_swpout_fallback) += err == 0 && whole && nr == HPAGE_PMD_NR;
+    return err;
+}
+
 /* split_large: a large folio goes page by page: they stand where reclaim looks next. */
 static void split_large(struct mm_sys *s, pfn head)
 {
     uint64_t nr = folio_nr_pages(s, head);
-    bool swap = !is_lazyfree(phys_frame(s->phys, head));
-    if (split_folio(s, head) != 0)
+    if (split_for_swap(s, head) != 0)
         return;
-    STAT(s->stats, thp_swpout_fallback) += swap && nr == HPAGE_PMD_NR;
     for (uint64_t i = 0; i < nr; i++) {
         pfn n = {head.v + i};
         if (phys_frame(s->phys, n)->flags & FRAME_F_LRU) {

@@ -154,6 +154,9 @@ bool pte_is_swap_slot(pte e);
 pte folio_swap_entry(const struct frame *head);
 /* vm_swap_full: less than half is free, so slots of pages in memory are given back. */
 bool vm_swap_full(const struct mm_sys *s);
+/* split_for_swap splits a folio that is to be swapped: only a block device has room for a large one in one
+ * piece (cluster_alloc_swap_entry: SWP_BLKDEV), and swap areas are files here. 0 or why it cannot be. */
+int split_for_swap(struct mm_sys *s, pfn head);
 /* folio_alloc_swap finds a slot for a folio and puts it into the swap cache, dirty. -ENOMEM: full. */
 int folio_alloc_swap(struct mm_sys *s, pfn n);
 void swap_cache_add(struct mm_sys *s, pfn n, pte entry);

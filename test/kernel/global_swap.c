@@ -417,6 +417,71 @@ static void pages_of_the_swap_cache_move(struct world *w)
     see(w, slots_used(w), "slots at the end");
 }
 
+static const char *const huge_counters[] = {"thp_swpout", "thp_swpout_fallback", "thp_split_page",
+                                            "thp_split_pmd", "pswpout"};
+
+/* page_out_huge maps 2 MiB, takes `hole` pages away from page 100 on, pages the rest out, and tells what
+ * that did. */
+static void page_out_huge(struct world *w, uint64_t hole)
+{
+    int64_t before[ARRAY_LEN(huge_counters)];
+    for (size_t i = 0; i < ARRAY_LEN(huge_counters); i++)
+        before[i] = vm_counter(w, huge_counters[i]);
+    do_map(w, 0, 512, MAP_PRIVATE);
+    advise(w, 0, 512, MADV_HUGEPAGE);
+    fill(w, 0, 512, 7);
+    if (hole > 0)
+        do_unmap(w, 100, hole);
+    advise(w, 0, 100, MADV_PAGEOUT);
+    settle(w);
+    see(w, slots_used(w), "slots after 100 pages");
+    see(w, vm_swap_kb(w), "VmSwap after 100 pages");
+    advise(w, 100 + hole, 412 - hole, MADV_PAGEOUT);
+    settle(w);
+    see(w, slots_used(w), "slots");
+    see(w, vm_swap_kb(w), "VmSwap");
+    for (size_t i = 0; i < ARRAY_LEN(huge_counters); i++)
+        see(w, vm_counter(w, huge_counters[i]) - before[i], "%s", huge_counters[i]);
+    for (uint64_t i = 0; i < 512; i += 17)
+        if (i < 100 || i >= 100 + hole)
+            see(w, place(w, i) > 0, "page %d has a slot", (int)i);
+}
+
+/* Only a block device has room for a huge page in one piece. */
+static void a_huge_page_goes_to_a_file_page_by_page(struct world *w)
+{
+    page_out_huge(w, 0);
+    for (uint64_t i = 0; i < 512; i += 31)
+        touch_seen(w, i, i & 1);
+    do_unmap(w, 0, 512);
+}
+
+static void all_of_a_huge_page_paged_out_at_once(struct world *w)
+{
+    int64_t before[ARRAY_LEN(huge_counters)];
+    do_map(w, 0, 1024, MAP_PRIVATE);
+    advise(w, 0, 1024, MADV_HUGEPAGE);
+    fill(w, 0, 1024, 7);
+    for (size_t i = 0; i < ARRAY_LEN(huge_counters); i++)
+        before[i] = vm_counter(w, huge_counters[i]);
+    advise(w, 0, 1024, MADV_PAGEOUT);
+    settle(w);
+    for (size_t i = 0; i < ARRAY_LEN(huge_counters); i++)
+        see(w, vm_counter(w, huge_counters[i]) - before[i], "%s", huge_counters[i]);
+    for (uint64_t i = 0; i < 1024; i += 31) {
+        see(w, place(w, i) > 0, "page %d has a slot", (int)i);
+        touch_seen(w, i, i & 1);
+    }
+    do_unmap(w, 0, 1024);
+}
+
+/* One that is mapped in part is split before swap is asked for room. */
+static void a_huge_page_with_a_hole_does_not_fall_back(struct world *w)
+{
+    page_out_huge(w, 56);
+    do_unmap(w, 0, 512);
+}
+
 static const struct scenario {
     const char *name;
     void (*run)(struct world *w);
@@ -429,6 +494,9 @@ static const struct scenario {
     {"fork", a_fork_shares_slots},
     {"free", madv_free_of_swapped_pages_frees_slots},
     {"move", pages_of_the_swap_cache_move},
+    {"huge", a_huge_page_goes_to_a_file_page_by_page},
+    {"huge-all", all_of_a_huge_page_paged_out_at_once},
+    {"huge-part", a_huge_page_with_a_hole_does_not_fall_back},
     {"shmem", shared_memory_has_slots_but_no_entries},
 };
 

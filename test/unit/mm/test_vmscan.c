@@ -155,6 +155,29 @@ static void nothing_but_dirty_pages_wakes_the_flusher_though_they_are_in_use(voi
     box_close(&b);
 }
 
+/* 6.18.44: MADV_PAGEOUT of a huge page counts one fallback, also without any swap, and none where a page
+ * of it was unmapped before. */
+static void a_huge_page_split_for_a_swap_file_is_a_fallback(void **state)
+{
+    (void)state;
+    for (int swap = 0; swap < 2; swap++) {
+        struct box b;
+        machine(&b, MIB(256), swap ? MIB(64) : 0, huge);
+        map_anon(&b, AT, 1024, RW);
+        touch(&b, AT, true);
+        touch(&b, AT + MIB(2), true);
+        assert_int_equal(mm_munmap(b.mm, va(AT + MIB(2) + 9 * K), K), 0);
+        assert_int_equal(mm_madvise(b.mm, va(AT), MIB(2), MADV_PAGEOUT), 0);
+        assert_int_equal(STAT(&b.stats, thp_swpout_fallback), 1);
+        assert_int_equal(mm_madvise(b.mm, va(AT + MIB(2)), 9 * K, MADV_PAGEOUT), 0);
+        mm_madvise(b.mm, va(AT + MIB(2) + 10 * K), 502 * K, MADV_PAGEOUT);
+        assert_int_equal(STAT(&b.stats, thp_split_page), 2);
+        assert_int_equal(STAT(&b.stats, thp_swpout_fallback), 1);
+        assert_int_equal(STAT(&b.stats, thp_swpout), 0);
+        box_close(&b);
+    }
+}
+
 /* What MADV_FREE gave up needs no place in swap. */
 static void a_huge_page_given_up_goes_without_swap(void **state)
 {
@@ -413,6 +436,7 @@ int main(void)
         cmocka_unit_test(many_young_entries_of_one_mapping_are_one_reference),
         cmocka_unit_test(pages_of_higher_zones_are_passed_over_and_counted),
         cmocka_unit_test(nothing_but_dirty_pages_wakes_the_flusher_though_they_are_in_use),
+        cmocka_unit_test(a_huge_page_split_for_a_swap_file_is_a_fallback),
         cmocka_unit_test(a_huge_page_given_up_goes_without_swap),
         cmocka_unit_test(a_page_invalidated_and_used_again_ends_active),
         cmocka_unit_test(anonymous_pages_age_though_swap_is_full),
