@@ -402,11 +402,22 @@ static bool multi_allowed(const struct vma *v)
     return !places_itself && v->kind != VMA_VDSO && v->kind != VMA_VVAR;
 }
 
+/* round_lengths: of a hugetlb mapping to its pages. */
+static void round_lengths(struct remap *x)
+{
+    const struct vma *v = vma_lookup(x->m, x->addr);
+    if (v && (v->flags & VM_HUGETLB)) {
+        x->old_len = align_up(x->old_len, vma_hpage_size(v));
+        x->new_len = align_up(x->new_len, vma_hpage_size(v));
+    }
+}
+
 /* move_piece moves the part of one VMA that lies in [addr, end). */
 static int64_t move_piece(struct remap *x, uint64_t end, uint64_t target)
 {
     x->old_len = x->new_len = min_u64(end, x->vma->end.v) - x->addr;
     x->new_addr = target;
+    round_lengths(x); /* of the piece: the range may end before a huge page does */
     int err = check_prep_vma(x);
     return err != 0 ? err : mremap_to(x);
 }
@@ -456,16 +467,6 @@ static int64_t follow(struct remap *x)
     return 0;
 }
 
-/* round_lengths: of a hugetlb mapping to its pages. */
-static void round_lengths(struct remap *x)
-{
-    const struct vma *v = vma_lookup(x->m, x->addr);
-    if (v && (v->flags & VM_HUGETLB)) {
-        x->old_len = align_up(x->old_len, vma_hpage_size(v));
-        x->new_len = align_up(x->new_len, vma_hpage_size(v));
-    }
-}
-
 static int64_t do_mremap(struct remap *x, bool forced)
 {
     if (forced)
@@ -478,9 +479,9 @@ static int64_t do_mremap(struct remap *x, bool forced)
         r = follow(x);
     if (r != 0)
         return r;
-    round_lengths(x);
     if (move_only)
         return remap_move(x);
+    round_lengths(x);
     x->vma = vma_lookup(x->m, x->addr);
     r = check_prep_vma(x);
     if (r != 0)

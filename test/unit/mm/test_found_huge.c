@@ -32,6 +32,26 @@ static void mremap_of_huge_pages_wants_a_new_address_that_fits_even_if_it_is_not
     box_close(&b);
 }
 
+/* remap_move looks at the range as it was asked for; align_hugetlb rounds the piece of each VMA. */
+static void mremap_of_a_part_of_a_segment_of_huge_pages_is_no_move_beyond_its_end(void **state)
+{
+    (void)state;
+    struct box b;
+    const int move = MREMAP_MAYMOVE | MREMAP_FIXED;
+    box_open(&b, MIB(64), false);
+    struct mm_task root = *mm_task(b.mm);
+    root.caps = UINT64_MAX;
+    mm_set_task(b.mm, &root);
+    int id = mm_shmget(b.mm, 0, K, 0600 | 01000 | 04000 | 010000); /* CREAT, HUGETLB, NORESERVE */
+    assert_int_equal(mm_shmat(b.mm, id, va(BASE), 0, false), BASE);
+    uint64_t to = BASE + MIB(8);
+    assert_int_equal(mm_mremap(b.mm, va(BASE + 2 * K), K, K, move, va(to + K), false), -EINVAL);
+    assert_int_equal(mm_mremap(b.mm, va(BASE), K, K, move, va(to), false), to);
+    assert_int_equal(mm_vma_at(b.mm, va(to))->end.v, to + MIB(2));
+    assert_int_equal(mm_shmctl(b.mm, id, 0 /* IPC_RMID */, NULL), 0);
+    box_close(&b);
+}
+
 /* copy_hugetlb_page_range makes the child's tables before it looks whether the entry is none. */
 static void a_child_gets_the_tables_of_hugetlb_memory_that_could_not_be_had(void **state)
 {
@@ -140,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hugetlb_mapping_is_not_split_for_advice),
         cmocka_unit_test(mremap_of_huge_pages_wants_a_new_address_that_fits_even_if_it_is_not_used),
+        cmocka_unit_test(mremap_of_a_part_of_a_segment_of_huge_pages_is_no_move_beyond_its_end),
         cmocka_unit_test(a_child_gets_the_tables_of_hugetlb_memory_that_could_not_be_had),
         cmocka_unit_test(moving_untouched_hugetlb_memory_makes_no_tables),
         cmocka_unit_test(remapping_part_of_a_huge_page_changes_nothing),
