@@ -353,8 +353,7 @@ uint64_t mm_shrink_thp(struct mm_sys *s, uint64_t want)
 
 /* -- advice ---------------------------------------------------------------------------------- */
 
-/* batch counts the entries from a run's on that map the frames of a folio one after the other. */
-static uint64_t batch(const struct mm_sys *s, const struct pt_run *r, pfn head)
+uint64_t folio_pte_batch(const struct mm_sys *s, const struct pt_run *r, pfn head)
 {
     uint64_t n = 0, nr = folio_nr_pages(s, head), first = pte_pfn(*r->e).v;
     uint64_t room = min_u64((r->table_end - r->a.v) >> PAGE_SHIFT, head.v + nr - first);
@@ -417,7 +416,7 @@ static enum large look_large(struct gather *g, struct pt_run *r, bool free, pfn 
         return LARGE_NOT;
     bool whole = r->a.v % size == 0 && r->end.v - r->a.v >= size;
     if (r->level == 0) {
-        n = batch(s, r, head);
+        n = folio_pte_batch(s, r, head);
         whole = n == nr;
     }
     if (leaves_large(s, head, r->level == 0 && whole, free))

@@ -166,5 +166,8 @@ uint64_t deferred_split_scan(struct mm_sys *s, uint64_t nr_to_scan);
 /* split_folio makes single frames of a large folio; those nobody maps are freed. 0, or -EAGAIN when
  * somebody but its mappings holds a reference. */
 int split_folio(struct mm_sys *s, pfn head);
+/* folio_pte_batch counts the entries from a run's on that map the frames of a folio one after the other. */
+struct pt_run;
+uint64_t folio_pte_batch(const struct mm_sys *s, const struct pt_run *r, pfn head);
 
 #endif

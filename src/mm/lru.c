@@ -426,13 +426,15 @@ void munlock_vma_folio(struct mm *m, vaddr a, pfn n)
         munlock_folio(s, n);
 }
 
-/* allow_mlock: a large folio is locked as a whole, at its first page, if all of it lies in the range. */
+/* allow_mlock: a large folio is locked as a whole, at its first page, if all of it is mapped there and lies
+ * in the range. */
 static bool allow_mlock(const struct mm_sys *s, const struct pt_run *r, uint64_t start,
                         uint64_t end)
 {
     pfn n = pte_leaf_pfn(*r->e, r->level), head = folio_head(s, n);
-    uint64_t bytes = PAGE_SIZE << phys_frame(s->phys, head)->order;
-    return n.v == head.v && r->a.v >= start && bytes <= end - r->a.v;
+    uint64_t nr = BIT(phys_frame(s->phys, head)->order);
+    bool within = n.v == head.v && r->a.v >= start && nr * PAGE_SIZE <= end - r->a.v;
+    return within && (r->level > 0 || nr == 1 || folio_pte_batch(s, r, head) == nr);
 }
 
 void mlock_vma_pages_range(struct mm *m, const struct vma *v, uint64_t start, uint64_t end)

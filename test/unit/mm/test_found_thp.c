@@ -117,6 +117,25 @@ static void a_moved_huge_page_is_locked_again_only_where_one_entry_maps_it(void 
     assert_false(locked_at(A));
 }
 
+/* allow_mlock_munlock: "folio is not fully mapped, skip mlock". */
+static void a_huge_page_with_a_hole_is_not_locked(void **state)
+{
+    (void)state;
+    huge_page();
+    assert_int_equal(move(b.mm, A + 9 * K, FAR), FAR);
+    map_anon(&b, A + 9 * K, 1, RW);
+    assert_int_equal(mm_mlock(b.mm, va(A), M2, 0), 0);
+    assert_false(locked_at(A));
+    assert_int_equal(mm_munlock(b.mm, va(A), M2), 0);
+    tear_down(NULL);
+    set_up(NULL);
+    huge_page();
+    assert_int_equal(mm_mprotect(b.mm, va(A), K, PROT_READ), 0);
+    assert_int_equal(mm_mprotect(b.mm, va(A), K, RW), 0); /* in small pieces, and one VMA again */
+    assert_int_equal(mm_mlock(b.mm, va(A), M2, 0), 0);
+    assert_true(locked_at(A));
+}
+
 /* madvise_free_huge_pmd: pmdp_invalidate. A store through a translation that says "dirty" would leave no
  * mark in the entry. */
 static void giving_up_a_huge_page_flushes_all_of_it(void **state)
@@ -177,6 +196,7 @@ int main(void)
         T(a_part_of_a_huge_file_page_that_moves_leaves_tables_at_the_new_place),
         T(a_huge_page_cut_by_munmap_moves_in_single_pages),
         T(a_moved_huge_page_is_locked_again_only_where_one_entry_maps_it),
+        T(a_huge_page_with_a_hole_is_not_locked),
         T(giving_up_a_huge_page_flushes_all_of_it),
         T(the_second_of_two_processes_writes_in_place_when_the_first_has_left),
         T(the_third_of_three_processes_copies_though_it_is_alone),
