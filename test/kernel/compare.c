@@ -15,6 +15,8 @@ static const struct {
 } tolerances[] = {
     {"any field", "must differ in each of six runs, within some two seconds",
      "writeback and reclaim by the kernel's own threads may come between any two calls"},
+    {"any field, of a run during which khugepaged collapsed pages", "the sequence is run again",
+     "when it comes by is chance; what it does is compared by global_khugepaged"},
     {"kpageflags", "LRU, ACTIVE, REFERENCED, IDLE, WRITEBACK, PRIVATE are not looked at",
      "lists are filled in batches per CPU, and scanned by kernel threads"},
     {"MLOCKED of pages of files and shared memory", "not looked at",

@@ -18,7 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RUNS 6u /* of a sequence that differs, before it is a mismatch: within some two seconds */
+#define DISTURBED_MAX 20u
+#define RUNS          6u /* of a sequence that differs, before it is a mismatch: within some two seconds */
 
 struct options {
     uint64_t seed, sequences, max_bad, seconds, program, results;
@@ -71,7 +72,7 @@ struct rare {
 };
 struct tally {
     uint64_t calls, no_process, left_out, sweeps, pages; /* struct made, of one run of each */
-    uint64_t bad;
+    uint64_t bad, disturbed; /* sequences that differ; runs made again because of khugepaged */
     unsigned n_rare;
     struct rare rare[32];
 };
@@ -96,6 +97,32 @@ static void settle(unsigned n)
     nanosleep(&(struct timespec){.tv_nsec = 100000000L * n}, NULL);
 }
 
+/* khugepaged_collapsed counts what khugepaged made huge of its own accord, MADV_COLLAPSE not counted. */
+static uint64_t khugepaged_collapsed(void)
+{
+    char text[32] = "";
+    int fd = open("/sys/kernel/mm/transparent_hugepage/khugepaged/pages_collapsed", O_RDONLY);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    return n > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
+/* run_alone is run_both, again where it differs and khugepaged was at work meanwhile. */
+static bool run_alone(struct native *k, const struct sequence *q, struct difference *d,
+                      struct made *made, struct tally *t)
+{
+    for (unsigned tries = 0;; tries++) {
+        uint64_t before = khugepaged_collapsed();
+        bool differs = run_both(k, q, d, made);
+        if (!differs || khugepaged_collapsed() == before || tries == DISTURBED_MAX)
+            return differs;
+        t->disturbed++;
+        settle(tries + 1);
+    }
+}
+
 /* differs_for_sure: what differs once may be chance (a writeback, a page reclaimed); the kernel's
  * answer to a sequence is what it says each time. What is chance is noted. */
 static bool differs_for_sure(struct native *k, const struct sequence *q, struct difference *d,
@@ -104,10 +131,10 @@ static bool differs_for_sure(struct native *k, const struct sequence *q, struct 
     struct difference again;
     struct made made;
     unsigned times = 0;
-    bool differs = run_both(k, q, d, &made);
+    bool differs = run_alone(k, q, d, &made, t);
     while (differs && ++times < RUNS) {
         settle(times);
-        differs = run_both(k, q, &again, &made);
+        differs = run_alone(k, q, &again, &made, t);
     }
     if (!differs && times > 0)
         note_rare(t, d, times, q->seed);
@@ -127,6 +154,8 @@ static void print_tally(const struct tally *t, uint64_t sequences)
            (unsigned long long)t->pages, (unsigned long long)t->sweeps,
            (unsigned long long)t->no_process, (unsigned long long)t->left_out);
     seen_print(stdout);
+    printf("runs made again because khugepaged collapsed pages meanwhile: %llu\n",
+           (unsigned long long)t->disturbed);
     printf("seen less than %u of %u times: %s\n", RUNS, RUNS, t->n_rare ? "" : "nothing");
     for (unsigned i = 0; i < t->n_rare; i++)
         printf("  %s: %u sequences once, %u twice, %u more often; the first is seed %llu\n",
