@@ -71,6 +71,11 @@ struct kern_proc *kern_proc_fork(struct kern *k, uint32_t tid)
     return child;
 }
 
+void kern_schedule_tail(vaddr child_tid, struct kern_copies *copies)
+{
+    copies_add(copies, child_tid.v, sizeof(int32_t), true);
+}
+
 /* -- exec and exit --------------------------------------------------------------------------- */
 
 void kern_proc_exec(struct kern *k, uint32_t tid)

@@ -177,10 +177,12 @@ void mm_get(struct mm *m)
     m->users++;
 }
 
-void mm_put(struct mm *m)
+bool mm_put(struct mm *m)
 {
-    if (--m->users == 0)
+    bool last = --m->users == 0;
+    if (last)
         mm_close(m);
+    return last;
 }
 
 void mm_close(struct mm *m)

@@ -145,9 +145,9 @@ void mm_sys_set_kernel(struct mm_sys *s, const struct pt *kernel);
 int mm_open(struct mm **ret, struct mm_sys *s); /* an empty address space with a root table */
 void mm_close(struct mm *m);                    /* unmaps all, frees tables: exit_mmap */
 /* mm_get: one process more runs in it (CLONE_VM); mm_put: one less, and mm_close by the last of them. An
- * address space begins with one. */
+ * address space begins with one. mm_put returns true when it is gone. */
 void mm_get(struct mm *m);
-void mm_put(struct mm *m);
+bool mm_put(struct mm *m);
 /* mm_fork makes the address space of a child: what Linux's dup_mmap inherits, anonymous pages shared
  * until one side writes. 0 and the child, or -ENOMEM. The caller names the child with mm_set_task. */
 int mm_fork(struct mm **ret, struct mm *parent);

@@ -39,16 +39,36 @@ static void payload_text(const uint64_t *p, size_t n, size_t i, char *buf, size_
 
 /* -- start -------------------------------------------------------------------------------------------*/
 
-static void on_start(struct sim_thread *t, const uint64_t *p, size_t n)
+/* start_argv keeps the arguments: the text behind the path. */
+static void start_argv(struct sim_proc *proc, const uint64_t *p, size_t n)
+{
+    char argv[EV_ARGV_BYTES + 1];
+    size_t i = START_WORDS;
+
+    if (i >= n || p[i] > (n - i - 1) * 8)
+        return;
+    i += 1 + div_up(p[i], 8);
+    payload_text(p, n, i, argv, sizeof(argv));
+    if (i < n)
+        proc_set_argv(proc, argv, (uint32_t)min_u64(p[i], sizeof(argv) - 1));
+}
+
+static void on_start(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
 {
     if (n < START_WORDS || p[START_VERSION] != EV_VERSION)
         return;
     memcpy(t->start, p, START_WORDS * sizeof(*p));
     payload_text(p, n, START_WORDS, t->path, sizeof(t->path));
-    t->tid = (uint32_t)p[START_TID];
     t->starting = true;
-    t->proc->pid = (uint32_t)p[START_PID];
+    proc_start(s, t, p);
     memcpy(t->proc->path, t->path, sizeof(t->proc->path));
+    start_argv(t->proc, p, n);
+}
+
+static void on_fork(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
+{
+    if (n >= FORK_WORDS)
+        proc_forked(s, t, p);
 }
 
 /* name_task tells mm who calls: exec names a task after the file. */
@@ -80,12 +100,16 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
     };
 
     t->starting = false;
+    if (!t->joined)
+        proc_thread(s, t, 0);
+    bool first = proc_exec(s, t);
     name_task(t);
     if (kern_exec(s->kern, t->proc->mm, &e, &s->copies) != 0) {
         mmu_load_cr3(t->core, mm_pt(t->proc->mm)->root, PCID_PROGRAM, false);
         return; /* every access is repaired and counted then */
     }
-    kern_task_new(s->kern, t->tid);
+    if (first)
+        kern_task_new(s->kern, t->tid);
     STAT(&s->stats, kernel_cycles_exec) += sim_drain(s, t);
     mmu_load_cr3(t->core, mm_pt(t->proc->mm)->root, PCID_PROGRAM, false);
     sim_copies(s, t, 0);
@@ -211,13 +235,36 @@ bool control_is_ordered(const struct sim_thread *t, uint64_t nr)
            (nr == SYS_clone && (flags & (CLONE_VM | CLONE_VFORK)) != CLONE_VM);
 }
 
-static bool call_makes_child(const struct kern_call *c)
+bool control_makes_process(const struct kern_call *c)
 {
-    if (c->result <= 0)
-        return false;
     if (c->nr == SYS_fork || c->nr == SYS_vfork)
         return true;
     return c->nr == SYS_clone && !(c->arg[0] & CLONE_THREAD);
+}
+
+/* waits: the call may tell how a child ended; the words that tell it lie at *ret_status. */
+static bool waits(const struct kern_call *c, uint64_t *ret_status)
+{
+    *ret_status = c->arg[1];
+    return c->nr == SYS_wait4 && c->result > 0;
+}
+
+/* tell_of_processes: what a call says of others than the caller's. */
+static void tell_of_processes(struct sim *s, struct sim_thread *t)
+{
+    const struct kern_call *c = &t->pending.call;
+    uint64_t at;
+    int status;
+
+    if (control_makes_process(c) && c->result > 0)
+        proc_fork(s, t, (uint32_t)c->result);
+    if (c->nr == SYS_execve || c->nr == SYS_execveat)
+        t->proc->native = 0; /* it failed */
+    if (waits(c, &at) && at != 0 && c->bytes && c->bytes_addr == at &&
+        c->n_bytes >= sizeof(status)) {
+        memcpy(&status, c->bytes, sizeof(status));
+        sim_process_status(s, (uint32_t)c->result, status);
+    }
 }
 
 static void finish_sigreturn(struct sim *s, struct sim_thread *t)
@@ -236,10 +283,10 @@ static void apply_call(struct sim *s, struct sim_thread *t)
     bool memory = kern_call_is_memory(c->call.nr);
 
     install_handler(s, t);
-    STAT(&s->stats, sim_children) += call_makes_child(&c->call);
     if (c->call.nr == SYS_rt_sigreturn)
         finish_sigreturn(s, t);
     sim_clock(s, t);
+    tell_of_processes(s, t);
     if (kern_syscall(s->kern, t->proc->mm, &c->call, &s->copies) != 0)
         attrib_forget(s);
     s->payer = PAYER_CALL;
@@ -278,7 +325,7 @@ static void on_ask(struct sim *s, struct sim_thread *t)
 
     t->answered = true;
     t->verdict = 0;
-    if (!c->open)
+    if (!c->open || !t->joined)
         return;
     c->call.asked = true;
     t->verdict = kern_ask(s->kern, t->proc->mm, &c->call);
@@ -319,9 +366,9 @@ static void on_thread_start(struct sim *s, struct sim_thread *t, const uint64_t 
         return;
     t->tid = (uint32_t)p[1];
     t->starting = false;
+    proc_thread(s, t, (uint32_t)p[0]);
     kern_task_new(s->kern, t->tid);
     sim_drain(s, t);
-    mmu_load_cr3(t->core, mm_pt(t->proc->mm)->root, PCID_PROGRAM, true);
 }
 
 /* The front end's own plain counters, sent where no block is half done: they must be ours. */
@@ -340,7 +387,7 @@ bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool o
 
     switch ((enum event_control)event_type(w[0])) {
     case EV_START:
-        on_start(t, p, n);
+        on_start(s, t, p, n);
         break;
     case EV_THREAD_START:
         on_thread_start(s, t, p, n);
@@ -375,9 +422,16 @@ bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool o
     case EV_ASK:
         on_ask(s, t);
         break;
-    case EV_FORK:   /* told of children, which RING_F_TREE asks for */
-    case EV_NATIVE: /* the call's return, or the end of the stream, says the rest */
+    case EV_FORK:
+        on_fork(s, t, p, n);
+        break;
+    case EV_NATIVE:
+        t->proc->native = n > 0 && t->joined ? (uint8_t)p[0] : t->proc->native;
+        break;
     case EV_EXIT:
+        if (n > 0 && t->joined)
+            proc_status(t->proc, (int)(p[0] & 0xff) << 8);
+        break;
     case EV_CONTROL_NR:
         break;
     }

@@ -300,7 +300,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
 
     *ret_stop = SIM_ALL;
     t->uncounted = &y.instructions;
-    if (unlikely(s->current != t))
+    if (unlikely(s->current != t || s->payee_core != t->core_id))
         proc_switch(s, t);
     mm_set_cpu(s->mm_sys, t->core_id);
     kern_set_cpu(s->kern, t->core_id);

@@ -41,11 +41,13 @@ int sim_sysctl(struct sim *s, const char *key, const char *value, char *err, siz
     struct proc_machine m;
 
     sim_machine(s, &m);
+    account(s, NULL);
     int error = proc_sysctl_set(&m, key, value, err, err_size);
     if (s->threads)
         sim_drain(s, s->threads);
     s->outbox.n = 0;
     attrib_forget(s);
+    account(s, s->current);
     return error;
 }
 
@@ -57,7 +59,7 @@ static uint64_t instructions(const struct sim_thread *t)
 /* now returns the virtual time of a thread inside sim_feed, exact to the block. */
 static uint64_t now(const struct sim_thread *t)
 {
-    return instructions(t) * t->insn_ps + t->blocked_ns * 1000;
+    return sim_thread_time(t) + (instructions(t) - t->instructions) * t->insn_ps;
 }
 
 /* first_due returns the order to carry out next, or n_orders. */
@@ -92,8 +94,10 @@ void sim_clock(struct sim *s, struct sim_thread *t)
 
     if (now_ms > s->now_ms) {
         s->now_ms = now_ms;
+        account(s, NULL);
         mm_tick(s->mm_sys, now_ms);
         sim_drain(s, t); /* they run on a CPU of their own: no thread of the program pays */
+        account(s, t);
     }
     for (uint32_t i; s->n_orders > 0 && (i = first_due(s, t)) < s->n_orders;)
         carry_out(s, i);

@@ -1,55 +1,465 @@
-/* proc.c: processes: what the threads of one share, and which one the machine works for.
+/* proc.c: processes: how they begin and end, and which one the machine works for.
  *
- *   sim ─► procs ─► struct sim_proc ─► mm, descriptors, signal handlers, mmap_lock
- *                          ▲
- *   sim_thread.proc ───────┘            sim.current: the thread that is fed
+ *   the first ── NEW ──EV_START──┐                     ┌── last stream inside execve ──► EXECS ──EV_START──┐
+ *                                ▼                     │                                                   │
+ *   fork returns ── FORKED ──EV_FORK──► RUNS ──────────┴── last stream ends ──► ENDED                      │
+ *                                        ▲─────────────────────────────────────────────────────────────────┘
  *
  * Invariants:
  *  I1  Every thread has a process. A stream belongs to the first one until its first record is read.
  *  I2  While words of a thread are fed it is sim.current, its process is the kernel's current one, and
  *      CR3 of its core names its address space (before a program's first instruction: once exec is done).
+ *  I3  A child's address space is a copy of its parent's as it is when the parent's call is applied, or
+ *      when the child's first word comes before that: then the parent stands inside the call. A child of
+ *      vfork (CLONE_VM) runs in its parent's until it executes a program or ends.
+ *  I4  What has ended gives up its address space, but for the last process that lives: it stays as it
+ *      was, to be looked at.
+ *  I5  No core's CR3 names a page table that is gone.
+ *
+ * Source: Linux 6.18 kernel/fork.c (copy_process, copy_mm), fs/exec.c (begin_new_exec, exec_mmap),
+ * kernel/exit.c (do_exit, exit_mm), kernel/sched/core.c (schedule_tail).
  */
 #include "sim/sim_int.h"
 
+#include <sched.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
-struct sim_proc *proc_open(struct sim *s)
+/* -- finding -------------------------------------------------------------------------------------*/
+
+static struct sim_proc *youngest(const struct sim *s, uint32_t pid)
+{
+    const uint64_t *p = map_find(&s->pids, pid);
+
+    return p ? (struct sim_proc *)(uintptr_t)*p : NULL;
+}
+
+struct sim_proc *proc_find(const struct sim *s, uint32_t pid)
+{
+    struct sim_proc *p = youngest(s, pid);
+
+    return p && p->state != PROC_ENDED ? p : NULL;
+}
+
+static void set_pid(struct sim *s, struct sim_proc *p, uint32_t pid)
+{
+    const struct sim_proc *before = youngest(s, pid);
+    int err = map_put(&s->pids, pid, (uintptr_t)p);
+
+    ASSERT(err == 0);
+    p->pid = pid;
+    p->generation = before ? before->generation + 1 : 0;
+}
+
+static bool another_lives(const struct sim *s, const struct sim_proc *but)
+{
+    for (const struct sim_proc *p = s->procs; p; p = p->next)
+        if (p != but && p->state != PROC_ENDED && p->state != PROC_NEW)
+            return true;
+    return false;
+}
+
+/* -- address spaces ------------------------------------------------------------------------------*/
+
+/* give_up lets go of an address space of the process: I5. */
+static void give_up(struct sim *s, struct sim_proc *p, struct mm *mm)
+{
+    struct mm_counters c, *peak = &p->peak;
+    pfn root = mm_pt(mm)->root;
+
+    mm_counters(mm, &c);
+    peak->rss_peak = max_u64(peak->rss_peak, c.rss_peak);
+    peak->total_vm_peak = max_u64(peak->total_vm_peak, max_u64(c.total_vm, c.total_vm_peak));
+    peak->pte_bytes = max_u64(peak->pte_bytes, c.pte_bytes);
+    attrib_forget(s);
+    if (!mm_put(mm))
+        return;
+    for (unsigned i = 0; i < s->conf.cpu_cores; i++)
+        if (s->cores[i].root.v == root.v)
+            mmu_load_cr3(&s->cores[i], PFN_NONE, PCID_PROGRAM, false);
+}
+
+/* release takes from a process that ended what it still had; t's core does the work. */
+static void release(struct sim *s, struct sim_thread *t, struct sim_proc *p)
+{
+    kern_proc_exit(s->kern, p->kern);
+    p->kern = NULL;
+    give_up(s, p, p->mm);
+    p->mm = NULL;
+    STAT(&s->stats, kernel_cycles_exit) += sim_drain(s, t);
+    s->current = NULL; /* the next words begin with proc_switch */
+}
+
+/* release_last: nobody was left to live on when it ended, and now somebody begins (I4). */
+static void release_last(struct sim *s, struct sim_thread *t)
+{
+    for (struct sim_proc *p = s->procs; p; p = p->next)
+        if (p->state == PROC_ENDED && p->mm && !p->fork_open)
+            release(s, t, p);
+}
+
+/* -- making --------------------------------------------------------------------------------------*/
+
+static struct sim_proc *proc_new(struct sim *s)
 {
     struct sim_proc *p = calloc(1, sizeof(*p));
 
-    if (!p)
-        return NULL;
-    p->kern = s->procs ? kern_proc_new(s->kern) : kern_current(s->kern);
-    if (!p->kern || mm_open(&p->mm, s->mm_sys) != 0) {
-        free(p);
-        return NULL;
-    }
+    ASSERT(p);
     *s->procs_end = p;
     s->procs_end = &p->next;
     return p;
+}
+
+int procs_open(struct sim *s)
+{
+    struct mm *mm;
+    int err = mm_open(&mm, s->mm_sys);
+
+    if (err)
+        return err;
+    s->procs_end = &s->procs;
+    struct sim_proc *p = proc_new(s);
+    p->mm = mm;
+    p->kern = kern_current(s->kern);
+    return 0;
 }
 
 void procs_close(struct sim *s)
 {
     for (struct sim_proc *p = s->procs, *next; p; p = next) {
         next = p->next;
-        mm_close(p->mm);
+        if (p->mm)
+            mm_put(p->mm);
+        free(p->argv);
         free(p);
     }
     s->procs = NULL;
+    map_free(&s->pids);
 }
 
-/* load_space: without ASIDs a core keeps the translations of one address space. */
+/* join makes t a thread of p. */
+static void join(struct sim *s, struct sim_thread *t, struct sim_proc *p)
+{
+    if (t->joined)
+        t->proc->threads--;
+    t->joined = true;
+    t->proc = t->sum->proc = p;
+    t->sum->tid = t->tid;
+    t->sum->begin_ps = sim_thread_time(t);
+    p->threads++;
+    p->state = PROC_RUNS;
+    proc_switch(s, t);
+}
+
+/* latest returns the virtual time of the thread that is furthest. */
+static uint64_t latest(const struct sim *s)
+{
+    uint64_t most = 0;
+
+    for (const struct sim_thread *t = s->threads; t; t = t->next)
+        most = max_u64(most, sim_thread_time(t));
+    return most;
+}
+
+/* borrow: the machine has no frame for another root table. */
+static struct mm *borrow(struct sim *s)
+{
+    const struct sim_proc *p = s->procs;
+
+    while (p && !p->mm)
+        p = p->next;
+    CHECK(p); /* I4 */
+    STAT(&s->stats, div_oom)++;
+    mm_get(p->mm);
+    return p->mm;
+}
+
+/* stranger makes a process whose beginning was not seen: the first, or one more. */
+static struct sim_proc *stranger(struct sim *s, struct sim_thread *t, uint32_t pid)
+{
+    struct sim_proc *p = s->procs;
+    struct mm *mm;
+
+    if (p->state != PROC_NEW) {
+        if (mm_open(&mm, s->mm_sys) != 0)
+            mm = borrow(s);
+        release_last(s, t);
+        p = proc_new(s);
+        p->mm = mm;
+        p->kern = kern_proc_new(s->kern);
+        ASSERT(p->kern);
+        p->begin_ps = p->last_ps = latest(s);
+    }
+    set_pid(s, p, pid);
+    return p;
+}
+
+/* -- fork ----------------------------------------------------------------------------------------*/
+
+/* shares_space: CLONE_VM of a process: vfork, posix_spawn. */
+static bool shares_space(const struct kern_call *c)
+{
+    return c->nr == SYS_vfork || (c->nr == SYS_clone && (c->arg[0] & CLONE_VM));
+}
+
+static struct mm *space_of_child(struct sim *s, struct sim_proc *parent, struct sim_proc *child,
+                                 bool share)
+{
+    struct mm *mm = parent->mm;
+
+    if (share) {
+        mm_get(mm);
+        return mm;
+    }
+    if (mm_fork(&mm, parent->mm) != 0)
+        return borrow(s);
+    struct mm_task task = *mm_task(mm);
+    task.pid = task.tgid = child->pid;
+    mm_set_task(mm, &task);
+    return mm;
+}
+
+/* child_of makes a child of a process, which is the kernel's current one. */
+static struct sim_proc *child_of(struct sim *s, struct sim_proc *parent, uint32_t pid, bool share)
+{
+    struct sim_proc *p = proc_new(s);
+
+    set_pid(s, p, pid);
+    p->state = PROC_FORKED;
+    p->parent = parent;
+    p->ppid = parent->pid;
+    p->begin_ps = p->last_ps = parent->last_ps;
+    memcpy(p->handlers, parent->handlers, sizeof(p->handlers));
+    memcpy(p->path, parent->path, sizeof(p->path));
+    proc_set_argv(p, parent->argv, parent->argv_bytes);
+    p->kern = kern_proc_fork(s->kern, pid);
+    ASSERT(p->kern);
+    p->mm = space_of_child(s, parent, p, share);
+    return p;
+}
+
+/* copy_process makes the child of the call `k` that `t` stands in, or whose return it reads. */
+static struct sim_proc *copy_process(struct sim *s, struct sim_thread *t, uint32_t pid, uint32_t k)
+{
+    const struct kern_call *c = &t->pending.call;
+    struct sim_proc *p = child_of(s, t->proc, pid, shares_space(c));
+
+    p->fork_call = k;
+    p->child_tid = c->nr == SYS_clone && (c->arg[0] & CLONE_CHILD_SETTID) ? c->arg[3] : 0;
+    p->begin_ps = p->last_ps = sim_thread_time(t);
+    p->signals = t->signals;
+    memcpy(p->signal_sp, t->signal_sp, sizeof(p->signal_sp));
+    STAT(&s->stats, kernel_cycles_fork) += sim_drain(s, t);
+    return p;
+}
+
+static uint32_t call_number(const struct sim_thread *t)
+{
+    return t->epoch / 2 + t->epoch % 2;
+}
+
+void proc_fork(struct sim *s, struct sim_thread *t, uint32_t pid)
+{
+    if (!s->tree)
+        STAT(&s->stats, sim_children)++;
+    else if (t->forked == 0 || t->forked != call_number(t))
+        copy_process(s, t, pid, call_number(t));
+}
+
+/* in_fork: t stands inside a call that makes a process. */
+static bool in_fork(const struct sim_thread *t)
+{
+    return t->pending.open && control_makes_process(&t->pending.call);
+}
+
+static struct sim_thread *forking_thread(const struct sim *s, const uint64_t *fork)
+{
+    for (struct sim_thread *t = s->threads; t; t = t->next)
+        if (t->joined && t->proc->pid == fork[FORK_PPID] && t->tid == fork[FORK_PTID] &&
+            in_fork(t) && call_number(t) == fork[FORK_CALL])
+            return t;
+    return NULL;
+}
+
+static struct sim_proc *forked(const struct sim *s, const uint64_t *fork)
+{
+    for (struct sim_proc *p = s->procs; p; p = p->next)
+        if (p->state == PROC_FORKED && p->ppid == fork[FORK_PPID] &&
+            p->fork_call == fork[FORK_CALL])
+            return p;
+    return NULL;
+}
+
+/* orphan: the parent died inside the call. Its address space is as the call found it. */
+static struct sim_proc *orphan(struct sim *s, struct sim_thread *t, const uint64_t *fork)
+{
+    struct sim_proc *parent = youngest(s, (uint32_t)fork[FORK_PPID]), *p;
+
+    if (!parent || !parent->fork_open)
+        return stranger(s, t, (uint32_t)fork[FORK_PID]);
+    kern_switch(s->kern, parent->kern);
+    p = child_of(s, parent, (uint32_t)fork[FORK_PID], false);
+    parent->fork_open = false;
+    release_last(s, t);
+    return p;
+}
+
+/* early makes the child while its parent stands inside the call. */
+static struct sim_proc *early(struct sim *s, struct sim_thread *parent, const uint64_t *fork)
+{
+    proc_switch(s, parent);
+    parent->forked = (uint32_t)fork[FORK_CALL];
+    return copy_process(s, parent, (uint32_t)fork[FORK_PID], (uint32_t)fork[FORK_CALL]);
+}
+
+/* schedule_tail: a new task tells its id where clone was asked to. */
+static void schedule_tail(struct sim *s, struct sim_thread *t)
+{
+    if (t->proc->child_tid != 0)
+        kern_schedule_tail(va(t->proc->child_tid), &s->copies);
+    sim_copies(s, t);
+}
+
+void proc_forked(struct sim *s, struct sim_thread *t, const uint64_t *fork)
+{
+    struct sim_proc *p = forked(s, fork);
+    struct sim_thread *parent = p ? NULL : forking_thread(s, fork);
+
+    if (!p)
+        p = parent ? early(s, parent, fork) : orphan(s, t, fork);
+    if (p->pid != fork[FORK_PID]) /* the parent knows it by another: a namespace of its own */
+        set_pid(s, p, (uint32_t)fork[FORK_PID]);
+    t->tid = (uint32_t)fork[FORK_TID];
+    t->base_ps = p->begin_ps;
+    t->starting = false;
+    t->signals = p->signals;
+    memcpy(t->signal_sp, p->signal_sp, sizeof(t->signal_sp));
+    join(s, t, p);
+    schedule_tail(s, t);
+}
+
+/* -- exec ----------------------------------------------------------------------------------------*/
+
+void proc_set_argv(struct sim_proc *p, const char *text, uint32_t bytes)
+{
+    char *argv = malloc(bytes + 1u);
+
+    if (!argv)
+        return;
+    if (bytes > 0)
+        memcpy(argv, text, bytes);
+    free(p->argv);
+    p->argv = argv;
+    p->argv_bytes = bytes;
+}
+
+void proc_start(struct sim *s, struct sim_thread *t, const uint64_t *start)
+{
+    struct sim_proc *p = proc_find(s, (uint32_t)start[START_PID]);
+
+    if (!p)
+        p = stranger(s, t, (uint32_t)start[START_PID]);
+    if (!p->parent)
+        p->ppid = (uint32_t)start[START_PPID];
+    p->in_exec = false;
+    p->native = 0;
+    t->tid = (uint32_t)start[START_TID];
+    t->base_ps = p->last_ps;
+    join(s, t, p);
+}
+
+bool proc_exec(struct sim *s, struct sim_thread *t)
+{
+    struct sim_proc *p = t->proc;
+    struct mm *old = p->mm;
+    bool first = p->images++ == 0 && !p->parent;
+
+    if (first)
+        return true;
+    if (mm_exec(&p->mm, old) == 0)
+        give_up(s, p, old);
+    else
+        STAT(&s->stats, div_oom)++; /* the old one is emptied and used again */
+    kern_proc_exec(s->kern, t->tid);
+    memset(p->handlers, 0, sizeof(p->handlers));
+    p->hold = (struct mmap_hold){0};
+    return false;
+}
+
+/* -- threads, ends -------------------------------------------------------------------------------*/
+
+void proc_thread(struct sim *s, struct sim_thread *t, uint32_t pid)
+{
+    struct sim_proc *p = proc_find(s, pid);
+
+    if (!p)
+        p = stranger(s, t, pid);
+    t->base_ps = p->begin_ps;
+    join(s, t, p);
+}
+
+static bool in_exec(const struct sim_thread *t)
+{
+    const struct pending_call *c = &t->pending;
+
+    return c->open && (c->call.nr == SYS_execve || c->call.nr == SYS_execveat);
+}
+
+void proc_left(struct sim *s, struct sim_thread *t)
+{
+    struct sim_proc *p = t->proc;
+
+    t->sum->end_ps = sim_thread_time(t);
+    t->sum->over = true;
+    if (!t->joined)
+        return;
+    p->last_ps = max_u64(p->last_ps, sim_thread_time(t));
+    p->in_exec |= in_exec(t);
+    p->fork_open |= s->tree && in_fork(t) && t->forked != call_number(t);
+    if (--p->threads > 0)
+        return;
+    bool unseen = !s->tree || p->native != 0;
+    STAT(&s->stats, sim_exec_lost) += p->in_exec && unseen;
+    p->state = p->in_exec && !unseen ? PROC_EXECS : PROC_ENDED;
+    if (p->state == PROC_ENDED && !p->fork_open && another_lives(s, p))
+        release(s, t, p);
+}
+
+void proc_status(struct sim_proc *p, int status)
+{
+    if (!WIFEXITED(status) && !WIFSIGNALED(status))
+        return; /* stopped, or going on */
+    p->exit_known = true;
+    p->exit_signal = WIFSIGNALED(status) ? (uint8_t)WTERMSIG(status) : 0;
+    p->exit_code = WIFEXITED(status) ? (uint8_t)WEXITSTATUS(status) : 0;
+}
+
+void sim_process_status(struct sim *s, uint32_t pid, int status)
+{
+    struct sim_proc *p = youngest(s, pid);
+
+    if (p)
+        proc_status(p, status);
+}
+
+/* -- current -------------------------------------------------------------------------------------*/
+
+/* load_space: without ASIDs a core keeps the translations of one address space, and one that stands on no
+ * tables has none. */
 static void load_space(struct sim_thread *t)
 {
+    if (t->starting)
+        return;
     pfn root = mm_pt(t->proc->mm)->root;
-
-    if (!t->starting && t->core->root.v != root.v)
-        mmu_load_cr3(t->core, root, PCID_PROGRAM, false);
+    if (t->core->root.v != root.v)
+        mmu_load_cr3(t->core, root, PCID_PROGRAM, pfn_is_none(t->core->root));
 }
 
 void proc_switch(struct sim *s, struct sim_thread *t)
 {
+    account(s, t);
     attrib_forget(s);
     s->current = t;
     kern_switch(s->kern, t->proc->kern);

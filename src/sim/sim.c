@@ -74,7 +74,7 @@ static int open_kernel(struct sim *s)
     if (!err)
         err = kern_open(&s->kern, &s->conf, s->phys, s->mm_sys, &s->stats, &s->outbox);
     if (!err)
-        err = proc_open(s) ? 0 : -ENOMEM;
+        err = procs_open(s);
     s->outbox.n = 0;
     return err;
 }
@@ -87,9 +87,9 @@ int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program
         return -ENOMEM;
     s->conf = *conf;
     s->program = *program;
-    s->procs_end = &s->procs;
     set_costs(s);
-    int err = arch_outbox_open(&s->outbox);
+    s->core_stats = calloc(conf->cpu_cores, sizeof(*s->core_stats));
+    int err = s->core_stats ? arch_outbox_open(&s->outbox) : -ENOMEM;
     if (!err)
         err = phys_open(&s->phys, &s->conf, &s->stats);
     if (!err)
@@ -103,6 +103,7 @@ int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program
         sim_close(s);
         return err;
     }
+    account(s, NULL); /* boot */
     *ret = s;
     return 0;
 }
@@ -124,10 +125,12 @@ void sim_close(struct sim *s)
 {
     if (!s)
         return;
+    AUDIT(ASSERT(!s->core_stats || account_audit(s) == 0));
     while (s->threads)
         thread_free(s, s->threads);
     blocks_close(s);
     procs_close(s);
+    accounts_close(s);
     if (s->kern)
         kern_close(s->kern);
     if (s->mm_sys)
@@ -151,8 +154,13 @@ struct sim_thread *sim_thread_open(struct sim *s)
 {
     struct sim_thread *t = calloc(1, sizeof(*t));
 
-    if (!t)
+    if (t)
+        t->sum = account_open(s);
+    if (!t || !t->sum) {
+        free(t);
         return NULL;
+    }
+    account(s, NULL);
     t->proc = s->procs;
     t->core_id = s->n_threads++ % (unsigned)s->conf.cpu_cores;
     t->serial = s->n_threads;
@@ -166,26 +174,28 @@ struct sim_thread *sim_thread_open(struct sim *s)
         t->next->link = &t->next;
     s->threads = t;
     s->cores_used |= BIT(t->core_id);
+    t->sum->core = t->core_id;
     lock_thread_open(s, t);
+    account(s, t);
     STAT(&s->stats, sim_threads)++;
+    account(s, s->current);
     return t;
 }
 
 void sim_thread_close(struct sim *s, struct sim_thread *t)
 {
-    struct pending_call *c = &t->pending;
-
-    if (t->block && !c->open)
+    account(s, t);
+    if (t->block && !t->pending.open)
         block_cut(s, t, false);
-    if (c->open && (c->call.nr == 59 || c->call.nr == 322)) /* execve, execveat did not return */
-        STAT(&s->stats, sim_exec_lost)++;
+    proc_left(s, t);
     s->counts_wrong += t->counts_wrong;
+    account(s, s->current == t ? NULL : s->current);
     thread_free(s, t);
 }
 
 uint64_t sim_thread_time(const struct sim_thread *t)
 {
-    return t->instructions * t->insn_ps + t->blocked_ns * 1000;
+    return t->base_ps + t->instructions * t->insn_ps + t->blocked_ns * 1000;
 }
 
 uint32_t sim_thread_epoch(const struct sim_thread *t)
@@ -195,7 +205,14 @@ uint32_t sim_thread_epoch(const struct sim_thread *t)
 
 void sim_order_forced(struct sim *s)
 {
+    account(s, NULL);
     STAT(&s->stats, div_order_forced)++;
+    account(s, s->current);
+}
+
+void sim_follow_tree(struct sim *s)
+{
+    s->tree = true;
 }
 
 /* -- reading ----------------------------------------------------------------------------------------*/
@@ -235,7 +252,8 @@ void sim_process(const struct sim *s, struct sim_process *ret)
     memset(ret, 0, sizeof(*ret));
     ret->pid = s->procs->pid;
     memcpy(ret->path, s->procs->path, sizeof(ret->path));
-    mm_counters(s->procs->mm, &ret->mm);
+    if (s->procs->mm)
+        mm_counters(s->procs->mm, &ret->mm);
 }
 
 void sim_oom(const struct sim *s, struct sim_oom *ret)
@@ -270,12 +288,22 @@ unsigned sim_counts_wrong(const struct sim *s)
     return wrong;
 }
 
+/* audit_spaces: mm_audit looks at all address spaces, whichever it is given. */
+static int audit_spaces(const struct sim *s)
+{
+    const struct sim_proc *p = s->procs;
+
+    while (p && !p->mm)
+        p = p->next;
+    return p ? mm_audit(p->mm) : 0;
+}
+
 int sim_audit(struct sim *s)
 {
     int err = phys_audit(s->phys);
 
     if (!err)
-        err = mm_audit(s->procs->mm); /* of all address spaces */
+        err = audit_spaces(s);
     for (unsigned i = 0; !err && i < s->conf.cpu_cores; i++)
         err = mmu_audit(&s->cores[i]);
     return err;

@@ -56,6 +56,12 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
 uint64_t sim_thread_time(const struct sim_thread *t);
 uint32_t sim_thread_epoch(const struct sim_thread *t);
 
+/* sim_follow_tree: children of the program are observed, too: their streams come (EV_FORK), and programs
+ * they execute (EV_START). To be said before the first word. */
+void sim_follow_tree(struct sim *s);
+/* sim_process_status: process `pid` ended, with this status of waitpid. */
+void sim_process_status(struct sim *s, uint32_t pid, int status);
+
 /* sim_take_verdict: the words just fed asked (EV_ASK), and this is the answer for their producer. */
 bool sim_take_verdict(struct sim_thread *t, int *ret);
 

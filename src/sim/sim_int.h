@@ -108,19 +108,62 @@ struct mmap_hold {
 /* Who pays for what the outbox says: kernel threads' work costs the program nothing. */
 enum payer { PAYER_NOBODY, PAYER_FAULT, PAYER_CALL };
 
+/* What one thread was counted for; stays after it. */
+struct thread_sum {
+    struct sim_proc *proc;     /* its process */
+    uint32_t tid;              /* 0: its stream never told */
+    uint32_t core;             /* the one it ran on last */
+    uint64_t begin_ps, end_ps; /* virtual time; end: once it is over */
+    bool over;
+    struct stat_set stats;
+};
+
+enum proc_state {
+    PROC_NEW,    /* the first process, before anything is known of it */
+    PROC_FORKED, /* made by its parent's call; its own words have not come */
+    PROC_RUNS,
+    PROC_EXECS, /* its last stream ended inside execve: another program follows */
+    PROC_ENDED,
+};
+
 /* A process: what its threads share. */
 struct sim_proc {
+    enum proc_state state;
+    uint32_t ppid;           /* of its parent when it began; 0: not known */
+    uint32_t generation;     /* how many with this pid there were before */
+    uint32_t threads;        /* streams open now */
+    uint32_t images;         /* programs it ran */
+    struct sim_proc *parent; /* who forked it, NULL: not known */
+    uint32_t fork_call;      /* FORKED: number of the parent's call */
+    uint64_t child_tid;      /* FORKED: where the child writes its id; 0: nowhere */
+    bool fork_open;          /* a thread of it died inside fork: the child's words may still come */
+    bool in_exec;            /* a thread's stream ended inside execve */
+    bool exit_known;         /* exit_code and exit_signal are */
+    uint8_t exit_code;       /* when exit_signal is 0 */
+    uint8_t exit_signal;     /* that ended it */
+    uint8_t native;          /* enum event_native: why it went on unobserved; 0: it did not */
+    uint64_t begin_ps;       /* virtual time of its beginning … */
+    uint64_t last_ps;        /* … and of the last thread that ended */
+    struct mm_counters peak; /* of address spaces it gave up: highest of each */
+    unsigned signals;        /* FORKED: handlers the forking thread was in … */
+    vaddr signal_sp[16];     /* … and their frames */
+    char *argv;              /* argv_bytes: its arguments, each with its zero; owned */
+    uint32_t argv_bytes;
     uint32_t pid;           /* 0: it has not started */
     char path[512];         /* of its program's file */
-    struct mm *mm;          /* its address space */
-    struct kern_proc *kern; /* its descriptors */
+    struct mm *mm;          /* its address space; NULL: given up */
+    struct kern_proc *kern; /* its descriptors; NULL with mm */
     uint64_t handlers[65];  /* handler of each signal, 0 none */
     struct mmap_hold hold;  /* of mmap_lock, lock.c */
     struct sim_proc *next;  /* the one that began after it */
 };
 
 struct sim_thread {
-    struct sim_proc *proc; /* its process; the first one until a record says which */
+    struct sim_proc *proc;  /* its process; the first one until a record says which */
+    struct thread_sum *sum; /* what it is counted for */
+    bool joined;            /* it is one of proc->threads */
+    uint64_t base_ps;       /* virtual time at its beginning */
+    uint32_t forked;        /* call of its own whose child was made before it returned; 0: none */
     struct mmu_core *core;
     unsigned core_id;
     uint32_t serial; /* 1, 2 … in order of opening */
@@ -182,8 +225,17 @@ struct sim {
     struct kern *kern;
     struct sim_proc *procs;      /* all processes ever, in order of their beginning */
     struct sim_proc **procs_end; /* where the next one is hung */
+    struct map pids;             /* pid → the youngest process that has it */
+    bool tree;                   /* children are observed, too */
     struct sim_thread *current;  /* whose words are fed, or were last; NULL: nobody's */
-    struct kern_copies copies;   /* reused for every call */
+    struct thread_sum **sums;    /* n_sums, of all threads ever; account.c */
+    size_t sums_cap;
+    uint32_t n_sums;
+    struct thread_sum *payee; /* who is counted for what is added now; NULL: nobody */
+    unsigned payee_core;
+    struct stat_set *core_stats;  /* of each core */
+    struct stat_set mark, others; /* stats as of the last change of payee; nobody's part of it */
+    struct kern_copies copies;    /* reused for every call */
     uint64_t step_cost[STEP_NR];
     uint64_t lock_cost[LOCK_NR];       /* cycles a short lock is held for a unit of work */
     struct late_fault now_late;        /* the fault under way */
@@ -272,6 +324,8 @@ void control_signal_frame(struct sim *s, struct sim_thread *t, uint64_t sp);
 /* control_word handles one complete control record. Returns false if it is an address-space call
  * that may not be applied yet. */
 bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool ordered);
+/* control_makes_process says whether a call that succeeds makes a process, not a thread. */
+bool control_makes_process(const struct kern_call *c);
 /* control_is_ordered says whether the call `nr` that the thread is in changes the address space or
  * copies it: it has a number (EV_EPOCH) and a place among the calls of the other threads. */
 bool control_is_ordered(const struct sim_thread *t, uint64_t nr);
@@ -288,11 +342,39 @@ static inline void attrib_forget(struct sim *s)
     s->vma_end = s->vma_start;
 }
 
+/* account.c */
+/* account_open makes the sum of a thread that begins. NULL without memory. */
+struct thread_sum *account_open(struct sim *s);
+void accounts_close(struct sim *s);
+/* account lets a thread be counted for what is added from now on; NULL: nobody. */
+void account(struct sim *s, struct sim_thread *payee);
+/* account_proc adds up the threads of a process. Up to date after account. */
+void account_proc(const struct sim *s, const struct sim_proc *p, struct stat_set *ret);
+int account_audit(struct sim *s);
+
 /* proc.c */
 #define PCID_PROGRAM 1u
-/* proc_open makes a process with an empty address space. NULL without memory. */
-struct sim_proc *proc_open(struct sim *s);
+/* procs_open makes the first process, with an empty address space. 0 or -ENOMEM. */
+int procs_open(struct sim *s);
 void procs_close(struct sim *s);
+/* proc_start, proc_forked, proc_thread: the first record of a stream says whose it is (EV_START, EV_FORK,
+ * EV_THREAD_START of process `pid`). */
+void proc_start(struct sim *s, struct sim_thread *t, const uint64_t *start);
+void proc_forked(struct sim *s, struct sim_thread *t, const uint64_t *fork);
+void proc_thread(struct sim *s, struct sim_thread *t, uint32_t pid);
+/* proc_exec: the process of t begins a program, in an empty address space of its own. True if it never
+ * had another, and no task yet. */
+bool proc_exec(struct sim *s, struct sim_thread *t);
+/* proc_fork: the call of t returned the child `pid`. */
+void proc_fork(struct sim *s, struct sim_thread *t, uint32_t pid);
+/* proc_status: what waitpid told of a process: how it ended. */
+void proc_status(struct sim_proc *p, int status);
+/* proc_set_argv keeps a copy of the arguments, each with its zero. */
+void proc_set_argv(struct sim_proc *p, const char *text, uint32_t bytes);
+/* proc_left: the stream of t ends. */
+void proc_left(struct sim *s, struct sim_thread *t);
+/* proc_find returns the process that has that pid, or NULL. */
+struct sim_proc *proc_find(const struct sim *s, uint32_t pid);
 /* proc_switch lets what follows be the work of thread t: "current", and the space of its core. */
 void proc_switch(struct sim *s, struct sim_thread *t);
 
