@@ -260,6 +260,9 @@ static int run_and_tell(const struct config *config, const struct front_options 
         cli_note("%s", err);
         return status;
     }
+    if (result.keeper_lost)
+        cli_note("the process that keeps the program's processes together was killed; they were "
+                 "ended");
     struct report_run run = {
         .argv = front->argv,
         .path = result.path,

@@ -1,12 +1,12 @@
 /* front.h: runs a program under QEMU with the plugin and feeds its events to a sim.
  *
- *   front_run: find the program ─► make the region ─► fork ─► exec qemu-x86_64 -plugin …
+ *   front_run: find the program ─► make the region ─► keeper ─► qemu-x86_64 -plugin … and its children
  *              ─► consume rings until the guest is gone ─► its exit status
  *
  * Invariants:
  *  I1  The guest's stdin, stdout, stderr, signals and exit status are its own.
- *  I2  When this process dies the guest dies (PR_SET_PDEATHSIG); when the guest dies this process
- *      reads what is left in the rings and returns.
+ *  I2  front_run returns when every process of the guest's tree has ended and what it left in the rings is
+ *      read. When this process dies, all of them are killed.
  *  I3  Nothing is left behind: no file, no process, no shared-memory object.
  */
 #ifndef FRONT_FRONT_H
@@ -25,13 +25,16 @@ struct front_options {
 };
 
 struct front_result {
-    int exit_code;  /* of the guest, when signal is 0 */
-    int signal;     /* that killed the guest, or 0 */
+    int exit_code;  /* of the first process, when signal is 0 */
+    int signal;     /* that killed it, or 0 */
     int incomplete; /* enum ring_error: why not everything was observed; 0: all was */
     uint64_t wall_ns;
-    uint64_t words;    /* events consumed */
-    uint64_t accesses; /* raw accesses among them, only counted when nothing is modelled */
-    char path[4096];   /* the program as found in PATH */
+    uint64_t processes;  /* observed: the first, and those that were forked */
+    uint32_t unfollowed; /* processes and programs that were not observed */
+    bool keeper_lost;    /* somebody killed the keeper of the processes: all were ended */
+    uint64_t words;      /* events consumed */
+    uint64_t accesses;   /* raw accesses among them, only counted when nothing is modelled */
+    char path[4096];     /* the program as found in PATH */
 };
 
 /* front_find resolves a program as execvp does and looks at it: on failure returns 126 (found, not

@@ -7,7 +7,7 @@
  *   keeper.c   a process that waits for all of the guest's, and ends them when we die
  *   tree.c     all processes below one
  *   witness.c  a signal to us alone, or to our group
- *   reader.c   rings ─► sim, least virtual time first
+ *   reader.c   rings ─► sim, least virtual time first; its parts: reader_int.h
  *   discard.c  the words of a run that models nothing
  *   run.c      all of it in order
  */
@@ -33,35 +33,72 @@ void region_close(struct region *r);
  * without memory. region_unmap_words undoes it. */
 const uint64_t *region_words(const struct region *r, unsigned slot);
 void region_unmap_words(const uint64_t *words);
+/* region_give_back frees the memory of a slot's words, which nobody reads or writes now. */
+void region_give_back(const struct region *r, unsigned slot);
 
 /* -- reader.c: the consumer -------------------------------------------------------------------- */
-#define READER_QUANTUM 20000 /* most words of one stream before the others get their turn */
+#define READER_QUANTUM   20000 /* most words of one stream before the others get their turn */
+#define READER_PROCESSES (2 * RING_SLOTS) /* with a stream, or alive without one */
+
+/* Slots, each in at most one list. */
+struct stream_list {
+    uint16_t slot[RING_SLOTS];
+    unsigned n;
+};
 
 struct stream {
     struct ring_slot *slot;
     const uint64_t *words;     /* of the slot, mapped twice; NULL: not mapped yet */
-    bool open;                 /* a stream is being read in this slot */
-    struct sim_thread *thread; /* of an open stream; NULL when nothing is modelled */
+    struct stream_list *list;  /* that it is in; NULL: no stream is read in this slot */
+    unsigned place;            /* in the list */
+    struct process *process;   /* whose thread it is; NULL until its first record came */
+    struct stream *sibling;    /* the next one of the process */
+    uint64_t serial;           /* in order of opening */
+    struct sim_thread *thread; /* NULL when nothing is modelled, or without process */
     uint64_t skip;             /* payload words still to come of a record half discarded */
     uint64_t stuck_at;         /* head at which an incomplete record was all that was left, or 0 */
+    unsigned empty;            /* looks that found no word, in succession */
     bool wants_order;          /* the next word ends an address-space call */
+};
+
+/* One program that runs in a process; after exec the same pid is another struct process. */
+struct process {
+    uint32_t pid;
+    bool used;              /* this entry is */
+    bool begun;             /* some word of it was fed */
+    bool replaced;          /* another began under its pid */
+    bool over;              /* its threads are dead: what they wrote is all there will be */
+    struct stream *streams; /* of its threads, 0: they have ended, or not begun */
+    struct process *older;  /* that had its pid and is not read to its end; NULL: none */
+    struct process *parent; /* that forked it, until it has begun; NULL: none, or it is gone */
+    uint32_t fork_call;     /* number of the parent's call that made it */
+    uint32_t applied;       /* address-space calls applied, 0 at first */
+    uint32_t fed;           /* reader.beat when words of it were fed last */
 };
 
 struct reader {
     struct sim *sim; /* NULL: words are counted and discarded */
     const struct region *region;
     struct stream stream[RING_SLOTS];
-    uint16_t live[RING_SLOTS];  /* slots with an open stream, in order of opening */
-    unsigned lives;             /* length of live */
+    struct stream_list unborn; /* first record not read yet */
+    struct stream_list ready;  /* words were found lately */
+    struct stream_list quiet;  /* none were: looked at now and then */
+    struct process process[READER_PROCESSES];
+    unsigned top;               /* entries of process that were ever used */
+    unsigned looked;            /* the one whose life is looked at next */
+    unsigned lives;             /* streams with a process */
+    uint64_t serial;            /* of the newest stream */
+    uint32_t steps;             /* counts, for the quiet ones */
+    uint32_t beat;              /* time in beats of who drives the reader */
     uint32_t threads;           /* ring->threads when slots were last looked at */
     uint32_t blocks;            /* block ids looked at so far */
     uint32_t holes[RING_SLOTS]; /* of them those without a record yet, n_holes */
     uint32_t n_holes;
-    uint32_t applied;  /* address-space calls applied, 0 at first */
-    uint64_t words;    /* consumed */
-    uint64_t accesses; /* of them, when discarded */
-    bool over;         /* the producers are dead: what is there is all there will be */
-    int error;         /* -ENOMEM: a stream could not be opened; -EPROTO: the region is damaged */
+    uint64_t processes; /* ever */
+    uint64_t words;     /* consumed */
+    uint64_t accesses;  /* of them, when discarded */
+    bool over;          /* the producers are dead: what is there is all there will be */
+    int error;          /* -ENOMEM: a stream could not be opened; -EPROTO: the region is damaged */
 };
 
 /* reader_open begins with no stream; sim NULL: nothing is modelled, and no order kept. */
@@ -70,11 +107,16 @@ void reader_close(struct reader *r);
 /* reader_step feeds one quantum of the stream that is behind the others in virtual time; false when
  * there is nothing that may be fed now. */
 bool reader_step(struct reader *r);
-/* reader_force lets one waiting stream go on although the order is not known to be right; false
- * when none waits. */
+/* reader_force lets a waiting stream go on although the order is not known to be right, in a process
+ * that has had no turn for two beats (reader.beat) though it has words; false when there is none. Once
+ * `over` is set it does not wait for beats. */
 bool reader_force(struct reader *r);
+/* reader_look finds processes that died without saying so, some of them in each call. */
+void reader_look(struct reader *r);
 /* reader_idle says that every thread is inside a system call, or there is none. */
 bool reader_idle(const struct reader *r);
+/* reader_alive returns how many processes have a stream. */
+unsigned reader_alive(const struct reader *r);
 /* reader_sleep waits for words, at most `ns`. */
 void reader_sleep(struct reader *r, uint64_t ns);
 

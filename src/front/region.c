@@ -132,3 +132,11 @@ void region_unmap_words(const uint64_t *words)
 {
     munmap((void *)words, 2 * SLOT_BYTES);
 }
+
+void region_give_back(const struct region *r, unsigned slot)
+{
+    off_t offset = (off_t)(r->ring->words_offset + slot * SLOT_BYTES);
+
+    /* Where it fails the memory stays in use, as it would without. */
+    (void)fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, SLOT_BYTES);
+}

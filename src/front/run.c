@@ -1,12 +1,14 @@
-/* run.c: one run of a program, from its name to its exit status.
+/* run.c: one run of a program, from its name to its exit status and the end of all its processes.
  *
  *   step ─ fed ─► step …
- *        └ nothing ─► guest gone? ─► drain, done
- *                  └► sleep ─► nothing for 20 ms though streams wait ─► force
+ *        └ nothing ─► all gone? ─► drain, done
+ *                  └► sleep
+ *   every few ms, whatever else: look who died; whose words have waited for two beats is forced on
  */
 #include "front/front_int.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FORCE_NS       20000000u /* nothing moved for so long: go on without the right order */
+#define BEAT_NS        10000000u /* two of them without a turn: go on without the right order */
 #define NAP_NS         200000u   /* sleep while some thread runs: its words are late at most that */
 #define NAP_LONG_NS    10000000u /* while all threads are inside calls */
 #define PROGRESS_NS    200000000u /* between two progress lines */
-#define STEPS_PER_LOOK 32         /* steps between two looks at the clock for progress */
+#define STEPS_PER_LOOK 32         /* steps between two looks at guest and clock */
 
 static uint64_t now_ns(void)
 {
@@ -34,7 +36,6 @@ struct progress {
     bool on;
     uint64_t began_ns, shown_ns; /* start of the run, last line */
     uint64_t shown_words;
-    unsigned steps;
     const struct front_options *options; /* for .poll */
 };
 
@@ -50,23 +51,17 @@ static void look_outside(const struct progress *p)
         p->options->poll(p->options->poll_data);
 }
 
-static void progress_show(struct progress *p, const struct reader *r, struct guest *g)
+static void progress_show(struct progress *p, const struct reader *r, uint64_t now)
 {
-    uint64_t now;
-    char line[128];
+    char line[160], more[64] = "";
 
-    if (++p->steps % STEPS_PER_LOOK)
+    if (!p->on || now - p->shown_ns < PROGRESS_NS)
         return;
-    guest_poll(g);
-    look_outside(p);
-    if (!p->on)
-        return;
-    now = now_ns();
-    if (now - p->shown_ns < PROGRESS_NS)
-        return;
-    snprintf(line, sizeof line, "\r\033[K%.1f s, %.1f M events, %.1f M/s",
+    if (r->processes > 1)
+        snprintf(more, sizeof more, ", %u of %" PRIu64 " processes", reader_alive(r), r->processes);
+    snprintf(line, sizeof line, "\r\033[K%.1f s, %.1f M events, %.1f M/s%s",
              (double)(now - p->began_ns) / 1e9, (double)r->words / 1e6,
-             (double)(r->words - p->shown_words) * 1e3 / (double)(now - p->shown_ns));
+             (double)(r->words - p->shown_words) * 1e3 / (double)(now - p->shown_ns), more);
     put_line(line);
     p->shown_ns = now;
     p->shown_words = r->words;
@@ -80,10 +75,15 @@ static void progress_erase(const struct progress *p)
 
 /* -- the loop ------------------------------------------------------------------------------------- */
 
-/* What was done to the guest. */
-struct tending {
+/* What is done while the guest runs. */
+struct run {
+    struct reader *reader;
+    struct guest *guest;
+    struct progress *progress;
+    uint64_t beat_ns; /* last beat */
+    unsigned steps;
     bool killed; /* the program, by the modelled OOM killer */
-    bool ended;  /* the rest of the tree */
+    bool ended;  /* the rest of the tree, because nobody wants to wait for it */
 };
 
 /* drain reads what the dead guest left behind. */
@@ -94,42 +94,52 @@ static void drain(struct reader *r)
         ;
 }
 
-/* tend looks after the guest: whom the modelled OOM killer chose dies, and what nobody wants to wait for. */
-static void tend(struct reader *r, struct guest *g, struct tending *t)
+/* beat looks who died, and lets processes go on that have waited for too long. */
+static void beat(struct run *run, uint64_t now)
 {
-    if (r->sim && !t->killed && sim_guest_killed(r->sim)) {
-        kill(g->pid, SIGKILL);
-        t->killed = true;
-    }
-    if (!t->ended && guest_unwanted(g)) {
-        guest_kill(g);
-        t->ended = true;
-    }
+    if (now - run->beat_ns < BEAT_NS)
+        return;
+    run->beat_ns = now;
+    run->reader->beat++;
+    reader_look(run->reader);
+    while (reader_force(run->reader))
+        ;
 }
 
-static void consume(struct reader *r, struct guest *g, struct progress *p)
+/* tend looks after the guest: whom the modelled OOM killer chose dies, and what nobody wants to wait for. */
+static void tend(struct run *run)
 {
-    uint64_t moved_ns = now_ns();
-    struct tending t = {0};
-    bool rested = false;
+    struct reader *r = run->reader;
+    struct guest *g = run->guest;
+    uint64_t now = now_ns();
+
+    guest_poll(g);
+    if (r->sim && !run->killed && sim_guest_killed(r->sim)) {
+        kill(g->pid, SIGKILL);
+        run->killed = true;
+    }
+    if (!run->ended && guest_unwanted(g)) {
+        guest_kill(g);
+        run->ended = true;
+    }
+    beat(run, now);
+    look_outside(run->progress);
+    progress_show(run->progress, r, now);
+}
+
+static void consume(struct run *run)
+{
+    struct reader *r = run->reader;
 
     while (!r->error) {
-        tend(r, g, &t);
-        if (reader_step(r)) {
-            progress_show(p, r, g);
-            rested = false;
+        if (run->steps++ % STEPS_PER_LOOK == 0)
+            tend(run);
+        if (reader_step(r))
             continue;
-        }
-        if (!rested)
-            moved_ns = now_ns();
-        rested = true;
-        if (guest_poll(g))
+        run->steps = 0;
+        if (run->guest->over)
             break;
-        look_outside(p);
-        if (now_ns() - moved_ns > FORCE_NS && reader_force(r))
-            rested = false;
-        else
-            reader_sleep(r, r->lives && reader_idle(r) ? NAP_LONG_NS : NAP_NS);
+        reader_sleep(r, r->lives && reader_idle(r) ? NAP_LONG_NS : NAP_NS);
     }
     if (!r->error)
         drain(r);
@@ -174,6 +184,9 @@ static int verdict(const struct reader *r, const struct guest *g, struct front_r
     ret->words = r->words;
     ret->accesses = r->accesses;
     ret->incomplete = (int)atomic_load(&r->region->ring->error);
+    ret->processes = r->processes;
+    ret->unfollowed = atomic_load(&r->region->ring->unfollowed);
+    ret->keeper_lost = g->lost;
     return 0;
 }
 
@@ -188,7 +201,7 @@ static int run_guest(const struct front_options *o, const struct front_command *
         guest_start(&g, c, qemu, plugin, r->region, err, err_size) != 0)
         return 125;
     p.shown_ns = p.began_ns;
-    consume(r, &g, &p);
+    consume(&(struct run){.reader = r, .guest = &g, .progress = &p, .beat_ns = p.began_ns});
     if (r->error)
         guest_kill(&g);
     guest_end(&g);

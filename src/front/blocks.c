@@ -1,0 +1,87 @@
+/* blocks.c: the block table, as the consumer sees it.
+ *
+ *   index | 0 | 1 | 2 | - | 4 |        - is a hole: a producer took id 3 and has not written it yet, or
+ *           │   └──► record            was killed before it could; no word names it then
+ *           └──────► record
+ *
+ * I1  What other processes wrote is looked at before it is used: a record that does not hold together, or
+ *     more holes than there can be producers, ends the run (-EPROTO).
+ *
+ * Source: event/ring.h I4, docs/PROTOCOL.md.
+ */
+#include "front/reader_int.h"
+
+#include <errno.h>
+
+#define INSN_MAX 15 /* bytes of an x86 instruction */
+
+/* block_valid says whether a record holds together and ends within `room` bytes (I1). */
+static bool block_valid(const struct ring_block *b, uint64_t room)
+{
+    unsigned code = 0;
+
+    if (room < sizeof *b || b->bytes % 8 != 0 || b->bytes > room || b->insns > EV_INSN_MASK + 1 ||
+        b->bytes < sizeof *b + b->insns + b->code_bytes)
+        return false;
+    for (unsigned i = 0; i < b->insns; i++) {
+        if (b->data[i] == 0 || b->data[i] > INSN_MAX)
+            return false;
+        code += b->data[i];
+    }
+    return code == b->code_bytes;
+}
+
+/* record_of returns the record of a block id; NULL: there is none yet, or it is damaged. */
+static const struct ring_block *record_of(struct reader *r, uint32_t id)
+{
+    const char *base = (const char *)r->region->ring;
+    const _Atomic uint32_t *index = (const void *)(base + r->region->ring->index_offset);
+    uint32_t at = atomic_load_explicit(&index[id], memory_order_acquire);
+    uint64_t offset = ((uint64_t)at - 1) * 8;
+    const struct ring_block *b;
+
+    if (at == 0)
+        return NULL;
+    b = (const void *)(base + r->region->ring->table_offset + offset);
+    if (offset < RING_TABLE_SIZE && block_valid(b, RING_TABLE_SIZE - offset))
+        return b;
+    r->error = -EPROTO;
+    return NULL;
+}
+
+/* announce tells the sim of a block; false when there is no record of it. */
+static bool announce(struct reader *r, uint32_t id)
+{
+    const struct ring_block *b = record_of(r, id);
+
+    if (b && r->sim && sim_add_block(r->sim, id, b) != 0)
+        r->error = -ENOMEM;
+    return b != NULL;
+}
+
+/* keep_hole: one for each process that translates or died at it; more is damage (I1). */
+static void keep_hole(struct reader *r, uint32_t id)
+{
+    if (r->n_holes == RING_SLOTS)
+        r->error = -EPROTO;
+    else
+        r->holes[r->n_holes++] = id;
+}
+
+/* announce_blocks tells the sim of all blocks that words read before may name. An id whose record is
+ * not written yet is looked at again; that of a producer that died stays such a hole. */
+void announce_blocks(struct reader *r)
+{
+    uint32_t blocks = atomic_load_explicit(&r->region->ring->blocks, memory_order_acquire);
+
+    for (uint32_t i = r->n_holes; i-- > 0 && !r->error;)
+        if (announce(r, r->holes[i]))
+            r->holes[i] = r->holes[--r->n_holes];
+    while (r->blocks < blocks && r->blocks < RING_BLOCK_MAX) {
+        if (!announce(r, r->blocks) && !r->error)
+            keep_hole(r, r->blocks);
+        if (r->error)
+            return;
+        r->blocks++;
+    }
+}

@@ -1,0 +1,165 @@
+/* order.c: what of a stream may be fed now.
+ *
+ *   stream 0  =====E5======S.=======            E  EV_EPOCH        never past E or R too early
+ *   stream 1  ======S(5)..R=====                S,R  call and
+ *   stream 2  =========E6======                      its return    all three of one process
+ *
+ * Address-space calls of a process have numbers: call k begins with epoch 2k - 1 and ends with 2k.
+ *
+ * Invariants:
+ *  I1  Words behind an EV_EPOCH e are fed only when calls 1 … e/2 of the process are applied (`applied`):
+ *      what a thread did after a call of another had ended, it does after it in the model.
+ *  I2  The return of call k is fed only when every other stream of the process is past epoch 2k - 1, or
+ *      stands before an EV_EPOCH at least that, or is empty while its thread is inside a call (then
+ *      what follows comes after call k, for in_call is read before head), or is over.
+ *  I3  In a process with one stream I1 and I2 hold by themselves, and its words are not scanned.
+ *  I4  A process begins only after what made it (process.c).
+ *
+ * reader_force breaks I1, I2 or I4 where nothing in a process moves: a producer may wait for its ring
+ * while another waits for it inside QEMU, or was killed inside a call. The sim counts it.
+ */
+#include "front/reader_int.h"
+
+static const uint64_t EPOCH_WORD =
+    (uint64_t)EV_CONTROL << EV_KIND_SHIFT | (uint64_t)EV_EPOCH << EV_TYPE_SHIFT | 1;
+
+/* epoch_of an EV_EPOCH record: 32 bits, as the simulator keeps it. */
+static uint32_t epoch_of(const uint64_t *record)
+{
+    return (uint32_t)record[1];
+}
+
+/* before_epoch returns how many of n words come before an EV_EPOCH that must wait (I1). It steps over
+ * payloads: an argument of a call may look like anything. */
+static uint64_t before_epoch(const uint64_t *w, uint64_t n, uint32_t applied)
+{
+    for (uint64_t i = 0; i < n; i += event_kind(w[i]) == EV_CONTROL ? 1 + event_words(w[i]) : 1)
+        if (w[i] == EPOCH_WORD && (i + 1 == n || epoch_of(&w[i]) / 2 > applied))
+            return i;
+    return n;
+}
+
+/* stands_before says whether the next word of a stream is an EV_EPOCH of at least `epoch`. */
+static bool stands_before(const struct stream *s, uint64_t n, uint64_t epoch)
+{
+    return n >= 2 && next_word(s)[0] == EPOCH_WORD && epoch_of(next_word(s)) >= epoch;
+}
+
+/* past says whether a stream holds nothing that happened before `epoch` (I2). */
+static bool past(const struct reader *r, const struct stream *s, uint32_t epoch)
+{
+    bool in_call = atomic_load(&s->slot->in_call);
+    uint64_t n = available(s);
+
+    if (sim_thread_epoch(s->thread) >= epoch || stands_before(s, n, epoch))
+        return true;
+    return n == 0 &&
+           (in_call || r->over || s->process->over || atomic_load(&s->slot->state) == RING_DONE);
+}
+
+uint32_t call_of(const struct stream *s)
+{
+    return (sim_thread_epoch(s->thread) + 1) / 2;
+}
+
+/* in_order says whether the address-space call that a stream stopped at may be applied (I2). */
+static bool in_order(const struct reader *r, const struct stream *s)
+{
+    uint32_t k = call_of(s);
+
+    if (k <= s->process->applied)
+        return true;
+    for (const struct stream *other = s->process->streams; other; other = other->sibling)
+        if (other != s && !past(r, other, 2 * k - 1))
+            return false;
+    return true;
+}
+
+uint64_t feedable(const struct reader *r, const struct stream *s)
+{
+    const struct process *p = s->process;
+    uint64_t head = head_of(s), n = min_u64(head - tail_of(s), available(s));
+
+    if (n == 0 || s->stuck_at == head || (s->wants_order && !in_order(r, s)) ||
+        !process_may_begin(r, p)) /* I4 */
+        return 0;
+    if (n > READER_QUANTUM)
+        n = READER_QUANTUM;
+    if (!r->sim || (p->streams == s && !s->sibling)) /* I3 */
+        return n;
+    return before_epoch(next_word(s), n, p->applied);
+}
+
+/* -- when nothing moves --------------------------------------------------------------------------- */
+
+/* force_call applies the oldest call that waits for others. */
+static bool force_call(struct reader *r, struct process *p)
+{
+    struct stream *oldest = NULL;
+
+    for (struct stream *s = p->streams; s; s = s->sibling)
+        if (s->wants_order && available(s) && (!oldest || call_of(s) < call_of(oldest)))
+            oldest = s;
+    if (!oldest)
+        return false;
+    sim_order_forced(r->sim);
+    reader_feed(r, oldest, min_u64(available(oldest), READER_QUANTUM));
+    return true;
+}
+
+/* force_epoch lets the streams go on that wait for a call whose caller is gone. */
+static bool force_epoch(struct reader *r, struct process *p)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (const struct stream *s = p->streams; s; s = s->sibling)
+        if (stands_before(s, available(s), 0) && epoch_of(next_word(s)) / 2 > p->applied)
+            least = min_u64(least, epoch_of(next_word(s)) / 2);
+    if (least == UINT64_MAX)
+        return false;
+    sim_order_forced(r->sim);
+    p->applied = (uint32_t)least;
+    return true;
+}
+
+/* force_begin lets a child go on whose parent has nothing more to say now, not even that its call has
+ * ended: it may wait for this child. */
+static bool force_begin(struct reader *r, struct process *p)
+{
+    if (p->begun || p->older || !p->parent || !process_idle(p->parent))
+        return false;
+    process_begin(r, p);
+    return true;
+}
+
+/* waits says whether a process has words that may not be fed, for long enough. */
+static bool waits(const struct reader *r, const struct process *p)
+{
+    bool any = false;
+
+    if (!p->used || (!r->over && r->beat - p->fed < 2))
+        return false;
+    for (const struct stream *s = p->streams; s; s = s->sibling) {
+        if (feedable(r, s))
+            return false;
+        any |= !drained(s);
+    }
+    return any;
+}
+
+bool reader_force(struct reader *r)
+{
+    if (!r->sim || r->error)
+        return false;
+    for (unsigned i = 0; i < r->top; i++) {
+        struct process *p = &r->process[i];
+
+        if (!waits(r, p))
+            continue;
+        p->fed = r->beat;
+        if (p->begun || process_may_begin(r, p) ? force_call(r, p) || force_epoch(r, p)
+                                                : force_begin(r, p))
+            return true;
+    }
+    return false;
+}
