@@ -1,0 +1,269 @@
+/* fair.c: EEVDF, the fair class: earliest eligible virtual deadline first.
+ *
+ *   V, the weighted mean of the queue's vruntimes
+ *         │
+ *   ──●───┼──●────────●──► vruntime       a task is eligible when its vruntime is not beyond V;
+ *     └───┼──┼────┐   └──────┐            of those the one with the earliest deadline runs
+ *         │  └────┼───┐      │            deadline = vruntime + slice × 1024 / weight
+ *   ──────┴───────●───●──────●─► deadline
+ *
+ * The kernel keeps an augmented tree; here the queue is a list that is walked: the answers are the same
+ * ones. Its weights have an inverse table, rounded to 32 bits; here the division is exact.
+ *
+ *  I1  The lags of the tasks of a queue (weight × (V − vruntime)) add up to 0, but for rounding.
+ *  I2  A sleeping task that was ahead (not eligible) stays in the queue, `delayed`, until it is eligible.
+ *  I3  Equal deadlines: the smaller serial.
+ *
+ * Source: Linux 6.18 kernel/sched/fair.c (avg_vruntime, entity_eligible, update_deadline, place_entity,
+ * update_entity_lag, __pick_eevdf, set_protect_slice, check_preempt_wakeup_fair, requeue_delayed_entity,
+ * yield_task_fair, reweight_entity), features.h as they are set there: PLACE_LAG, PLACE_DEADLINE_INITIAL,
+ * PLACE_REL_DEADLINE, RUN_TO_PARITY, PREEMPT_SHORT, DELAY_DEQUEUE, DELAY_ZERO, WAKEUP_PREEMPTION.
+ */
+#include "base/bits.h"
+#include "base/check.h"
+#include "kern/sched_int.h"
+
+#include <stddef.h>
+
+#define NICE_0_LOAD 1024
+
+uint64_t fair_weight(int nice, int policy)
+{
+    static const uint32_t sched_prio_to_weight[40] = {
+        88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916,
+        9548,  7620,  6100,  4904,  3906,  3121,  2501,  1991,  1586,  1277,
+        1024,  820,   655,   526,   423,   335,   272,   215,   172,   137,
+        110,   87,    70,    56,    45,    36,    29,    23,    18,    15,
+    };
+
+    return policy == POLICY_IDLE ? 3 : sched_prio_to_weight[nice + 20]; /* WEIGHT_IDLEPRIO */
+}
+
+/* calc_delta_fair: real time to virtual time. */
+static int64_t calc_delta_fair(uint64_t delta, const struct sched_task *t)
+{
+    return (int64_t)(delta * NICE_0_LOAD / t->weight);
+}
+
+/* -- the mean ------------------------------------------------------------------------------------*/
+
+/* Sums over the fair tasks of a core: of (vruntime − base) × weight, and of weight. */
+struct mean {
+    int64_t base, sum, load;
+    unsigned n;
+};
+
+static void mean_add(struct mean *m, const struct sched_task *t)
+{
+    if (is_rt(t))
+        return;
+    if (m->n++ == 0)
+        m->base = t->vruntime;
+    m->sum += (t->vruntime - m->base) * (int64_t)t->weight;
+    m->load += (int64_t)t->weight;
+}
+
+static struct mean mean_of(const struct sched_core *c)
+{
+    struct mean m = {0};
+
+    if (c->curr && c->curr->on_rq)
+        mean_add(&m, c->curr);
+    for (const struct sched_task *t = c->queue; t; t = t->next)
+        mean_add(&m, t);
+    return m;
+}
+
+/* avg_vruntime rounds down, so that somebody is eligible. */
+static int64_t avg_vruntime(const struct mean *m)
+{
+    int64_t sum = m->sum;
+
+    if (m->load == 0)
+        return m->base;
+    if (sum < 0)
+        sum -= m->load - 1;
+    return m->base + sum / m->load;
+}
+
+static bool eligible(const struct mean *m, const struct sched_task *t)
+{
+    return m->sum >= (t->vruntime - m->base) * m->load;
+}
+
+bool entity_eligible(const struct sched_core *c, const struct sched_task *t)
+{
+    struct mean m = mean_of(c);
+
+    return eligible(&m, t);
+}
+
+void update_entity_lag(const struct sched *s, const struct sched_core *c, struct sched_task *t)
+{
+    struct mean m = mean_of(c);
+    int64_t lag = avg_vruntime(&m) - t->vruntime;
+    int64_t limit = calc_delta_fair(max_u64(2 * t->slice, s->tick), t);
+
+    t->vlag = lag > limit ? limit : lag < -limit ? -limit : lag;
+}
+
+/* -- time passes ---------------------------------------------------------------------------------*/
+
+static bool protect_slice(const struct sched_task *t)
+{
+    return t->vprot > t->vruntime;
+}
+
+/* update_deadline: a request that was served is followed by the next one. */
+static bool update_deadline(const struct sched *s, struct sched_task *t)
+{
+    if (t->vruntime < t->deadline)
+        return false;
+    t->slice = s->base_slice;
+    t->deadline = t->vruntime + calc_delta_fair(t->slice, t);
+    return true;
+}
+
+void update_curr(const struct sched *s, struct sched_core *c)
+{
+    struct sched_task *t = c->curr;
+
+    if (!t || !t->on_rq || c->clock <= t->exec_start)
+        return;
+    uint64_t delta = c->clock - t->exec_start;
+    t->exec_start = c->clock;
+    t->sum_exec += delta;
+    if (is_rt(t))
+        return;
+    t->vruntime += calc_delta_fair(delta, t);
+    bool served = update_deadline(s, t);
+    if (mean_of(c).n > 1 && (served || !protect_slice(t)))
+        c->need_resched = true;
+}
+
+/* place_entity: the lag a task had when it left is the lag it has when it is back, although its coming
+ * moves the mean. */
+void place_entity(const struct sched *s, struct sched_core *c, struct sched_task *t, bool initial)
+{
+    struct mean m = mean_of(c);
+    int64_t lag = 0;
+
+    t->slice = s->base_slice;
+    if (m.n > 0 && t->vlag != 0)
+        lag = t->vlag * (m.load + (int64_t)t->weight) / m.load;
+    t->vruntime = avg_vruntime(&m) - lag;
+    if (t->rel_deadline) {
+        t->deadline += t->vruntime;
+        t->rel_deadline = false;
+        return;
+    }
+    t->deadline = t->vruntime + calc_delta_fair(t->slice, t) / (initial ? 2 : 1);
+}
+
+/* set_protect_slice: who comes on the core keeps it for the shortest slice of the queue. All slices are
+ * base_slice here, so this is its deadline. */
+void set_protect_slice(const struct sched_core *c, struct sched_task *t)
+{
+    uint64_t least = t->slice;
+
+    for (const struct sched_task *o = c->queue; o; o = o->next)
+        least = is_rt(o) ? least : min_u64(least, o->slice);
+    t->vprot = t->deadline;
+    if (least != t->slice && t->vruntime + calc_delta_fair(least, t) < t->vprot)
+        t->vprot = t->vruntime + calc_delta_fair(least, t);
+}
+
+/* -- who runs ------------------------------------------------------------------------------------*/
+
+static bool before(const struct sched_task *a, const struct sched_task *b)
+{
+    return a->deadline != b->deadline ? a->deadline < b->deadline : a->serial < b->serial;
+}
+
+struct sched_task *pick_eevdf(const struct sched_core *c, bool protect)
+{
+    struct mean m = mean_of(c);
+    struct sched_task *curr = c->curr, *best = NULL;
+
+    if (curr && (!curr->on_rq || is_rt(curr) || !eligible(&m, curr)))
+        curr = NULL;
+    if (curr && protect && protect_slice(curr))
+        return curr;
+    for (struct sched_task *t = c->queue; t; t = t->next)
+        if (!is_rt(t) && eligible(&m, t) && (!best || before(t, best)))
+            best = t;
+    if (!best || (curr && curr->deadline < best->deadline))
+        best = curr;
+    if (!best && c->curr && c->curr->on_rq && !is_rt(c->curr))
+        best = c->curr;
+    CHECK(best || m.n == 0); /* the mean is rounded down: one is eligible */
+    return best;
+}
+
+void check_preempt_fair(const struct sched *s, struct sched_core *c, struct sched_task *t)
+{
+    bool curr_idle = c->curr->policy == POLICY_IDLE, idle = t->policy == POLICY_IDLE;
+
+    if (c->need_resched || (idle && !curr_idle))
+        return;
+    if (curr_idle && !idle) {
+        c->need_resched = true;
+        c->curr->vprot = c->curr->vruntime; /* do_preempt_short */
+        return;
+    }
+    if (t->policy != POLICY_NORMAL)
+        return;
+    update_curr(s, c);
+    c->need_resched |= pick_eevdf(c, true) == t;
+}
+
+/* requeue_delayed: a task is woken that never left the queue; what it is owed by now is forgotten. */
+void requeue_delayed(const struct sched *s, struct sched_core *c, struct sched_task *t)
+{
+    t->delayed = false;
+    update_entity_lag(s, c, t);
+    if (t->vlag <= 0)
+        return;
+    t->vlag = 0;
+    rq_unlink(c, t);
+    place_entity(s, c, t, false);
+    rq_link(c, t);
+}
+
+/* yield_fair: the rest of the request is given up; one who is ahead has nothing to give. */
+void yield_fair(const struct sched *s, struct sched_core *c)
+{
+    struct sched_task *t = c->curr;
+
+    update_curr(s, c);
+    if (mean_of(c).n <= 1 || !entity_eligible(c, t))
+        return;
+    t->vruntime = t->deadline;
+    t->deadline += calc_delta_fair(t->slice, t);
+}
+
+/* reweight: nice changed. What is owed and what is left of the request is scaled. */
+void reweight(const struct sched *s, struct sched_core *c, struct sched_task *t, uint64_t weight)
+{
+    bool curr = c->curr == t, queued = t->on_rq;
+
+    if (queued) {
+        update_curr(s, c);
+        update_entity_lag(s, c, t);
+        t->deadline -= t->vruntime;
+        t->rel_deadline = true;
+        t->on_rq = false;
+        if (!curr)
+            rq_unlink(c, t);
+    }
+    t->vlag = t->vlag * (int64_t)t->weight / (int64_t)weight;
+    if (t->rel_deadline)
+        t->deadline = t->deadline * (int64_t)t->weight / (int64_t)weight;
+    t->weight = weight;
+    if (!queued)
+        return;
+    place_entity(s, c, t, false);
+    t->on_rq = true;
+    if (!curr)
+        rq_link(c, t);
+}
