@@ -319,7 +319,7 @@ static void schedule_tail(struct sim *s, struct sim_thread *t)
 {
     if (t->proc->child_tid != 0)
         kern_schedule_tail(va(t->proc->child_tid), &s->copies);
-    sim_copies(s, t);
+    sim_copies(s, t, 0);
 }
 
 void proc_forked(struct sim *s, struct sim_thread *t, const uint64_t *fork)
