@@ -113,12 +113,12 @@ bool map_anon_folio(struct vm_fault *vmf)
 
 /* -- the deferred split queue ---------------------------------------------------------------- */
 
-static struct frame *queue_node(struct mm_sys *s, pfn head)
+static struct frame *queue_node(const struct mm_sys *s, pfn head)
 {
     return phys_frame(s->phys, (pfn){head.v + 2});
 }
 
-static bool queued(struct mm_sys *s, pfn head)
+static bool queued(const struct mm_sys *s, pfn head)
 {
     const struct frame *n = queue_node(s, head);
     return n->link_next != 0 || n->link_prev != 0 || s->thp.deferred_first == head.v + 1;
@@ -153,9 +153,14 @@ static void dequeue(struct mm_sys *s, pfn head)
 
 void folio_unqueue_deferred(struct mm_sys *s, pfn head)
 {
-    if (phys_frame(s->phys, head)->order >= 2 && queued(s, head))
+    if (folio_deferred(s, head))
         dequeue(s, head);
     phys_frame(s->phys, head)->flags &= ~FRAME_F_PARTIAL;
+}
+
+bool folio_deferred(const struct mm_sys *s, pfn head)
+{
+    return phys_frame(s->phys, head)->order >= 2 && queued(s, head);
 }
 
 bool folio_partly_mapped(const struct mm_sys *s, pfn head)

@@ -159,6 +159,8 @@ bool advise_large(struct gather *g, struct pt_run *r, bool free);
 /* pageout_large is advise_large for MADV_PAGEOUT: *ret is a folio whose entries are old now, and which is
  * to be reclaimed whole; PFN_NONE: there is none. */
 bool pageout_large(struct gather *g, struct pt_run *r, pfn *ret);
+/* folio_deferred: it is on that queue. */
+bool folio_deferred(const struct mm_sys *s, pfn head);
 /* folio_unqueue_deferred takes it off: it is about to be freed or split. */
 void folio_unqueue_deferred(struct mm_sys *s, pfn head);
 /* deferred_split_scan looks at so many folios of the queue, as a shrinker does: how many it split. */

@@ -209,6 +209,7 @@ static int move_folio(struct mm_sys *s, pfn src, pfn dst)
         count_migration(s, from, false);
         return -EAGAIN;
     }
+    bool deferred = folio_deferred(s, src), partial = from->flags & FRAME_F_PARTIAL;
     to->refs = 1; /* ours */
     copy_record(s, src, dst);
     copy_frames(s, src, dst, folio_nr_pages(s, src));
@@ -221,6 +222,8 @@ static int move_folio(struct mm_sys *s, pfn src, pfn dst)
     lru_add_drain(s); /* so that mlock finds it on its list */
     if (mapped)
         remove_migration_ptes(s, src, dst);
+    if (deferred)
+        deferred_split_folio(s, dst, partial);
     unisolate(s, from);
     folio_put(s, src);
     folio_put(s, dst);
@@ -270,7 +273,8 @@ void migrate_into(struct mm_sys *s, struct folio_list *l, uint32_t i, pfn dst)
 {
     struct frame *to = phys_frame(s->phys, dst);
     enum frame_owner owner = owner_of_copy(phys_frame(s->phys, l->folio[i]));
-    for (uint64_t k = 0; to->owner != owner && k < BIT(to->order); k++)
+    bool change = to->owner != owner;
+    for (uint64_t k = 0; change && k < BIT(to->order); k++)
         phys_set_owner(s->phys, (pfn){dst.v + k}, owner);
     if (migrate_folio(s, l->folio[i], dst) == 0)
         l->folio[i] = PFN_NONE;

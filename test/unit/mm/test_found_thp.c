@@ -1,5 +1,6 @@
 /* test_found_thp.c: what `make check-kernel` found about transparent huge pages: each case is the shortest
  * sequence that differed, or what a probe saw, with the answer of Linux 6.18.44. */
+#include "mm/migrate_int.h"
 #include "mm_fixture.h"
 
 #define A        UINT64_C(0x200000000000)
@@ -136,6 +137,50 @@ static void a_huge_page_with_a_hole_is_not_locked(void **state)
     assert_true(locked_at(A));
 }
 
+/* migrate_folio_move: the removal of its first entry, of 512, puts a folio on the queue of those to split, and
+ * its copy takes the place there: the next move splits it. */
+static void a_huge_page_moved_in_pieces_is_split_by_the_next_move(void **state)
+{
+    (void)state;
+    struct nodemask_arg none = {NULL, 0, 0};
+    huge_page();
+    assert_int_equal(mm_madvise(b.mm, va(A + M2 / 2), K, MADV_NOHUGEPAGE), 0);
+    assert_int_equal(mm_mbind(b.mm, va(A), M2, 0, &none, MOVE), 0);
+    assert_int_equal(phys_frame(b.phys, frame_at(b.mm, A))->order, 9);
+    assert_int_equal(mm_mbind(b.mm, va(A), M2, 0, &none, MOVE), 0);
+    assert_int_equal(STAT(&b.stats, thp_split_page), 1);
+    assert_int_equal(counters(&b).rss[MM_ANONPAGES], 0); /* all were zeros */
+}
+
+/* Found by fuzz-mm: compaction, whose targets belong to nobody yet, gave the file only the first frame. */
+static void a_piece_of_a_huge_file_page_is_the_files_in_all_its_new_frames(void **state)
+{
+    (void)state;
+    struct mm_file *f;
+    struct folio_list list = {0};
+    struct mm_req req = {.order = 8, .gfp = GFP_USER, .owner = FRAME_USER_ANON};
+    pfn dst;
+    assert_int_equal(mm_memfd(b.sys, "x", 0, &f), 0);
+    assert_int_equal(mm_ftruncate(b.sys, f, M2), 0);
+    assert_int_equal(map_full(&b, A, M2, RW, MAP_SHARED | MAP_FIXED, f, 0), A);
+    touch(&b, A, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), 0);
+    assert_int_equal(mm_fallocate_punch(b.sys, f, M2 - K, K), 0);
+    touch(&b, A, false);
+    mm_lru_drain(b.sys);
+    assert_int_equal(phys_frame(b.phys, frame_at(b.mm, A))->order, 8);
+    assert_true(folio_isolate(b.sys, &list, frame_at(b.mm, A)));
+    assert_int_equal(mm_alloc(b.sys, &req, &dst), 0);
+    migrate_into(b.sys, &list, 0, dst);
+    list_drop_moved(&list);
+    putback_movable_pages(b.sys, &list);
+    assert_int_equal(frame_at(b.mm, A).v, dst.v);
+    for (uint64_t i = 0; i < HP / 2; i++)
+        assert_int_equal(phys_frame(b.phys, (pfn){dst.v + i})->owner, FRAME_SHMEM);
+    assert_int_equal(mm_audit(b.mm), 0);
+    mm_file_put(b.sys, f);
+}
+
 /* madvise_free_huge_pmd: pmdp_invalidate. A store through a translation that says "dirty" would leave no
  * mark in the entry. */
 static void giving_up_a_huge_page_flushes_all_of_it(void **state)
@@ -197,6 +242,8 @@ int main(void)
         T(a_huge_page_cut_by_munmap_moves_in_single_pages),
         T(a_moved_huge_page_is_locked_again_only_where_one_entry_maps_it),
         T(a_huge_page_with_a_hole_is_not_locked),
+        T(a_huge_page_moved_in_pieces_is_split_by_the_next_move),
+        T(a_piece_of_a_huge_file_page_is_the_files_in_all_its_new_frames),
         T(giving_up_a_huge_page_flushes_all_of_it),
         T(the_second_of_two_processes_writes_in_place_when_the_first_has_left),
         T(the_third_of_three_processes_copies_though_it_is_alone),
