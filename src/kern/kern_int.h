@@ -60,6 +60,7 @@ struct kern {
     unsigned cpu;           /* that runs now */
     struct kern_task *task; /* n_task are valid, in no order */
     uint32_t n_task, cap_task;
+    uint32_t last_task;     /* index of the one looked for last */
     struct kern_slab *slab; /* n_slab records */
     uint32_t n_slab, cap_slab;
     struct kern_proc *procs;   /* all that live */

@@ -309,26 +309,27 @@ void stack_touch(struct kern_stacks *s, struct kern_stack *k, enum stack_use use
     stack_pop(k, stack_push(s, k, use));
 }
 
-/* on_task is the whole interrupt on the stack it finds. */
-static vaddr on_task(struct kern_stacks *s, struct kern_stack *k)
+void stack_irq(struct kern_stacks *s, unsigned cpu, struct kern_stack *k)
 {
+    (void)cpu;
+    if (k == NULL)
+        return;
     uint32_t entry = stack_push(s, k, USE_IRQ);
-    vaddr top = stack_top(s, k);
-    stack_touch(s, k, USE_IRQ_RUN);
+    if (s->irq_kind == IRQ_STACK_TASK)
+        stack_touch(s, k, USE_IRQ_RUN);
     stack_pop(k, entry);
-    return top;
 }
 
-vaddr stack_irq(struct kern_stacks *s, unsigned cpu, struct kern_stack *k)
+vaddr stack_irq_top(const struct kern_stacks *s, unsigned cpu, const struct kern_stack *k)
 {
-    if (s->irq_kind == IRQ_STACK_TASK && k != NULL)
-        return on_task(s, k);
+    if (s->irq_kind == IRQ_STACK_OWN)
+        return va(s->irq[cpu].base.v + IRQ_BYTES);
+    if (s->irq_kind == IRQ_STACK_ONE_PAGE)
+        return va(s->irq[cpu].base.v + PAGE_SIZE);
     if (k != NULL)
-        stack_touch(s, k, USE_IRQ);
-    uint64_t size = s->irq_kind == IRQ_STACK_OWN ? IRQ_BYTES : PAGE_SIZE;
-    if (s->irq_kind == IRQ_STACK_TASK) /* of the idle task, which uses next to nothing of its own */
-        return layout_percpu(s->layout, cpu, PERCPU_DATA_PAGE * PAGE_SIZE - 64);
-    return va(s->irq[cpu].base.v + size);
+        return va(stack_top(s, k).v - use_bytes[USE_IRQ] / LINE_SIZE * LINE_SIZE);
+    /* of the idle task, which uses next to nothing of its own */
+    return layout_percpu(s->layout, cpu, (PERCPU_DATA_PAGE - 1) * PAGE_SIZE + KIB(2));
 }
 
 /* -- audit ------------------------------------------------------------------------------------------ */

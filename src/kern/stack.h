@@ -92,9 +92,10 @@ void stack_pop(struct kern_stack *k, uint32_t bytes);
 /* stack_touch is a use that comes and goes within an entry. */
 void stack_touch(struct kern_stacks *s, struct kern_stack *k, enum stack_use use);
 /* stack_irq is an interrupt on a CPU that comes and goes: over what runs there, task's stack or NULL
- * (nothing of a task's, the CPU was idle). Returns where its handler's stack ends: the address its
- * frames lie below. */
-vaddr stack_irq(struct kern_stacks *s, unsigned cpu, struct kern_stack *k);
+ * (nothing of a task's, the CPU was idle). stack_irq_top returns the address its handler's frames lie
+ * below. */
+void stack_irq(struct kern_stacks *s, unsigned cpu, struct kern_stack *k);
+vaddr stack_irq_top(const struct kern_stacks *s, unsigned cpu, const struct kern_stack *k);
 /* stack_top returns the address that a task's frames lie below now. */
 static inline vaddr stack_top(const struct kern_stacks *s, const struct kern_stack *k)
 {

@@ -17,23 +17,25 @@
 #include "base/check.h"
 #include "mmu/mmu_int.h"
 
-/* The counters of translation by access kind. */
+/* The counters of translation by whether the kernel uses its own half of the space, and access kind. */
+#define KIND(prefix)                                                                               \
+    {                                                                                              \
+        STAT_##prefix##_stlb_hit, STAT_##prefix##_walk, STAT_##prefix##_walk_active,               \
+        {                                                                                          \
+            STAT_##prefix##_walk_4k, STAT_##prefix##_walk_2m, STAT_##prefix##_walk_1g              \
+        }                                                                                          \
+    }
 static const struct kind_stats {
     enum stat_id stlb_hit, walk, walk_active, walk_size[SIZE_NR];
-} kind_stats[] = {
-    [ACCESS_LOAD] = {STAT_dtlb_load_stlb_hit,
-                     STAT_dtlb_load_walk,
-                     STAT_dtlb_load_walk_active,
-                     {STAT_dtlb_load_walk_4k, STAT_dtlb_load_walk_2m, STAT_dtlb_load_walk_1g}},
-    [ACCESS_STORE] = {STAT_dtlb_store_stlb_hit,
-                      STAT_dtlb_store_walk,
-                      STAT_dtlb_store_walk_active,
-                      {STAT_dtlb_store_walk_4k, STAT_dtlb_store_walk_2m, STAT_dtlb_store_walk_1g}},
-    [ACCESS_FETCH] = {STAT_itlb_stlb_hit,
-                      STAT_itlb_walk,
-                      STAT_itlb_walk_active,
-                      {STAT_itlb_walk_4k, STAT_itlb_walk_2m, STAT_itlb_walk_1g}},
+} kind_stats[2][3] = {
+    {[ACCESS_LOAD] = KIND(dtlb_load),
+     [ACCESS_STORE] = KIND(dtlb_store),
+     [ACCESS_FETCH] = KIND(itlb)},
+    {[ACCESS_LOAD] = KIND(k_dtlb_load),
+     [ACCESS_STORE] = KIND(k_dtlb_store),
+     [ACCESS_FETCH] = KIND(k_itlb)},
 };
+#undef KIND
 
 /* The counters of lines by who touched them, then by level. */
 static const enum stat_id line_stats[][MEM_LEVEL_NR] = {
@@ -45,6 +47,8 @@ static const enum stat_id copy_stats[] = {STAT_uaccess_l1_hit, STAT_uaccess_l2_h
                                           STAT_uaccess_l3_hit, STAT_uaccess_l3_miss};
 static const enum stat_id kernel_stats[] = {STAT_kernel_l1_hit, STAT_kernel_l2_hit,
                                             STAT_kernel_l3_hit, STAT_kernel_l3_miss};
+static const enum stat_id text_stats[] = {STAT_k_fetch_l1_hit, STAT_k_fetch_l2_hit,
+                                          STAT_k_fetch_l3_hit, STAT_k_fetch_l3_miss};
 
 /* An access under way. */
 struct access {
@@ -53,6 +57,11 @@ struct access {
     struct mmu_event *event;
     struct arch_fault *fault;
 };
+
+static inline const struct kind_stats *stats_of(const struct access *x, vaddr a)
+{
+    return &kind_stats[!x->user && vaddr_is_kernel(a)][x->kind];
+}
 
 static uint64_t physical(uint64_t val, uint64_t addr, enum page_size size)
 {
@@ -71,7 +80,7 @@ static int faulted(struct mmu_core *c, const struct access *x, vaddr a, uint32_t
 static int walk_slow(struct mmu_core *c, const struct access *x, vaddr a, bool dirty_assist,
                      uint64_t *ret_paddr)
 {
-    const struct kind_stats *k = &kind_stats[x->kind];
+    const struct kind_stats *k = stats_of(x, a);
     struct walk_result w;
     uint32_t code;
     int e = walk_page(c, a, x->kind, x->user, &w, &code);
@@ -88,8 +97,8 @@ static int walk_slow(struct mmu_core *c, const struct access *x, vaddr a, bool d
         c->stats->v[k->walk_size[w.size]]++;
     }
     uint64_t tag = tlb_tag(a.v, SIZE_4K, c->pcid, false);
-    if (likely(c->odd == 0 && c->second.smalls != 0 && !tlb_is_odd(0, w.val) && !(w.val & PTE_G) &&
-               c->first[x->kind]->smalls != 0)) {
+    if (likely(c->odd.all == 0 && c->second.smalls != 0 && !tlb_is_odd(0, w.val) &&
+               !(w.val & PTE_G) && c->first[x->kind]->smalls != 0)) {
         group_fill_plain(&c->second, a.v, tag, w.val);
         group_fill_plain(c->first[x->kind], a.v, tag, w.val);
     } else {
@@ -118,7 +127,7 @@ static int translate_miss(struct mmu_core *c, const struct access *x, vaddr a, u
     uint64_t val = p.tlb->vals[p.slot];
     bool ok = tlb_permits(val, x->kind, x->user);
     if (ok || tlb_permits(val | PTE_D, x->kind, x->user))
-        c->stats->v[kind_stats[x->kind].stlb_hit]++;
+        c->stats->v[stats_of(x, a)->stlb_hit]++;
     if (!ok)
         return weak_slow(c, x, a, val, ret_paddr);
     enum page_size size = tlb_tag_size(p.tlb->tags[p.slot]);
@@ -182,7 +191,10 @@ static uint64_t refill(struct mmu_core *c, const struct tlb_view *v, uint64_t ad
         if (unlikely((val & v->care) != v->need))
             return REFILL_WEAK;
         tlb_touch(t, slot);
-        tlb_insert_plain(v->only, addr, tag, val);
+        if (likely(c->odd.all == 0))
+            tlb_insert_plain(v->only, addr, tag, val);
+        else
+            tlb_insert(v->only, addr, SIZE_4K, c->pcid, val);
         return val;
     }
     return REFILL_MISSED;
@@ -210,7 +222,7 @@ static int quick_refill(struct mmu_core *c, const struct tlb_view *v, uint64_t a
         return MMU_QUICK_MISSED;
     if (unlikely(val == REFILL_WEAK))
         return -1;
-    c->stats->v[kind_stats[kind].stlb_hit]++;
+    c->stats->v[kind_stats[false][kind].stlb_hit]++;
     return (int)line_of(c, val, addr, kind) | MMU_QUICK_STLB;
 }
 
@@ -219,7 +231,7 @@ int mmu_quick(struct mmu_core *c, uint64_t addr, enum access_kind kind)
     const struct tlb_view *v = &c->view[kind];
     uint64_t tag = (addr << 4 & TLB_PAGE_MASK) | c->context, val;
     uint32_t set = (uint32_t)((addr >> PAGE_SHIFT ^ addr >> PAGE_SHIFT >> v->fold) & v->set_mask);
-    if (unlikely(c->odd != 0 || v->only == NULL))
+    if (unlikely(c->odd.low != 0 || v->only == NULL))
         return -1;
     if (kind == ACCESS_FETCH)
         mmu_fetch_changed(c);
@@ -284,4 +296,51 @@ uint64_t mmu_kernel(struct mmu_core *c, paddr a, uint64_t bytes, bool store)
         cycles += c->latency[level] - c->latency[MEM_L1];
     }
     return cycles;
+}
+
+/* kernel_line serves one, and returns its cycles beyond L1. */
+static uint64_t kernel_line(struct mmu_core *c, uint64_t line, enum access_kind kind)
+{
+    bool fetch = kind == ACCESS_FETCH;
+    enum mem_level level = fetch ? cache_fetch(&c->caches, line) : cache_data(&c->caches, line);
+    c->stats->v[fetch ? text_stats[level] : kernel_stats[level]]++;
+    return c->latency[level] - c->latency[MEM_L1];
+}
+
+/* kernel_page translates an address of the kernel's half. */
+static uint64_t kernel_page(struct mmu_core *c, vaddr a, enum access_kind kind,
+                            struct mmu_kernel_cost *cost)
+{
+    struct mmu_event ev = {0};
+    struct arch_fault fault;
+    struct access x = {kind, false, &ev, &fault};
+    uint64_t where = 0;
+    CHECK(vaddr_is_kernel(a));
+    if (kind == ACCESS_FETCH)
+        mmu_fetch_changed(c);
+    int faulted = translate(c, &x, a, &where);
+    ASSERT(!faulted); /* the kernel's half maps what the kernel touches */
+    cost->stlb_hits += ev.tlb == TLB_L2_HIT;
+    cost->walk_cycles += ev.walk_cycles;
+    return where;
+}
+
+void mmu_kernel_lines(struct mmu_core *c, vaddr page, uint64_t lines, enum access_kind kind,
+                      struct mmu_kernel_cost *cost)
+{
+    uint64_t first = kernel_page(c, page, kind, cost) >> LINE_SHIFT;
+    for (; lines != 0; lines &= lines - 1)
+        cost->line_cycles += kernel_line(c, first + (unsigned)__builtin_ctzll(lines), kind);
+}
+
+void mmu_kernel_virt(struct mmu_core *c, vaddr a, uint64_t bytes, enum access_kind kind,
+                     struct mmu_kernel_cost *cost)
+{
+    for (uint64_t end = a.v + bytes, next; a.v != end; a.v = next) {
+        next = min_u64(end - 1, a.v | (PAGE_SIZE - 1)) + 1;
+        uint64_t where = kernel_page(c, a, kind, cost);
+        uint64_t last = (where + (next - a.v) - 1) >> LINE_SHIFT;
+        for (uint64_t line = where >> LINE_SHIFT; line <= last; line++)
+            cost->line_cycles += kernel_line(c, line, kind);
+    }
 }

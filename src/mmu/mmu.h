@@ -63,6 +63,20 @@ int mmu_access(struct mmu_core *c, vaddr a, unsigned bytes, enum access_kind kin
  * returns the cycles it took beyond L1 hits. */
 uint64_t mmu_kernel(struct mmu_core *c, paddr a, uint64_t bytes, bool store);
 
+/* What the kernel's own accesses cost beyond hits in L1 and the first-level TLBs; adds up. */
+struct mmu_kernel_cost {
+    uint64_t line_cycles; /* of lines beyond L1 */
+    uint64_t stlb_hits;   /* second-level TLB hits */
+    uint64_t walk_cycles; /* of page walks */
+};
+/* mmu_kernel_virt touches addresses of the kernel's half, which the tables in CR3 map, in supervisor
+ * mode: through TLBs and caches, counted in the rows with :k, in kernel_lines.* and kernel_text.*. */
+void mmu_kernel_virt(struct mmu_core *c, vaddr a, uint64_t bytes, enum access_kind kind,
+                     struct mmu_kernel_cost *cost);
+/* mmu_kernel_lines is that for lines of one page: bit n is the n-th. */
+void mmu_kernel_lines(struct mmu_core *c, vaddr page, uint64_t lines, enum access_kind kind,
+                      struct mmu_kernel_cost *cost);
+
 /* mmu_audit compares all a core holds with itself and the page tables, when no flush is under way.
  * Returns 0, 1 or 2 as I1 and I2, 5 if a TLB array or walk cache is broken inside, 6 if a cache is. */
 int mmu_audit(struct mmu_core *c);

@@ -63,7 +63,7 @@ struct mmu_core {
     bool pcid_on, gib_pages;        /* mmu.pcid, mmu.1g */
     uint32_t latency[MEM_LEVEL_NR]; /* cycles, by enum mem_level */
     uint32_t walk_cycles;           /* mmu.walk_cycles */
-    uint32_t odd;                   /* entries of all arrays that are no plain 4 KiB ones */
+    struct tlb_odd odd;             /* of all arrays together */
     struct phys *phys;              /* holds the page tables; the machine's */
     struct stat_set *stats;         /* the machine's */
 
@@ -118,8 +118,8 @@ static inline bool mmu_fetch_hit(const struct mmu_core *c, uint64_t line_addr)
     return mmu_hit_mru(c, line_addr, ACCESS_FETCH, &c->caches.l1i);
 }
 
-/* mmu_quick does one user access within one line that needs no walk: both TLB levels hold nothing
- * but plain 4 KiB entries, and one of them has the page with the rights. Returns the level that
+/* mmu_quick does one user access within one line that needs no walk: both TLB levels hold nothing but
+ * plain 4 KiB entries of the user's half, and one of them has the page with the rights. Returns the level that
  * served the line (enum mem_level), plus MMU_QUICK_STLB if the second-level TLB had the page; or less
  * than 0, nothing having changed: then call mmu_access, or after MMU_QUICK_MISSED, mmu_access_missed.
  * Counts what mmu_access would. */

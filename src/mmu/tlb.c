@@ -145,8 +145,10 @@ static inline void account(struct tlb *t, uint32_t slot, uint32_t sign)
     t->count[size][(t->tags[slot] & TLB_GLOBAL) != 0] += sign;
     if (VAL_PAGE(t->vals[slot]) > size)
         t->broken += sign;
-    if (tlb_is_odd(t->tags[slot], t->vals[slot]))
-        *t->odd += sign;
+    if (tlb_is_odd(t->tags[slot], t->vals[slot])) {
+        t->odd->all += sign;
+        t->odd->low += t->tags[slot] >> 63 ? 0 : sign;
+    }
 }
 
 static inline void put(struct tlb *t, uint32_t slot, uint64_t tag, uint64_t val)

@@ -42,6 +42,12 @@ struct tlb_entry {
     uint64_t tag, val;
 };
 
+/* Entries that are no plain 4 KiB ones (tlb_is_odd): all, and those of the lower half, the user's. As long
+ * as there are none a quick path may look for plain ones alone. */
+struct tlb_odd {
+    uint32_t all, low;
+};
+
 struct tlb {
     struct tlb_entry *mru; /* sets: what was touched last; all the fast path reads */
     uint64_t set_mask;     /* sets - 1 */
@@ -52,9 +58,8 @@ struct tlb {
     uint64_t *tags, *vals; /* by slot; tag 0 = empty */
     uint32_t count[SIZE_NR][2]; /* entries by size, and global or not: empty kinds are not probed */
     uint32_t broken;            /* entries that are a piece of a larger page */
-    uint32_t *odd; /* counts entries that are no plain 4 KiB ones (tlb_is_odd): own_odd, or
-                                   one count for all arrays of a core */
-    uint32_t own_odd;
+    struct tlb_odd *odd;        /* own_odd, or one for all arrays of a core */
+    struct tlb_odd own_odd;
     uint8_t *sign; /* speed only: a byte of hash per slot, 16 compared at once; see tlb_scan */
     uint32_t sign_shift; /* log2 of its bytes from set to set */
     uint32_t *hash;      /* speed only: slot + 1, open addressing; NULL if sets are scanned */

@@ -28,6 +28,7 @@ const struct tlb_rights tlb_rights[3][2] = {
 struct walk {
     vaddr addr;
     enum access_kind kind;
+    bool kernel;                   /* the kernel walks its own half: counted in the rows with :k */
     unsigned level;                /* of the entry that is looked at */
     unsigned first;                /* level of the first entry loaded */
     pfn table;                     /* the table that holds the entry */
@@ -45,8 +46,11 @@ static uint64_t covered(vaddr a, unsigned level)
 /* start finds the longest match in the walk caches. */
 static void start(struct mmu_core *c, struct walk *w)
 {
-    static const enum stat_id hit[PT_LEVELS_MAX] = {0, STAT_pwc_pde_hit, STAT_pwc_pdpte_hit,
-                                                    STAT_pwc_pml4e_hit, STAT_pwc_pml5e_hit};
+    static const enum stat_id hit[2][PT_LEVELS_MAX] = {
+        {STAT_pwc_miss, STAT_pwc_pde_hit, STAT_pwc_pdpte_hit, STAT_pwc_pml4e_hit,
+         STAT_pwc_pml5e_hit},
+        {STAT_k_pwc_miss, STAT_k_pwc_pde_hit, STAT_k_pwc_pdpte_hit, STAT_k_pwc_pml4e_hit,
+         STAT_k_pwc_pml5e_hit}};
     w->cycles = c->walk_cycles;
     for (unsigned level = 1; level < c->levels; level++) {
         struct tlb *t = &c->walk[level];
@@ -54,13 +58,13 @@ static void start(struct mmu_core *c, struct walk *w)
         if (slot == TLB_NONE)
             continue;
         tlb_touch(t, slot);
-        c->stats->v[hit[level]]++;
+        c->stats->v[hit[w->kernel][level]]++;
         w->first = w->level = level - 1;
         w->table = pte_pfn((pte){t->vals[slot]});
         w->rights = t->vals[slot] & (PTE_RW | PTE_US | PTE_NX);
         return;
     }
-    STAT(c->stats, pwc_miss)++;
+    c->stats->v[hit[w->kernel][0]]++;
     w->first = w->level = c->levels - 1;
     w->table = c->root;
     w->rights = PTE_RW | PTE_US;
@@ -69,14 +73,17 @@ static void start(struct mmu_core *c, struct walk *w)
 /* load reads the entry through the caches, as any load. */
 static pte load(struct mmu_core *c, struct walk *w)
 {
-    static const enum stat_id data[] = {STAT_walker_dtlb_l1, STAT_walker_dtlb_l2,
-                                        STAT_walker_dtlb_l3, STAT_walker_dtlb_memory};
-    static const enum stat_id code[] = {STAT_walker_itlb_l1, STAT_walker_itlb_l2,
-                                        STAT_walker_itlb_l3, STAT_walker_itlb_memory};
+    static const enum stat_id stats[2][2][MEM_LEVEL_NR] = {
+        {{STAT_walker_dtlb_l1, STAT_walker_dtlb_l2, STAT_walker_dtlb_l3, STAT_walker_dtlb_memory},
+         {STAT_walker_itlb_l1, STAT_walker_itlb_l2, STAT_walker_itlb_l3, STAT_walker_itlb_memory}},
+        {{STAT_k_walker_dtlb_l1, STAT_k_walker_dtlb_l2, STAT_k_walker_dtlb_l3,
+          STAT_k_walker_dtlb_memory},
+         {STAT_k_walker_itlb_l1, STAT_k_walker_itlb_l2, STAT_k_walker_itlb_l3,
+          STAT_k_walker_itlb_memory}}};
     unsigned i = pt_index(w->addr, w->level);
     uint64_t where = pfn_paddr(w->table).v + i * sizeof(pte);
     enum mem_level level = cache_data(&c->caches, where >> LINE_SHIFT);
-    c->stats->v[w->kind == ACCESS_FETCH ? code[level] : data[level]]++;
+    c->stats->v[stats[w->kernel][w->kind == ACCESS_FETCH][level]]++;
     w->cycles += c->latency[level];
     w->entry[w->level] = &phys_table(c->phys, w->table)[i];
     return *w->entry[w->level];
@@ -130,6 +137,7 @@ int walk_page(struct mmu_core *c, vaddr a, enum access_kind kind, bool user,
     struct walk w; /* filled in as far as it goes */
     w.addr = a;
     w.kind = kind;
+    w.kernel = !user && vaddr_is_kernel(a);
     pte leaf = {0};
     uint32_t code = FAULT_P;
     start(c, &w);

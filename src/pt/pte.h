@@ -154,6 +154,11 @@ static inline bool pte_is_leaf(pte e, unsigned level)
 /* pte_reserved returns the bits that must be 0 in a present entry of that level (SDM 4.7). */
 uint64_t pte_reserved(pte e, unsigned level, unsigned phys_bits, bool gib_pages);
 
+/* vaddr_is_kernel says whether an address is in the upper half, the kernel's. */
+static inline bool vaddr_is_kernel(vaddr a)
+{
+    return a.v >> 63;
+}
 /* vaddr_canonical says whether an address sign-extends from bit 47 (4 levels) or 56 (5). */
 static inline bool vaddr_canonical(vaddr a, unsigned levels)
 {

@@ -79,10 +79,13 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
             break;
         case ARCH_KERNEL_READ:
         case ARCH_KERNEL_WRITE:
-            lines += mmu_kernel(t->core, pa(m->a), m->b, m->kind == ARCH_KERNEL_WRITE);
+            cycles +=
+                entry_direct(s, t->core, pa(m->a), m->b, m->kind == ARCH_KERNEL_WRITE, &lines);
             break;
         case ARCH_STEP:
             cycles += s->step_cost[m->n] * m->a;
+            if (s->payer != PAYER_NOBODY)
+                kern_deepen(s->kern, t->tid, (enum arch_step)m->n);
             break;
         case ARCH_LOCK:
             cycles += lock_message(s, t, m, cycles + lines * s->conf.cpu_exposed_kernel / 100);
@@ -127,11 +130,13 @@ static bool handle(struct sim *s, struct sim_thread *t, const struct arch_fault 
     struct mm_verdict v;
 
     sim_clock(s, t);
+    entry_begin(s, t, ENTRY_FAULT, 0);
     mm_fault(t->proc->mm, f, &v);
     s->payer = PAYER_FAULT;
     s->now_late.at = 0;
     *ret_cycles = sim_drain(s, t);
     s->payer = PAYER_NOBODY;
+    entry_end(s, t);
     *ret_kind = v.kind;
     if (unlikely(v.oom))
         note_oom(s);
@@ -229,6 +234,8 @@ void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigne
 {
     int quick = -1;
 
+    if (unlikely(sim_thread_instructions(t) >= t->tick_at))
+        entry_tick(s, t);
     if (likely((addr & (LINE_SIZE - 1)) + bytes <= LINE_SIZE))
         quick = mmu_quick(t->core, addr, kind);
     if (unlikely(quick < 0)) {

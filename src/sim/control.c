@@ -283,6 +283,7 @@ static void apply_call(struct sim *s, struct sim_thread *t)
     bool memory = kern_call_is_memory(c->call.nr);
 
     install_handler(s, t);
+    entry_begin(s, t, ENTRY_SYSCALL, c->call.nr);
     if (c->call.nr == SYS_rt_sigreturn)
         finish_sigreturn(s, t);
     sim_clock(s, t);
@@ -298,6 +299,7 @@ static void apply_call(struct sim *s, struct sim_thread *t)
         STAT(&s->stats, kernel_cycles_syscall) += cycles;
     bool good = sim_copies(s, t, c->call.result);
     STAT(&s->stats, div_user_copy) += !kern_outcome_agrees(&c->call, !good);
+    entry_end(s, t);
 }
 
 /* Returns false if the call has to wait for the other threads. */

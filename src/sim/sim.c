@@ -176,6 +176,7 @@ struct sim_thread *sim_thread_open(struct sim *s)
     s->cores_used |= BIT(t->core_id);
     t->sum->core = t->core_id;
     lock_thread_open(s, t);
+    entry_thread_open(s, t);
     account(s, t);
     STAT(&s->stats, sim_threads)++;
     account(s, s->current);
@@ -302,6 +303,8 @@ int sim_audit(struct sim *s)
 {
     int err = phys_audit(s->phys);
 
+    if (!err)
+        err = kern_memory_audit(s->kern);
     if (!err)
         err = audit_spaces(s);
     for (unsigned i = 0; !err && i < s->conf.cpu_cores; i++)

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/map.h"
 #include "mmu/mmu_hot.h"
+#include "kern/entry.h"
 #include "sim/sim.h"
 
 /* What one instruction of the program cost beyond the fast path. */
@@ -201,8 +202,11 @@ struct sim_thread {
     uint64_t returned_at; /* instructions + 1 when its last call returned; 0: none did */
     struct late_fault late[LATE_MAX]; /* n_late, faults since */
     unsigned n_late;
-    struct held *held; /* ring of HELD_MAX, NULL before the first; owned */
-    uint64_t n_held;   /* ever */
+    struct held *held;       /* ring of HELD_MAX, NULL before the first; owned */
+    uint64_t n_held;         /* ever */
+    uint64_t tick_at;        /* instructions at which the timer interrupts it next */
+    uint32_t entry_bytes[4]; /* of its kernel stack: entries under way, one inside the other … */
+    unsigned entries;        /* … so many */
     struct sim_thread *next,
         **link; /* list of live threads, owned by sim; what points to this one */
 };
@@ -291,6 +295,24 @@ void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigne
 bool sim_copies(struct sim *s, struct sim_thread *t, int64_t result);
 /* sim_drain does what the outbox says and returns the cycles it cost. */
 uint64_t sim_drain(struct sim *s, struct sim_thread *t);
+
+/* entry.c */
+/* entry_begin: the thread enters the kernel; nr is a system call's number. entry_end: it is back where it
+ * was, in user mode or in an outer entry. */
+void entry_begin(struct sim *s, struct sim_thread *t, enum kern_entry e, uint64_t nr);
+void entry_end(struct sim *s, struct sim_thread *t);
+/* entry_tick: the timer interrupts the thread; due when it has run tick_at instructions. */
+void entry_tick(struct sim *s, struct sim_thread *t);
+void entry_thread_open(struct sim *s, struct sim_thread *t);
+/* entry_direct: the kernel reads or writes physical memory: through its direct map, or past the TLBs without
+ * kernel.footprint. Adds the lines' cycles, not yet scaled, and returns those of translation. */
+uint64_t entry_direct(struct sim *s, struct mmu_core *core, paddr a, uint64_t bytes, bool store,
+                      uint64_t *ret_lines);
+/* sim_thread_instructions returns what a thread has retired, also while it is fed. */
+static inline uint64_t sim_thread_instructions(const struct sim_thread *t)
+{
+    return t->instructions + (t->uncounted ? *t->uncounted : 0);
+}
 
 /* lock.c */
 void lock_feed_begin(struct sim *s, struct sim_thread *t);

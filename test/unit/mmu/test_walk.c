@@ -521,6 +521,105 @@ static void kernel_lines_cost_their_latency_beyond_l1(void **state)
     machine_close(m);
 }
 
+/* -- the kernel's half ------------------------------------------------------------------------- */
+
+#define KERNEL_PAGE UINT64_C(0xffff888000400000)
+
+static uint64_t plain_walks(const struct machine *m)
+{
+    return STAT(&m->stats, dtlb_load_walk) + STAT(&m->stats, dtlb_store_walk) +
+           STAT(&m->stats, itlb_walk);
+}
+
+/* Each kind of access walks once, its rows with :k count it and no other row does; a page of 2 MiB that is
+ * global stays when CR3 is loaded, one that is not goes. */
+static void test_kernels_own_accesses_are_counted_apart(void **state)
+{
+    (void)state;
+    struct conf f = plain_conf();
+    struct machine *m = machine_open(&f);
+    struct mmu_kernel_cost cost = {0};
+    map(m, KERNEL_PAGE, 1, PTE_P | PTE_RW | PTE_A | PTE_D | PTE_G);
+    map(m, KERNEL_PAGE + MIB(2), 1, PTE_P | PTE_RW | PTE_A | PTE_D);
+    for (unsigned kind = ACCESS_LOAD; kind <= ACCESS_FETCH; kind++) {
+        mmu_kernel_lines(&m->core, va(KERNEL_PAGE), 0xf0f, kind, &cost);
+        mmu_kernel_lines(&m->core, va(KERNEL_PAGE + PAGE_SIZE), 1, kind, &cost);
+    }
+    assert_int_equal(plain_walks(m), 0);
+    assert_int_equal(STAT(&m->stats, pwc_miss) + STAT(&m->stats, pwc_pde_hit), 0);
+    uint64_t walks = STAT(&m->stats, k_dtlb_load_walk) + STAT(&m->stats, k_dtlb_store_walk) +
+                     STAT(&m->stats, k_itlb_walk);
+    assert_int_equal(walks, STAT(&m->stats, k_dtlb_load_walk_2m) +
+                                STAT(&m->stats, k_dtlb_store_walk_2m) +
+                                STAT(&m->stats, k_itlb_walk_2m));
+    assert_int_equal(walks, STAT(&m->stats, k_pwc_miss) + STAT(&m->stats, k_pwc_pml4e_hit) +
+                                STAT(&m->stats, k_pwc_pdpte_hit));
+    assert_int_equal(walks, 1); /* the second level serves the others */
+    assert_int_equal(STAT(&m->stats, k_itlb_stlb_hit), 1);
+    assert_int_equal(STAT(&m->stats, k_fetch_l1_hit) + STAT(&m->stats, k_fetch_l2_hit) +
+                         STAT(&m->stats, k_fetch_l3_hit) + STAT(&m->stats, k_fetch_l3_miss),
+                     9);
+    assert_int_equal(STAT(&m->stats, kernel_l1_hit) + STAT(&m->stats, kernel_l2_hit) +
+                         STAT(&m->stats, kernel_l3_hit) + STAT(&m->stats, kernel_l3_miss),
+                     18);
+    mmu_kernel_virt(&m->core, va(KERNEL_PAGE + MIB(2) - 64), 128, ACCESS_LOAD, &cost);
+    assert_int_equal(STAT(&m->stats, k_dtlb_load_walk), 2);
+    mmu_load_cr3(&m->core, m->pt.root, 1, false);
+    mmu_kernel_virt(&m->core, va(KERNEL_PAGE + MIB(2) - 64), 128, ACCESS_LOAD, &cost);
+    assert_int_equal(STAT(&m->stats, k_dtlb_load_walk), 3);
+    assert_int_equal(mmu_audit(&m->core), 0);
+    machine_close(m);
+}
+
+/* A program's access to the kernel's half faults, and counts as the program's. */
+static void test_users_access_to_the_kernels_half_is_the_users(void **state)
+{
+    (void)state;
+    struct conf f = plain_conf();
+    struct machine *m = machine_open(&f);
+    map(m, KERNEL_PAGE, 1, PTE_P | PTE_RW | PTE_A | PTE_D | PTE_G);
+    assert_int_equal(load(m, KERNEL_PAGE), 1);
+    assert_int_equal(m->fault.code, FAULT_U | FAULT_P);
+    assert_int_equal(STAT(&m->stats, walk_fault), 1);
+    assert_int_equal(STAT(&m->stats, pwc_miss), 1);
+    assert_int_equal(STAT(&m->stats, k_pwc_miss), 0);
+    machine_close(m);
+}
+
+/* A global page of 2 MiB of the kernel's in the TLBs changes nothing for the quick path of the user's small
+ * pages: it counts what the full path counts. */
+static void test_quick_path_beside_kernel_pages_counts_the_same(void **state)
+{
+    (void)state;
+    struct conf f = plain_conf();
+    f.tlb_d_entries = 8;
+    f.tlb_d_ways = 4;
+    struct machine *m[2] = {machine_open(&f), machine_open(&f)};
+    struct mmu_kernel_cost cost = {0};
+    for (unsigned i = 0; i < 2; i++) {
+        map(m[i], KERNEL_PAGE, 1, PTE_P | PTE_RW | PTE_A | PTE_D | PTE_G);
+        for (unsigned p = 0; p < 40; p++)
+            map(m[i], A4K + p * PAGE_SIZE, 0, PLAIN);
+    }
+    uint64_t quick = 0;
+    for (unsigned n = 0; n < 4000; n++) {
+        uint64_t a = A4K + mix64(n) % 40 * PAGE_SIZE + mix64(n ^ 77) % 64 * LINE_SIZE;
+        for (unsigned i = 0; i < 2 && n % 50 == 0; i++)
+            mmu_kernel_lines(&m[i]->core, va(KERNEL_PAGE + n % 7 * PAGE_SIZE), 3, ACCESS_LOAD,
+                             &cost);
+        assert_int_equal(load(m[0], a), 0);
+        bool missed = mmu_quick(&m[1]->core, a, ACCESS_LOAD) < 0;
+        quick += !missed;
+        if (missed)
+            assert_int_equal(load(m[1], a), 0);
+    }
+    assert_true(quick > 3500);
+    assert_memory_equal(&m[0]->stats, &m[1]->stats, sizeof(m[0]->stats));
+    assert_int_equal(mmu_audit(&m[1]->core), 0);
+    machine_close(m[0]);
+    machine_close(m[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -540,6 +639,9 @@ int main(void)
         cmocka_unit_test(fast_path_takes_only_most_recent_permitted_hits_in_one_line),
         cmocka_unit_test(looking_ahead_to_any_address_is_harmless),
         cmocka_unit_test(kernel_lines_cost_their_latency_beyond_l1),
+        cmocka_unit_test(test_kernels_own_accesses_are_counted_apart),
+        cmocka_unit_test(test_users_access_to_the_kernels_half_is_the_users),
+        cmocka_unit_test(test_quick_path_beside_kernel_pages_counts_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
