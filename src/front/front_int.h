@@ -37,8 +37,7 @@ void region_unmap_words(const uint64_t *words);
 void region_give_back(const struct region *r, unsigned slot);
 
 /* -- reader.c: the consumer -------------------------------------------------------------------- */
-#define READER_QUANTUM   20000 /* most words of one stream before the others get their turn */
-#define READER_PROCESSES (2 * RING_SLOTS) /* with a stream, or alive without one */
+#define READER_QUANTUM 20000 /* most words of one stream before the others get their turn */
 
 /* Slots, each in at most one list. */
 struct stream_list {
@@ -68,7 +67,7 @@ struct process {
     bool begun;             /* some word of it was fed */
     bool replaced;          /* another began under its pid */
     bool over;              /* its threads are dead: what they wrote is all there will be */
-    struct stream *streams; /* of its threads, 0: they have ended, or not begun */
+    struct stream *streams; /* of its threads, at least one */
     struct process *older;  /* that had its pid and is not read to its end; NULL: none */
     struct process *parent; /* that forked it, until it has begun; NULL: none, or it is gone */
     uint32_t fork_call;     /* number of the parent's call that made it */
@@ -83,7 +82,7 @@ struct reader {
     struct stream_list unborn; /* first record not read yet */
     struct stream_list ready;  /* words were found lately */
     struct stream_list quiet;  /* none were: looked at now and then */
-    struct process process[READER_PROCESSES];
+    struct process process[RING_SLOTS];
     unsigned top;               /* entries of process that were ever used */
     unsigned looked;            /* the one whose life is looked at next */
     unsigned lives;             /* streams with a process */
@@ -115,7 +114,7 @@ bool reader_force(struct reader *r);
 void reader_look(struct reader *r);
 /* reader_idle says that every thread is inside a system call, or there is none. */
 bool reader_idle(const struct reader *r);
-/* reader_alive returns how many processes have a stream. */
+/* reader_alive returns how many processes are not known to be dead. */
 unsigned reader_alive(const struct reader *r);
 /* reader_sleep waits for words, at most `ns`. */
 void reader_sleep(struct reader *r, uint64_t ns);

@@ -13,8 +13,8 @@
  *  I2  A process of the same pid ends all older ones: their streams end where their heads are.
  *  I3  A child whose parent is over before its call was applied goes on all the same, and the parent's
  *      last stream stays open until it does: the sim copies what the parent was last.
- *  I4  A process without streams is kept while it lives: its threads may yet begin, its calls go on
- *      counting.
+ *  I4  The last stream of a process ends when the process is known to be dead, or replaced: as long as it
+ *      lives a thread that has written nothing yet may go on where the others ended.
  *  I5  Numbers in the region are anybody's (a wild store): they choose among processes, nothing more.
  *
  * Source: docs/PROTOCOL.md, "Processes"; pidfd_open(2), whose poll tells the end of the last thread.
@@ -73,22 +73,15 @@ static void forget_process(struct reader *r, struct process *p)
     *p = (struct process){0};
 }
 
-/* free_entry returns one; when all are used, that of a process without stream: there are more entries than
- * streams. */
+/* free_entry: there is one, for each process has a stream. */
 static struct process *free_entry(struct reader *r)
 {
-    struct process *idle = NULL;
+    unsigned i = 0;
 
-    for (unsigned i = 0; i < r->top; i++) {
-        if (!r->process[i].used)
-            return &r->process[i];
-        if (!r->process[i].streams)
-            idle = &r->process[i];
-    }
-    if (r->top < READER_PROCESSES)
-        return &r->process[r->top++];
-    forget_process(r, idle);
-    return idle;
+    while (i < r->top && r->process[i].used)
+        i++;
+    r->top += i == r->top;
+    return &r->process[i];
 }
 
 /* newest returns the process that has this pid now, or NULL. */
@@ -107,8 +100,6 @@ static struct process *new_process(struct reader *r, uint32_t pid)
     if (older) { /* I2 */
         older->replaced = older->over = true;
         process_end_streams(r, older);
-        if (older->used && !older->streams)
-            forget_process(r, older);
         older = older->used ? older : NULL;
     }
     p = free_entry(r);
@@ -322,7 +313,7 @@ static void leave_process(struct reader *r, struct stream *s)
         sim_thread_close(r->sim, s->thread);
     s->thread = NULL;
     s->process = NULL;
-    if (!p->streams && p->replaced)
+    if (!p->streams)
         forget_process(r, p);
 }
 
@@ -334,16 +325,37 @@ static void close_stream(struct reader *r, struct stream *s)
     free_slot(r, s);
 }
 
-/* ended says whether a stream may be closed. */
+/* ended says whether a stream may be closed: its thread is over, and nothing came before that was. */
 static bool ended(const struct reader *r, const struct stream *s)
 {
     const struct process *p = s->process;
+    bool last = p->streams == s && !s->sibling, over = p->over || r->over;
 
-    if (!drained(s) || !(atomic_load(&s->slot->state) == RING_DONE || p->over || r->over))
+    if (!over && (last || atomic_load(&s->slot->state) != RING_DONE)) /* I4 */
         return false;
-    if (!drained(s)) /* what came before it was DONE */
-        return false;
-    return p->streams != s || s->sibling || !has_heirs(r, p); /* I3 */
+    return drained(s) && !(last && has_heirs(r, p)); /* I3 */
+}
+
+/* dead says that no thread of a process lives. One that cannot be asked about lives. */
+static bool dead(uint32_t pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    struct pollfd p = {fd, POLLIN, 0};
+    bool over;
+
+    if (fd < 0)
+        return errno == ESRCH;
+    over = poll(&p, 1, 0) == 1;
+    close(fd);
+    return over;
+}
+
+void process_ask(struct stream *s)
+{
+    struct process *p = s->process;
+
+    if (p->streams == s && !s->sibling && !p->over && atomic_load(&s->slot->state) == RING_DONE)
+        p->over = dead(p->pid);
 }
 
 bool process_end_stream(struct reader *r, struct stream *s)
@@ -377,29 +389,6 @@ void process_close_all(struct reader *r)
 
 /* -- deaths --------------------------------------------------------------------------------------- */
 
-/* dead says that no thread of a process lives. One that cannot be asked about lives. */
-static bool dead(uint32_t pid)
-{
-    int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
-    struct pollfd p = {fd, POLLIN, 0};
-    bool over;
-
-    if (fd < 0)
-        return errno == ESRCH;
-    over = poll(&p, 1, 0) == 1;
-    close(fd);
-    return over;
-}
-
-/* bury ends what the threads of a dead process left open. */
-static void bury(struct reader *r, struct process *p)
-{
-    p->over = true;
-    process_end_streams(r, p);
-    if (p->used && !p->streams)
-        forget_process(r, p);
-}
-
 /* look_at_unborn: a thread killed before it could write its first record has no stream. */
 static void look_at_unborn(struct reader *r)
 {
@@ -420,8 +409,11 @@ void reader_look(struct reader *r)
     for (unsigned i = 0; i < LOOKS && i < r->top; i++) {
         struct process *p = &r->process[r->looked++ % r->top];
 
-        if (p->used && !p->replaced && (p->over || dead(p->pid)))
-            bury(r, p);
+        if (!p->used)
+            continue;
+        p->over = p->over || dead(p->pid);
+        if (p->over)
+            process_end_streams(r, p);
     }
 }
 
@@ -430,6 +422,6 @@ unsigned reader_alive(const struct reader *r)
     unsigned n = 0;
 
     for (unsigned i = 0; i < r->top; i++)
-        n += r->process[i].used && r->process[i].streams;
+        n += r->process[i].used && !r->process[i].over;
     return n;
 }

@@ -202,8 +202,10 @@ bool reader_step(struct reader *r)
         moved = reader_feed(r, s, n);
     else
         discard(r, s, n);
-    if (available(s) == 0)
+    if (available(s) == 0) {
+        process_ask(s);
         process_end_stream(r, s);
+    }
     return moved;
 }
 

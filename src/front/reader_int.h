@@ -53,6 +53,8 @@ bool process_may_begin(const struct reader *r, const struct process *p);
 void process_begin(struct reader *r, struct process *p);
 /* process_idle: none of its streams has a word that could be read. */
 bool process_idle(const struct process *p);
+/* process_ask looks whether the process is dead, if this was its last thread. */
+void process_ask(struct stream *s);
 /* process_end_stream closes a stream that is over and read to its end, process_end_streams all such of
  * a process; true if any was. The process may be gone then. */
 bool process_end_stream(struct reader *r, struct stream *s);

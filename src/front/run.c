@@ -164,6 +164,14 @@ static int no_region(int error, char *err, size_t err_size)
     return 125;
 }
 
+/* was_killed: somebody ended the first process; QEMU does not end itself by such a signal. */
+static bool was_killed(const struct guest *g)
+{
+    int sig = WIFSIGNALED(g->status) ? WTERMSIG(g->status) : 0;
+
+    return sig == SIGKILL || sig == SIGTERM || sig == SIGINT || sig == SIGHUP || sig == SIGQUIT;
+}
+
 /* verdict fills the result from the guest's end; 125 when the program never started. */
 static int verdict(const struct reader *r, const struct guest *g, struct front_result *ret,
                    char *err, size_t err_size)
@@ -174,7 +182,7 @@ static int verdict(const struct reader *r, const struct guest *g, struct front_r
                         ? "the program wrote over the memory that QEMU and pagewalk "
                           "share; it cannot be observed"
                         : "out of memory for the model");
-    if (atomic_load(&r->region->ring->threads) == 0) {
+    if (atomic_load(&r->region->ring->threads) == 0 && !was_killed(g)) {
         snprintf(err, err_size, "QEMU could not run the program (its message is above; status %d)",
                  WIFEXITED(g->status) ? WEXITSTATUS(g->status) : 128 + WTERMSIG(g->status));
         return 125;

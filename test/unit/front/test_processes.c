@@ -35,8 +35,8 @@ struct image {
     uint32_t applied;      /* when the reader fed them */
     unsigned threads;      /* that live */
     bool dead, fed;        /* over; some word of it was fed */
+    bool heir;             /* all its threads ended, but one that has not written yet */
     struct thread *caller; /* inside a numbered call; NULL: nobody */
-    struct thread *unread; /* list of its threads that are not read to the end */
 };
 
 struct thread {
@@ -292,10 +292,21 @@ static void exit_thread(struct thread *t)
     publish(t);
     atomic_store(&t->slot->state, RING_DONE);
     t->alive = false;
-    if (--m->threads == 0) {
+    if (--m->threads != 0)
+        return;
+    m->heir = pick(2);
+    if (!m->heir) {
         end_of(m);
         let_die(m);
     }
+}
+
+/* go_on: the thread that is left begins to write. */
+static void go_on(struct image *m)
+{
+    if (m->heir)
+        start_thread(m);
+    m->heir = false;
 }
 
 static void execute(struct thread *t)
@@ -336,7 +347,11 @@ static void act(bool kills)
     struct thread *t = &play->thread[pick(play->threads)];
     struct image *m = t->image;
 
-    if (!t->alive || play->threads > THREADS - 4 || play->images > IMAGES - 4)
+    if (play->threads > THREADS - 4 || play->images > IMAGES - 4)
+        return;
+    if (pick(4) == 0)
+        go_on(m);
+    if (!t->alive)
         return;
     if (m->caller == t) {
         if (t->forks && !t->child_made && pick(2))
@@ -544,6 +559,8 @@ static void play_tree(uint64_t seed, unsigned acts, bool kills)
     for (unsigned i = 0; i < play->threads; i++) /* nobody stays inside a call for ever */
         if (play->thread[i].alive && play->thread[i].image->caller == &play->thread[i])
             end_call(&play->thread[i]);
+    for (unsigned i = 0; i < play->images && play->threads < THREADS; i++)
+        go_on(&play->image[i]);
     for (unsigned i = 0; i < play->threads; i++) /* and all go on */
         if (play->thread[i].alive)
             look_around(&play->thread[i]);
