@@ -15,12 +15,14 @@
  * Numbers are those of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
  */
 #include "calls.h"
+#include "exec.h"
+#include "fork.h"
+#include "guest.h"
 #include "pools.h"
 #include "writer.h"
 
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -89,44 +91,6 @@ static bool changes_space(uint64_t num)
     }
 }
 
-/* forks: a new process. QEMU makes a plain fork of a vfork, and of a clone with CLONE_VFORK. */
-static bool forks(uint64_t num, const uint64_t args[6])
-{
-    return num == SYS_fork || num == SYS_vfork ||
-           (num == SYS_clone && (args[0] & (CLONE_VM | CLONE_VFORK)) != CLONE_VM);
-}
-
-/* -- guest memory --------------------------------------------------------------------------------- */
-/* peek copies up to n bytes of the program's memory and returns how many there were. */
-static size_t peek(void *to, uint64_t from, size_t n)
-{
-    struct iovec here = {to, n}, there = {(void *)from, n}; /* guest addresses are host addresses */
-    ssize_t got = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
-
-    return got < 0 ? 0 : (size_t)got;
-}
-
-/* peek_text copies a string with its zero and returns its bytes; 0 when it has no end. It reads to
- * the end of a page at a time, because the next page need not be there. */
-static size_t peek_text(char *to, uint64_t from)
-{
-    size_t have = 0;
-
-    while (have < PATH_BYTES) {
-        size_t step = 4096 - ((from + have) & 4095);
-        size_t room = PATH_BYTES - have,
-               got = peek(to + have, from + have, step < room ? step : room);
-        const char *zero = memchr(to + have, 0, got);
-
-        if (zero)
-            return (size_t)(zero - to) + 1;
-        if (!got)
-            break;
-        have += got;
-    }
-    return 0;
-}
-
 /* -- payloads ------------------------------------------------------------------------------------- */
 static void put_bytes(struct writer *w, uint64_t addr, const void *bytes, size_t n)
 {
@@ -138,7 +102,7 @@ static void put_bytes(struct writer *w, uint64_t addr, const void *bytes, size_t
 static void put_path(struct writer *w, uint64_t addr)
 {
     char text[PATH_BYTES];
-    size_t n = addr ? peek_text(text, addr) : 0;
+    size_t n = addr ? guest_text(text, sizeof text, addr) : 0;
 
     if (n)
         put_bytes(w, addr, text, n);
@@ -148,7 +112,7 @@ static void put_object(struct writer *w, uint64_t addr, size_t n)
 {
     char bytes[MSGHDR_BYTES];
 
-    if (addr && peek(bytes, addr, n) == n)
+    if (addr && guest_read(bytes, addr, n) == n)
         put_bytes(w, addr, bytes, n);
 }
 
@@ -156,7 +120,7 @@ static void put_object(struct writer *w, uint64_t addr, size_t n)
 static void put_array(struct writer *w, uint64_t addr, uint64_t n)
 {
     char bytes[ARRAY_BYTES];
-    size_t got = addr ? peek(bytes, addr, n < ARRAY_BYTES ? n : ARRAY_BYTES) : 0;
+    size_t got = addr ? guest_read(bytes, addr, n < ARRAY_BYTES ? n : ARRAY_BYTES) : 0;
 
     if (got)
         put_bytes(w, addr, bytes, got);
@@ -173,7 +137,7 @@ static void put_iovec(struct writer *w, unsigned argument, uint64_t addr, uint64
 {
     struct iovec v[IOVEC_MAX];
 
-    if (n == 0 || n > IOVEC_MAX || peek(v, addr, n * sizeof *v) != n * sizeof *v)
+    if (n == 0 || n > IOVEC_MAX || guest_read(v, addr, n * sizeof *v) != n * sizeof *v)
         return;
     writer_put(w, event_control(EV_IOVEC, 2 + 2 * (unsigned)n));
     writer_put(w, argument);
@@ -189,7 +153,7 @@ static void put_message(struct writer *w, uint64_t addr)
     uint64_t header[MSGHDR_BYTES / 8]; /* name, length, iov, count, control, length, flags */
 
     put_object(w, addr, MSGHDR_BYTES);
-    if (addr && peek(header, addr, sizeof header) == sizeof header)
+    if (addr && guest_read(header, addr, sizeof header) == sizeof header)
         put_iovec(w, 1, header[2], header[3]);
 }
 
@@ -236,7 +200,7 @@ static void put_sigaction(struct writer *w, const uint64_t a[6], int64_t result)
 {
     uint64_t act[2]; /* handler, flags: struct kernel_sigaction */
 
-    if (result != 0 || !a[1] || peek(act, a[1], sizeof act) != sizeof act)
+    if (result != 0 || !a[1] || guest_read(act, a[1], sizeof act) != sizeof act)
         return;
     writer_put(w, event_control(EV_SIGACTION, 3));
     writer_put(w, a[0]);
@@ -424,6 +388,52 @@ static void ask_pools(struct writer *w, const uint64_t args[6])
     pools_answer(writer_ask(w));
 }
 
+static bool executes(int64_t num)
+{
+    return num == SYS_execve || num == SYS_execveat;
+}
+static bool exits(int64_t num)
+{
+    return num == SYS_exit || num == SYS_exit_group;
+}
+
+static void put_native(struct writer *w, int reason, const char *path)
+{
+    size_t n = strlen(path);
+
+    atomic_fetch_add(&region->unfollowed, 1);
+    writer_resume(w);
+    writer_put(w, event_control(EV_NATIVE, 1 + writer_text_words(n)));
+    writer_put(w, (uint64_t)reason);
+    writer_text(w, path, n);
+    writer_publish(w);
+    writer_suspend(w);
+}
+
+/* follow_exec goes on as the program that is executed, if that can be observed. It returns if not, or if there
+ * is none: then QEMU makes the call. */
+static void follow_exec(struct writer *w, uint64_t num, const uint64_t args[6])
+{
+    char path[PATH_BYTES];
+    struct exec_plan *plan;
+    int verdict = exec_plan(num, args, &plan, path, sizeof path);
+
+    if (verdict == EXEC_READY) {
+        writer_exec(w, true);
+        exec_go(plan);
+        writer_exec(w, false);
+        exec_drop(plan);
+        verdict = NATIVE_FAILED;
+    }
+    if (verdict > 0)
+        put_native(w, verdict, path);
+}
+
+void calls_child(void)
+{
+    atomic_store(&space_lock, 0);
+}
+
 void calls_enter(int64_t num, const uint64_t args[6])
 {
     struct writer *w = &self;
@@ -432,8 +442,12 @@ void calls_enter(int64_t num, const uint64_t args[6])
     memcpy(w->call + 1, args, 6 * sizeof *args);
     if (region->flags & RING_F_COUNTS)
         put_counts(w);
-    if (changes_space((uint64_t)num) || forks((uint64_t)num, args))
+    if (changes_space((uint64_t)num) || fork_makes((uint64_t)num, args))
         begin_space(w);
+    if (fork_makes((uint64_t)num, args))
+        fork_begin((uint64_t)num, args);
+    if (executes(num) || exits(num))
+        fork_tell();
     w->call_ns = writer_now();
     writer_put(w, event_control(EV_SYSCALL, 8));
     for (unsigned i = 0; i < 7; i++)
@@ -441,7 +455,7 @@ void calls_enter(int64_t num, const uint64_t args[6])
     writer_put(w, w->call_ns);
     if (pools_wanted((uint64_t)num, args))
         ask_pools(w, args);
-    if (num == SYS_exit || num == SYS_exit_group) {
+    if (exits(num)) {
         writer_put(w, event_control(EV_EXIT, 1));
         writer_put(w, args[0] & 0xff);
         writer_close();
@@ -450,6 +464,17 @@ void calls_enter(int64_t num, const uint64_t args[6])
     writer_publish(w);
     writer_suspend(w);
     atomic_store(&w->slot->in_call, 1); /* I4 */
+    if (executes(num) && region_tree)
+        follow_exec(w, (uint64_t)num, args);
+}
+
+/* forked: the parent's side. The call is over in the stream before it waits as vfork does, for the
+ * child's stream is read behind it. */
+static void forked(struct writer *w, int64_t result)
+{
+    if (result > 0 && !region_tree)
+        atomic_fetch_add(&region->unfollowed, 1);
+    fork_end(w, result);
 }
 
 void calls_return(int64_t num, int64_t result)
@@ -467,6 +492,7 @@ void calls_return(int64_t num, int64_t result)
     writer_publish(w);
     if (w->call_locked)
         end_space(w);
-    if (forks(w->call[0], w->call + 1) && result > 0)
-        atomic_fetch_add(&region->unfollowed, 1);
+    exec_noted((uint64_t)num, w->call + 1, result);
+    if (fork_makes((uint64_t)num, w->call + 1))
+        forked(w, result);
 }

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+/* calls_child: in a forked child nobody holds a lock. */
+void calls_child(void);
 void calls_enter(int64_t num, const uint64_t args[6]);
 void calls_return(int64_t num, int64_t result);
 

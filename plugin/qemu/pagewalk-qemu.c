@@ -5,11 +5,14 @@
  *              on_load, on_store ─► ACCESS word
  *   calls:     calls.c
  *
- * Arguments: fd=N (the region, a memfd; closed here), stack=BYTES (what QEMU was told with -s).
+ * Arguments: fd=N (the region, a memfd; closed here), stack=BYTES (what QEMU was told with -s); of a
+ * program that was executed: limit=, most= (RLIMIT_STACK, as that program's caller had set it), skip=BYTES
+ * (of QEMU's path before the one that was executed), kept=N (a
+ * descriptor through which QEMU opened the program; closed here).
  *
  * Invariants:
- *  I1  The guest sees no descriptor, no name, no output of ours; a forked child inherits no part of
- *      the region (MADV_DONTFORK) and writes nothing.
+ *  I1  The guest sees no descriptor, no name, no output of ours; without RING_F_TREE a forked child
+ *      inherits no part of the region (MADV_DONTFORK) and writes nothing.
  *  I2  An instruction that QEMU took back out of a block is not in its record (see insn.h).
  *  I3  The fast way of an access is one compare for space and high addresses and one store.
  *
@@ -17,6 +20,8 @@
  */
 #include "blocks.h"
 #include "calls.h"
+#include "exec.h"
+#include "fork.h"
 #include "insn.h"
 #include "pools.h"
 #include "qemu_api.h"
@@ -39,6 +44,8 @@
 int qemu_plugin_version = 1;
 static int api;             /* version that the loading QEMU speaks */
 static uint64_t stack_size; /* argument stack= */
+static int kept_fd;         /* argument kept= */
+static unsigned path_skip;  /* argument skip= */
 static bool started;        /* EV_START is out */
 static pthread_mutex_t translating = PTHREAD_MUTEX_INITIALIZER;
 
@@ -51,6 +58,8 @@ static __attribute__((noinline)) bool ready(void)
         return true;
     if (self.tid == UINT32_MAX || !region || !writer_open())
         return writer_forget(), false;
+    if (fork_put(&self))
+        return true;
     writer_put(&self, event_control(EV_THREAD_START, 3));
     writer_put(&self, (uint64_t)getpid());
     writer_put(&self, self.tid);
@@ -88,6 +97,8 @@ static __attribute__((noinline)) void access_slow(uint64_t word, uint64_t addr)
 {
     if (!self.slot || self.suspended)
         return;
+    if (self.watched && event_is_store(word))
+        fork_stored(addr, 1u << event_log2_size(word));
     if (event_needs_high(addr))
         writer_put(&self, event_high(addr));
     writer_put(&self, word | (addr & EV_ADDR_MASK));
@@ -275,7 +286,8 @@ static void first_words(void)
     started = true;
     start_ignore_signals();
     if (writer_open())
-        start_put(stack_size);
+        start_put(stack_size, path_skip);
+    exec_close_kept(kept_fd);
 }
 
 static void on_translate(uint64_t id, struct qemu_plugin_tb *tb)
@@ -321,11 +333,12 @@ static void on_syscall_ret(uint64_t id, unsigned vcpu, int64_t num, int64_t ret)
         calls_return(num, ret);
 }
 
-/* in_child runs in a forked child, whose only thread is this one: it is not observed (I1). */
+/* in_child runs in a forked child, whose only thread is this one. */
 static void in_child(void)
 {
-    region = NULL;
-    writer_forget();
+    pthread_mutex_init(&translating, NULL);
+    calls_child();
+    fork_child();
 }
 
 /* -- loading -------------------------------------------------------------------------------------- */
@@ -341,15 +354,25 @@ static __attribute__((constructor)) void choose_version(void)
         qemu_plugin_version = i + 2;
 }
 
-/* argument returns the number after "name=" in the plugin's arguments, or -1. */
-static int64_t argument(int argc, char **argv, const char *name)
+/* argument returns the number after "name=" in the plugin's arguments; else what it is without. */
+static int64_t argument(int argc, char **argv, const char *name, int64_t without)
 {
     size_t n = strlen(name);
 
     for (int i = 0; i < argc; i++)
         if (strncmp(argv[i], name, n) == 0 && argv[i][n] == '=')
             return strtoll(argv[i] + n + 1, NULL, 10);
-    return -1;
+    return without;
+}
+
+/* stack_limit_of: RLIMIT_STACK of the program, which an earlier program may have set for it. */
+static struct rlimit stack_limit_of(int argc, char **argv)
+{
+    struct rlimit given = {RLIM_INFINITY, RLIM_INFINITY};
+
+    getrlimit(RLIMIT_STACK, &given);
+    return (struct rlimit){(rlim_t)argument(argc, argv, "limit", (int64_t)given.rlim_cur),
+                           (rlim_t)argument(argc, argv, "most", (int64_t)given.rlim_max)};
 }
 
 /* find_text stores where the code of the main program, QEMU, lies. */
@@ -381,7 +404,6 @@ static struct ring_region *map_region(int fd)
     close(fd);
     if (r == MAP_FAILED)
         return NULL;
-    madvise(r, bytes, MADV_DONTFORK);
     madvise(r, bytes, MADV_DONTDUMP);
     return r;
 }
@@ -392,12 +414,15 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, cha
 
     if (info->system_emulation || strcmp(info->target_name, "x86_64") != 0)
         return -1;
-    r = map_region((int)argument(argc, argv, "fd"));
+    r = map_region((int)argument(argc, argv, "fd", -1));
     if (!r)
         return -1;
     writer_attach(r);
     api = info->version.cur;
-    stack_size = (uint64_t)argument(argc, argv, "stack");
+    stack_size = (uint64_t)argument(argc, argv, "stack", 0);
+    kept_fd = (int)argument(argc, argv, "kept", -1);
+    path_skip = (unsigned)argument(argc, argv, "skip", 0);
+    exec_open(stack_limit_of(argc, argv));
     if (info_is_known())
         access_cb = on_access;
     dl_iterate_phdr(find_text, NULL);

@@ -14,7 +14,7 @@
  *  I1  Only calls that a thread makes for the program's own call, between pools_wanted and
  *      pools_forget, are touched; munmap, mprotect, mremap and ftruncate also without a question.
  *  I2  `range` holds what the program has of huge pages here, disjoint; changed under `ranges_lock`.
- *  I3  A forked child (region NULL) talks to the host's kernel, as every unobserved process.
+ *  I3  A forked child that is not observed (region NULL) talks to the host's kernel.
  *
  * Source: Linux 6.18 mm/mmap.c ksys_mmap_pgoff, fs/hugetlbfs/inode.c, mm/hugetlb.c
  * hugetlb_vm_op_split, mm/mremap.c check_mremap_params, mm/madvise.c madvise_dontneed_free_valid_vma.
@@ -709,6 +709,13 @@ static int replace_calls(struct dl_phdr_info *info, size_t size, void *arg)
     for (size_t i = 0; i < c.jumps_bytes / sizeof *c.jumps; i++)
         open_for_us |= replace(&c, &c.jumps[i]);
     return 1; /* the first object is the main program, QEMU */
+}
+
+void pools_child(void)
+{
+    pthread_mutex_init(&ranges_lock, NULL);
+    pthread_mutex_init(&shadows_lock, NULL);
+    pools_forget();
 }
 
 void pools_open(void)

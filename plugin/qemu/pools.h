@@ -20,6 +20,8 @@ bool pools_wanted(uint64_t num, const uint64_t args[6]);
 void pools_answer(int verdict);
 /* pools_forget: the thread's call is over. */
 void pools_forget(void);
+/* pools_child: in a forked child nobody holds a lock. */
+void pools_child(void);
 /* pools_file_log returns log2 of the page size of a file of huge pages, 0 for any other file. */
 unsigned pools_file_log(int fd);
 

@@ -11,16 +11,17 @@
  * and the last ends at the path.
  */
 #include "start.h"
+#include "exec.h"
 #include "image.h"
 #include "qemu_api.h"
 #include "writer.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static bool find_stack(uint64_t size, const char *path, struct extent *ret)
@@ -70,6 +71,7 @@ void start_ignore_signals(void)
 struct initial {
     uint64_t argc, envc;
     const char *args, *envs, *end; /* strings: [args, envs) and [envs, end) */
+    uint64_t *auxv;                /* pairs, up to AT_NULL */
 };
 
 /* follow reads pointers to strings that follow each other, up to a NULL. It returns their number and
@@ -101,6 +103,7 @@ static bool is_table(const uint64_t *w, const char *end, struct initial *ret)
     i.envc = follow(w + 2 + i.argc, &at, end);
     if (i.envc == UINT64_MAX || at != end)
         return false;
+    i.auxv = (uint64_t *)(uintptr_t)(w + 1 + i.argc + 1 + i.envc + 1);
     *ret = i;
     return true;
 }
@@ -116,11 +119,22 @@ static void find_table(struct extent stack, const char *path, struct initial *re
             return;
 }
 
-static uint64_t stack_rlimit(void)
+/* absolute writes a path that does not depend on the directory the program is in. */
+static void absolute(const char *path, char *to, size_t size)
 {
-    struct rlimit limit;
+    char here[4096];
 
-    return getrlimit(RLIMIT_STACK, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+    if (path[0] == '/' || !getcwd(here, sizeof here))
+        snprintf(to, size, "%s", path);
+    else
+        snprintf(to, size, "%s/%s", here, path);
+}
+
+/* unmask_all gives the variables that were hidden from QEMU their names back. */
+static void unmask_all(const struct initial *i)
+{
+    for (char *v = (char *)(uintptr_t)i->envs; v < i->end; v += strlen(v) + 1)
+        exec_unmask(v);
 }
 
 static void put_start(struct writer *w, const char *path, struct extent stack,
@@ -144,20 +158,32 @@ static void put_start(struct writer *w, const char *path, struct extent stack,
         [START_ARG_BYTES] = arg_bytes,
         [START_ENVC] = i->envc,
         [START_ENV_BYTES] = (uint64_t)(i->end - i->envs),
-        [START_STACK_RLIMIT] = stack_rlimit(),
+        [START_STACK_RLIMIT] = exec_stack_limit().rlim_cur,
         [START_UID] = getuid(),
         [START_GID] = getgid(),
     };
-    unsigned texts = writer_text_words(strlen(path)) + writer_text_words(told);
+    char whole[8192];
+    unsigned texts;
+
+    absolute(path, whole, sizeof whole);
+    texts = writer_text_words(strlen(whole)) + writer_text_words(told);
 
     writer_put(w, event_control(EV_START, START_WORDS + texts));
     for (unsigned n = 0; n < START_WORDS; n++)
         writer_put(w, words[n]);
-    writer_text(w, path, strlen(path));
+    writer_text(w, whole, strlen(whole));
     writer_text(w, i->args, told);
 }
 
-void start_put(uint64_t stack_size)
+/* skip_path makes AT_EXECFN what the program's caller said: QEMU was given more before it. */
+static void skip_path(const struct initial *i, unsigned skip)
+{
+    for (uint64_t *a = i->auxv; a && a[0] != AT_NULL; a += 2)
+        if (a[0] == AT_EXECFN)
+            a[1] += skip;
+}
+
+void start_put(uint64_t stack_size, unsigned skip)
 {
     const char *path = qemu_plugin_path_to_binary();
     struct extent stack = {0, 0};
@@ -167,5 +193,8 @@ void start_put(uint64_t stack_size)
         find_table(stack, path, &initial);
     if (!initial.argc)
         writer_stop(RING_E_STACK);
+    unmask_all(&initial);
+    skip_path(&initial, skip);
+    exec_program(path);
     put_start(&self, path, stack, &initial);
 }

@@ -5,8 +5,9 @@
 #include <stdint.h>
 
 /* start_put puts EV_START into the empty stream of the calling thread. stack_size is what QEMU was
- * told with -s. */
-void start_put(uint64_t stack_size);
+ * told with -s, skip the length of what was put before the path that the program's caller
+ * had named. */
+void start_put(uint64_t stack_size, unsigned skip);
 
 /* start_note_signals, when the plugin loads, remembers which signals are ignored; QEMU has not touched
  * them yet. start_ignore_signals ignores them again before the program's first instruction. */

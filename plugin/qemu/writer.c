@@ -11,6 +11,7 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 
 __thread struct writer self;
 struct ring_region *region;
+bool region_tree;
 _Alignas(64) _Atomic uint32_t space_epoch;
 
 static bool reader_seen; /* its process has a number here */
@@ -39,6 +41,9 @@ static bool reader_there(void)
 void writer_attach(struct ring_region *r)
 {
     region = r;
+    region_tree = r->flags & RING_F_TREE;
+    if (!region_tree)
+        madvise(r, r->region_bytes, MADV_DONTFORK);
     reader_seen = reader_there();
 }
 
@@ -86,8 +91,9 @@ static void await(struct writer *w, uint64_t words)
     atomic_store_explicit(&w->slot->producer_waiting, 0, memory_order_relaxed);
 }
 
-/* window sets next, end and soft from the stream position and what the reader has left free. */
-static void window(struct writer *w)
+/* window sets next, end and soft from the stream position and what the reader has left free; a watched
+ * thread gets room for `most` words and none to enter a block (I5). */
+static void window(struct writer *w, uint64_t most)
 {
     uint64_t pos = position(w), free = free_words(w), index = pos & (RING_WORDS - 1);
     uint64_t to_edge = RING_WORDS - index, room = free < to_edge ? free : to_edge;
@@ -99,6 +105,10 @@ static void window(struct writer *w)
     w->bias = pos - ((uintptr_t)w->next >> 3);
     w->end = w->next + room;
     w->soft = w->next + (soft < room ? soft : room);
+    if (w->watched) {
+        w->soft = w->next;
+        w->end = w->next + (room < most ? room : most);
+    }
 }
 
 void writer_more(struct writer *w)
@@ -107,7 +117,7 @@ void writer_more(struct writer *w)
         return;
     writer_publish(w);
     await(w, 1);
-    window(w);
+    window(w, 1);
 }
 
 int writer_ask(struct writer *w)
@@ -132,7 +142,7 @@ void writer_suspend(struct writer *w)
 void writer_resume(struct writer *w)
 {
     w->suspended = false;
-    window(w);
+    window(w, 0);
 }
 
 static void tell_epoch(struct writer *w, uint32_t epoch)
@@ -153,7 +163,7 @@ void writer_block(struct writer *w)
         wake_reader();
         if (free_words(w) < 2 * RING_MARGIN)
             await(w, RING_WORDS / 4);
-        window(w);
+        window(w, 0);
     }
     if (w->epoch != epoch)
         tell_epoch(w, epoch);
@@ -220,7 +230,7 @@ bool writer_open(void)
     atomic_store_explicit(&slot->in_call, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->pid, (uint32_t)getpid(), memory_order_relaxed);
     atomic_store_explicit(&slot->tid, w->tid, memory_order_relaxed);
-    window(w);
+    window(w, 0);
     return true;
 }
 
@@ -234,6 +244,27 @@ void writer_close(void)
     atomic_store_explicit(&w->slot->state, RING_DONE, memory_order_release);
     wake_reader();
     writer_forget();
+}
+
+void writer_watch(struct writer *w)
+{
+    w->watched = true;
+    w->end = w->soft = w->next;
+}
+
+void writer_exec(struct writer *w, bool begins)
+{
+    atomic_store(&w->slot->state, begins ? RING_EXEC : RING_LIVE);
+}
+
+void writer_child(bool observed)
+{
+    atomic_store(&space_epoch, 0);
+    if (!observed)
+        region = NULL;
+    self = (struct writer){.tid = observed ? 0 : UINT32_MAX};
+    if (observed)
+        reader_seen = reader_there();
 }
 
 void writer_forget(void)

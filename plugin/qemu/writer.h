@@ -11,6 +11,8 @@
  *      so that the two compares of the fast way also end there.
  *  I4  While suspended (inside a call, or QEMU itself accesses guest memory) next == end == soft, and
  *      accesses that arrive are dropped: they are the kernel's, not the program's.
+ *  I5  While watched (its stores are noted for a parent in vfork, see fork.h) next == end == soft, too;
+ *      writer_more then makes room for one word.
  */
 #ifndef PLUGIN_WRITER_H
 #define PLUGIN_WRITER_H
@@ -33,6 +35,7 @@ struct writer {
     uint32_t epoch;         /* last one this thread has told of */
     uint32_t tid;
     bool suspended; /* I4 */
+    bool watched;   /* I5 */
     /* plain counters, RING_F_COUNTS only */
     uint64_t insns, loads, stores;
     /* the system call that the thread is in */
@@ -43,10 +46,12 @@ struct writer {
 
 extern __thread struct writer self;
 extern struct ring_region *region; /* NULL: nothing is observed */
+extern bool region_tree; /* RING_F_TREE; without it a forked child has no region to look at */
 /* Address-space calls of this process begun or ended, see EV_EPOCH. */
 extern _Atomic uint32_t space_epoch;
 
-/* writer_attach begins to observe: the region is mapped. */
+/* writer_attach begins to observe: the region is mapped; forked children have it only if they are
+ * observed, too. */
 void writer_attach(struct ring_region *r);
 
 /* writer_open takes a slot for the calling thread and begins its stream; false when none is left. */
@@ -55,10 +60,17 @@ bool writer_open(void);
 void writer_close(void);
 /* writer_forget makes the calling thread, in a forked child, write nothing any more. */
 void writer_forget(void);
+/* writer_child begins a forked child: epochs at 0, and a thread that has no stream yet, or that never
+ * has one. */
+void writer_child(bool observed);
 /* writer_more gives the writer at least one free word, waiting for the reader if it must. */
 void writer_more(struct writer *w);
 /* writer_block is the slow way into a block: space, wake-up, epoch. */
 void writer_block(struct writer *w);
+/* writer_watch begins to have every store noted (I5). */
+void writer_watch(struct writer *w);
+/* writer_exec says that the process is about to become another program, or that it did not. */
+void writer_exec(struct writer *w, bool begins);
 /* writer_suspend and writer_resume begin and end a time in which accesses are not the program's. */
 void writer_suspend(struct writer *w);
 void writer_resume(struct writer *w);

@@ -41,6 +41,8 @@
 #define RING_MARGIN     4096                /* words a producer keeps free when it enters a block */
 #define RING_TABLE_SIZE (UINT64_C(1) << 30) /* bytes of the block table, lazily backed */
 #define RING_BLOCK_MAX  (1u << 24)          /* most block ids */
+#define RING_KEY        16
+#define RING_DOOR       32
 
 /* The levels of `known` have 2^9, 2^11 … 2^21 buckets: small programs touch little of it. */
 #define RING_KNOWN_LEVELS 7
@@ -75,6 +77,11 @@ struct ring_region {
     uint64_t table_offset; /* of the block table */
     uint32_t flags;        /* RING_F_… */
     uint32_t consumer_pid;
+    uint32_t consumer_fd; /* the memfd's number there */
+    uint64_t memfd[2],
+        root[2];           /* device and inode of the memfd, and of the consumer's root directory */
+    uint8_t key[RING_KEY]; /* what one who knocks at the door says; random */
+    char door[RING_DOOR];  /* abstract address of the socket that gives the memfd away, "": none */
     /* written by the consumer */
     _Atomic uint32_t consumer_waiting; /* futex: the consumer sleeps until any head moves */
     /* written by any producer */

@@ -9,6 +9,7 @@
  */
 #include "front/front_int.h"
 
+#include "event/binfmt.h"
 #include "base/line.h"
 
 #include <elf.h>
@@ -22,12 +23,10 @@
 
 #define NOT_RUNNABLE 126
 #define NOT_FOUND    127
-#define HEAD_BYTES   256 /* BINPRM_BUF_SIZE */
-#define SCRIPTS_MAX  5
 
 /* What the first bytes of a file say. */
 struct head {
-    char bytes[HEAD_BYTES + 1]; /* with a zero behind */
+    char bytes[BINFMT_HEAD + 1]; /* with a zero behind */
     size_t n;
 };
 
@@ -45,6 +44,7 @@ static int look_at(const char *path, struct head *h, char *err, size_t err_size)
     ssize_t n;
     int fd;
 
+    memset(h->bytes, 0, sizeof h->bytes);
     if (stat(path, &st) != 0)
         return refuse(errno == ENOENT || errno == ENOTDIR ? NOT_FOUND : NOT_RUNNABLE, path,
                       strerror(errno), err, err_size);
@@ -55,14 +55,13 @@ static int look_at(const char *path, struct head *h, char *err, size_t err_size)
     if (access(path, X_OK) != 0)
         return refuse(NOT_RUNNABLE, path, "is not executable (chmod +x it)", err, err_size);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, h->bytes, HEAD_BYTES);
+    n = fd < 0 ? -1 : read(fd, h->bytes, BINFMT_HEAD);
     if (fd >= 0)
         close(fd);
     if (n < 0)
         return refuse(NOT_RUNNABLE, path, "cannot be read, which running it in QEMU needs", err,
                       err_size);
     h->n = (size_t)n;
-    h->bytes[n] = 0;
     return 0;
 }
 
@@ -225,23 +224,18 @@ static int prepend(struct front_command *c, const char *interpreter, const char 
     return v[0] && v[1] && (heads < 3 || v[2]) ? 0 : -ENOMEM;
 }
 
-/* parse_script splits "#! interpreter argument" in place; NULL when there is no interpreter. The
- * argument is the rest of the line without blanks at its ends, or NULL. */
+/* parse_script cuts "#! interpreter argument" out of the head in place; NULL when there is no interpreter.
+ * The argument is the rest of the line without blanks at its ends, or NULL. */
 static char *parse_script(struct head *h, char **ret_argument)
 {
-    char *line = h->bytes + 2, *end = line + strcspn(line, "\n"), *interpreter, *rest;
+    struct binfmt_script s;
 
-    *end = 0;
-    while (end > line && (end[-1] == ' ' || end[-1] == '\t'))
-        *--end = 0;
-    interpreter = line + strspn(line, " \t");
-    rest = interpreter + strcspn(interpreter, " \t");
-    *ret_argument = NULL;
-    if (*rest) {
-        *rest++ = 0;
-        *ret_argument = rest + strspn(rest, " \t");
-    }
-    return *interpreter ? interpreter : NULL;
+    if (binfmt_look(h->bytes, &s) != BINFMT_SCRIPT)
+        return NULL;
+    h->bytes[s.interp_end] = 0;
+    h->bytes[s.arg_end] = 0; /* without an argument: the first byte, which has been looked at */
+    *ret_argument = s.arg ? h->bytes + s.arg : NULL;
+    return h->bytes + s.interp;
 }
 
 /* resolve_script replaces the program, which is no ELF file, by what interprets it. */
@@ -266,7 +260,7 @@ static int resolve(struct front_command *c, char *err, size_t err_size)
 {
     struct head h;
 
-    for (int i = 0; i <= SCRIPTS_MAX; i++) {
+    for (int i = 0; i <= BINFMT_SCRIPTS; i++) {
         int code = look_at(c->path, &h, err, err_size);
 
         if (code && i > 0)

@@ -3,6 +3,7 @@
  *   find.c     program name ─► file, scripts resolved to their interpreter
  *   tools.c    where qemu and the plugin are
  *   region.c   the shared memory
+ *   door.c     gives the shared memory to programs that cannot open it
  *   launch.c   the guest's first process, signals
  *   keeper.c   a process that waits for all of the guest's, and ends them when we die
  *   tree.c     all processes below one
@@ -35,6 +36,21 @@ const uint64_t *region_words(const struct region *r, unsigned slot);
 void region_unmap_words(const uint64_t *words);
 /* region_give_back frees the memory of a slot's words, which nobody reads or writes now. */
 void region_give_back(const struct region *r, unsigned slot);
+
+/* -- door.c: the descriptor of the region, for programs that the guest executes ---------------- */
+#define DOOR_GUESTS 16 /* that have connected and not said the key yet */
+
+struct door {
+    int socket;             /* -1: nobody can knock */
+    int guest[DOOR_GUESTS]; /* guests, oldest first */
+    unsigned guests;
+};
+
+/* door_open makes the door and tells the region's users of it; without one they do as they can. */
+void door_open(struct door *d, struct ring_region *ring);
+/* door_poll answers one who knocks. */
+void door_poll(struct door *d, const struct region *region);
+void door_close(struct door *d);
 
 /* -- reader.c: the consumer -------------------------------------------------------------------- */
 #define READER_QUANTUM 20000 /* most words of one stream before the others get their turn */

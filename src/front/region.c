@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SLOT_BYTES  (RING_WORDS * sizeof(uint64_t))
@@ -74,8 +75,16 @@ static int memory(uint64_t bytes)
     return high;
 }
 
-static void fill_header(struct ring_region *ring, uint64_t bytes, uint32_t flags)
+static void note(uint64_t to[2], bool known, const struct stat *st)
 {
+    to[0] = known ? st->st_dev : 0;
+    to[1] = known ? st->st_ino : 0;
+}
+
+static void fill_header(struct ring_region *ring, uint64_t bytes, uint32_t flags, int fd)
+{
+    struct stat st;
+
     ring->magic = RING_MAGIC;
     ring->region_bytes = bytes;
     ring->index_offset = round_up(sizeof *ring);
@@ -84,6 +93,9 @@ static void fill_header(struct ring_region *ring, uint64_t bytes, uint32_t flags
     ring->table_offset = ring->words_offset + RING_SLOTS * SLOT_BYTES;
     ring->flags = flags;
     ring->consumer_pid = (uint32_t)getpid();
+    ring->consumer_fd = (uint32_t)fd;
+    note(ring->memfd, fstat(fd, &st) == 0, &st);
+    note(ring->root, stat("/", &st) == 0, &st);
 }
 
 int region_open(struct region *r, uint32_t flags)
@@ -101,7 +113,7 @@ int region_open(struct region *r, uint32_t flags)
         return -ENOMEM;
     }
     *r = (struct region){at, fd};
-    fill_header(r->ring, bytes, flags);
+    fill_header(r->ring, bytes, flags, fd);
     return 0;
 }
 

@@ -37,6 +37,8 @@ struct progress {
     uint64_t began_ns, shown_ns; /* start of the run, last line */
     uint64_t shown_words;
     const struct front_options *options; /* for .poll */
+    struct door *door;
+    const struct region *region;
 };
 
 static void put_line(const char *line)
@@ -47,6 +49,7 @@ static void put_line(const char *line)
 
 static void look_outside(const struct progress *p)
 {
+    door_poll(p->door, p->region);
     if (p->options->poll)
         p->options->poll(p->options->poll_data);
 }
@@ -201,18 +204,25 @@ static int verdict(const struct reader *r, const struct guest *g, struct front_r
 static int run_guest(const struct front_options *o, const struct front_command *c, struct reader *r,
                      struct front_result *ret, char *err, size_t err_size)
 {
-    struct progress p = {.on = o->progress, .began_ns = now_ns(), .options = o};
+    struct door door;
+    struct progress p = {
+        .on = o->progress, .began_ns = now_ns(), .options = o, .door = &door, .region = r->region};
     char qemu[4096], plugin[4096];
     struct guest g;
 
-    if (front_tools(o, qemu, plugin, sizeof qemu, err, err_size) != 0 ||
-        guest_start(&g, c, qemu, plugin, r->region, err, err_size) != 0)
+    if (front_tools(o, qemu, plugin, sizeof qemu, err, err_size) != 0)
         return 125;
+    door_open(&door, r->region->ring);
+    if (guest_start(&g, c, qemu, plugin, r->region, err, err_size) != 0) {
+        door_close(&door);
+        return 125;
+    }
     p.shown_ns = p.began_ns;
     consume(&(struct run){.reader = r, .guest = &g, .progress = &p, .beat_ns = p.began_ns});
     if (r->error)
         guest_kill(&g);
     guest_end(&g);
+    door_close(&door);
     progress_erase(&p);
     ret->wall_ns = now_ns() - p.began_ns;
     snprintf(ret->path, sizeof ret->path, "%s", c->found);
@@ -226,7 +236,7 @@ int front_run(const struct front_options *o, struct sim *sim, struct front_resul
     struct front_command command;
     struct region region;
     struct reader *reader;
-    uint32_t flags = (o->counts ? RING_F_COUNTS : 0) | (sim ? RING_F_POOLS : 0);
+    uint32_t flags = (o->counts ? RING_F_COUNTS : 0) | (sim ? RING_F_POOLS : RING_F_TREE);
     int error, code = front_command_open(&command, o->argv, err, err_size);
 
     if (code)

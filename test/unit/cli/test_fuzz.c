@@ -18,6 +18,7 @@
 /* Targets, and how many inputs each is given: those that open a machine for each take their time. */
 #define TARGETS(X)                                                                                 \
     X(args, 3000)                                                                                  \
+    X(binfmt, 50000)                                                                               \
     X(block, 1000)                                                                                 \
     X(conf, 3000)                                                                                  \
     X(control, 1000)                                                                               \

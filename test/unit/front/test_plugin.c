@@ -308,7 +308,246 @@ static void a_forked_child_writes_nothing(void **state)
     assert_int_equal(atomic_load(&shared.ring->blocks), 1);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+/* -- observed children ------------------------------------------------------------------------------ */
+static int set_up_tree(void **state)
+{
+    int err = set_up(state);
+
+    shared.ring->flags |= RING_F_TREE;
+    madvise(shared.ring, shared.ring->region_bytes, MADV_DOFORK);
+    writer_attach(shared.ring);
+    return err;
+}
+
+static const uint64_t *words_of(unsigned slot)
+{
+    return (const uint64_t *)(const void *)((const char *)shared.ring + shared.ring->words_offset) +
+           slot * RING_WORDS;
+}
+
+/* in_a_child runs `body` as QEMU's fork of a system call does, and returns its status. */
+static int in_a_child(uint64_t num, const uint64_t args[6], void (*body)(struct qemu_plugin_tb *),
+                      struct qemu_plugin_tb *tb)
+{
+    int status;
+    pid_t pid;
+
+    calls_enter((int64_t)num, args);
+    pid = fork();
+    if (pid == 0) {
+        in_child();
+        body(tb);
+        _exit(0);
+    }
+    calls_return((int64_t)num, pid);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(atomic_load(&shared.ring->slot[1].pid), pid);
+    return status;
+}
+
+static void enter_and_load(struct qemu_plugin_tb *tb)
+{
+    enter(tb);
+    touch(tb, 0, LOAD_8, 0x5000);
+    writer_publish(&self);
+}
+
+static void a_forked_child_begins_a_stream_of_its_own(void **state)
+{
+    const uint64_t none[6] = {0}, munmap_args[6] = {0x1000, 0x1000}, *w = words_of(1);
+    struct qemu_plugin_tb tb;
+    struct ring_slot *slot;
+
+    (void)state;
+    load_block(&tb, 0x1000);
+    enter(&tb);
+    calls_enter(SYS_munmap, munmap_args); /* call 1; the fork is call 2 */
+    calls_return(SYS_munmap, 0);
+    assert_int_equal(in_a_child(SYS_fork, none, enter_and_load, &tb), 0);
+    slot = &shared.ring->slot[1];
+    assert_int_equal(atomic_load(&slot->state), RING_LIVE);
+    assert_int_equal(atomic_load(&slot->head), 1 + FORK_WORDS + 2);
+    assert_int_equal(w[0], event_control(EV_FORK, FORK_WORDS));
+    assert_int_equal(w[1 + FORK_PID], atomic_load(&slot->pid));
+    assert_int_equal(w[1 + FORK_TID], atomic_load(&slot->pid));
+    assert_int_equal(w[1 + FORK_PPID], getpid());
+    assert_int_equal(w[1 + FORK_PTID], gettid());
+    assert_int_equal(w[1 + FORK_CALL], 2);
+    assert_int_equal(w[1 + FORK_FLAGS], SIGCHLD);
+    assert_int_equal(w[1 + FORK_WORDS], (uint64_t)(uintptr_t)tb.exec_udata);
+    assert_int_equal(atomic_load(&space_epoch), 4);
+    assert_int_equal(atomic_load(&shared.ring->unfollowed), 0);
+}
+
+static unsigned char here[2 * 4096] __attribute__((aligned(4096)));
+
+static void store_and_exit(struct qemu_plugin_tb *tb)
+{
+    const uint64_t args[6] = {7};
+
+    enter(tb);
+    memset(here, 'c', sizeof here);
+    touch(tb, 0, 3u << 4 | 2u << 16, (uintptr_t)here + 4092); /* eight bytes over the edge */
+    touch(tb, 1, 0u << 4 | 2u << 16, (uintptr_t)here + 10);   /* one */
+    calls_enter(SYS_exit_group, args);
+}
+
+/* vfork(2): the parent goes on when the child has gone, and sees what it stored. Only what it stored: the
+ * parent's other threads may have stored beside it. */
+static void what_the_child_of_a_vfork_stores_is_stored_in_the_parent(void **state)
+{
+    const uint64_t clone_args[6] = {CLONE_VM | CLONE_VFORK | SIGCHLD};
+    struct qemu_plugin_tb tb;
+
+    (void)state;
+    load_block(&tb, 0x1000);
+    enter(&tb);
+    memset(here, 'p', sizeof here);
+    assert_int_equal(in_a_child(SYS_clone, clone_args, store_and_exit, &tb), 0);
+    for (unsigned i = 0; i < sizeof here; i++)
+        assert_int_equal(here[i], i == 10 || (i >= 4092 && i < 4100) ? 'c' : 'p');
+    assert_int_equal(words_of(1)[1 + FORK_FLAGS], CLONE_VM | CLONE_VFORK | SIGCHLD);
+    assert_int_equal(atomic_load(&shared.ring->slot[1].state), RING_DONE);
+    assert_int_equal(atomic_load(&shared.ring->slot[0].in_call), 0);
+}
+
+static void die(struct qemu_plugin_tb *tb)
+{
+    enter(tb);
+    memset(here, 'c', sizeof here);
+    touch(tb, 0, 3u << 4 | 2u << 16, (uintptr_t)here);
+    raise(SIGKILL);
+}
+
+static void the_parent_of_a_vfork_goes_on_when_the_child_is_killed(void **state)
+{
+    const uint64_t none[6] = {0};
+    struct qemu_plugin_tb tb;
+
+    (void)state;
+    load_block(&tb, 0x1000);
+    enter(&tb);
+    memset(here, 'p', sizeof here);
+    assert_int_equal(in_a_child(SYS_vfork, none, die, &tb), SIGKILL);
+    assert_int_equal(here[0], 'p'); /* a child that is killed cannot tell */
+}
+
+/* -- what an executed program is given -------------------------------------------------------------- */
+static void variables_that_act_on_qemu_are_hidden_from_it_and_given_back(void **state)
+{
+    static const char *const given[] = {
+        "LD_PRELOAD=x", "QEMU_STRACE=", "G_SLICE=1", "HOME=/", "LDX=1", "=", "", "\xc3\xa9=1"};
+    static const bool hidden[] = {true, true, true, false, false, false, false, false};
+    char text[32];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof given / sizeof *given; i++) {
+        snprintf(text, sizeof text, "%s", given[i]);
+        mask(text);
+        assert_int_equal(strcmp(text, given[i]) != 0, hidden[i]);
+        exec_unmask(text);
+        assert_string_equal(text, given[i]);
+    }
+}
+
+static void the_stack_limit_is_the_one_the_program_set_last(void **state)
+{
+    const uint64_t limit[2] = {1 << 20, 1 << 21};
+    const uint64_t set[6] = {RLIMIT_STACK, (uintptr_t)limit},
+                   other[6] = {RLIMIT_CORE, (uintptr_t)limit}, nowhere[6] = {RLIMIT_STACK, 8},
+                   by_pid[6] = {1, RLIMIT_STACK, (uintptr_t)limit};
+
+    (void)state;
+    stack_limit = (struct rlimit){8 << 20, RLIM_INFINITY};
+    exec_noted(SYS_setrlimit, other, 0);
+    exec_noted(SYS_setrlimit, nowhere, 0);
+    exec_noted(SYS_setrlimit, set, -EPERM);
+    exec_noted(SYS_prlimit64, by_pid, 0);
+    assert_int_equal(exec_stack_limit().rlim_cur, 8 << 20);
+    exec_noted(SYS_setrlimit, set, 0);
+    assert_int_equal(exec_stack_limit().rlim_cur, 1 << 20);
+    assert_int_equal(exec_stack_limit().rlim_max, 1 << 21);
+    assert_int_equal(stack_bytes(), 1 << 20);
+}
+
+/* -- the door ---------------------------------------------------------------------------------------- */
+static int descriptors(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* knock_at asks from a child, and returns whether the region came. */
+static bool knock_at(struct door *door)
+{
+    int status = 0;
+    pid_t pid;
+
+    shared.ring->consumer_fd = 1000; /* as if /proc were another's */
+    pid = fork();
+    if (pid == 0)
+        _exit(door_fetch() >= 0);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        door_poll(door, &shared);
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    return WEXITSTATUS(status);
+}
+
+static void the_door_gives_the_region_to_who_has_the_key(void **state)
+{
+    struct door door;
+    int before = descriptors();
+
+    (void)state;
+    door_open(&door, shared.ring);
+    assert_true(knock_at(&door));
+    assert_int_equal(door.guests, 0);
+    door_close(&door);
+    assert_int_equal(descriptors(), before);
+}
+
+static void without_the_key_the_door_stays_closed(void **state)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    size_t n;
+    struct door door;
+    char byte;
+    int s = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+    (void)state;
+    door_open(&door, shared.ring);
+    n = strlen(shared.ring->door);
+    memcpy(to.sun_path + 1, shared.ring->door, n);
+    assert_int_equal(connect(s, (void *)&to, (socklen_t)(sizeof to.sun_family + 1 + n)), 0);
+    door_poll(&door, &shared);
+    assert_int_equal(door.guests, 1); /* it has said nothing yet */
+    assert_int_equal(send(s, "0123456789abcdef", RING_KEY, 0), RING_KEY);
+    door_poll(&door, &shared);
+    assert_int_equal(door.guests, 0);
+    assert_int_equal(recv(s, &byte, 1, 0), 0);
+    close(s);
+    door_close(&door);
+}
+
+static void without_proc_or_door_there_is_no_region_to_hand_down(void **state)
+{
+    (void)state;
+    shared.ring->door[0] = 0;
+    shared.ring->consumer_fd = 1000;
+    assert_int_equal(door_fetch(), -1);
+    shared.ring->consumer_fd = 0; /* something else */
+    assert_int_equal(door_fetch(), -1);
+    shared.ring->consumer_pid = (uint32_t)getpid();
+    shared.ring->consumer_fd = (uint32_t)shared.fd;
+    assert_true(door_fetch() >= 0);
+}
+
+#define T(f)    cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TREE(f) cmocka_unit_test_setup_teardown(f, set_up_tree, tear_down)
 
 int main(void)
 {
@@ -317,14 +556,22 @@ int main(void)
         T(an_instruction_cut_off_by_a_page_is_not_in_its_block),
         T(a_whole_instruction_at_a_pages_end_stays),
         T(a_long_table_keeps_its_ids),
-        T(processes_that_add_the_same_blocks_share_them),
-        T(a_process_killed_while_it_adds_leaves_the_table_sound),
+        TREE(processes_that_add_the_same_blocks_share_them),
+        TREE(a_process_killed_while_it_adds_leaves_the_table_sound),
         T(code_beyond_the_table_has_no_id),
         T(an_atomic_update_is_a_load_then_a_store),
         T(a_high_address_takes_two_words),
         T(accesses_inside_a_call_are_dropped),
         T(accesses_of_qemu_itself_are_dropped_until_the_next_block),
         T(a_forked_child_writes_nothing),
+        TREE(a_forked_child_begins_a_stream_of_its_own),
+        TREE(what_the_child_of_a_vfork_stores_is_stored_in_the_parent),
+        TREE(the_parent_of_a_vfork_goes_on_when_the_child_is_killed),
+        T(variables_that_act_on_qemu_are_hidden_from_it_and_given_back),
+        T(the_stack_limit_is_the_one_the_program_set_last),
+        TREE(the_door_gives_the_region_to_who_has_the_key),
+        T(without_the_key_the_door_stays_closed),
+        T(without_proc_or_door_there_is_no_region_to_hand_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

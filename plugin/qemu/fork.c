@@ -1,0 +1,239 @@
+/* fork.c: see fork.h.
+ *
+ *   parent  fork_begin ─ vfork ─────────── waits ────────────────────┬─ stores what the child stored, returns
+ *                          └─► child  fork_child ─ runs, its stores ─┴─ fork_tell ─ exec or exit
+ *                                                  are noted
+ *
+ * Natively parent and child of a vfork share their memory, and the parent goes on when the child has left
+ * it. QEMU copies it, so both are repaired: what the child stored is kept by page and byte in memory that
+ * the two share. posix_spawn needs it: the child stores there why its exec failed.
+ *
+ * Invariants:
+ *  I1  The child holds a robust lock in the shared memory from its first moment. The kernel gives it up
+ *      when the child executes a program or dies (exit_robust_list), whoever kills it.
+ *  I2  A writer that is watched has no window (writer.h): every store comes by fork_stored.
+ *  I3  Only what the program's instructions stored is told, of at most SHARED_PAGES pages; not what the
+ *      kernel stored for it.
+ *  I4  Bytes that the child did not store keep what the parent's other threads stored meanwhile.
+ *
+ * Source: Linux 6.18 kernel/fork.c (CLONE_VFORK: wait_for_vfork_done, mm_release), kernel/futex/core.c;
+ * QEMU 7.2 linux-user/syscall.c do_fork.
+ */
+#include "fork.h"
+#include "guest.h"
+#include "pools.h"
+#include "writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SHARED_PAGES 256u
+#define PAGE         4096u
+
+struct stored {
+    uint64_t page;          /* address of a page */
+    uint8_t byte[PAGE / 8]; /* bit per byte: the child stored it */
+    uint8_t now[PAGE];      /* what lies there, once told */
+};
+
+struct shared {
+    pthread_mutex_t alive;     /* I1 */
+    _Atomic uint32_t child_is; /* 1: it holds the lock */
+    _Atomic uint32_t told;     /* pages whose bytes are right */
+    uint32_t n;                /* pages noted */
+    struct stored at[SHARED_PAGES];
+};
+
+/* The call that a thread forks with; in the child, the call it came from. */
+static __thread struct {
+    struct shared *shared; /* of a vfork, else NULL */
+    uint64_t flags;        /* of clone, or what means the same */
+} call;
+
+/* How this process came to be, until its first word. */
+static struct {
+    bool fresh;
+    uint32_t ppid, ptid, k;
+    uint64_t flags;
+} birth;
+
+bool fork_makes(uint64_t num, const uint64_t args[6])
+{
+    return num == SYS_fork || num == SYS_vfork ||
+           (num == SYS_clone && (args[0] & (CLONE_VM | CLONE_VFORK)) != CLONE_VM);
+}
+
+/* -- the parent ------------------------------------------------------------------------------------ */
+static struct shared *share(void)
+{
+    struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    pthread_mutexattr_t a;
+
+    if (s == MAP_FAILED)
+        return NULL;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&s->alive, &a);
+    return s;
+}
+
+void fork_begin(uint64_t num, const uint64_t args[6])
+{
+    call.flags = num == SYS_clone   ? args[0]
+                 : num == SYS_vfork ? CLONE_VM | CLONE_VFORK | SIGCHLD
+                                    : SIGCHLD;
+    call.shared = region_tree && (call.flags & CLONE_VFORK) ? share() : NULL;
+}
+
+/* gone says whether the child is dead, though it may not have been waited for. */
+static bool gone(pid_t child)
+{
+    siginfo_t i = {.si_pid = 0};
+
+    return waitid(P_PID, (id_t)child, &i, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 ||
+           i.si_pid == child;
+}
+
+/* await_child sleeps until the child has left our memory: with CLONE_VM natively, here its copy (I1). */
+static void await_child(struct shared *s, pid_t child)
+{
+    struct timespec until;
+
+    while (!atomic_load(&s->child_is)) {
+        if (gone(child))
+            return;
+        nanosleep(&(struct timespec){0, 50000}, NULL);
+    }
+    for (;;) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        if (pthread_mutex_timedlock(&s->alive, &until) != ETIMEDOUT || gone(child))
+            return;
+    }
+}
+
+/* store_run stores the bytes of a page from `at` on that the child stored; it returns the first behind. */
+static unsigned store_run(const struct stored *p, unsigned at)
+{
+    unsigned end = at;
+
+    while (end < PAGE && (p->byte[end / 8] >> end % 8 & 1))
+        end++;
+    if (end > at)
+        guest_write(p->page + at, p->now + at, end - at);
+    return end > at ? end : at + 1;
+}
+
+static void take_over(const struct shared *s)
+{
+    uint32_t n = atomic_load(&s->told);
+
+    for (uint32_t i = 0; i < n && i < SHARED_PAGES; i++)
+        for (unsigned at = 0; at < PAGE;)
+            at = store_run(&s->at[i], at);
+}
+
+void fork_end(struct writer *w, int64_t result)
+{
+    struct shared *s = call.shared;
+
+    call.shared = NULL;
+    if (!s)
+        return;
+    if (result > 0) {
+        writer_publish(w);
+        atomic_store(&w->slot->in_call, 1);
+        await_child(s, (pid_t)result);
+        take_over(s);
+        atomic_store(&w->slot->in_call, 0);
+    }
+    munmap(s, sizeof *s);
+}
+
+/* -- the child ------------------------------------------------------------------------------------- */
+void fork_child(void)
+{
+    struct writer parent = self;
+    bool observed = region && region_tree && parent.slot;
+
+    if (region && region_tree && !observed)
+        atomic_fetch_add(&region->unfollowed, 1);
+    writer_child(observed);
+    pools_child();
+    if (!observed) {
+        call.shared = NULL;
+        return;
+    }
+    birth.fresh = true;
+    birth.ppid = (uint32_t)getppid();
+    birth.ptid = parent.tid;
+    birth.k = (parent.epoch + 1) / 2;
+    birth.flags = call.flags;
+    if (call.shared) {
+        pthread_mutex_lock(&call.shared->alive);
+        atomic_store(&call.shared->child_is, 1);
+    }
+}
+
+bool fork_put(struct writer *w)
+{
+    if (!birth.fresh)
+        return false;
+    const uint64_t words[FORK_WORDS] = {
+        [FORK_PID] = (uint64_t)getpid(), [FORK_TID] = w->tid,   [FORK_PPID] = birth.ppid,
+        [FORK_PTID] = birth.ptid,        [FORK_CALL] = birth.k, [FORK_FLAGS] = birth.flags,
+        [FORK_NS] = writer_now(),
+    };
+
+    birth.fresh = false;
+    writer_put(w, event_control(EV_FORK, FORK_WORDS));
+    for (unsigned i = 0; i < FORK_WORDS; i++)
+        writer_put(w, words[i]);
+    if (call.shared)
+        writer_watch(w);
+    return true;
+}
+
+/* stored_at returns what is noted of a page; NULL when there are too many (I3). */
+static struct stored *stored_at(struct shared *s, uint64_t page)
+{
+    for (uint32_t i = s->n; i-- > 0;)
+        if (s->at[i].page == page)
+            return &s->at[i];
+    if (s->n == SHARED_PAGES)
+        return NULL;
+    s->at[s->n].page = page;
+    return &s->at[s->n++];
+}
+
+void fork_stored(uint64_t addr, unsigned bytes)
+{
+    for (uint64_t at = addr; call.shared && at < addr + bytes; at++) {
+        struct stored *p = stored_at(call.shared, at & ~(uint64_t)(PAGE - 1));
+
+        if (p)
+            p->byte[at % PAGE / 8] |= (uint8_t)(1u << at % 8);
+    }
+}
+
+void fork_tell(void)
+{
+    struct shared *s = call.shared;
+
+    if (!s || !self.watched)
+        return;
+    for (uint32_t i = 0; i < s->n; i++)
+        if (guest_read(s->at[i].now, s->at[i].page, PAGE) != PAGE)
+            memset(s->at[i].byte, 0, sizeof s->at[i].byte); /* it is gone */
+    atomic_store(&s->told, s->n);
+}
