@@ -11,23 +11,17 @@
  * Programs are real ones and ELF files made here: any layout of segments, with and without
  * interpreter. They run without randomization.
  */
-#include "kern/kern.h"
+#include "unit/kern/kern_fixture.h"
 
-#include "base/bits.h"
 #include "base/rng.h"
 #include "diff/host_lock.h"
 
 #include <elf.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -35,7 +29,6 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #define LINES_MAX 64
 #define SEGS_MAX  6
@@ -201,38 +194,6 @@ static int page_state(int pagemap, uint64_t page)
 
 /* -- what the model did */
 
-struct world {
-    struct conf conf;
-    struct stat_set stats;
-    struct arch_outbox outbox;
-    struct phys *phys;
-    struct mm_sys *sys;
-    struct mm *mm;
-    struct kern *kern;
-    struct kern_copies copies;
-};
-
-static void world_open(struct world *w)
-{
-    memset(w, 0, sizeof *w);
-    conf_init(&w->conf);
-    assert_int_equal(arch_outbox_open(&w->outbox), 0);
-    assert_int_equal(phys_open(&w->phys, &w->conf, &w->stats), 0);
-    assert_int_equal(mm_sys_open(&w->sys, &w->conf, w->phys, &w->stats, &w->outbox), 0);
-    assert_int_equal(mm_open(&w->mm, w->sys), 0);
-    assert_int_equal(kern_open(&w->kern, &w->conf, w->phys, w->sys, &w->stats, &w->outbox), 0);
-}
-
-static void world_close(struct world *w)
-{
-    kern_copies_close(&w->copies);
-    kern_close(w->kern);
-    mm_close(w->mm);
-    mm_sys_close(w->sys);
-    phys_close(w->phys);
-    arch_outbox_close(&w->outbox);
-}
-
 /* touch is what the hardware and the fault handler do for one page of a copy. */
 static void touch(struct world *w, uint64_t page, bool store)
 {
@@ -397,14 +358,14 @@ static void check_quiet(const struct program *p, const char *interp, long *ret_f
     start(&x, p); /* a first run brings the file's pages into the cache */
     stop(&x);
     start(&x, p);
-    world_open(&w);
+    assert_int_equal(world_start(&w, GIB(16)), 0);
     model_exec(&w, &x, p, interp);
     same_space(&w, &x);
     mm_counters(w.mm, &c);
     assert_int_equal(c.minflt, x.faults);
     *ret_faults = x.faults;
     stop(&x);
-    world_close(&w);
+    assert_int_equal(world_close(&w), 0);
 }
 
 static void check(const struct program *p, const char *interp)

@@ -6,71 +6,42 @@
  * The calls work in an arena of 128 pages; some are wrong on purpose. A failing sequence is named by
  * its seed and the number of the call.
  */
-#include "kern/kern.h"
+#include "unit/kern/kern_fixture.h"
 
-#include "base/bits.h"
 #include "base/rng.h"
 #include "diff/host_lock.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #define ARENA       UINT64_C(0x200000000000)
 #define ARENA_PAGES 128
 #define FILE_PAGES  64
 
-struct world {
-    struct conf conf;
-    struct stat_set stats;
-    struct arch_outbox outbox;
-    struct phys *phys;
-    struct mm_sys *sys;
-    struct mm *mm;
-    struct kern *kern;
-    struct kern_copies copies;
-    int rw, ro; /* one file, opened twice */
-    struct stat st;
-};
+static int rw, ro; /* one file, opened twice */
+static struct stat file_st;
 
-static void world_open(struct world *w)
+static void open_all(struct world *w)
 {
     char name[] = "/var/tmp/test_memcall_kernel.XXXXXX";
-    memset(w, 0, sizeof *w);
-    conf_init(&w->conf);
-    assert_int_equal(arch_outbox_open(&w->outbox), 0);
-    assert_int_equal(phys_open(&w->phys, &w->conf, &w->stats), 0);
-    assert_int_equal(mm_sys_open(&w->sys, &w->conf, w->phys, &w->stats, &w->outbox), 0);
-    assert_int_equal(mm_open(&w->mm, w->sys), 0);
-    assert_int_equal(kern_open(&w->kern, &w->conf, w->phys, w->sys, &w->stats, &w->outbox), 0);
-    w->rw = mkstemp(name);
-    w->ro = open(name, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(world_start(w, GIB(16)), 0);
+    rw = mkstemp(name);
+    ro = open(name, O_RDONLY | O_CLOEXEC);
     unlink(name);
-    assert_int_equal(ftruncate(w->rw, FILE_PAGES * 4096), 0);
-    assert_int_equal(fstat(w->rw, &w->st), 0);
+    assert_int_equal(ftruncate(rw, FILE_PAGES * 4096), 0);
+    assert_int_equal(fstat(rw, &file_st), 0);
 }
 
-static void world_close(struct world *w)
+static void close_all(struct world *w)
 {
     munmap((void *)ARENA, 2 * ARENA_PAGES * 4096);
-    kern_copies_close(&w->copies);
-    kern_close(w->kern);
-    mm_close(w->mm);
-    mm_sys_close(w->sys);
-    phys_close(w->phys);
-    arch_outbox_close(&w->outbox);
-    close(w->ro);
-    close(w->rw);
+    assert_int_equal(world_close(w), 0);
+    close(ro);
+    close(rw);
 }
 
 /* -- random calls */
@@ -100,7 +71,7 @@ static uint64_t pick(struct rng *r, const uint32_t *of, size_t n)
     return of[rng_below(r, n)];
 }
 
-static void any_mmap(struct rng *r, const struct world *w, struct kern_call *c)
+static void any_mmap(struct rng *r, struct kern_call *c)
 {
     static const uint32_t types[] = {MAP_PRIVATE, MAP_PRIVATE,         MAP_PRIVATE,
                                      MAP_SHARED,  MAP_SHARED_VALIDATE, 0};
@@ -112,15 +83,15 @@ static void any_mmap(struct rng *r, const struct world *w, struct kern_call *c)
                      pick(r, more, ARRAY_LEN(more)) | (anon ? MAP_ANONYMOUS : 0);
     c->arg[2] = rng_below(r, 8);
     c->arg[3] = flags;
-    c->arg[4] = anon ? UINT64_MAX : (uint64_t)(rng_below(r, 3) ? w->rw : w->ro);
+    c->arg[4] = anon ? UINT64_MAX : (uint64_t)(rng_below(r, 3) ? rw : ro);
     c->arg[5] = 4096 * rng_below(r, FILE_PAGES) + (rng_below(r, 24) ? 0 : 8);
     c->file = (struct kern_file){.present = !anon,
                                  .fd = (int)c->arg[4],
-                                 .dev = w->st.st_dev,
-                                 .ino = w->st.st_ino,
-                                 .size = (uint64_t)w->st.st_size,
-                                 .mode = w->st.st_mode,
-                                 .open_flags = (int)c->arg[4] == w->rw ? O_RDWR : O_RDONLY,
+                                 .dev = file_st.st_dev,
+                                 .ino = file_st.st_ino,
+                                 .size = (uint64_t)file_st.st_size,
+                                 .mode = file_st.st_mode,
+                                 .open_flags = (int)c->arg[4] == rw ? O_RDWR : O_RDONLY,
                                  .path = "/var/tmp/file"};
 }
 
@@ -132,7 +103,7 @@ static void any_mremap(struct rng *r, struct kern_call *c)
     c->arg[2] = rng_below(r, 2) ? c->arg[1] : any_length(r, to);
 }
 
-static void any_call(struct rng *r, const struct world *w, struct kern_call *c)
+static void any_call(struct rng *r, struct kern_call *c)
 {
     static const uint32_t calls[] = {SYS_mmap,     SYS_mmap,     SYS_mmap,    SYS_munmap,
                                      SYS_mprotect, SYS_mprotect, SYS_madvise, SYS_mremap,
@@ -143,7 +114,7 @@ static void any_call(struct rng *r, const struct world *w, struct kern_call *c)
     c->arg[0] = any_address(r);
     c->arg[1] = any_length(r, c->arg[0]);
     if (c->nr == SYS_mmap)
-        any_mmap(r, w, c);
+        any_mmap(r, c);
     else if (c->nr == SYS_mprotect)
         c->arg[2] = rng_below(r, 20) ? rng_below(r, 8) : 1u << rng_below(r, 27);
     else if (c->nr == SYS_madvise)
@@ -211,10 +182,10 @@ static void run_seed(uint64_t seed)
 {
     struct rng r = {seed};
     struct world w;
-    world_open(&w);
+    open_all(&w);
     for (unsigned i = 0; i < 200; i++) {
         struct kern_call c;
-        any_call(&r, &w, &c);
+        any_call(&r, &c);
         if (off_limits(&c))
             continue;
         c.result = perform(&c);
@@ -227,7 +198,7 @@ static void run_seed(uint64_t seed)
         same_vmas(&w, seed, i);
     }
     assert_int_equal(mm_audit(w.mm), 0);
-    world_close(&w);
+    close_all(&w);
 }
 
 /* comparable: mremap follows the rules of 6.17 and later. */

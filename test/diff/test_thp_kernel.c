@@ -86,6 +86,8 @@ struct seen {
     uint8_t pages[WINDOW];
 };
 
+#include "diff/steps.h" /* needs these two */
+
 /* -- generating ------------------------------------------------------------------------------ */
 
 static uint64_t pick(struct rng *r, uint64_t n)
@@ -252,8 +254,7 @@ static uint32_t map_flags(const struct step *s)
 
 /* -- the real kernel ------------------------------------------------------------------------- */
 
-static sigjmp_buf jump;
-static volatile sig_atomic_t got_signal, got_code;
+static volatile sig_atomic_t got_code;
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
@@ -273,62 +274,14 @@ native_touch(uint64_t addr, uint64_t len, bool write)
             (void)*(volatile char *)(uintptr_t)a;
 }
 
+static void child_step(const struct step *s)
+{
+    native_touch(BASE + s->addr, s->len, s->arg);
+}
+
 struct native {
     int pagemap, kpageflags, maps, status, smaps;
 };
-
-/* A forked child that touches memory when told to. */
-static struct {
-    pid_t pid;
-    int tell, hear;
-} child;
-
-static void child_loop(int in, int out)
-{
-    struct step s;
-    char done = 0;
-    while (read(in, &s, sizeof(s)) == sizeof(s)) {
-        if (sigsetjmp(jump, 1) == 0)
-            native_touch(BASE + s.addr, s.len, s.arg);
-        if (write(out, &done, 1) != 1)
-            break;
-    }
-    _exit(0);
-}
-
-static void child_fork(void)
-{
-    int to[2], from[2];
-    if (child.pid != 0 || pipe(to) != 0 || pipe(from) != 0)
-        return;
-    child.pid = fork();
-    if (child.pid == 0) {
-        close(to[1]); /* so that it ends with its parent */
-        child_loop(to[0], from[1]);
-    }
-    close(to[0]);
-    close(from[1]);
-    child.tell = to[1];
-    child.hear = from[0];
-}
-
-static void child_touch(const struct step *s)
-{
-    char done;
-    if (child.pid == 0 || write(child.tell, s, sizeof(*s)) != sizeof(*s) ||
-        read(child.hear, &done, 1) != 1)
-        return;
-}
-
-static void child_exit(void)
-{
-    if (child.pid == 0)
-        return;
-    close(child.tell);
-    close(child.hear);
-    waitpid(child.pid, NULL, 0);
-    child.pid = 0;
-}
 
 static int memfd = -1;
 
@@ -668,9 +621,6 @@ static int run_model(const struct step *steps, unsigned n, struct seen *out)
 
 /* -- comparing ------------------------------------------------------------------------------- */
 
-static struct seen *real;
-static struct seen model[STEPS_MAX];
-
 static const char *differs(const struct step *s, const struct seen *k, const struct seen *m)
 {
     bool spurious = s->kind == WRITE && m->minflt > 0;
@@ -690,41 +640,6 @@ static const char *differs(const struct step *s, const struct seen *k, const str
     if (memcmp(k->pages, m->pages, sizeof(k->pages)) != 0)
         return "pages";
     return k->pte_kb != m->pte_kb ? "VmPTE" : NULL;
-}
-
-static const char *compare(const struct step *steps, unsigned n, unsigned *ret_step)
-{
-    int broken = run_model(steps, n, model);
-    if (!run_native(steps, n, real))
-        return "the native child died";
-    for (unsigned i = 0; i < n; i++) {
-        const char *what = differs(&steps[i], &real[i], &model[i]);
-        *ret_step = i;
-        if (what)
-            return what;
-    }
-    return broken ? "the audit" : NULL;
-}
-
-static bool differs_for_sure(const struct step *steps, unsigned n)
-{
-    unsigned at;
-    for (int i = 0; i < 3; i++)
-        if (!compare(steps, n, &at))
-            return false;
-    return true;
-}
-
-static unsigned shrink(struct step *steps, unsigned n)
-{
-    for (unsigned i = n; i-- > 0;) {
-        struct step less[STEPS_MAX];
-        memcpy(less, steps, n * sizeof(*steps));
-        memmove(&less[i], &less[i + 1], (n - i - 1) * sizeof(*steps));
-        if (differs_for_sure(less, n - 1))
-            memcpy(steps, less, --n * sizeof(*steps));
-    }
-    return n;
 }
 
 static void print_seen(const char *who, const struct seen *o)

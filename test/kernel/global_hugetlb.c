@@ -57,6 +57,8 @@ struct seen {
     char pages[WINDOW + 1];
 };
 
+#include "diff/steps.h" /* needs these two */
+
 static uint64_t pick(struct rng *r, uint64_t n)
 {
     return rng_below(r, n);
@@ -138,8 +140,6 @@ static void set_number(const char *path, int64_t value)
         close(fd);
 }
 
-static sigjmp_buf jump;
-static volatile sig_atomic_t got_signal;
 static void on_fault(int sig)
 {
     got_signal = sig;
@@ -157,58 +157,9 @@ __attribute__((noinline)) static void native_touch(const struct step *s, bool wr
     }
 }
 
-static struct {
-    pid_t pid;
-    int tell, hear;
-} child;
-
-static void child_loop(int in, int out)
+static void child_step(const struct step *s)
 {
-    struct step s;
-    while (read(in, &s, sizeof(s)) == sizeof(s)) {
-        got_signal = 0;
-        if (sigsetjmp(jump, 1) == 0)
-            native_touch(&s, s.arg);
-        int sig = got_signal;
-        if (write(out, &sig, sizeof(sig)) != sizeof(sig))
-            break;
-    }
-    _exit(0);
-}
-
-static void child_fork(void)
-{
-    int to[2], from[2];
-    if (child.pid != 0 || pipe(to) != 0 || pipe(from) != 0)
-        return;
-    child.pid = fork();
-    if (child.pid == 0) {
-        close(to[1]);
-        child_loop(to[0], from[1]);
-    }
-    close(to[0]);
-    close(from[1]);
-    child.tell = to[1];
-    child.hear = from[0];
-}
-
-static int child_touch(const struct step *s)
-{
-    int sig = 0;
-    if (child.pid == 0 || write(child.tell, s, sizeof(*s)) != sizeof(*s) ||
-        read(child.hear, &sig, sizeof(sig)) != sizeof(sig))
-        return 0;
-    return sig;
-}
-
-static void child_exit(void)
-{
-    if (child.pid == 0)
-        return;
-    close(child.tell);
-    close(child.hear);
-    waitpid(child.pid, NULL, 0);
-    child.pid = 0;
+    native_touch(s, s->arg);
 }
 
 static int64_t native_call(const struct step *s)
@@ -429,9 +380,6 @@ static int run_model(const struct step *steps, unsigned n, struct seen *out)
 
 /* -- comparing -------------------------------------------------------------------------------- */
 
-static struct seen *real;
-static struct seen model[STEPS_MAX];
-
 static const char *differs(const struct step *s, const struct seen *k, const struct seen *m)
 {
     bool quiet = s->kind < FORK;
@@ -448,29 +396,6 @@ static const char *differs(const struct step *s, const struct seen *k, const str
     return quiet && k->minflt != m->minflt ? "minor faults" : NULL;
 }
 
-static const char *compare(const struct step *steps, unsigned n, unsigned *ret_at)
-{
-    int broken = run_model(steps, n, model);
-    if (!run_native(steps, n, real))
-        return "the native child died";
-    for (unsigned i = 0; i < n; i++) {
-        const char *what = differs(&steps[i], &real[i], &model[i]);
-        *ret_at = i;
-        if (what)
-            return what;
-    }
-    return broken ? "the audit" : NULL;
-}
-
-static bool for_sure(const struct step *steps, unsigned n)
-{
-    unsigned at;
-    for (int i = 0; i < 3; i++)
-        if (!compare(steps, n, &at))
-            return false;
-    return true;
-}
-
 static void print_seen(const char *who, const struct seen *o)
 {
     fprintf(stderr,
@@ -485,13 +410,7 @@ static void print_seen(const char *who, const struct seen *o)
 static void report(uint64_t seed, struct step *steps, unsigned n)
 {
     unsigned at = 0;
-    for (unsigned i = n; i-- > 0;) {
-        struct step less[STEPS_MAX];
-        memcpy(less, steps, n * sizeof(*steps));
-        memmove(&less[i], &less[i + 1], (n - i - 1) * sizeof(*steps));
-        if (for_sure(less, n - 1))
-            memcpy(steps, less, --n * sizeof(*steps));
-    }
+    n = shrink(steps, n);
     const char *what = compare(steps, n, &at);
     fprintf(stderr, "seed %llu: %s differs at step %u\n", (unsigned long long)seed,
             what ? what : "(not again)", at);
@@ -572,7 +491,7 @@ int main(void)
         struct step steps[STEPS_MAX];
         unsigned n = gen(seed, steps);
         calls += n;
-        if (for_sure(steps, n)) {
+        if (differs_for_sure(steps, n)) {
             report(seed, steps, n);
             bad++;
         }

@@ -31,15 +31,23 @@ struct world {
     struct kern_copies copies;
 };
 
-/* world_open makes the machine, with 64 MiB, and maps so many pages at AT. 0 or -1. */
-static inline int world_open(struct world *w, uint64_t pages)
+/* world_start makes the machine, with so many bytes. 0 or -1. */
+static inline int world_start(struct world *w, uint64_t phys_bytes)
 {
     memset(w, 0, sizeof *w);
     conf_init(&w->conf);
-    w->conf.phys_size = MIB(64);
+    w->conf.phys_size = phys_bytes;
     if (arch_outbox_open(&w->outbox) || phys_open(&w->phys, &w->conf, &w->stats) ||
         mm_sys_open(&w->sys, &w->conf, w->phys, &w->stats, &w->outbox) || mm_open(&w->mm, w->sys) ||
         kern_open(&w->kern, &w->conf, w->phys, w->sys, &w->stats, &w->outbox))
+        return -1;
+    return 0;
+}
+
+/* world_open makes it with 64 MiB, and maps so many pages at AT. 0 or -1. */
+static inline int world_open(struct world *w, uint64_t pages)
+{
+    if (world_start(w, MIB(64)) != 0)
         return -1;
     struct mm_map map = {.addr = va(AT),
                          .len = pages * PAGE_SIZE,

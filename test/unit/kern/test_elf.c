@@ -1,58 +1,38 @@
 /* test_elf.c: exec of files that are not what they seem: errors are values, never crashes, and the
  * address space stays sound. The good file is one of the system's own programs. */
-#include "kern/kern.h"
+#include "unit/kern/kern_fixture.h"
 
-#include "base/bits.h"
 #include "base/rng.h"
 
 #include <elf.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #define GOOD "/usr/bin/true"
 #define TOP  UINT64_C(0x7ffffffff000)
 
-struct world {
-    struct conf conf;
-    struct stat_set stats;
-    struct arch_outbox outbox;
-    struct phys *phys;
-    struct mm_sys *sys;
-    struct mm *mm;
-    struct kern *kern;
-    struct kern_copies copies;
-    char path[64];  /* of the file under test */
-    uint8_t *image; /* of the good file */
-    size_t n;
-};
+static char under_test[64]; /* path of the file under test */
+static uint8_t *image;      /* of the good file */
+static size_t image_bytes;
 
 static int open_world(void **state)
 {
     static struct world w;
     struct stat st;
-    memset(&w, 0, sizeof w);
-    conf_init(&w.conf);
-    if (arch_outbox_open(&w.outbox) || phys_open(&w.phys, &w.conf, &w.stats) ||
-        mm_sys_open(&w.sys, &w.conf, w.phys, &w.stats, &w.outbox) || mm_open(&w.mm, w.sys) ||
-        kern_open(&w.kern, &w.conf, w.phys, w.sys, &w.stats, &w.outbox))
+    if (world_start(&w, GIB(16)) != 0)
         return -1;
     int fd = open(GOOD, O_RDONLY | O_CLOEXEC);
     fstat(fd, &st);
-    w.n = (size_t)st.st_size;
-    w.image = malloc(w.n);
-    if (read(fd, w.image, w.n) != st.st_size)
+    image_bytes = (size_t)st.st_size;
+    image = malloc(image_bytes);
+    if (read(fd, image, image_bytes) != st.st_size)
         return -1;
     close(fd);
-    strcpy(w.path, "/tmp/test_elf.XXXXXX");
-    close(mkstemp(w.path));
+    strcpy(under_test, "/tmp/test_elf.XXXXXX");
+    close(mkstemp(under_test));
     *state = &w;
     return 0;
 }
@@ -60,15 +40,9 @@ static int open_world(void **state)
 static int close_world(void **state)
 {
     struct world *w = *state;
-    unlink(w->path);
-    free(w->image);
-    kern_copies_close(&w->copies);
-    kern_close(w->kern);
-    mm_close(w->mm);
-    mm_sys_close(w->sys);
-    phys_close(w->phys);
-    arch_outbox_close(&w->outbox);
-    return 0;
+    unlink(under_test);
+    free(image);
+    return world_close(w);
 }
 
 static int exec_of(struct world *w, const char *path)
@@ -86,17 +60,17 @@ static int exec_of(struct world *w, const char *path)
 
 static int exec_bytes(struct world *w, const void *bytes, size_t n)
 {
-    int fd = open(w->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    int fd = open(under_test, O_WRONLY | O_TRUNC | O_CLOEXEC);
     assert_int_equal(write(fd, bytes, n), n);
     close(fd);
-    return exec_of(w, w->path);
+    return exec_of(w, under_test);
 }
 
 static void the_good_file_is_accepted(void **state)
 {
     struct world *w = *state;
     assert_int_equal(exec_of(w, GOOD), 0);
-    assert_int_equal(exec_bytes(w, w->image, w->n), 0);
+    assert_int_equal(exec_bytes(w, image, image_bytes), 0);
     assert_true(w->copies.n > 0);
 }
 
@@ -119,19 +93,19 @@ static void text_and_emptiness_are_not_programs(void **state)
 static void every_truncation_of_the_headers_is_refused(void **state)
 {
     struct world *w = *state;
-    const Elf64_Ehdr *h = (const void *)w->image;
+    const Elf64_Ehdr *h = (const void *)image;
     size_t end = h->e_phoff + h->e_phnum * sizeof(Elf64_Phdr);
     for (size_t n = 0; n < end; n += 7)
-        assert_int_equal(exec_bytes(w, w->image, n), -ENOEXEC);
+        assert_int_equal(exec_bytes(w, image, n), -ENOEXEC);
 }
 
 static void a_header_field_out_of_its_range_is_refused(void **state)
 {
     struct world *w = *state;
-    Elf64_Ehdr *h = (void *)w->image, good = *h;
+    Elf64_Ehdr *h = (void *)image, good = *h;
 #define BAD(field, value)                                                                          \
     h->field = (value);                                                                            \
-    assert_int_equal(exec_bytes(w, w->image, w->n), -ENOEXEC);                                     \
+    assert_int_equal(exec_bytes(w, image, image_bytes), -ENOEXEC);                                 \
     *h = good
     BAD(e_machine, EM_AARCH64);
     BAD(e_machine, EM_386);
@@ -147,10 +121,10 @@ static void a_header_field_out_of_its_range_is_refused(void **state)
 #undef BAD
 }
 
-static Elf64_Phdr *phdr_of(struct world *w, uint32_t type)
+static Elf64_Phdr *phdr_of(uint32_t type)
 {
-    const Elf64_Ehdr *h = (const void *)w->image;
-    Elf64_Phdr *p = (void *)(w->image + h->e_phoff);
+    const Elf64_Ehdr *h = (const void *)image;
+    Elf64_Phdr *p = (void *)(image + h->e_phoff);
     while (p->p_type != type)
         p++;
     return p;
@@ -159,10 +133,10 @@ static Elf64_Phdr *phdr_of(struct world *w, uint32_t type)
 static void a_segment_that_wraps_or_lies_is_refused(void **state)
 {
     struct world *w = *state;
-    Elf64_Phdr *p = phdr_of(w, PT_LOAD), good = *p;
+    Elf64_Phdr *p = phdr_of(PT_LOAD), good = *p;
 #define BAD(field, value)                                                                          \
     p->field = (value);                                                                            \
-    assert_int_not_equal(exec_bytes(w, w->image, w->n), 0);                                        \
+    assert_int_not_equal(exec_bytes(w, image, image_bytes), 0);                                    \
     *p = good
     BAD(p_filesz, p->p_memsz + 1);
     BAD(p_filesz, UINT64_MAX);
@@ -178,19 +152,19 @@ static void a_segment_that_wraps_or_lies_is_refused(void **state)
 static void an_interpreter_without_end_or_place_is_refused(void **state)
 {
     struct world *w = *state;
-    Elf64_Phdr *p = phdr_of(w, PT_INTERP), good = *p;
+    Elf64_Phdr *p = phdr_of(PT_INTERP), good = *p;
     p->p_filesz--;
-    assert_int_equal(exec_bytes(w, w->image, w->n), -ENOEXEC);
+    assert_int_equal(exec_bytes(w, image, image_bytes), -ENOEXEC);
     p->p_filesz = 1;
-    assert_int_equal(exec_bytes(w, w->image, w->n), -ENOEXEC);
+    assert_int_equal(exec_bytes(w, image, image_bytes), -ENOEXEC);
     p->p_filesz = 5000;
-    assert_int_equal(exec_bytes(w, w->image, w->n), -ENOEXEC);
+    assert_int_equal(exec_bytes(w, image, image_bytes), -ENOEXEC);
     *p = good;
-    p->p_offset = w->n;
-    assert_int_equal(exec_bytes(w, w->image, w->n), -ENOEXEC);
+    p->p_offset = image_bytes;
+    assert_int_equal(exec_bytes(w, image, image_bytes), -ENOEXEC);
     *p = good;
-    w->image[p->p_offset] = 'x';
-    assert_int_equal(exec_bytes(w, w->image, w->n), -ENOENT);
+    image[p->p_offset] = 'x';
+    assert_int_equal(exec_bytes(w, image, image_bytes), -ENOENT);
 }
 
 static void arguments_that_do_not_fit_the_stack_are_refused(void **state)
@@ -215,19 +189,19 @@ static void mutated_headers_never_break_the_address_space(void **state)
 {
     struct world *w = *state;
     struct rng r = {99};
-    const Elf64_Ehdr *h = (const void *)w->image;
+    const Elf64_Ehdr *h = (const void *)image;
     size_t end = h->e_phoff + h->e_phnum * sizeof(Elf64_Phdr), accepted = 0;
-    uint8_t *copy = malloc(w->n);
+    uint8_t *copy = malloc(image_bytes);
     for (unsigned i = 0; i < 800; i++) {
-        memcpy(copy, w->image, w->n);
+        memcpy(copy, image, image_bytes);
         for (unsigned j = 0; j <= rng_below(&r, 3); j++) {
             size_t at = (rng_below(&r, 4) ? 64 : 0) + rng_below(&r, end - 64);
             copy[at] =
                 (uint8_t)(rng_below(&r, 2) ? rng_next(&r) : copy[at] ^ 1u << rng_below(&r, 8));
         }
-        accepted += exec_bytes(w, copy, w->n) == 0;
+        accepted += exec_bytes(w, copy, image_bytes) == 0;
         assert_int_equal(mm_audit(w->mm), 0);
-        kern_interp_base(w->path, rng_next(&r));
+        kern_interp_base(under_test, rng_next(&r));
     }
     free(copy);
     assert_true(accepted > 50 && accepted < 750);

@@ -144,6 +144,27 @@ static inline uint64_t touch_pages(struct box *b, uint64_t a, uint64_t n, bool w
     return after.minflt - before.minflt;
 }
 
+/* box_open_written opens a box with so many pages of anonymous memory at `a`, all of them written. */
+static inline void box_open_written(struct box *b, uint64_t a, uint64_t pages)
+{
+    box_open(b, MIB(64), false);
+    map_anon(b, a, pages, RW);
+    touch_pages(b, a, pages, true);
+}
+
+/* move_pages_of asks for n pages, each to its node, and leaves the answer in status. */
+static inline struct mm_move_pages move_pages_of(const uint64_t *pages, const int32_t *nodes,
+                                                 int32_t *status, uint64_t n)
+{
+    return (struct mm_move_pages){.nr = n,
+                                  .pages = pages,
+                                  .pages_nr = n,
+                                  .nodes = nodes,
+                                  .nodes_nr = n,
+                                  .status = status,
+                                  .status_nr = n};
+}
+
 static inline struct mm_counters counters(const struct box *b)
 {
     struct mm_counters c;

@@ -1,32 +1,14 @@
 /* test_advice.c: madvise row by row, process_madvise, remap_file_pages: LTP madvise01, madvise02,
  * madvise05, process_madvise01, remap_file_pages02 and selftests/mm/madv_populate.c, process_madv.c;
  * what no test asserts was observed on Linux 6.18.44. */
-#include "unit/mm/mm_fixture.h"
+#define FILE_PAGES 16
+#include "unit/mm/one_box.h"
 
 #include <linux/capability.h>
 
 #define BASE UINT64_C(0x10000000)
 
 enum { LOCKED_DONTNEED = 24, COLLAPSE = 25, HWPOISON = 100, SOFT_OFFLINE = 101 };
-
-static struct box box;
-static struct mm_file *file; /* 16 pages */
-
-static int setup(void **state)
-{
-    (void)state;
-    box_open(&box, MIB(64), false);
-    file = mm_file(box.sys, 1, 1, 16 * K, "/data");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mm_file_put(box.sys, file);
-    box_close(&box);
-    return 0;
-}
 
 /* One mapping of each kind, 4 pages each, a hole of one page after it. */
 enum {

@@ -252,9 +252,7 @@ static void dontunmap_leaves_an_empty_mapping_behind(void **state)
 {
     (void)state;
     struct box b;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 4, RW);
-    touch_pages(&b, AT, 4, true);
+    box_open_written(&b, AT, 4);
     assert_int_equal(mm_mremap(b.mm, va(AT), 4 * K, 4 * K,
                                MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, va(AT + 8 * K),
                                false),
@@ -284,9 +282,7 @@ static void freed_memory_keeps_its_data_until_reclaim_and_dontneed_drops_it(void
 {
     (void)state;
     struct box b;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 8, RW);
-    touch_pages(&b, AT, 8, true);
+    box_open_written(&b, AT, 8);
     assert_int_equal(mm_madvise(b.mm, va(AT), 4 * K, MADV_FREE), 0);
     assert_int_equal(mm_madvise(b.mm, va(AT + 4 * K), 4 * K, MADV_DONTNEED), 0);
     assert_int_equal(touch_pages(&b, AT, 4, true), 0);
@@ -379,9 +375,7 @@ static void forced_maps_go_where_the_program_really_got_them(void **state)
 {
     (void)state;
     struct box b;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 8, RW);
-    touch_pages(&b, AT, 8, true);
+    box_open_written(&b, AT, 8);
     struct mm_map map = {.addr = va(AT + 2 * K),
                          .len = 2 * K,
                          .prot = PROT_READ,

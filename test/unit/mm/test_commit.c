@@ -1,27 +1,11 @@
 /* test_commit.c: what is promised (Committed_AS), and when overcommit refuses.
  * Expectations: digest of Linux 6.18 mm/util.c, mm/vma.c, mm/shmem.c, observed on 6.18.44; LTP
  * overcommit_memory, mmap16, fork (ENOMEM in mode 2). */
-#include "unit/mm/mm_fixture.h"
+#include "unit/mm/one_box.h"
 
 #include <linux/capability.h>
 
 #define BASE UINT64_C(0x10000000)
-
-static struct box box;
-
-static int setup(void **state)
-{
-    (void)state;
-    box_open(&box, MIB(64), false);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    box_close(&box);
-    return 0;
-}
 
 static int64_t promised(void)
 {

@@ -66,9 +66,7 @@ static void shared_pages_are_read_for_nothing_and_copied_once(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 8, RW);
-    touch_pages(&b, AT, 8, true);
+    box_open_written(&b, AT, 8);
     struct box c = fork_box(&b);
     assert_int_equal(phys_owner_frames(b.phys, FRAME_USER_ANON), 8);
     assert_int_equal(counters(&c).rss[MM_ANONPAGES], 8);
@@ -88,9 +86,7 @@ static void after_the_child_is_gone_the_parent_reuses(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 64, RW);
-    touch_pages(&b, AT, 64, true);
+    box_open_written(&b, AT, 64);
     struct box c = fork_box(&b);
     exit_box(&c);
     assert_int_equal(touch_pages(&b, AT, 64, true), 64);
@@ -103,9 +99,7 @@ static void the_child_outlives_its_parent(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 8, RW);
-    touch_pages(&b, AT, 8, true);
+    box_open_written(&b, AT, 8);
     struct box c = fork_box(&b);
     exit_box(&b);
     assert_int_equal(touch_pages(&c, AT, 8, true), 8);
@@ -119,9 +113,7 @@ static void both_sides_lose_the_right_to_write(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 1, RW);
-    touch(&b, AT, true);
+    box_open_written(&b, AT, 1);
     struct box c = fork_box(&b);
     assert_false(entry(&b, AT).v & PTE_RW);
     assert_false(entry(&c, AT).v & (PTE_RW | PTE_A)); /* the child's is old */
@@ -137,9 +129,7 @@ static void the_parent_is_flushed_once(void **state)
     struct box b;
     unsigned flushes = 0;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 8, RW);
-    touch_pages(&b, AT, 8, true);
+    box_open_written(&b, AT, 8);
     b.out.n = 0;
     struct box c = fork_box(&b);
     for (uint32_t i = 0; i < b.out.n; i++)
@@ -216,9 +206,7 @@ static void dontfork_leaves_a_hole(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 6, RW);
-    touch_pages(&b, AT, 6, true);
+    box_open_written(&b, AT, 6);
     assert_int_equal(mm_madvise(b.mm, va(AT + 2 * K), 2 * K, MADV_DONTFORK), 0);
     struct box c = fork_box(&b);
     assert_string_equal(draw(&c, AT, 6), "Ww..Ww");
@@ -233,9 +221,7 @@ static void wipeonfork_reads_as_zero(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 4, RW);
-    touch_pages(&b, AT, 4, true);
+    box_open_written(&b, AT, 4);
     assert_int_equal(mm_madvise(b.mm, va(AT), 4 * K, MADV_WIPEONFORK), 0);
     struct box c = fork_box(&b);
     assert_int_equal(touch(&c, AT, false).kind, FAULT_ZERO_PAGE);
@@ -350,9 +336,7 @@ static void prot_none_pages_stay_shared(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 1, RW);
-    touch(&b, AT, true);
+    box_open_written(&b, AT, 1);
     mm_mprotect(b.mm, va(AT), K, PROT_NONE);
     struct box c = fork_box(&b);
     assert_true(pte_protnone(entry(&c, AT)));
@@ -408,9 +392,7 @@ static void every_member_of_a_family_gets_its_own_copy(void **state)
 {
     struct box b, c[3];
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 4, RW);
-    touch_pages(&b, AT, 4, true);
+    box_open_written(&b, AT, 4);
     c[0] = fork_box(&b);
     c[1] = fork_box(&c[0]);
     c[2] = fork_box(&b);

@@ -35,9 +35,7 @@ static void pages_without_rights_are_locked_too(void **state)
 {
     (void)state;
     struct box b;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, BASE, 1, RW);
-    touch(&b, BASE, true);
+    box_open_written(&b, BASE, 1);
     mm_mprotect(b.mm, va(BASE), K, PROT_NONE);
     assert_int_equal(mm_mlock(b.mm, va(BASE), K, 0), -ENOMEM);
     assert_true(flags_at(&b, BASE) & FRAME_F_MLOCKED);
@@ -65,9 +63,7 @@ static void free_advice_makes_shared_and_rightless_pages_clean(void **state)
     struct box b;
     struct mm *child;
     unsigned level;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, BASE, 2, RW);
-    touch_pages(&b, BASE, 2, true);
+    box_open_written(&b, BASE, 2);
     mm_mprotect(b.mm, va(BASE + K), K, PROT_NONE);
     assert_int_equal(mm_fork(&child, b.mm), 0);
     assert_int_equal(mm_madvise(b.mm, va(BASE), 2 * K, MADV_FREE), 0);
@@ -109,9 +105,7 @@ static void populating_a_clean_writable_page_makes_the_page_dirty(void **state)
 {
     (void)state;
     struct box b;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, BASE, 1, RW);
-    touch(&b, BASE, true);
+    box_open_written(&b, BASE, 1);
     mm_madvise(b.mm, va(BASE), K, MADV_FREE);
     assert_false(flags_at(&b, BASE) & FRAME_F_DIRTY);
     assert_int_equal(mm_mlock(b.mm, va(BASE), K, 0), 0);
@@ -452,9 +446,7 @@ static void a_change_of_rights_leaves_an_old_page_old(void **state)
     (void)state;
     struct box b;
     unsigned level;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, BASE, 1, RW);
-    touch(&b, BASE, true);
+    box_open_written(&b, BASE, 1);
     assert_int_equal(mm_madvise(b.mm, va(BASE), K, MADV_COLD), 0);
     assert_int_equal(mm_mprotect(b.mm, va(BASE), K, PROT_READ), 0);
     assert_int_equal(pt_leaf(mm_pt(b.mm), va(BASE), &level)->v & PTE_A, 0);

@@ -1,26 +1,10 @@
 /* test_guard.c: guard regions, after tools/testing/selftests/mm/guard-regions.c; the flag `gu` and
  * what it does to merging as observed on Linux 6.18.44. */
-#include "unit/mm/mm_fixture.h"
+#include "unit/mm/one_box.h"
 
 #define BASE    UINT64_C(0x10000000)
 #define INSTALL 102
 #define REMOVE  103
-
-static struct box box;
-
-static int setup(void **state)
-{
-    (void)state;
-    box_open(&box, MIB(64), false);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    box_close(&box);
-    return 0;
-}
 
 static void map(uint64_t page, uint64_t pages, uint32_t prot)
 {

@@ -1,29 +1,13 @@
 /* test_limits.c: what a caller may have: resource limits, capabilities, the number of mappings.
  * Expectations: Linux 6.18 mm/vma.c (may_expand_vm), mm/mlock.c, mm/mmap.c (brk), observed values
  * of the running kernel (references in the comments), LTP mmap, mlock, mlock2, mlockall, brk. */
-#include "unit/mm/mm_fixture.h"
+#include "unit/mm/one_box.h"
 
 #include "mm/view.h"
 
 #include <linux/capability.h>
 
 #define BASE UINT64_C(0x10000000)
-
-static struct box box;
-
-static int setup(void **state)
-{
-    (void)state;
-    box_open(&box, MIB(64), false);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    box_close(&box);
-    return 0;
-}
 
 static void limit(enum mm_rlim which, uint64_t pages)
 {

@@ -75,9 +75,7 @@ static void madv_free_moves_two_full_batches_of_64_pages_at_once(void **state)
 {
     (void)state;
     struct box b;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 64, RW);
-    touch_pages(&b, AT, 64, true);
+    box_open_written(&b, AT, 64);
     assert_int_equal(mm_madvise(b.mm, va(AT), 64 * K, MADV_FREE), 0);
     assert_int_equal(STAT(&b.stats, pglazyfree), 62);
     assert_int_equal(node_stat(&b, NODE_nr_inactive_file), 62);
@@ -160,9 +158,7 @@ static void a_page_that_is_freed_while_it_is_mlocked_is_counted_as_cleared(void 
     (void)state;
     struct box b;
     unsigned level;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 3, RW);
-    touch_pages(&b, AT, 3, true);
+    box_open_written(&b, AT, 3);
     for (int i = 0; i < 2; i++)
         mlock_folio(b.sys, pte_pfn(*pt_leaf(mm_pt(b.mm), va(AT + (uint64_t)i * K), &level)));
     assert_int_equal(mlocked(&b), 2);
@@ -181,9 +177,7 @@ static void page_tables_are_counted_for_the_node(void **state)
 {
     (void)state;
     struct box b;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 1, RW);
-    touch(&b, AT, true);
+    box_open_written(&b, AT, 1);
     assert_int_equal(node_stat(&b, NODE_nr_page_table_pages),
                      phys_owner_frames(b.phys, FRAME_PAGE_TABLE));
     assert_string_equal(mm_node_stat_name(NODE_nr_inactive_anon), "nr_inactive_anon");

@@ -155,9 +155,7 @@ static void translations_of_moved_pages_are_flushed(void **state)
     (void)state;
     struct box b;
     unsigned flushes = 0;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 2, RW);
-    touch_pages(&b, AT, 2, true);
+    box_open_written(&b, AT, 2);
     b.out.n = 0;
     move_all(&b, 2, MPOL_MF_MOVE);
     for (uint32_t i = 0; i < b.out.n; i++)
@@ -173,9 +171,7 @@ static void without_free_frames_pages_stay_and_the_failure_is_counted(void **sta
     (void)state;
     struct box b;
     uint64_t was[3];
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 3, RW);
-    touch_pages(&b, AT, 3, true);
+    box_open_written(&b, AT, 3);
     for (unsigned i = 0; i < 3; i++)
         was[i] = pte_pfn(entry(&b, AT + i * K)).v;
     phys_fail_every(b.phys, 1);
@@ -272,9 +268,7 @@ static void migrate_pages_refuses_in_the_order_of_linux(void **state)
     const uint64_t one[1] = {1}, two[1] = {2}, no[1] = {0};
     const struct nodemask_arg n0 = {one, 1, 64}, n1 = {two, 1, 64}, empty = {no, 1, 64};
     const struct nodemask_arg bad = {one, 0, 64};
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 3, RW);
-    touch_pages(&b, AT, 3, true);
+    box_open_written(&b, AT, 3);
     assert_int_equal(mm_migrate_pages(b.mm, NULL, &bad, &n0), -EFAULT); /* migrate_pages03 */
     assert_int_equal(mm_migrate_pages(b.mm, NULL, &n0, &n0), -ESRCH);
     assert_int_equal(mm_migrate_pages(b.mm, b.mm, &n0, &n1), -EPERM);

@@ -1,29 +1,11 @@
 /* test_mlock.c: mlock, mlock2, munlock, mlockall, munlockall, msync, mincore, after LTP mlock01-05,
  * mlock201-203, munlock01-02, mlockall01-03, munlockall01-02, msync03-04, mincore01-04 and
  * tools/testing/selftests/mm/mlock2-tests.c. Limits are in test_limits.c. */
-#include "unit/mm/mm_fixture.h"
+#define FILE_PAGES 16
+#include "unit/mm/one_box.h"
 
 #define BASE    UINT64_C(0x10000000)
 #define ONFAULT 1 /* MLOCK_ONFAULT */
-
-static struct box box;
-static struct mm_file *file; /* 16 pages */
-
-static int setup(void **state)
-{
-    (void)state;
-    box_open(&box, MIB(64), false);
-    file = mm_file(box.sys, 1, 1, 16 * K, "/data");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mm_file_put(box.sys, file);
-    box_close(&box);
-    return 0;
-}
 
 static uint64_t at(uint64_t page)
 {

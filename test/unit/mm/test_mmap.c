@@ -1,7 +1,8 @@
 /* test_mmap.c: what mmap refuses, in which order, and what flags make of a mapping; file kinds,
  * descriptors, seals, mseal. Each table names the LTP or kernel selftest that asserts it; the rest
  * was observed on Linux 6.18.44. */
-#include "unit/mm/mm_fixture.h"
+#define FILE_PAGES 16
+#include "unit/mm/one_box.h"
 
 #define BASE      UINT64_C(0x10000000)
 #define TASK_SIZE UINT64_C(0x7ffffffff000)
@@ -10,25 +11,6 @@
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE 0x08
 #endif
-
-static struct box box;
-static struct mm_file *file; /* 16 pages */
-
-static int setup(void **state)
-{
-    (void)state;
-    box_open(&box, MIB(64), false);
-    file = mm_file(box.sys, 1, 1, 16 * K, "/data");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mm_file_put(box.sys, file);
-    box_close(&box);
-    return 0;
-}
 
 static int64_t map(uint64_t addr, uint64_t len, uint32_t prot, uint32_t flags)
 {

@@ -1,32 +1,14 @@
 /* test_mremap.c: mremap by the cases of tools/testing/selftests/mm/mremap_test.c,
  * mremap_dontunmap.c, merge.c, LTP mremap01-06, and rows observed on Linux 6.18.44 (6.17 and later
  * move several mappings at once). */
-#include "unit/mm/mm_fixture.h"
+#define FILE_PAGES 64
+#include "unit/mm/one_box.h"
 
 #define BASE  UINT64_C(0x10000000)
 #define TO    UINT64_C(0x20000000)
 #define MOVE  MREMAP_MAYMOVE
 #define FIX   (MREMAP_MAYMOVE | MREMAP_FIXED)
 #define UNMAP (MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
-
-static struct box box;
-static struct mm_file *file; /* 64 pages */
-
-static int setup(void **state)
-{
-    (void)state;
-    box_open(&box, MIB(64), false);
-    file = mm_file(box.sys, 1, 1, 64 * K, "/data");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mm_file_put(box.sys, file);
-    box_close(&box);
-    return 0;
-}
 
 static void map(uint64_t page, uint64_t pages, uint32_t prot)
 {

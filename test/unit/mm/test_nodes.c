@@ -322,14 +322,8 @@ static void move_pages_moves_each_page_to_its_node(void **state)
             memcpy(phys_bytes(b.phys, pte_pfn(*pt_leaf(mm_pt(b.mm), va(pages[i]), &level))), &i, 8);
         }
     }
-    struct mm_move_pages q = {.nr = 6,
-                              .pages = pages,
-                              .pages_nr = 6,
-                              .nodes = nodes,
-                              .nodes_nr = 6,
-                              .status = status,
-                              .status_nr = 6,
-                              .flags = MPOL_MF_MOVE};
+    struct mm_move_pages q = move_pages_of(pages, nodes, status, 6);
+    q.flags = MPOL_MF_MOVE;
     assert_int_equal(mm_move_pages(b.mm, b.mm, &q), 0);
     assert_memory_equal(status, want, sizeof(want));
     assert_string_equal(nodes_of(&b, 0, 6), "12203-");

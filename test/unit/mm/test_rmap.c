@@ -57,9 +57,7 @@ static void a_page_is_found_in_the_whole_family(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 4, RW);
-    touch_pages(&b, AT, 4, true);
+    box_open_written(&b, AT, 4);
     struct mm *child = fork_of(b.mm), *grandchild = fork_of(child), *sibling = fork_of(b.mm);
     pfn n = frame_at(b.mm, AT + 2 * K);
     struct met met = walk(&b, n);
@@ -84,9 +82,7 @@ static void a_page_is_found_where_mremap_moved_it(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 8, RW);
-    touch_pages(&b, AT, 8, true);
+    box_open_written(&b, AT, 8);
     struct mm *child = fork_of(b.mm);
     pfn n = frame_at(b.mm, AT + 5 * K);
     assert_int_equal(mm_mremap(b.mm, va(AT + 4 * K), 4 * K, 4 * K, MREMAP_MAYMOVE | MREMAP_FIXED,
@@ -103,9 +99,7 @@ static void splits_and_merges_keep_pages_findable(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 64, RW);
-    touch_pages(&b, AT, 64, true);
+    box_open_written(&b, AT, 64);
     for (uint64_t i = 1; i < 64; i += 2)
         assert_int_equal(mm_mprotect(b.mm, va(AT + i * K), K, PROT_READ), 0);
     assert_int_equal(walk(&b, frame_at(b.mm, AT + 33 * K)).n, 1);
@@ -120,9 +114,7 @@ static void rightless_and_migrating_entries_count(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 1, RW);
-    touch(&b, AT, true);
+    box_open_written(&b, AT, 1);
     pfn n = frame_at(b.mm, AT);
     assert_int_equal(mm_mprotect(b.mm, va(AT), K, PROT_NONE), 0);
     assert_int_equal(walk(&b, n).n, 1);
@@ -190,9 +182,7 @@ static void reuse_makes_the_page_the_writers_own(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 1, RW);
-    touch(&b, AT, true);
+    box_open_written(&b, AT, 1);
     struct mm *child = fork_of(b.mm);
     struct box c = b;
     c.mm = child;
@@ -211,9 +201,7 @@ static void the_audit_sees_a_page_that_cannot_be_found(void **state)
 {
     struct box b;
     (void)state;
-    box_open(&b, MIB(64), false);
-    map_anon(&b, AT, 4, RW);
-    touch_pages(&b, AT, 4, true);
+    box_open_written(&b, AT, 4);
     struct frame *f = phys_frame(b.phys, frame_at(b.mm, AT + K));
     f->index += 2;
     assert_int_equal(mm_audit(b.mm), 5);

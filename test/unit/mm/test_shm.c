@@ -1,6 +1,6 @@
 /* test_shm.c: System V shared memory, after LTP shmget02-06, shmat01-04, shmdt01-02, shmctl01-08 and
  * Linux 6.18 ipc/shm.c. */
-#include "unit/mm/mm_fixture.h"
+#include "unit/mm/one_box.h"
 
 #include <linux/capability.h>
 #include <sys/ipc.h>
@@ -8,22 +8,6 @@
 
 #define BASE UINT64_C(0x10000000)
 #define KEY  0x1234
-
-static struct box box;
-
-static int setup(void **state)
-{
-    (void)state;
-    box_open(&box, MIB(64), false);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    box_close(&box);
-    return 0;
-}
 
 static int segment(uint64_t size)
 {

@@ -9,16 +9,19 @@
 
 static void swap_box(struct box *b, uint64_t phys, uint64_t swap, enum conf_swap_device device)
 {
-    memset(b, 0, sizeof(*b));
-    conf_init(&b->conf);
-    b->conf.phys_size = phys;
+    box_conf(b, phys);
     b->conf.phys_kernel_image = MIB(4);
     b->conf.swap_size = swap;
     b->conf.swap_device = device;
-    assert_int_equal(arch_outbox_open(&b->out), 0);
-    assert_int_equal(phys_open(&b->phys, &b->conf, &b->stats), 0);
-    assert_int_equal(mm_sys_open(&b->sys, &b->conf, b->phys, &b->stats, &b->out), 0);
-    assert_int_equal(mm_open(&b->mm, b->sys), 0);
+    box_start(b);
+}
+
+/* swap_box_written is that with a device like an SSD, and so many written pages at AT. */
+static void swap_box_written(struct box *b, uint64_t phys, uint64_t swap, uint64_t pages)
+{
+    swap_box(b, phys, swap, SWAP_SSD);
+    map_anon(b, AT, pages, RW);
+    touch_pages(b, AT, pages, true);
 }
 
 static void swap_box_close(struct box *b)
@@ -181,9 +184,7 @@ static void fork_lets_both_name_the_slot_and_neither_alone(void **state)
     (void)state;
     struct box b;
     struct mm *child;
-    swap_box(&b, MIB(64), MIB(1), SWAP_SSD);
-    map_anon(&b, AT, 4, RW);
-    touch_pages(&b, AT, 4, true);
+    swap_box_written(&b, MIB(64), MIB(1), 4);
     push_out(&b, AT, 4);
     assert_int_equal(mm_fork(&child, b.mm), 0);
     assert_false(entry_at(&b, AT).v & PTE_SWP_EXCLUSIVE);
@@ -204,9 +205,7 @@ static void unmapping_frees_the_slots_and_the_pages_of_the_swap_cache(void **sta
 {
     (void)state;
     struct box b;
-    swap_box(&b, MIB(64), MIB(1), SWAP_SSD);
-    map_anon(&b, AT, 32, RW);
-    touch_pages(&b, AT, 32, true);
+    swap_box_written(&b, MIB(64), MIB(1), 32);
     mm_madvise(b.mm, va(AT), 16 * K, MADV_PAGEOUT);
     mm_munmap(b.mm, va(AT), 32 * K);
     assert_int_equal(swap_used(&b), 0);
@@ -240,9 +239,7 @@ static void pages_given_up_by_madv_free_are_dropped_if_clean_and_kept_if_written
 {
     (void)state;
     struct box b;
-    swap_box(&b, MIB(64), MIB(1), SWAP_SSD);
-    map_anon(&b, AT, 8, RW);
-    touch_pages(&b, AT, 8, true);
+    swap_box_written(&b, MIB(64), MIB(1), 8);
     mm_lru_drain(b.sys);
     mm_madvise(b.mm, va(AT), 8 * K, MADV_FREE);
     mm_lru_drain(b.sys);
@@ -258,9 +255,7 @@ static void madv_free_of_swapped_pages_frees_their_slots(void **state)
 {
     (void)state;
     struct box b;
-    swap_box(&b, MIB(64), MIB(1), SWAP_SSD);
-    map_anon(&b, AT, 8, RW);
-    touch_pages(&b, AT, 8, true);
+    swap_box_written(&b, MIB(64), MIB(1), 8);
     push_out(&b, AT, 8);
     mm_madvise(b.mm, va(AT), 8 * K, MADV_FREE);
     assert_int_equal(swap_used(&b), 0);
@@ -272,9 +267,7 @@ static void willneed_reads_swapped_pages_ahead_without_a_fault(void **state)
 {
     (void)state;
     struct box b;
-    swap_box(&b, MIB(64), MIB(1), SWAP_SSD);
-    map_anon(&b, AT, 8, RW);
-    touch_pages(&b, AT, 8, true);
+    swap_box_written(&b, MIB(64), MIB(1), 8);
     push_out(&b, AT, 8);
     uint64_t before = STAT(&b.stats, pgmajfault);
     mm_madvise(b.mm, va(AT), 8 * K, MADV_WILLNEED);

@@ -380,13 +380,7 @@ static void the_huge_zero_page_is_nowhere(void **state)
     const uint64_t pages[] = {MIB(64) + 5 * K};
     const int32_t nodes[] = {0};
     int32_t status[] = {99};
-    struct mm_move_pages q = {.nr = 1,
-                              .pages = pages,
-                              .pages_nr = 1,
-                              .nodes = nodes,
-                              .nodes_nr = 1,
-                              .status = status,
-                              .status_nr = 1};
+    struct mm_move_pages q = move_pages_of(pages, nodes, status, 1);
     assert_int_equal(mm_move_pages(z.mm, z.mm, &q), 0);
     assert_int_equal(status[0], -EFAULT);
     status[0] = 99;
