@@ -158,17 +158,21 @@ static void fill_folio(const struct look *c, pfn head)
     }
 }
 
+/* collapse_flush frees an empty table: pmdp_collapse_flush. */
+static void collapse_flush(struct mm *m, uint64_t at)
+{
+    pt_free_tables(&m->pt, va(at), va(at + HPAGE_PMD_SIZE), va(at), va(at + HPAGE_PMD_SIZE), NULL);
+    flush_pmd_tlb_range(m, at);
+}
+
 /* retract takes the table of a VMA that has the range at `at`. */
 static void retract(struct vma *v, uint64_t at)
 {
-    struct gather g;
     const pte *pmd = pt_lookup(&v->m->pt, va(at), 1);
     if (v->anon_vma || (v->flags & VM_MAYBE_GUARD) || (at & (HPAGE_PMD_SIZE - 1)) ||
         v->end.v < at + HPAGE_PMD_SIZE || !pmd || pte_none(*pmd) || pte_is_leaf(*pmd, 1))
         return;
-    gather_init(&g, v->m);
-    free_pgtables(&g, at, at + HPAGE_PMD_SIZE, at, at + HPAGE_PMD_SIZE);
-    gather_finish(&g);
+    collapse_flush(v->m, at);
 }
 
 static void retract_page_tables(struct mm_file *f, uint64_t start)
@@ -193,6 +197,7 @@ static enum scan_result collapse_file(const struct look *c)
         return r;
     }
     fill_folio(c, head);
+    unmap_flush_end(s);
     phys_frame(s->phys, head)->flags |= FRAME_F_DIRTY;
     filemap_add_folio(s, c->f, c->start, head);
     retract_page_tables(c->f, c->start);
@@ -235,18 +240,14 @@ static enum scan_result maps_only(const pte *table, pfn head)
 /* drop_table takes the entries of a table away, which all map pages of one folio, and the table. */
 static void drop_table(struct mm *m, vaddr at)
 {
-    struct gather g;
-    gather_init(&g, m);
     struct pt_run r = {.a = at, .end = va(at.v + HPAGE_PMD_SIZE)};
     while (run_next(m, &r)) {
         pfn n = pte_pfn(*r.e);
         run_set(m, &r, (pte){0});
         munlock_vma_folio(m, r.a, n);
         page_remove_rmap(m, n);
-        gather_page(&g, r.a);
     }
-    free_pgtables(&g, at.v, at.v + HPAGE_PMD_SIZE, at.v, at.v + HPAGE_PMD_SIZE);
-    gather_finish(&g);
+    collapse_flush(m, at.v);
 }
 
 enum scan_result collapse_pte_mapped_thp(struct mm *m, const struct vma *v, vaddr at, bool install)

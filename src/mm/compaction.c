@@ -385,6 +385,7 @@ static bool move_list(struct compact *c)
         }
         migrate_into(c->s, &c->list, i, dst);
     }
+    unmap_flush_end(c->s);
     list_drop_moved(&c->list);
     putback_movable_pages(c->s, &c->list);
     return !short_of_frames || scanners_met(c);

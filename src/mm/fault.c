@@ -383,8 +383,7 @@ static int wp_page_shared(struct vm_fault *vmf)
 static void clear_flush(struct vm_fault *vmf)
 {
     set_pte(vmf->m, vmf->address, vmf->pte, (pte){0});
-    arch_send(vmf->m->sys->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT, vmf->address.v,
-              vmf->address.v + PAGE_SIZE);
+    flush_tlb_page(vmf->m, vmf->address);
 }
 
 /* alloc_copy is alloc_anon that keeps the old page's folio where it is: allocating may reclaim. */

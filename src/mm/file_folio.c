@@ -138,11 +138,29 @@ bool map_file_folio(struct mm *m, const struct vma *v, vaddr a, pfn n, bool writ
 
 /* -- unmapping ------------------------------------------------------------------------------- */
 
+/* Entries side by side in one table go with one flush (folio_unmap_pte_batch). */
+struct unmapped {
+    struct mm *m; /* NULL: none yet */
+    uint64_t start, end;
+    bool dirty;
+};
+
+static void unmapped_entry(struct unmapped *u, const struct rmap_walk *w)
+{
+    bool on = u->m == w->m && u->end == w->a.v && u->end % MIB(2) != 0;
+    if (!on && u->m)
+        unmap_flush_later(u->m, u->start, u->end, u->dirty);
+    if (!on)
+        *u = (struct unmapped){.m = w->m, .start = w->a.v};
+    u->end = w->a.v + PAGE_SIZE;
+    u->dirty |= (w->e->v & PTE_D) != 0;
+}
+
 void unmap_file_folio(struct mm_sys *s, pfn head)
 {
     struct rmap_walk w;
-    bool any = false;
-    for (rmap_start(&w, s, head); rmap_next(&w); any = true) {
+    struct unmapped u = {0};
+    for (rmap_start(&w, s, head); rmap_next(&w);) {
         if (w.level > 0) {
             split_huge_pmd(w.m, w.a);
             continue;
@@ -150,12 +168,13 @@ void unmap_file_folio(struct mm_sys *s, pfn head)
         pfn n = pte_pfn(*w.e);
         if (w.e->v & PTE_D)
             folio_mark_dirty(s, head);
+        unmapped_entry(&u, &w);
         set_pte(w.m, w.a, w.e, (pte){0});
         munlock_vma_folio(w.m, w.a, n);
         page_remove_rmap(w.m, n);
     }
-    if (any) /* try_to_unmap_flush: one for all */
-        arch_send(s->outbox, ARCH_FLUSH_ALL, 0, 0, 0);
+    if (u.m)
+        unmap_flush_later(u.m, u.start, u.end, u.dirty);
     lru_add_drain(s);
 }
 
@@ -200,6 +219,7 @@ int split_file_folio(struct mm_sys *s, pfn head, uint64_t at)
     }
     lru_add_drain_all(s);
     unmap_file_folio(s, head); /* I2 */
+    unmap_flush_end(s);
     bool on_list = f->flags & FRAME_F_LRU;
     if (on_list)
         lruvec_del(s, head);

@@ -238,12 +238,13 @@ static bool remap(struct mm_sys *s, pfn head)
     f->refs++; /* it lives until it is split */
     for (rmap_start(&w, s, head); rmap_next(&w);) {
         f->flags |= w.e->v & PTE_D ? FRAME_F_DIRTY : 0;
+        unmap_flush_later(w.m, w.a.v, w.a.v + PAGE_SIZE, w.e->v & PTE_D);
         locked |= maps_locked(&w);
         if (maps_locked(&w) && (f->flags & FRAME_F_MLOCKED))
             munlock_folio(s, head);
         use_zeropage(&w, pte_pfn(*w.e));
-        arch_send(s->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT, w.a.v, w.a.v + PAGE_SIZE);
     }
+    unmap_flush_end(s);
     f->refs--;
     return locked;
 }
@@ -382,7 +383,7 @@ static void age_folio(struct gather *g, struct pt_run *r, pfn head, uint64_t n, 
             continue;
         run_set(g->m, &one, (pte){one.e->v & ~bits});
         if (r->level > 0)
-            gather_huge_page(g, r->a.v);
+            gather_entry(g, r->a.v, 1);
         else
             gather_page(g, va(r->a.v + i * PAGE_SIZE));
     }

@@ -148,7 +148,7 @@ static int dup_mmap(struct mm *child, struct mm *parent)
         if (!(v->flags & VM_DONTCOPY))
             err = dup_vma(child, v);
     arch_step(parent->sys->outbox, STEP_FORK_VMA, child->vmas.nr);
-    arch_send(parent->sys->outbox, ARCH_FLUSH_ALL, 0, 0, 0); /* flush_tlb_mm(oldmm) */
+    flush_space(parent);
     mmap_write_unlock(parent);
     return err;
 }

@@ -110,12 +110,6 @@ static void set_pmd(struct mm *m, vaddr a, pte *e, pte value)
     kernel_write(m->sys, pt_entry_paddr(&m->pt, a, 1), sizeof(pte));
 }
 
-static void flush_pmd(struct mm *m, uint64_t at)
-{
-    arch_send(m->sys->outbox, ARCH_FLUSH_RANGE, HPAGE_PMD_ORDER + PAGE_SHIFT, at,
-              at + HPAGE_PMD_SIZE);
-}
-
 bool is_huge_zero_pmd(const struct mm_sys *s, pte e)
 {
     return s->thp.zero.v != 0 && pte_leaf_pfn(e, 1).v == s->thp.zero.v;
@@ -269,7 +263,7 @@ static int wp_huge_zero(struct mm *m, const struct vma *v, vaddr at, pte *pmd)
     if (r != 0)
         return r;
     set_pmd(m, at, pmd, (pte){0});
-    flush_pmd(m, at.v);
+    flush_pmd_tlb_range(m, at.v);
     map_pmd_folio(m, v, at, head);
     return 0;
 }
@@ -397,7 +391,7 @@ static void clear_file_pmd(struct mm *m, vaddr at, pte *pmd)
         folio_mark_dirty(m->sys, head);
     f->flags |= pmd->v & PTE_A ? FRAME_F_REFERENCED : 0;
     set_pmd(m, at, pmd, (pte){0});
-    flush_pmd(m, at.v);
+    flush_pmd_tlb_range(m, at.v);
     munlock_vma_folio(m, at, head);
     folio_remove_rmap(m, head, 1);
 }
@@ -424,7 +418,7 @@ void split_huge_pmd(struct mm *m, vaddr a)
         split_rmap(m, old);
     pt_link(&m->pt, at, table);
     kernel_write(m->sys, pt_entry_paddr(&m->pt, at, 1), sizeof(pte));
-    flush_pmd(m, at.v);
+    flush_pmd_tlb_range(m, at.v);
 }
 
 void vma_adjust_trans_huge(struct mm *m, uint64_t a)
@@ -458,7 +452,8 @@ void zap_huge_pmd(struct gather *g, struct pt_run *r)
         munlock_vma_folio(g->m, r->a, pte_leaf_pfn(old, 1));
         remove_pmd_rmap(g->m, pte_leaf_pfn(old, 1));
     }
-    gather_huge_page(g, r->a.v);
+    gather_entry(g, r->a.v, 1);
+    g->batched++;
     g->zapped++;
 }
 
@@ -482,7 +477,7 @@ void change_huge_pmd(struct gather *g, const struct vma *v, struct pt_run *r)
     if (!pte_needs_flush(old, new))
         return;
     for (uint64_t a = r->a.v; a < r->a.v + BIT(pt_level_shift(r->level)); a += HPAGE_PMD_SIZE)
-        gather_huge_page(g, a);
+        gather_entry(g, a, 1);
 }
 
 void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to, unsigned level)
@@ -496,6 +491,6 @@ void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to, unsigned level)
     *new = value;
     kernel_write(m->sys, pt_entry_paddr(&m->pt, va(from), level), sizeof(pte));
     kernel_write(m->sys, pt_entry_paddr(&m->pt, va(to), level), sizeof(pte));
-    for (uint64_t a = from; a < from + BIT(pt_level_shift(level)); a += HPAGE_PMD_SIZE)
-        gather_huge_page(g, a);
+    if (pte_present(value))
+        flush_tlb_range(m, from, from + BIT(pt_level_shift(level)), PAGE_SHIFT);
 }

@@ -153,7 +153,7 @@ static int copy(struct vm_fault *vmf, vaddr at, pte *e, pfn old, pfn new)
     anon_vma_prepare(vmf->m, vmf->vma);
     copy_frames(s, old, new, size >> PAGE_SHIFT);
     set_huge_pte(vmf->m, at, level, e, (pte){0});
-    arch_send(s->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT + 9 * level, at.v, at.v + size);
+    flush_tlb_page(vmf->m, at); /* huge_ptep_clear_flush: INVLPG of one address is enough */
     remove_rmap(vmf->m, old, level);
     phys_frame(s->phys, new)->index = index_of(vmf->vma, at.v);
     new_anon(vmf, new);
@@ -225,9 +225,7 @@ void zap_hugetlb(struct gather *g, struct pt_run *r)
         hugetlb_restore(m->sys, v, index_of(v, r->a.v), head);
     unsigned level = r->level;
     run_set(m, r, (pte){0});
-    g->start = min_u64(g->start, r->a.v);
-    g->end = max_u64(g->end, r->a.v + BIT(pt_level_shift(level)));
-    g->shift = g->shift ? g->shift : pt_level_shift(level);
+    gather_entry(g, r->a.v, level);
     g->zapped++;
     remove_rmap(m, head, level);
 }
@@ -294,8 +292,6 @@ int move_hugetlb_page_tables(struct gather *g, const struct vma *v, uint64_t fro
             return -ENOMEM;
         set_huge_pte(m, va(at), level, new, *e);
         set_huge_pte(m, va(a), level, e, (pte){0});
-        g->start = min_u64(g->start, a);
-        g->end = max_u64(g->end, a + size);
-        g->shift = g->shift ? g->shift : pt_level_shift(level);
+        gather_entry(g, a, level);
     }
 }

@@ -152,7 +152,7 @@ static enum scan_result collapse_huge_page(const struct scan *c, pte *table)
         phys_free(s->phys, head, HPAGE_PMD_ORDER);
         return SCAN_FAIL;
     }
-    arch_send(s->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT, c->at, c->at + HPAGE_PMD_SIZE);
+    flush_pmd_tlb_range(m, c->at); /* pmdp_collapse_flush */
     for (unsigned i = 0; i < HPAGE_PMD_NR; i++)
         copy_page(c, table, (pfn){head.v + i}, i);
     kernel_write(s, pt_entry_paddr(&m->pt, at, 0), PAGE_SIZE);

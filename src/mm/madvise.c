@@ -212,6 +212,12 @@ static bool valid_advice(int advice)
     return find_flag_advice(advice) != NULL;
 }
 
+/* madvise_batch_tlb_flush: one flush for all VMAs, not one for each. */
+static bool batch_tlb_flush(int advice)
+{
+    return advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED_NR || advice == MADV_FREE;
+}
+
 static int walk_vmas(struct mm *m, uint64_t start, uint64_t end, int advice)
 {
     struct gather g;
@@ -231,6 +237,8 @@ static int walk_vmas(struct mm *m, uint64_t start, uint64_t end, int advice)
         start = max_u64(start, v->start.v);
         uint64_t piece = min_u64(end, v->end.v);
         err = visit(&g, v, start, piece, advice);
+        if (!batch_tlb_flush(advice))
+            gather_flush(&g);
         start = piece;
     }
     gather_finish(&g);

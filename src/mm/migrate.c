@@ -21,6 +21,7 @@
  */
 #include "mm/migrate_int.h"
 
+#define BATCHED_MAX 512u /* folios unmapped before they are flushed (NR_MAX_BATCHED_MIGRATION) */
 #define COPIED_FLAGS                                                                               \
     (FRAME_F_REFERENCED | FRAME_F_ACTIVE | FRAME_F_UNEVICTABLE | FRAME_F_WORKINGSET |              \
      FRAME_F_DIRTY | FRAME_F_SWAPBACKED | FRAME_F_READAHEAD)
@@ -92,8 +93,12 @@ static void try_to_migrate_one(struct mm_sys *s, const struct rmap_walk *w, pfn 
     if (e.v & PTE_D)
         folio_mark_dirty(s, head);
     set_entry(w->m, w, migration_entry(e, n, phys_frame(s->phys, n)->flags & FRAME_F_EXCLUSIVE));
-    unsigned shift = pt_level_shift(w->level);
-    arch_send(s->outbox, ARCH_FLUSH_RANGE, shift, w->a.v, w->a.v + BIT(shift));
+    if (phys_frame(s->phys, head)->flags & FRAME_F_HUGETLB)
+        flush_tlb_page(w->m, w->a); /* huge_ptep_clear_flush */
+    else if (w->level > 0)
+        flush_pmd_tlb_range(w->m, w->a.v);
+    else
+        unmap_flush_later(w->m, w->a.v, w->a.v + PAGE_SIZE, e.v & PTE_D);
     munlock_vma_folio(w->m, w->a, head);
     if (w->level == 0)
         page_remove_rmap(w->m, n);
@@ -335,7 +340,10 @@ int64_t migrate_pages(struct mm_sys *s, struct folio_list *l, const struct migra
         }
         migrate_into(s, l, i, dst);
         failed += i < whole && l->folio[i].v != PFN_NONE.v;
+        if (i % BATCHED_MAX == BATCHED_MAX - 1)
+            unmap_flush_end(s);
     }
+    unmap_flush_end(s);
     list_drop_moved(l);
     return err != 0 ? err : l->nr > 0 ? (int64_t)failed : 0;
 }

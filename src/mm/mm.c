@@ -82,6 +82,11 @@ const struct pt *mm_pt(const struct mm *m)
     return &m->pt;
 }
 
+uint32_t mm_id(const struct mm *m)
+{
+    return m->mm_id;
+}
+
 /* -- opening --------------------------------------------------------------------------------- */
 
 int mm_sys_open(struct mm_sys **ret, const struct conf *conf, struct phys *phys,
@@ -190,6 +195,7 @@ void mm_close(struct mm *m)
     if (m->vmas.first)
         unmap_region(m, m->vmas.first->start.v, m->vmas.last->end.v);
     huge_exit(m);
+    arch_put(m->sys->outbox, (struct arch_msg){.kind = ARCH_SPACE_END, .mm = m->mm_id});
     pt_close(&m->pt);
     struct mm **link = &m->sys->mms;
     while (*link != m)

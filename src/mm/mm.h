@@ -155,6 +155,8 @@ int mm_fork(struct mm **ret, struct mm *parent);
  * prctl stay. 0 or -ENOMEM. */
 int mm_exec(struct mm **ret, const struct mm *old);
 const struct pt *mm_pt(const struct mm *m);
+/* mm_id returns the number of an address space: from 1 on, never given twice. */
+uint32_t mm_id(const struct mm *m);
 const struct mm_label *mm_labels(const struct mm_sys *s, uint32_t *ret_n);
 /* mm_set_cpu says which CPU what follows runs on: below cpu.cores. */
 void mm_set_cpu(struct mm_sys *s, unsigned cpu);

@@ -212,9 +212,10 @@ struct mm_numa {
 
 struct mm {
     struct mm_sys *sys;
+    bool put_off;            /* a flush of it may have been put off */
     struct mm *next;         /* sys->mms */
     uint32_t users;          /* processes that run in it: mm_users */
-    uint32_t mm_id;          /* what tells it from others in mm_id.c */
+    uint32_t mm_id;          /* its number, from 1 on, never given twice */
     struct pt pt;            /* its page tables */
     struct vma_tree vmas;    /* by address (I1); vmas.nr is map_count */
     uint64_t vma_gen;        /* counts changes of VMAs: older hits are void */
@@ -245,6 +246,20 @@ void set_pte(struct mm *m, vaddr a, pte *e, pte value);
 int mm_tables(struct mm *m, vaddr a, unsigned level, pte **ret);
 /* rss_add counts n pages (negative: fewer) of the kind of frame f. */
 void rss_add(struct mm *m, const struct frame *f, int64_t n);
+
+/* -- flush.c: flushes, as asm/tlbflush.h and mm/rmap.c name them */
+/* flush_tlb_range: entries of [start, end) are no more what they were; in steps of 2^shift bytes. */
+void flush_tlb_range(struct mm *m, uint64_t start, uint64_t end, unsigned shift);
+void flush_tlb_page(struct mm *m, vaddr a);
+/* flush_pmd_tlb_range: x86 knows no other step for a huge page of 2 MiB than 4 KiB. */
+void flush_pmd_tlb_range(struct mm *m, uint64_t at);
+void flush_space(struct mm *m); /* flush_tlb_mm */
+/* unmap_flush_later: reclaim or migration took the entries of [start, end); may be put off until … */
+void unmap_flush_later(struct mm *m, uint64_t start, uint64_t end, bool dirty);
+void unmap_flush_end(struct mm_sys *s); /* try_to_unmap_flush */
+/* flush_tlb_batched_pending: entries of m are about to be looked at and changed. */
+void flush_tlb_pending(struct mm *m);
+void unmap_flush_dirty(struct mm_sys *s); /* try_to_unmap_flush_dirty */
 
 /* -- alloc.c */
 /* What an allocation is for: decides zone, node and how hard to try. */
@@ -472,14 +487,18 @@ void anon_vma_put(struct anon_vma *a);
 struct gather {
     struct mm *m;
     uint64_t start, end; /* addresses whose translations must go; empty when start >= end */
-    unsigned shift;      /* log2 of the smallest page among them; 0: none yet */
-    uint64_t zapped;     /* entries cleared */
+    unsigned levels; /* bit l: an entry of level l, or a table below one, went (cleared_ptes …) */
+    bool freed_tables; /* tables went */
+    bool force;        /* a dirty page of a file went: flush before its table is left */
+    uint64_t batched;  /* pages that are freed after the flush, in slots of the batches */
+    uint64_t zapped;   /* entries cleared */
 };
 void gather_init(struct gather *g, struct mm *m);
 void gather_page(struct gather *g, vaddr a);
-/* gather_huge_page does so for an entry of level 1. */
-void gather_huge_page(struct gather *g, uint64_t at);
-void gather_finish(struct gather *g); /* sends the flush and the steps */
+/* gather_entry: the entry of that level for an address changed. */
+void gather_entry(struct gather *g, uint64_t a, unsigned level);
+void gather_flush(struct gather *g);  /* tlb_flush_mmu: sends the flush, if there is one */
+void gather_finish(struct gather *g); /* and the steps */
 /* zap_range clears the entries of [start, end). */
 enum zap_flags {
     ZAP_EVEN_COWS = 1,   /* private copies of file pages, too (zap_details.even_cows) */

@@ -57,6 +57,7 @@ void change_protection(struct gather *g, const struct vma *v, uint64_t start, ui
     const uint64_t keep = PTE_ADDR_MASK | PTE_A | PTE_D | PTE_SPECIAL | PTE_SOFT_DIRTY;
     uint64_t prot = vm_page_prot(v) & ~keep, changed = 0; /* pte_modify: A stays as it is */
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
+    flush_tlb_pending(m);
     while (run_next(m, &r)) {
         changed++;
         if (r.level > 0) {

@@ -43,8 +43,7 @@ static bool move_entry(struct gather *g, uint64_t from, uint64_t to, unsigned le
     phys_frame(m->sys->phys, pte_pfn(*new))->index = at.v; /* I1 of pt.h */
     kernel_write(m->sys, pt_entry_paddr(&m->pt, va(from), level), sizeof(pte));
     kernel_write(m->sys, at, sizeof(pte));
-    gather_page(g, va(from));
-    gather_page(g, va(from + BIT(pt_level_shift(level)) - PAGE_SIZE));
+    flush_tlb_range(m, from, from + BIT(pt_level_shift(level)), PAGE_SHIFT);
     return true;
 }
 
@@ -52,6 +51,8 @@ static bool move_entry(struct gather *g, uint64_t from, uint64_t to, unsigned le
 static int move_ptes(struct gather *g, uint64_t from, uint64_t end, uint64_t to)
 {
     struct pt_run r = {.a = va(from), .end = va(end)};
+    bool force = false;
+    flush_tlb_pending(g->m);
     while (run_next(g->m, &r)) {
         vaddr at = va(to + (r.a.v - from));
         pte *e, value = *r.e;
@@ -59,8 +60,10 @@ static int move_ptes(struct gather *g, uint64_t from, uint64_t end, uint64_t to)
             return -ENOMEM;
         run_set(g->m, &r, (pte){0});
         set_pte(g->m, at, e, value);
-        gather_page(g, r.a);
+        force |= pte_present(value);
     }
+    if (force)
+        flush_tlb_range(g->m, from, end, PAGE_SHIFT);
     return 0;
 }
 

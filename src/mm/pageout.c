@@ -45,6 +45,7 @@ void madvise_cold(struct gather *g, uint64_t start, uint64_t end)
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_LOOK};
     pfn n;
     lru_add_drain(s);
+    flush_tlb_pending(g->m);
     while (run_next(g->m, &r)) {
         if (advise_large(g, &r, false) || !take_small(g->m, &r, &n))
             continue;
@@ -70,6 +71,7 @@ void madvise_pageout(struct gather *g, uint64_t start, uint64_t end)
     pfn list[SWAP_CLUSTER_MAX], n;
     unsigned nr = 0;
     lru_add_drain(s);
+    flush_tlb_pending(g->m);
     while (run_next(g->m, &r)) {
         bool large = pageout_large(g, &r, &n);
         if (large ? n.v == PFN_NONE.v : !take_small(g->m, &r, &n))
@@ -113,6 +115,7 @@ void madvise_free(struct gather *g, uint64_t start, uint64_t end)
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_LOOK};
     pfn n;
     lru_add_drain(m->sys);
+    flush_tlb_pending(m);
     while (run_next(m, &r)) {
         if (advise_large(g, &r, true))
             continue;

@@ -99,14 +99,15 @@ static bool unmap_anon(struct mm_sys *s, struct rmap_walk *w, struct frame *f, u
     return true;
 }
 
-/* try_to_unmap takes every entry of a small folio away; the caller looks whether it is mapped still. */
+/* try_to_unmap takes every entry of a small folio away; the caller looks whether it is mapped still,
+ * and flushes. */
 static void try_to_unmap(struct mm_sys *s, pfn n)
 {
     struct frame *f = phys_frame(s->phys, n);
     struct rmap_walk w;
     rmap_start(&w, s, n);
     while (f->mapcount > 0 && rmap_next(&w)) {
-        struct gather g;
+        bool dirty = w.e->v & PTE_D;
         if (w.vma->flags & VM_LOCKED) {
             mlock_vma_folio(s, w.vma, n);
             return;
@@ -121,9 +122,7 @@ static void try_to_unmap(struct mm_sys *s, pfn n)
                 folio_mark_dirty(s, n);
             rmap_set(&w, (pte){0});
         }
-        gather_init(&g, w.m);
-        gather_page(&g, w.a);
-        gather_finish(&g);
+        unmap_flush_later(w.m, w.a.v, w.a.v + PAGE_SIZE, dirty);
         page_remove_rmap(w.m, n);
     }
     if (f->mapcount == 0)
@@ -198,7 +197,10 @@ static enum fate write_dirty(struct mm_sys *s, struct scan_control *sc, pfn n, e
         f->flags |= FRAME_F_RECLAIM;
         return FATE_ACTIVATE;
     }
-    return ref == REF_RECLAIM_CLEAN || !sc->may_writepage ? FATE_KEEP : pageout(s, sc, n);
+    if (ref == REF_RECLAIM_CLEAN || !sc->may_writepage)
+        return FATE_KEEP;
+    unmap_flush_dirty(s); /* nobody may write to it any more */
+    return pageout(s, sc, n);
 }
 
 /* reclaim_unmapped is the second half: nobody maps the folio any more. */
@@ -317,6 +319,7 @@ uint64_t shrink_folio_list(struct mm_sys *s, struct scan_control *sc, const pfn 
         if (fate == FATE_SPLIT)
             split_large(s, list[i]);
     }
+    unmap_flush_end(s);
     sc->nr_reclaimed += freed;
     if (!sc->kswapd) /* kswapd has a CPU of its own */
         arch_step(s->outbox, STEP_RECLAIM, nr);

@@ -294,7 +294,7 @@ static void clean_vma(struct mm *m, uint64_t start, uint64_t end)
         if (!(phys_frame(m->sys->phys, pte_pfn(e))->flags & FRAME_F_DIRTY))
             continue;
         run_set(m, &r, (pte){e.v & ~(PTE_RW | PTE_D)});
-        arch_send(m->sys->outbox, ARCH_FLUSH_RANGE, PAGE_SHIFT, r.a.v, r.a.v + PAGE_SIZE);
+        flush_tlb_page(m, r.a);
     }
 }
 

@@ -1,6 +1,6 @@
 /* zap.c: taking pages out of an address space, and the flush that goes with it.
  *
- *   call ─► gather_init ─► zap_range … free_pgtables ─► gather_finish ─► one ARCH_FLUSH_RANGE
+ *   call ─► gather_init ─► zap_range … free_pgtables ─► gather_finish ─► ARCH_FLUSH_RANGE
  *                            │ entry = 0, rss − 1
  *                            └► page_remove_rmap ─► anon: frame freed with its last entry
  *                                                   file: back to FRAME_PAGE_CACHE
@@ -17,28 +17,43 @@ void gather_init(struct gather *g, struct mm *m)
     *g = (struct gather){.m = m, .start = UINT64_MAX};
 }
 
-void gather_page(struct gather *g, vaddr a)
+/* tlb_flush_pte_range and its siblings. */
+static void gather_range(struct gather *g, uint64_t start, uint64_t end, unsigned levels)
 {
-    g->start = min_u64(g->start, a.v);
-    g->end = max_u64(g->end, a.v + PAGE_SIZE);
-    g->shift = PAGE_SHIFT;
+    g->start = min_u64(g->start, start);
+    g->end = max_u64(g->end, end);
+    g->levels |= levels;
 }
 
-void gather_huge_page(struct gather *g, uint64_t at)
+void gather_entry(struct gather *g, uint64_t a, unsigned level)
 {
-    g->start = min_u64(g->start, at);
-    g->end = max_u64(g->end, at + HPAGE_PMD_SIZE);
-    if (g->shift == 0)
-        g->shift = HPAGE_PMD_ORDER + PAGE_SHIFT;
+    gather_range(g, a, a + BIT(pt_level_shift(level)), 1u << level);
+}
+
+void gather_page(struct gather *g, vaddr a)
+{
+    gather_entry(g, a.v, 0);
+}
+
+void gather_flush(struct gather *g)
+{
+    if (g->levels != 0) { /* in steps of the smallest that went: tlb_get_unmap_shift */
+        unsigned level = (unsigned)__builtin_ctz(g->levels);
+        arch_put(g->m->sys->outbox, (struct arch_msg){.kind = ARCH_FLUSH_RANGE,
+                                                      .n = (uint8_t)pt_level_shift(level),
+                                                      .tables = g->freed_tables,
+                                                      .mm = g->m->mm_id,
+                                                      .a = g->start,
+                                                      .b = g->end});
+    }
+    *g = (struct gather){.m = g->m, .start = UINT64_MAX, .zapped = g->zapped};
 }
 
 void gather_finish(struct gather *g)
 {
     if (g->zapped > 0)
         arch_step(g->m->sys->outbox, STEP_ZAP, g->zapped);
-    if (g->start < g->end)
-        arch_send(g->m->sys->outbox, ARCH_FLUSH_RANGE, g->shift ? g->shift : PAGE_SHIFT, g->start,
-                  g->end);
+    gather_flush(g);
 }
 
 /* -- runs of entries ------------------------------------------------------------------------- */
@@ -94,10 +109,22 @@ void zap_accessed(const struct mm *m, vaddr a, pfn n)
         folio_mark_accessed(m->sys, folio_head(m->sys, n));
 }
 
+/* Slots of the batches that pages wait in for the flush: 8 and 19 times 510, the last of each left free
+ * (MMU_GATHER_BUNDLE, MAX_GATHER_BATCH, MAX_GATHER_BATCH_COUNT). */
+#define BATCH_SLOTS (7 + 19 * 509)
+
+/* leave_table ends a run of entries in one table: tlb_flush_mmu_tlbonly before its lock is dropped. */
+static void leave_table(struct gather *g)
+{
+    if (g->force || g->batched >= BATCH_SLOTS)
+        gather_flush(g);
+}
+
 /* zap_present says whether the page of a present entry goes, and if so forgets the mapping. *folio is
  * that of the entries before. */
-static bool zap_present(struct mm *m, const struct pt_run *r, unsigned flags, pfn *folio)
+static bool zap_present(struct gather *g, const struct pt_run *r, unsigned flags, pfn *folio)
 {
+    struct mm *m = g->m;
     pfn n = pte_pfn(*r->e), head;
     struct frame *f = vm_normal_page(m, *r->e);
     if (!f)
@@ -105,12 +132,15 @@ static bool zap_present(struct mm *m, const struct pt_run *r, unsigned flags, pf
     bool anon = f->owner == FRAME_USER_ANON;
     if (anon && !(flags & ZAP_EVEN_COWS))
         return false;
-    if (!anon && (r->e->v & PTE_D))
+    if (!anon && (r->e->v & PTE_D)) {
         folio_mark_dirty(m->sys, n);
+        g->force = true;
+    }
     if (!anon && (r->e->v & PTE_A))
         zap_accessed(m, r->a, n);
     munlock_vma_folio(m, r->a, n);
     head = folio_head(m->sys, n);
+    g->batched += folio->v != head.v ? 1 : n.v == head.v + 1; /* a run of pages takes two */
     if (folio->v != head.v)
         folio_end_batch(m->sys, *folio);
     *folio = head;
@@ -137,13 +167,18 @@ void zap_range(struct gather *g, uint64_t start, uint64_t end, unsigned flags)
     struct mm *m = g->m;
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
     pfn folio = {0}; /* of the entries before: frame 0 is nobody's */
+    uint64_t table = UINT64_MAX;
+    flush_tlb_pending(m);
     while (run_next(m, &r)) {
+        if (r.a.v / MIB(2) != table || g->batched >= BATCH_SLOTS)
+            leave_table(g);
+        table = r.a.v / MIB(2);
         if (r.level > 0) {
             zap_huge_pmd(g, &r);
             continue;
         }
         bool page = !pte_is_swap(*r.e);
-        if (page ? !zap_present(m, &r, flags, &folio) : !zap_nonpresent(m, *r.e, flags))
+        if (page ? !zap_present(g, &r, flags, &folio) : !zap_nonpresent(m, *r.e, flags))
             continue;
         run_set(m, &r, (pte){0});
         if (page)
@@ -151,10 +186,14 @@ void zap_range(struct gather *g, uint64_t start, uint64_t end, unsigned flags)
         g->zapped++;
     }
     folio_end_batch(m->sys, folio);
+    leave_table(g);
 }
 
 void free_pgtables(struct gather *g, uint64_t start, uint64_t end, uint64_t floor, uint64_t ceiling)
 {
-    if (pt_free_tables(&g->m->pt, va(start), va(end), va(floor), va(ceiling)) > 0)
-        gather_page(g, va(start)); /* the walk caches hold what pointed to them */
+    struct pt_freed freed;
+    if (pt_free_tables(&g->m->pt, va(start), va(end), va(floor), va(ceiling), &freed) == 0)
+        return;
+    g->freed_tables = true; /* pte_free_tlb: as if entries of the level above had gone */
+    gather_range(g, freed.first, freed.last + PAGE_SIZE, freed.levels << 1);
 }

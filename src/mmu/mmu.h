@@ -82,5 +82,8 @@ void mmu_kernel_lines(struct mmu_core *c, vaddr page, uint64_t lines, enum acces
 int mmu_audit(struct mmu_core *c);
 /* mmu_audit_granted is the part of it that depends on the page tables: 1 or 2 as I1 and I2. */
 int mmu_audit_granted(const struct mmu_core *c);
+/* mmu_audit_space is the same of what is held under a PCID, loaded or not, and not global, given the
+ * root of the tables it must agree with. */
+int mmu_audit_space(const struct mmu_core *c, unsigned pcid, pfn root);
 
 #endif

@@ -34,9 +34,14 @@ static void grow(struct arch_outbox *o)
     o->cap = cap;
 }
 
-void arch_send(struct arch_outbox *o, enum arch_kind kind, unsigned n, uint64_t a, uint64_t b)
+void arch_put(struct arch_outbox *o, struct arch_msg msg)
 {
     if (unlikely(o->n == o->cap))
         grow(o);
-    o->msg[o->n++] = (struct arch_msg){.kind = (uint8_t)kind, .n = (uint8_t)n, .a = a, .b = b};
+    o->msg[o->n++] = msg;
+}
+
+void arch_send(struct arch_outbox *o, enum arch_kind kind, unsigned n, uint64_t a, uint64_t b)
+{
+    arch_put(o, (struct arch_msg){.kind = (uint8_t)kind, .n = (uint8_t)n, .a = a, .b = b});
 }

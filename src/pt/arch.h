@@ -30,9 +30,13 @@ struct arch_fault {
 };
 
 enum arch_kind {
-    ARCH_FLUSH_RANGE,  /* a, b: virtual range [a, b); n: log2 of the page size used inside it */
-    ARCH_FLUSH_ALL,    /* the whole address space */
+    ARCH_FLUSH_RANGE, /* a, b: virtual range [a, b); n: log2 of the page size used inside it */
+    ARCH_FLUSH_ALL,   /* the whole address space */
+    ARCH_FLUSH_UNMAP, /* a, b: as RANGE, but may be put off until BATCH; n: an entry was dirty */
+    ARCH_FLUSH_BATCH, /* what was put off; n: only if an entry was dirty */
+    ARCH_FLUSH_LATE,  /* what was put off once: entries that may have been among it are looked at */
     ARCH_FLUSH_KERNEL, /* a, b: kernel addresses [a, b), on every core, global entries too */
+    ARCH_SPACE_END,    /* the address space and its tables are no more */
     ARCH_KERNEL_READ, /* a: physical address, b: bytes, read by the kernel through its direct map */
     ARCH_KERNEL_WRITE, /* same, written (zeroing, copying, writing an entry) */
     ARCH_STEP,         /* n: enum arch_step, a: how many times it happened */
@@ -86,6 +90,9 @@ enum arch_step {
 struct arch_msg {
     uint8_t kind; /* enum arch_kind */
     uint8_t n;
+    bool
+        tables; /* of RANGE, ALL: page tables may be freed, even a core that does not run hears it */
+    uint32_t mm; /* of ARCH_FLUSH_… but BATCH, of SPACE_END: number of the address space (mm_id) */
     uint64_t a, b;
 };
 
@@ -100,6 +107,9 @@ int arch_outbox_open(struct arch_outbox *o); /* 0 or -ENOMEM */
 void arch_outbox_close(struct arch_outbox *o);
 /* arch_send appends; it grows the array by doubling and dies (ASSERT) when the host has no memory. */
 void arch_send(struct arch_outbox *o, enum arch_kind kind, unsigned n, uint64_t a, uint64_t b);
+
+/* arch_put is arch_send of a whole message. */
+void arch_put(struct arch_outbox *o, struct arch_msg msg);
 
 /* arch_step joins with the same step before it: a round that only repeats itself stays one message. */
 static inline void arch_step(struct arch_outbox *o, enum arch_step step, uint64_t times)

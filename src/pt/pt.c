@@ -285,11 +285,10 @@ static bool table_is_none(const struct pt *t, pfn n)
 /* free_level frees the tables of a level that meet [start, last] and may go. Linux says the same of
  * each level in free_pgd_range and its siblings, with start and end rounded to what a table covers:
  * no byte of its span may be below floor or at the ceiling. Ceiling 0 is the top: 0 - 1 is it. */
-static unsigned free_level(struct pt *t, unsigned level, uint64_t start, uint64_t last, vaddr floor,
-                           vaddr ceiling)
+static void free_level(struct pt *t, unsigned level, uint64_t start, uint64_t last, vaddr floor,
+                       vaddr ceiling, struct pt_freed *freed)
 {
     uint64_t span = BIT(pt_level_shift(level + 1));
-    unsigned freed = 0;
     struct place at;
     for (vaddr a = va(start); a.v <= last && next_table(t, &a, last, level, &at);) {
         uint64_t span_first = align_down(a.v, span), span_last = a.v | (span - 1);
@@ -298,21 +297,26 @@ static unsigned free_level(struct pt *t, unsigned level, uint64_t start, uint64_
             CHECK(table_is_none(t, pte_pfn(*e)));
             free_table(t, pte_pfn(*e), level);
             set_entry(t, at, a, (pte){0});
-            freed++;
+            freed->n++;
+            freed->levels |= 1u << level;
+            freed->first = min_u64(freed->first, span_first);
+            freed->last = max_u64(freed->last, span_first);
         }
         if (span_last >= last)
             break;
         a.v = span_last + 1;
     }
-    return freed;
 }
 
-unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr ceiling)
+unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr ceiling,
+                        struct pt_freed *ret_freed)
 {
-    unsigned freed = 0;
+    struct pt_freed freed = {.first = UINT64_MAX};
     for (unsigned level = 0; level + 1 < t->levels && start.v < end.v; level++)
-        freed += free_level(t, level, start.v, end.v - 1, floor, ceiling);
-    return freed;
+        free_level(t, level, start.v, end.v - 1, floor, ceiling, &freed);
+    if (ret_freed)
+        *ret_freed = freed;
+    return freed.n;
 }
 
 void pt_close(struct pt *t)

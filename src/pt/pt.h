@@ -74,10 +74,17 @@ paddr pt_entry_paddr(const struct pt *t, vaddr a, unsigned level);
 /* pt_next returns the first address in [a, end) whose leaf slot is not none, or end: a skip over
  * empty tables in steps of what they cover. Inside a larger page that began before a it is a. */
 vaddr pt_next(const struct pt *t, vaddr a, vaddr end);
+/* Which tables went: the first addresses of what the lowest and the highest of them covered. */
+struct pt_freed {
+    unsigned n;
+    unsigned levels; /* bit l: one of level l */
+    uint64_t first, last;
+};
 /* pt_free_tables frees the tables that lie wholly in [floor, ceiling) and cover only [start, end)
  * rounded out to them, as Linux's free_pgd_range does after an unmap. ceiling.v 0 means the top.
- * Entries below must all be none. Returns the number of tables freed. */
-unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr ceiling);
+ * Entries below must all be none. Returns the number of tables freed; ret_freed may be NULL. */
+unsigned pt_free_tables(struct pt *t, vaddr start, vaddr end, vaddr floor, vaddr ceiling,
+                        struct pt_freed *ret_freed);
 /* pt_bytes returns VmPTE in bytes: PTE, PMD and PUD tables, deposited ones too, not PGD and P4D. */
 uint64_t pt_bytes(const struct pt *t);
 

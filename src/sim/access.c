@@ -10,58 +10,15 @@
  *  I2  An access is tried again only after a fault was handled or repaired; at most TRIES times.
  *  I3  Every cycle of a fault is a named step, a kernel line, or an invalidation.
  *  I4  Once the outbox is empty no TLB entry and no walk cache of a core grants what the page tables do
- *      not (audited each time in the hostile build).
+ *      not (space.c; audited each time in the hostile build).
  */
 #include "sim/sim_int.h"
 
 #include <signal.h>
 
-#define TRIES         8u
-#define FLUSH_CEILING 33u /* pages; more are one full flush (tlb_single_page_flush_ceiling) */
+#define TRIES 8u
 
 /* -- the outbox -----------------------------------------------------------------------------------*/
-
-static uint64_t flush_core(struct sim *s, struct mmu_core *core, const struct arch_msg *m)
-{
-    uint64_t pages = (m->b - m->a) >> m->n;
-
-    if (m->kind == ARCH_FLUSH_ALL || pages > FLUSH_CEILING) {
-        mmu_invpcid(core, 1, 1, va(0));
-        return s->conf.cost_flush;
-    }
-    for (uint64_t a = m->a; a < m->b; a += BIT(m->n))
-        mmu_invlpg(core, va(a));
-    return pages * s->conf.cost_invlpg;
-}
-
-/* flush_kernel is flush_tlb_all: every core forgets everything, what is global, too. */
-static uint64_t flush_kernel(struct sim *s)
-{
-    for (unsigned n = 0; n < s->conf.cpu_cores; n++)
-        mmu_invpcid(&s->cores[n], 2, 0, va(0));
-    return s->conf.cost_flush + (s->conf.cpu_cores > 1 ? s->conf.cost_ipi : 0);
-}
-
-/* An invalidation reaches every core that ran the program; others than the caller's by interrupt. */
-static uint64_t flush(struct sim *s, const struct sim_thread *t, const struct arch_msg *m)
-{
-    uint64_t cycles = 0;
-
-    for (unsigned n = 0; n < s->conf.cpu_cores; n++) {
-        if (!(s->cores_used >> n & 1))
-            continue;
-        uint64_t own = flush_core(s, &s->cores[n], m);
-        cycles += n == t->core_id ? own : s->conf.cost_ipi;
-    }
-    return cycles;
-}
-
-/* audit_granted: no core may still use what the tables do not grant, once the flushes arrived. */
-static __attribute__((unused)) void audit_granted(const struct sim *s)
-{
-    for (unsigned n = 0; n < s->conf.cpu_cores; n++)
-        ASSERT(mmu_audit_granted(&s->cores[n]) == 0);
-}
 
 uint64_t sim_drain(struct sim *s, struct sim_thread *t)
 {
@@ -72,10 +29,12 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
         switch ((enum arch_kind)m->kind) {
         case ARCH_FLUSH_RANGE:
         case ARCH_FLUSH_ALL:
-            cycles += flush(s, t, m);
-            break;
+        case ARCH_FLUSH_UNMAP:
+        case ARCH_FLUSH_BATCH:
+        case ARCH_FLUSH_LATE:
         case ARCH_FLUSH_KERNEL:
-            cycles += flush_kernel(s);
+        case ARCH_SPACE_END:
+            cycles += space_flush(s, t, m);
             break;
         case ARCH_KERNEL_READ:
         case ARCH_KERNEL_WRITE:
@@ -93,7 +52,7 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
         }
     }
     s->outbox.n = 0;
-    AUDIT(audit_granted(s));
+    AUDIT(ASSERT(space_audit(s) == 0));
     return cycles + lines * s->conf.cpu_exposed_kernel / 100;
 }
 

@@ -105,13 +105,13 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
     bool first = proc_exec(s, t);
     name_task(t);
     if (kern_exec(s->kern, t->proc->mm, &e, &s->copies) != 0) {
-        mmu_load_cr3(t->core, mm_pt(t->proc->mm)->root, PCID_PROGRAM, false);
+        space_switch(s, t);
         return; /* every access is repaired and counted then */
     }
     if (first)
         kern_task_new(s->kern, t->tid);
     STAT(&s->stats, kernel_cycles_exec) += sim_drain(s, t);
-    mmu_load_cr3(t->core, mm_pt(t->proc->mm)->root, PCID_PROGRAM, false);
+    space_switch(s, t);
     sim_copies(s, t, 0);
 }
 

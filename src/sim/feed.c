@@ -305,6 +305,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
     mm_set_cpu(s->mm_sys, t->core_id);
     kern_set_cpu(s->kern, t->core_id);
     lock_feed_begin(s, t);
+    space_interrupts(s, t);
     while (i < n) {
         size_t batch = min_u64(n - i, BATCH);
         if (s->deep >= DEEP && n - i > AHEAD + BATCH)

@@ -63,22 +63,17 @@ static bool another_lives(const struct sim *s, const struct sim_proc *but)
 
 /* -- address spaces ------------------------------------------------------------------------------*/
 
-/* give_up lets go of an address space of the process: I5. */
+/* give_up lets go of an address space of the process; the outbox says the rest (I5). */
 static void give_up(struct sim *s, struct sim_proc *p, struct mm *mm)
 {
     struct mm_counters c, *peak = &p->peak;
-    pfn root = mm_pt(mm)->root;
 
     mm_counters(mm, &c);
     peak->rss_peak = max_u64(peak->rss_peak, c.rss_peak);
     peak->total_vm_peak = max_u64(peak->total_vm_peak, max_u64(c.total_vm, c.total_vm_peak));
     peak->pte_bytes = max_u64(peak->pte_bytes, c.pte_bytes);
     attrib_forget(s);
-    if (!mm_put(mm))
-        return;
-    for (unsigned i = 0; i < s->conf.cpu_cores; i++)
-        if (s->cores[i].root.v == root.v)
-            mmu_load_cr3(&s->cores[i], PFN_NONE, PCID_PROGRAM, false);
+    mm_put(mm); /* what it leaves in the outbox makes the cores go elsewhere */
 }
 
 /* release takes from a process that ended what it still had; t's core does the work. */
@@ -446,22 +441,12 @@ void sim_process_status(struct sim *s, uint32_t pid, int status)
 
 /* -- current -------------------------------------------------------------------------------------*/
 
-/* load_space: without ASIDs a core keeps the translations of one address space, and one that stands on no
- * tables has none. */
-static void load_space(struct sim_thread *t)
-{
-    if (t->starting)
-        return;
-    pfn root = mm_pt(t->proc->mm)->root;
-    if (t->core->root.v != root.v)
-        mmu_load_cr3(t->core, root, PCID_PROGRAM, pfn_is_none(t->core->root));
-}
-
 void proc_switch(struct sim *s, struct sim_thread *t)
 {
     account(s, t);
     attrib_forget(s);
     s->current = t;
     kern_switch(s->kern, t->proc->kern);
-    load_space(t);
+    if (!t->starting)
+        space_switch(s, t);
 }

@@ -98,6 +98,8 @@ int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program
     if (!err)
         err = open_cores(s);
     if (!err)
+        kern_tlb_open(&s->tlb, &s->conf, &s->stats);
+    if (!err)
         err = open_kernel(s);
     if (err) {
         sim_close(s);
@@ -131,6 +133,7 @@ void sim_close(struct sim *s)
     blocks_close(s);
     procs_close(s);
     accounts_close(s);
+    spaces_close(s);
     if (s->kern)
         kern_close(s->kern);
     if (s->mm_sys)
@@ -309,5 +312,7 @@ int sim_audit(struct sim *s)
         err = audit_spaces(s);
     for (unsigned i = 0; !err && i < s->conf.cpu_cores; i++)
         err = mmu_audit(&s->cores[i]);
+    if (!err)
+        err = space_audit(s);
     return err;
 }

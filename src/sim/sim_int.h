@@ -3,6 +3,7 @@
 #define SIM_SIM_INT_H
 
 #include "base/check.h"
+#include "kern/tlb.h"
 #include "base/map.h"
 #include "mmu/mmu_hot.h"
 #include "kern/entry.h"
@@ -227,12 +228,15 @@ struct sim {
     struct arch_outbox outbox;
     struct mm_sys *mm_sys;
     struct kern *kern;
-    struct sim_proc *procs;      /* all processes ever, in order of their beginning */
-    struct sim_proc **procs_end; /* where the next one is hung */
-    struct map pids;             /* pid → the youngest process that has it */
-    bool tree;                   /* children are observed, too */
-    struct sim_thread *current;  /* whose words are fed, or were last; NULL: nobody's */
-    struct thread_sum **sums;    /* n_sums, of all threads ever; account.c */
+    struct kern_tlb tlb; /* ASIDs, who has which address space loaded */
+    uint64_t
+        interrupted[TLB_CPUS_MAX]; /* cycles a core lost to others' flushes; its next feed pays */
+    struct sim_proc *procs;        /* all processes ever, in order of their beginning */
+    struct sim_proc **procs_end;   /* where the next one is hung */
+    struct map pids;               /* pid → the youngest process that has it */
+    bool tree;                     /* children are observed, too */
+    struct sim_thread *current;    /* whose words are fed, or were last; NULL: nobody's */
+    struct thread_sum **sums;      /* n_sums, of all threads ever; account.c */
     size_t sums_cap;
     uint32_t n_sums;
     struct thread_sum *payee; /* who is counted for what is added now; NULL: nobody */
@@ -332,6 +336,18 @@ uint64_t lock_message(struct sim *s, struct sim_thread *t, const struct arch_msg
 void lock_fault_done(struct sim *s, struct sim_thread *t, enum fault_kind kind,
                      struct site_cost *site, const struct area_cost *area);
 
+/* space.c */
+/* space_switch loads the address space of a thread's process on its core, if it is not. */
+void space_switch(struct sim *s, struct sim_thread *t);
+/* space_flush does what one ARCH_FLUSH_… asks for and returns the cycles the thread's core waits. */
+uint64_t space_flush(struct sim *s, struct sim_thread *t, const struct arch_msg *m);
+/* space_interrupts charges what the thread's core lost to invalidations of others. */
+void space_interrupts(struct sim *s, const struct sim_thread *t);
+void spaces_close(struct sim *s);
+/* space_audit: 0, or what mmu_audit says, for all that any core holds of any space; 7: I1 … I5 of
+ * kern/tlb.c. */
+int space_audit(const struct sim *s);
+
 /* order.c */
 /* sim_clock runs what waits for this moment of a thread that enters the kernel: the kernel's own
  * threads, and orders. */
@@ -375,7 +391,6 @@ void account_proc(const struct sim *s, const struct sim_proc *p, struct stat_set
 int account_audit(struct sim *s);
 
 /* proc.c */
-#define PCID_PROGRAM 1u
 /* procs_open makes the first process, with an empty address space. 0 or -ENOMEM. */
 int procs_open(struct sim *s);
 void procs_close(struct sim *s);

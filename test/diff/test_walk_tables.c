@@ -129,7 +129,7 @@ static void unmap(struct world *w, unsigned i)
     uint64_t floor = i > 0 ? w->r[i - 1].end : 0;
     uint64_t ceiling = i + 1 < w->nr ? w->r[i + 1].start : 0;
     uint64_t before = phys_owner_frames(w->phys, FRAME_PAGE_TABLE);
-    unsigned freed = pt_free_tables(&w->t, va(r.start), va(r.end), va(floor), va(ceiling));
+    unsigned freed = pt_free_tables(&w->t, va(r.start), va(r.end), va(floor), va(ceiling), NULL);
     assert_int_equal(before - phys_owner_frames(w->phys, FRAME_PAGE_TABLE), freed);
     memmove(&w->r[i], &w->r[i + 1], (w->nr - i - 1) * sizeof(r));
     w->nr--;
@@ -177,7 +177,7 @@ static void back_out(struct world *w, struct region r, uint64_t failed)
         if (w->r[i].start >= r.end && ceiling == 0)
             ceiling = w->r[i].start;
     }
-    pt_free_tables(&w->t, va(r.start), va(failed + step), va(floor), va(ceiling));
+    pt_free_tables(&w->t, va(r.start), va(failed + step), va(floor), va(ceiling), NULL);
     w->refused++;
 }
 
@@ -383,7 +383,7 @@ static uint64_t one_free(unsigned levels, struct rng *rng)
     for (unsigned l = 0; l + 1 < levels; l++)
         want[l] = tables_to_free(&w, b, l);
     memcpy(was, w.t.tables, sizeof(was));
-    pt_free_tables(&w.t, va(b.start), va(b.end), va(b.floor), va(b.ceiling));
+    pt_free_tables(&w.t, va(b.start), va(b.end), va(b.floor), va(b.ceiling), NULL);
     for (unsigned l = 0; l + 1 < levels; l++) {
         assert_int_equal(was[l] - w.t.tables[l], want[l]);
         freed += want[l];

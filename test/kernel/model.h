@@ -9,6 +9,7 @@
 /* What a TLB could still hold of an address space. */
 struct shadow {
     const struct mm *m; /* NULL: not used */
+    uint32_t id;        /* mm_id of it */
     struct map kept;    /* page → frame and rights it was last used with */
     struct map links;   /* 2 MiB of addresses → page table it was reached through: a walk cache */
 };

@@ -27,6 +27,7 @@ static struct shadow *shadow_of(struct model *w, const struct mm *m)
     }
     ASSERT(empty);
     empty->m = m;
+    empty->id = mm_id(m);
     return empty;
 }
 
@@ -78,9 +79,11 @@ static void drop_range(struct map *kept, uint64_t first, uint64_t end)
 static void deliver(struct model *w, const struct arch_msg *msg)
 {
     bool all = msg->kind == ARCH_FLUSH_ALL;
-    if (!all && msg->kind != ARCH_FLUSH_RANGE)
+    if (!all && msg->kind != ARCH_FLUSH_RANGE && msg->kind != ARCH_FLUSH_UNMAP)
         return;
     for (unsigned i = 0; i < ARRAY_LEN(w->shadow); i++) {
+        if (w->shadow[i].id != msg->mm)
+            continue;
         map_free(&w->shadow[i].links);
         if (all)
             map_free(&w->shadow[i].kept);
@@ -109,6 +112,7 @@ static void forget(struct shadow *s)
     map_free(&s->kept);
     map_free(&s->links);
     s->m = NULL;
+    s->id = 0;
 }
 
 static bool granted(const struct shadow *s)

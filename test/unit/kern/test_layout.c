@@ -366,7 +366,7 @@ static void user_entries_are_in_both_tables_and_executable_in_the_users_only(voi
     assert_int_equal(pt_bytes(&p), 3 * PAGE_SIZE); /* VmPTE counts neither of the two roots */
     assert_int_equal(pt_frames(&p), 5);
     *e = (pte){0};
-    assert_int_equal(pt_free_tables(&p, va(a), va(a + PAGE_SIZE), va(0), va(0)), 3);
+    assert_int_equal(pt_free_tables(&p, va(a), va(a + PAGE_SIZE), va(0), va(0), NULL), 3);
     assert_int_equal(phys_table(b.phys, p.user_root)[254].v, 0);
     assert_int_equal(pt_audit(&p, PHYS_BITS), 0);
     phys_table(b.phys, p.user_root)[3] = pte_make((pfn){5}, PT_TABLE_BITS);

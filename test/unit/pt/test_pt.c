@@ -250,9 +250,9 @@ static void test_lone_mapping_gives_all_its_tables_back(void **state)
         uint64_t a = GIB(77) + MIB(6) + 0x5000;
         map(&s, a, 0);
         clear(&s, a, 0);
-        assert_int_equal(pt_free_tables(&s.t, va(a), va(a + 4096), va(0), va(0)), levels - 1);
+        assert_int_equal(pt_free_tables(&s.t, va(a), va(a + 4096), va(0), va(0), NULL), levels - 1);
         assert_int_equal(tables(&s), 1);
-        assert_int_equal(pt_free_tables(&s.t, va(a), va(a + 4096), va(0), va(0)), 0);
+        assert_int_equal(pt_free_tables(&s.t, va(a), va(a + 4096), va(0), va(0), NULL), 0);
         space_close(&s);
     }
 }
@@ -282,11 +282,11 @@ static void test_tables_shared_with_a_neighbour_stay(void **state)
             /* At 512 GiB alignment the page below never shares a table with P but for i = 0. */
             unsigned want = below && i > 0 ? 3 : i;
             vaddr floor = va(below ? n + 4096 : 0), ceiling = va(below ? 0 : n);
-            assert_int_equal(pt_free_tables(&s.t, va(p), va(p + 4096), floor, ceiling), want);
+            assert_int_equal(pt_free_tables(&s.t, va(p), va(p + 4096), floor, ceiling, NULL), want);
             assert_non_null(pt_lookup(&s.t, va(n), 0));
             assert_int_equal(pt_audit(&s.t, 46), 0);
             clear(&s, n, 0);
-            pt_free_tables(&s.t, va(n), va(n + 4096), va(0), va(0));
+            pt_free_tables(&s.t, va(n), va(n + 4096), va(0), va(0), NULL);
             assert_int_equal(pt_audit(&s.t, 46), 0);
             space_close(&s);
         }
@@ -303,7 +303,7 @@ static void test_middle_of_a_large_range_is_freed_and_its_ends_stay(void **state
         clear(&s, GIB(3) + a, 0);
     /* [3, 17) MiB unmapped between mappings: of the PTs only [4, 16) MiB are wholly inside */
     vaddr lo = va(GIB(3) + MIB(3)), hi = va(GIB(3) + MIB(17));
-    assert_int_equal(pt_free_tables(&s.t, lo, hi, lo, hi), 6);
+    assert_int_equal(pt_free_tables(&s.t, lo, hi, lo, hi, NULL), 6);
     assert_int_equal(s.t.tables[0], 4);
     assert_int_equal(s.t.tables[1], 1);
     assert_non_null(pt_lookup(&s.t, va(GIB(3) + MIB(3)), 0));
@@ -326,7 +326,7 @@ static void test_whole_address_space_freed_leaves_the_root(void **state)
             clear(&s, a, 0);
         }
         uint64_t before = tables(&s);
-        assert_int_equal(pt_free_tables(&s.t, va(0), va(top), va(0), va(0)), before - 1);
+        assert_int_equal(pt_free_tables(&s.t, va(0), va(top), va(0), va(0), NULL), before - 1);
         assert_int_equal(tables(&s), 1);
         space_close(&s);
     }
@@ -404,7 +404,7 @@ static void test_full_machine_refuses_tables_and_recovers(void **state)
     assert_int_equal(phys_owner_frames(s.phys, FRAME_FREE), 0);
     assert_int_equal(tables(&s), made + 1);
     assert_int_equal(pt_audit(&s.t, 46), 0);
-    assert_int_equal(pt_free_tables(&s.t, va(0), va(a + GIB(1)), va(0), va(0)), made);
+    assert_int_equal(pt_free_tables(&s.t, va(0), va(a + GIB(1)), va(0), va(0), NULL), made);
     assert_int_equal(tables(&s), 1);
     space_close(&s);
 }

@@ -1,0 +1,157 @@
+/* space.c: what the kernel decides about TLBs (kern/tlb.h), done on the modelled cores.
+ *
+ *   ARCH_FLUSH_… ─► kern/tlb.c ─► operations ─┬─ own core:   its cycles are the caller's
+ *                                             └─ other core: interrupted; the caller waits for the
+ *                                                last, what runs there loses the time when it is fed
+ *
+ * Invariants:
+ *  I1  Once the operations are done no core that runs an address space holds an entry that its tables do
+ *      not grant, nor does it under an ASID that is up to date (space_audit; in the hostile build after
+ *      every message).
+ *  I2  What a core holds under an ASID is used for the space the ASID belongs to, and no other: CR3 is
+ *      only loaded here.
+ */
+#include "sim/sim_int.h"
+
+#include <stdlib.h>
+
+/* invalidate does one operation and returns its cycles. */
+static uint64_t invalidate(struct sim *s, const struct kern_tlb_op *o)
+{
+    struct mmu_core *core = &s->cores[o->cpu];
+    uint64_t n = 0;
+
+    switch ((enum kern_tlb_kind)o->kind) {
+    case TLB_OP_CR3:
+        mmu_load_cr3(core, o->pgd, o->pcid, !o->flush);
+        return o->flush ? s->conf.cost_flush : 0;
+    case TLB_OP_INVLPG:
+        for (uint64_t a = o->start; a < o->end; a += BIT(o->shift), n++)
+            mmu_invlpg(core, va(a));
+        return n * s->conf.cost_invlpg;
+    case TLB_OP_INVPCID:
+        for (uint64_t a = o->start; a < o->end; a += BIT(o->shift), n++)
+            mmu_invpcid(core, 0, o->pcid, va(a));
+        return n * s->conf.cost_invlpg;
+    case TLB_OP_GLOBAL:
+        mmu_invpcid(core, 2, 0, va(0));
+        return s->conf.cost_flush;
+    case TLB_OP_IPI:
+        break;
+    }
+    return 0;
+}
+
+/* perform does all operations, in order, and returns how long they keep the core that asked. */
+static uint64_t perform(struct sim *s)
+{
+    struct kern_tlb *k = &s->tlb;
+    uint64_t own = 0, others = 0, sent = 0;
+
+    for (uint32_t i = 0; i < k->n_op;) {
+        unsigned cpu = k->op[i].cpu;
+        bool ipi = k->op[i].kind == TLB_OP_IPI;
+        uint64_t cycles = 0;
+        for (; i < k->n_op && k->op[i].cpu == cpu; i++)
+            cycles += invalidate(s, &k->op[i]);
+        if (ipi) {
+            s->interrupted[cpu] += s->conf.cost_ipi_receive + cycles;
+            sent += sent == 0 ? s->conf.cost_ipi : s->conf.cost_ipi_more;
+            others = max_u64(others, cycles);
+        } else {
+            own += cycles;
+        }
+    }
+    k->n_op = 0;
+    return max_u64(own, sent + others);
+}
+
+void space_interrupts(struct sim *s, const struct sim_thread *t)
+{
+    STAT(&s->stats, kernel_cycles_ipi) += s->interrupted[t->core_id];
+    s->interrupted[t->core_id] = 0;
+}
+
+/* space_get returns what the TLBs know of an address space; one that was never loaded is new to them. */
+static struct kern_space *space_get(struct sim *s, const struct mm *m)
+{
+    struct kern_space *x = kern_tlb_space(&s->tlb, mm_id(m));
+
+    if (!x) {
+        x = malloc(sizeof(*x));
+        ASSERT(x);
+        init_new_context(&s->tlb, x, mm_id(m), mm_pt(m)->root);
+    }
+    return x;
+}
+
+void space_switch(struct sim *s, struct sim_thread *t)
+{
+    const struct kern_cpu_tlb *c = &s->tlb.cpu[t->core_id];
+
+    if (c->loaded_mm->mm == mm_id(t->proc->mm) && !c->is_lazy)
+        return;
+    switch_mm_irqs_off(&s->tlb, t->core_id, space_get(s, t->proc->mm));
+    perform(s);
+}
+
+/* end_space: its tables are no more. */
+static void end_space(struct sim *s, struct kern_space *x)
+{
+    destroy_context(&s->tlb, x);
+    free(x);
+}
+
+void spaces_close(struct sim *s)
+{
+    while (s->tlb.spaces) {
+        struct kern_space *x = s->tlb.spaces;
+        s->tlb.spaces = x->next;
+        free(x);
+    }
+}
+
+static void decide(struct sim *s, struct sim_thread *t, const struct arch_msg *m)
+{
+    struct kern_tlb *k = &s->tlb;
+    struct kern_space *x = m->kind == ARCH_FLUSH_BATCH ? NULL : kern_tlb_space(k, m->mm);
+    unsigned cpu = t->core_id;
+
+    k->now_ms = s->now_ms;
+    if (m->kind == ARCH_FLUSH_KERNEL)
+        flush_tlb_kernel_range(k, cpu, m->a, m->b);
+    else if (m->kind == ARCH_FLUSH_BATCH && m->n)
+        try_to_unmap_flush_dirty(k, cpu);
+    else if (m->kind == ARCH_FLUSH_BATCH)
+        try_to_unmap_flush(k, cpu);
+    else if (!x) /* never loaded: nobody has an entry of it */
+        return;
+    else if (m->kind == ARCH_SPACE_END)
+        end_space(s, x);
+    else if (m->kind == ARCH_FLUSH_RANGE)
+        flush_tlb_mm_range(k, cpu, x, m->a, m->b, m->n, m->tables);
+    else if (m->kind == ARCH_FLUSH_ALL)
+        flush_tlb_mm(k, cpu, x);
+    else if (m->kind == ARCH_FLUSH_UNMAP)
+        unmap_flush(k, cpu, x, m->a, m->b, m->n);
+    else
+        flush_tlb_batched_pending(k, cpu, x);
+}
+
+uint64_t space_flush(struct sim *s, struct sim_thread *t, const struct arch_msg *m)
+{
+    decide(s, t, m);
+    return perform(s);
+}
+
+int space_audit(const struct sim *s)
+{
+    int broken = kern_tlb_audit(&s->tlb) != 0 ? 7 : 0;
+
+    for (unsigned n = 0; n < s->conf.cpu_cores && broken == 0; n++)
+        for (unsigned asid = 0; asid < TLB_NR_DYN_ASIDS && broken == 0; asid++)
+            for (const struct kern_space *x = s->tlb.spaces; x && broken == 0; x = x->next)
+                if (kern_tlb_current(&s->tlb, n, asid, x))
+                    broken = mmu_audit_space(&s->cores[n], kern_tlb_pcid(&s->tlb, asid), x->pgd);
+    return broken;
+}
