@@ -441,15 +441,15 @@ int mm_set_mempolicy(struct mm *m, int mode, const struct nodemask_arg *mask)
     return 0;
 }
 
-/* lookup_node touches a page and says where it lies (get_user_pages_fast: what is mapped, the zero page
- * excepted, needs no right of the VMA). */
+/* lookup_node touches a page and says where it lies (get_user_pages_fast: what is mapped, the zero pages of
+ * both sizes excepted, needs no right of the VMA). */
 static int lookup_node(struct mm *m, vaddr a)
 {
     unsigned level;
     a = va(align_down(a.v, PAGE_SIZE));
     struct vma *v = vma_lookup(m, a.v);
     const pte *e = pt_leaf(&m->pt, a, &level);
-    if (!e || !pte_present(*e) || (level == 0 && (e->v & PTE_SPECIAL))) {
+    if (!e || !pte_present(*e) || (e->v & PTE_SPECIAL)) {
         if (!(v->flags & VM_READ) || (v->flags & (VM_IO | VM_PFNMAP)))
             return -EFAULT;
         int err = faultin_page(m, v, a, false);

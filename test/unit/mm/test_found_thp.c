@@ -181,6 +181,22 @@ static void a_piece_of_a_huge_file_page_is_the_files_in_all_its_new_frames(void 
     mm_file_put(b.sys, f);
 }
 
+/* gup_fast_pmd_leaf leaves special entries to the slow way, which asks for VM_READ. */
+static void the_node_of_the_huge_zero_page_is_told_to_who_may_read_it(void **state)
+{
+    (void)state;
+    struct mm_get_mempolicy q = {.addr = va(A), .flags = 3 /* MPOL_F_NODE | MPOL_F_ADDR */};
+    int node = -1;
+    uint64_t nodes;
+    assert_int_equal(map_anon(&b, A, HP, PROT_WRITE), A);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_HUGEPAGE), 0);
+    touch(&b, A, false);
+    assert_int_equal(mm_get_mempolicy(b.mm, &q, &node, &nodes), -EFAULT);
+    assert_int_equal(mm_mprotect(b.mm, va(A), M2, RW), 0);
+    assert_int_equal(mm_get_mempolicy(b.mm, &q, &node, &nodes), 0);
+    assert_int_equal(node, 0);
+}
+
 /* madvise_free_huge_pmd: pmdp_invalidate. A store through a translation that says "dirty" would leave no
  * mark in the entry. */
 static void giving_up_a_huge_page_flushes_all_of_it(void **state)
@@ -244,6 +260,7 @@ int main(void)
         T(a_huge_page_with_a_hole_is_not_locked),
         T(a_huge_page_moved_in_pieces_is_split_by_the_next_move),
         T(a_piece_of_a_huge_file_page_is_the_files_in_all_its_new_frames),
+        T(the_node_of_the_huge_zero_page_is_told_to_who_may_read_it),
         T(giving_up_a_huge_page_flushes_all_of_it),
         T(the_second_of_two_processes_writes_in_place_when_the_first_has_left),
         T(the_third_of_three_processes_copies_though_it_is_alone),
