@@ -230,7 +230,9 @@ static int set_number(struct conf *c, const struct conf_option *o, const char *v
                            "%s: `%s` is not a size; take a number with K, M, G or T behind it",
                            o->key, value);
     if (r == -EINVAL)
-        return conf_refuse(err, err_size, "%s: `%s` is not a whole number", o->key, value);
+        return conf_refuse(err, err_size, "%s: `%s` is not a whole number; take %s to %s%s%s",
+                           o->key, value, conf_number(o, o->min, lo, sizeof(lo)),
+                           conf_number(o, o->max, hi, sizeof(hi)), *unit ? " " : "", unit);
     if (r < 0 || v < o->min || v > o->max)
         return conf_refuse(err, err_size, "%s: %s is out of range; take %s to %s%s%s", o->key,
                            value, conf_number(o, o->min, lo, sizeof(lo)),

@@ -135,12 +135,16 @@ static bool in_range(const struct row *row, const char *value)
     return n > 0;
 }
 
-/* no_range says in one line what a row takes instead of a value. */
+/* no_range says in one line what a row takes instead of a value, in the words of options (conf.c). */
 static int no_range(const struct row *row, const char *value, char *err, size_t err_size)
 {
-    snprintf(err, err_size, "vm.%s does not take `%s`: %s are %s%" PRIu64 " to %" PRIu64, row->name,
-             value, row->n > 1 ? "its numbers" : "its values", row->zero ? "0 and " : "", row->min,
-             row->max);
+    uint64_t v[PHYS_ZONES_NR];
+    const char *quote = parse_numbers(value, v, row->n) ? "" : "`";
+    const char *why = *quote == '\0' ? "is out of range"
+                      : row->n > 1   ? "is no list of whole numbers"
+                                     : "is not a whole number";
+    snprintf(err, err_size, "vm.%s: %s%s%s %s; take %s%" PRIu64 " to %" PRIu64, row->name, quote,
+             value, quote, why, row->zero ? "0 or " : "", row->min, row->max);
     line_only(err);
     return -EINVAL;
 }
@@ -166,7 +170,7 @@ int proc_sysctl_set(const struct proc_machine *m, const char *key, const char *v
     struct row row = row_of((unsigned)proc_sysctl_find(key));
     error = set_row(m, &row, value);
     if (error != 0)
-        snprintf(err, err_size, "vm.%s does not take `%s`: %s", row.name, value, strerror(-error));
+        snprintf(err, err_size, "vm.%s: %s is refused: %s", row.name, value, strerror(-error));
     return error;
 }
 

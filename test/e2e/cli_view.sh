@@ -88,7 +88,7 @@ yes "a file of orders is, in the order of their times" [ "$("$pagewalk" view vm.
 pool=$("$pagewalk" view vm.nr_hugepages)
 yes "a pool larger than memory is not refused: Linux gives what there is ($pool)" [ "$pool" -gt 0 -a "$pool" -lt 32 ]
 yes "an order for after the end is told" bash -c "'$pagewalk' run --sysctl '99999s: vm.swappiness=1' -- true 2>&1 | grep -q '1 orders were for a time after'"
-yes "a value the kernel refuses is refused before the run" says 'vm.swappiness does not take .300.: its values are 0 to 200' "$pagewalk" run --sysctl '1us: vm.swappiness=300' -- touch ran
+yes "a value the kernel refuses is refused before the run" says 'vm.swappiness: 300 is out of range; take 0 to 200' "$pagewalk" run --sysctl '1us: vm.swappiness=300' -- touch ran
 yes "which does not happen" test ! -e ran
 yes "a bad order is refused before the run" says 'TIME: KEY=VALUE is wanted' "$pagewalk" run --sysctl 'vm.swappiness=1' -- touch ran
 yes "in a file with its line" says 'orders:2: ' bash -c "printf '\n1ms: vm.nope=1\n' > orders; '$pagewalk' run --sysctls orders -- touch ran"
@@ -109,7 +109,7 @@ yes "and with binary ones" bash -c "[ \"\$('$pagewalk' view --run $running kpage
 yes "a tunable can be set" [ "$("$pagewalk" view --run $running --set vm.swappiness=33 vm.swappiness)" = 33 ]
 yes "drop_caches drops the cache" "$pagewalk" view --run $running --set vm.drop_caches=1
 yes "which vmstat counts" bash -c "'$pagewalk' view --run $running vmstat | grep -q '^drop_pagecache 1$'"
-yes "a bad value is refused by the machine" says 'does not take .999.' "$pagewalk" view --run $running --set vm.swappiness=999
+yes "a bad value is refused by the machine" says 'vm.swappiness: 999 is out of range; take 0 to 200' "$pagewalk" view --run $running --set vm.swappiness=999
 yes "another process lists those there are" says "no process 1; there are: [0-9]* (sh)" "$pagewalk" view --run $running --pid 1 maps
 yes "a process that is no pagewalk is told from one" says "running: .*$running" "$pagewalk" view --run $$ maps
 yes "the program saw no descriptor of ours" bash -c "sh -c 'ls /proc/self/fd' < /dev/null 2> /dev/null | cmp - fds" 

@@ -124,11 +124,11 @@ static void out_of_range_says_range_and_unit(void **state)
 static void wrong_form_says_the_right_one(void **state)
 {
     (void)state;
-    assert_refused("cpu.cores=", "cpu.cores: `` is not a whole number");
-    assert_refused("cpu.cores=-1", "cpu.cores: `-1` is not a whole number");
-    assert_refused("cpu.cores= 2", "cpu.cores: ` 2` is not a whole number");
-    assert_refused("cpu.cores=2K", "cpu.cores: `2K` is not a whole number");
-    assert_refused("cpu.cores=0x", "cpu.cores: `0x` is not a whole number");
+    assert_refused("cpu.cores=", "cpu.cores: `` is not a whole number; take 1 to 64 cores");
+    assert_refused("cpu.cores=-1", "cpu.cores: `-1` is not a whole number; take 1 to 64 cores");
+    assert_refused("cpu.cores= 2", "cpu.cores: ` 2` is not a whole number; take 1 to 64 cores");
+    assert_refused("cpu.cores=2K", "cpu.cores: `2K` is not a whole number; take 1 to 64 cores");
+    assert_refused("cpu.cores=0x", "cpu.cores: `0x` is not a whole number; take 1 to 64 cores");
     assert_refused("phys.size=1Q",
                    "phys.size: `1Q` is not a size; take a number with K, M, G or T behind it");
     assert_refused("phys.size=1Kib",
@@ -227,7 +227,7 @@ static void a_message_is_one_line_whatever_it_quotes(void **state)
     struct conf c;
     conf_init(&c);
     assert_int_equal(conf_assign(&c, "cpu.cores=1\n2\x1b[2J", err, sizeof err), -EINVAL);
-    assert_string_equal(err, "cpu.cores: `1?2?[2J` is not a whole number");
+    assert_string_equal(err, "cpu.cores: `1?2?[2J` is not a whole number; take 1 to 64 cores");
     assert_int_equal(conf_assign(&c, "a\nb", err, sizeof err), -EINVAL);
     assert_null(strchr(err, '\n'));
 }

@@ -98,7 +98,7 @@ static void first_bad_line_is_named(void **state)
     ASSERT_BAD("cpu.cores = 4\nrubbish\ncpu.mhz = 1\n", "2: not understood; write key = value");
     ASSERT_BAD("cpu.mhz = 1\nrubbish\n", "1: cpu.mhz: 1 is out of range; take 100 to 10000 MHz");
     ASSERT_BAD("[open\n", "1: not understood; write key = value");
-    ASSERT_BAD("cpu.cores =\n", "1: cpu.cores: `` is not a whole number");
+    ASSERT_BAD("cpu.cores =\n", "1: cpu.cores: `` is not a whole number; take 1 to 64 cores");
 }
 
 static void binary_and_endless_lines_are_refused(void **state)

@@ -181,14 +181,17 @@ static void a_value_out_of_range_is_refused_with_key_value_and_range(void **stat
 {
     (void)state;
     static const char *const bad[][3] = {
-        {"1us: vm.swappiness=300", "vm.swappiness does not take `300`", "0 to 200"},
-        {"1us: vm.overcommit_memory=9", "vm.overcommit_memory does not take `9`", "0 to 2"},
-        {"1us: vm.swappiness=ten", "vm.swappiness does not take `ten`", "0 to 200"},
-        {"1us: vm.drop_caches=0", "vm.drop_caches does not take `0`", "1 to 4"},
+        {"1us: vm.swappiness=300", "vm.swappiness: 300 is out of range; take", "0 to 200"},
+        {"1us: vm.overcommit_memory=9", "vm.overcommit_memory: 9 is out of range; take", "0 to 2"},
+        {"1us: vm.swappiness=ten", "vm.swappiness: `ten` is not a whole number; take", "0 to 200"},
+        {"1us: vm.drop_caches=0", "vm.drop_caches: 0 is out of range; take", "1 to 4"},
         {"1us: vm.extfrag_threshold=1001", "vm.extfrag_threshold", "0 to 1000"},
         {"1us: vm.watermark_scale_factor=0", "vm.watermark_scale_factor", "1 to 3000"},
-        {"1us: vm.percpu_pagelist_high_fraction=7", "fraction does not take `7`", "0 and 8 to"},
-        {"1us: vm.lowmem_reserve_ratio=1 2 99999999999", "`1 2 99999999999`", "0 to 2147483647"}};
+        {"1us: vm.percpu_pagelist_high_fraction=7", "fraction: 7 is out of range",
+         "take 0 or 8 to"},
+        {"1us: vm.lowmem_reserve_ratio=1 2 99999999999", "1 2 99999999999 is out of range",
+         "0 to 2147483647"},
+        {"1us: vm.lowmem_reserve_ratio=1 x", "`1 x` is no list of whole numbers", "take 0 to"}};
     struct proc_order o;
     char err[160];
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
