@@ -1,7 +1,6 @@
-/* fault.c: page faults.
+/* fault.c: what a page fault does in a VMA that allows the access. How it gets there: addr_fault.c.
  *
- *   mm_fault ── kernel address, #GP, no VMA, access_error ──► SIGSEGV
- *      └► handle_mm_fault ─► handle_pte_fault
+ *   handle_mm_fault ─► handle_pmd_fault ─► handle_pte_fault
  *            none ─┬ anonymous ─► do_anonymous_page   zero page (read) or new page (write)
  *                  ├ read ──────► do_read_fault       fault-around, else __do_fault
  *                  ├ private ───► do_cow_fault        new page, copied from the file's
@@ -18,8 +17,7 @@
  * I2  An entry is written only while none, or replaced with a flush of its page; rights may be
  *     added without one.
  *
- * Source: Linux 6.18 arch/x86/mm/fault.c, mm/memory.c, mm/mmap_lock.c, mm/vma.c
- * (expand_downwards), mm/gup.c (populate_vma_page_range).
+ * Source: Linux 6.18 mm/memory.c.
  */
 #include "mm/mm_int.h"
 
@@ -530,8 +528,7 @@ static void mm_account_fault(struct mm *m, int result)
     STAT(m->sys->stats, minor_faults) += !major;
 }
 
-static int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write,
-                           enum fault_kind *ret_kind)
+int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write, enum fault_kind *ret_kind)
 {
     struct vm_fault vmf = {.m = m,
                            .vma = v,
@@ -552,195 +549,4 @@ static int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write,
                 : result & VM_FAULT_MAJOR ? FAULT_MAJOR
                                           : vmf.kind;
     return result;
-}
-
-/* -- finding the VMA ------------------------------------------------------------------------- */
-
-static bool gap_too_small(const struct mm *m, const struct vma *prev, uint64_t a)
-{
-    return !(prev->flags & VM_GROWSDOWN) && (prev->flags & VM_ACCESS_FLAGS) &&
-           a - prev->end.v < m->sys->conf.kernel_stack_guard_gap * PAGE_SIZE;
-}
-
-/* acct_stack_growth: the limits on a growing stack, overcommit last: that charges. Linux charges what
- * has no VM_ACCOUNT, too, and never takes it back. */
-static bool acct_stack_growth(struct mm *m, const struct vma *v, uint64_t size, uint64_t grow)
-{
-    if (!may_expand_vm(m, v->flags, grow) || size > task_rlimit(m, MM_RLIM_STACK) ||
-        !mlock_future_ok(m, v->flags, grow << PAGE_SHIFT) || vm_enough_memory(m, grow) != 0)
-        return false;
-    m->sys->commit_lost += v->flags & VM_ACCOUNT ? 0 : grow;
-    return true;
-}
-
-int expand_stack(struct mm *m, struct vma *v, uint64_t a)
-{
-    a = align_down(a, PAGE_SIZE);
-    if (a < mmap_min_addr(m->sys))
-        return -EPERM;
-    if (v->prev && gap_too_small(m, v->prev, a))
-        return -ENOMEM;
-    anon_vma_prepare(m, v);
-    uint64_t pages = (v->start.v - a) >> PAGE_SHIFT;
-    if (pages > v->pgoff || !acct_stack_growth(m, v, v->end.v - a, pages))
-        return -ENOMEM;
-    vma_move_start(m, v, a);
-    vm_stat_account(m, v->flags, (int64_t)pages);
-    return 0;
-}
-
-/* find_vma_grow is lock_mm_and_find_vma: the VMA of an address, or a stack that grows to it. */
-static struct vma *find_vma_grow(struct mm *m, uint64_t a, bool *ret_grew)
-{
-    struct vma *v = vma_lookup(m, a);
-    if (likely(v != NULL))
-        return v;
-    arch_lock(m->sys->outbox, LOCK_MMAP_READ, 0, 0); /* lock_mm_and_find_vma */
-    v = find_vma(m, a);
-    if (!v || !(v->flags & VM_GROWSDOWN) || expand_stack(m, v, a) != 0)
-        return NULL;
-    *ret_grew = true;
-    return v;
-}
-
-/* pkey_denies: the rights of the VMA's protection key forbid the access; they never forbid an
- * instruction fetch (arch_vma_access_permitted). */
-static bool pkey_denies(const struct arch_fault *f, const struct vma *v)
-{
-    uint32_t rights = f->pkru >> 2 * ((v->flags & VM_PKEY_MASK) >> VM_PKEY_SHIFT);
-    if (f->code & FAULT_PK)
-        return true;
-    return !(f->code & FAULT_I) && ((rights & 1) || ((f->code & FAULT_W) && (rights & 2)));
-}
-
-static bool access_error(const struct arch_fault *f, const struct vma *v)
-{
-    if (pkey_denies(f, v))
-        return true;
-    if (f->code & FAULT_W)
-        return !(v->flags & VM_WRITE);
-    return (f->code & FAULT_P) || !(v->flags & VM_ACCESS_FLAGS);
-}
-
-static void bad_area(struct mm_verdict *ret, int signal, int si_code)
-{
-    ret->kind = FAULT_BAD;
-    ret->signal = signal;
-    ret->si_code = si_code;
-}
-
-static void do_user_addr_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *ret)
-{
-    arch_step(m->sys->outbox, STEP_VMA_LOOKUP, 1);
-    arch_lock(m->sys->outbox, LOCK_VMA_READ, fault->cr2.v, 0); /* lock_vma_under_rcu */
-    struct vma *v = find_vma_grow(m, fault->cr2.v, &ret->stack_grew);
-    if (!v) {
-        bad_area(ret, SIGSEGV, SEGV_MAPERR);
-        return;
-    }
-    if (access_error(fault, v)) {
-        bad_area(ret, SIGSEGV, pkey_denies(fault, v) ? SEGV_PKUERR : SEGV_ACCERR);
-        return;
-    }
-    int result = handle_mm_fault(m, v, fault->cr2, fault->code & FAULT_W, &ret->kind);
-    ret->oom = result & VM_FAULT_OOM;
-    ret->major = result & VM_FAULT_MAJOR;
-    if (result & VM_FAULT_HWPOISON)
-        bad_area(ret, SIGBUS, BUS_MCEERR_AR);
-    else if (result & VM_FAULT_SIGBUS)
-        bad_area(ret, SIGBUS, BUS_ADRERR);
-    else if (result & VM_FAULT_SIGSEGV)
-        bad_area(ret, SIGSEGV, SEGV_MAPERR);
-}
-
-void mm_fault(struct mm *m, const struct arch_fault *fault, struct mm_verdict *ret)
-{
-    *ret = (struct mm_verdict){.kind = FAULT_BAD, .code = fault->code};
-    arch_step(m->sys->outbox, STEP_FAULT_ENTRY, 1);
-    if (fault->noncanonical) {
-        ret->code = 0;
-        bad_area(ret, SIGSEGV, SI_KERNEL);
-    } else if (fault->cr2.v >= m->task_size) {
-        if (fault->code & FAULT_U)
-            ret->code |= FAULT_P; /* whether something lies there is nobody's business */
-        bad_area(ret, SIGSEGV, SEGV_MAPERR);
-    } else {
-        do_user_addr_fault(m, fault, ret);
-    }
-    if (unlikely(phys_kswapd_any(m->sys->phys)))
-        mm_kswapd(m->sys);
-    AUDIT(audit_fault(m->sys));
-}
-
-/* -- touching pages for the kernel's own reasons --------------------------------------------- */
-
-/* follow_page_pte with FOLL_TOUCH: what is there counts as used; a writer makes a page dirty whose
- * entry is not. Of a huge entry the bits themselves are set (touch_pmd). */
-static void follow_touched(struct mm *m, pte *e, unsigned level, bool write)
-{
-    if (!write || (e->v & (PTE_D | PTE_SPECIAL)))
-        return;
-    if (level > 0) {
-        e->v |= PTE_A | PTE_D;
-        return;
-    }
-    folio_mark_dirty(m->sys, folio_head(m->sys, pte_leaf_pfn(*e, level)));
-}
-
-int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write)
-{
-    unsigned level;
-    pte *e = pt_leaf(&m->pt, a, &level);
-    enum fault_kind kind;
-    if (e && pte_present(*e) && (!write || (e->v & PTE_RW))) {
-        follow_touched(m, e, level, write);
-        return 0;
-    }
-    int result = handle_mm_fault(m, v, a, write, &kind);
-    if (result & VM_FAULT_OOM)
-        return -ENOMEM;
-    if (result & VM_FAULT_HWPOISON)
-        return -EHWPOISON;
-    return result & VM_FAULT_ERROR ? -EFAULT : 0;
-}
-
-/* populate_vma touches one VMA's part: private writable memory is written (breaking COW now),
- * shared memory is only read. 0, -EFAULT where nothing may be touched, or -ENOMEM. */
-static int populate_vma(struct mm *m, struct vma *v, uint64_t start, uint64_t end)
-{
-    bool write = (v->flags & (VM_WRITE | VM_SHARED)) == VM_WRITE;
-    if (v->flags & (VM_IO | VM_PFNMAP | VM_LOCKONFAULT))
-        return 0;
-    if (!(v->flags & VM_ACCESS_FLAGS))
-        return -EFAULT;
-    for (uint64_t a = start; a < end; a += PAGE_SIZE) {
-        int err = faultin_page(m, v, va(a), write);
-        if (err != 0)
-            return err;
-    }
-    return 0;
-}
-
-/* mm_populate is __mm_populate: VMA by VMA. */
-static int mm_populate(struct mm *m, uint64_t start, uint64_t end, bool ignore_errors)
-{
-    for (struct vma *v = find_vma(m, start); start < end && v && v->start.v < end; v = v->next) {
-        int err = populate_vma(m, v, max_u64(start, v->start.v), min_u64(end, v->end.v));
-        if (err != 0 && !ignore_errors)
-            return err;
-    }
-    return 0;
-}
-
-void populate_range(struct mm *m, uint64_t start, uint64_t end)
-{
-    mm_populate(m, start, end, true);
-}
-
-int populate_all(struct mm *m, uint64_t start, uint64_t end)
-{
-    int err = mm_populate(m, start, end, false);
-    return err == -EFAULT   ? -ENOMEM
-           : err == -ENOMEM ? -EAGAIN
-                            : err; /* __mlock_posix_error_return */
 }

@@ -12,6 +12,7 @@
  *     commit.c   overcommit                          uaccess.c  copies to and from user memory
  *   pages
  *     fault.c    handle_mm_fault and what it calls   filemap.c  files, page cache, readahead
+ *     addr_fault.c    from an address to its VMA     gup.c      pages the kernel touches
  *     anon_vma.c which VMAs may map a page           rmap.c     who maps a page
  *     alloc.c    where frames come from              zap.c      unmapping pages, freeing tables
  *     contents.c the bytes behind frames             mempolicy.c migrate.c compaction.c
@@ -24,7 +25,7 @@
  *   looking on
  *     view.c     what /proc asks                     label.c    rows of attribution
  *     audit.c    the invariants of mm.h              audit_folio.c audit_call.c  of folios; when
- *     repair.c   what an emulator's program has anyway
+ *     repair.c   what an emulator's program has anyway   adopt.c  what the emulator is told
  */
 #ifndef MM_MM_INT_H
 #define MM_MM_INT_H
@@ -783,6 +784,9 @@ static inline void lock_pmd(const struct mm *m, vaddr a)
 struct frame *vm_normal_page(const struct mm *m, pte e);
 /* do_wp_page handles a write to a present, read-only entry: reuses the page or copies it. */
 int do_wp_page(struct vm_fault *vmf);
+/* handle_mm_fault does what a fault at `a` needs in v, which allows the access: bits of vm_fault_t. */
+int handle_mm_fault(struct mm *m, struct vma *v, vaddr a, bool write, enum fault_kind *ret_kind);
+/* -- gup.c, addr_fault.c */
 /* faultin_page touches one page as the kernel's populate does. 0, -EFAULT or -ENOMEM. */
 int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write);
 /* populate_range touches pages of [start, end) as MAP_POPULATE and mlockall do: what cannot be
