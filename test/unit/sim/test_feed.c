@@ -631,7 +631,8 @@ static void orders_of_one_entry_follow_their_times(void **state)
     feed(x);
     assert_int_equal(sim_orders_open(x->sim), 0);
     assert_int_equal(swappiness(x), 3);
-    assert_non_null(strstr(sim_order_error(x->sim), "vm.swappiness: 999 is out of range; take 0 to 200"));
+    assert_non_null(
+        strstr(sim_order_error(x->sim), "vm.swappiness: 999 is out of range; take 0 to 200"));
 }
 
 /* The moment of an order does not depend on how the words arrive: all at once, or one by one. */
