@@ -1,5 +1,5 @@
 #!/bin/bash
-# seconds: 900
+# seconds: 1800
 # Blocks of code that are left in the middle: faults that are retried or jumped out of, division
 # errors, signals at any time, code that rewrites itself, threads that come and go, deaths.
 #
