@@ -223,6 +223,11 @@ void kern_interrupt(struct kern *k, unsigned cpu, uint32_t tid)
 
 /* -- the rest ---------------------------------------------------------------------------------------- */
 
+pfn kern_root(const struct kern *k)
+{
+    return k->layout.pt.root;
+}
+
 vaddr kern_direct(const struct kern *k, paddr a)
 {
     return layout_direct(&k->layout, a);

@@ -10,6 +10,7 @@
 #define KERN_ENTRY_H
 
 #include "kern/kern.h"
+#include "kern/layout.h"
 
 enum kern_entry {
     ENTRY_SYSCALL, /* entry code, dispatch, exit */
@@ -45,6 +46,8 @@ void kern_leave(struct kern *k, uint32_t tid, uint32_t bytes);
 void kern_deepen(struct kern *k, uint32_t tid, enum arch_step step);
 void kern_interrupt(struct kern *k, unsigned cpu, uint32_t tid);
 
+/* kern_root returns the root of the kernel's own tables (swapper_pg_dir). */
+pfn kern_root(const struct kern *k);
 /* kern_direct returns where the kernel reads and writes physical memory, kern_page where the struct page
  * of a frame is. */
 vaddr kern_direct(const struct kern *k, paddr a);

@@ -31,6 +31,21 @@
 #define KERNEL_RO (PTE_P | PTE_A | PTE_NX)
 #define KERNEL_RX (PTE_P | PTE_A)
 
+enum kern_kpti kern_kpti(const struct conf *conf)
+{
+    enum { AUTO, ON, OFF, SEPARATE };
+    switch (conf->kernel_kpti) {
+    case ON:
+        return KPTI_ON;
+    case SEPARATE:
+        return KPTI_SEPARATE;
+    case AUTO:
+        return conf->cpu_meltdown ? KPTI_ON : KPTI_OFF;
+    default:
+        return KPTI_OFF;
+    }
+}
+
 /* -- where ------------------------------------------------------------------------------------ */
 
 /* randomize shifts the three regions by whole GiB, their order kept: kernel_randomize_memory. */

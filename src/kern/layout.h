@@ -27,6 +27,8 @@
 
 /* Page-table isolation; separate: the kernel's tables do not even map the user's half. */
 enum kern_kpti { KPTI_OFF, KPTI_ON, KPTI_SEPARATE };
+/* kern_kpti says what kernel.kpti means on this machine: auto is on if the CPU needs it. */
+enum kern_kpti kern_kpti(const struct conf *conf);
 
 /* Parts of a CPU's cpu_entry_area. */
 enum cea_part { CEA_GDT, CEA_ENTRY_STACK, CEA_TSS, CEA_DF, CEA_NMI, CEA_DB, CEA_MCE, CEA_NR };

@@ -20,7 +20,7 @@
 /* open_memory builds what lies in memory at boot: the address space, and the CPUs' stacks. */
 static int open_memory(struct kern *k)
 {
-    int err = layout_open(&k->layout, k->phys, k->conf, KPTI_OFF);
+    int err = layout_open(&k->layout, k->phys, k->conf, kern_kpti(k->conf));
     if (!err)
         err = stacks_open(&k->stacks, &k->layout, k->conf, k->stats, k->outbox);
     if (err)

@@ -262,12 +262,17 @@ static bool copy_range(struct sim *s, struct sim_thread *t, const struct kern_co
 bool sim_copies(struct sim *s, struct sim_thread *t, int64_t result)
 {
     struct kern_copy_run run = {0};
+    bool entered = entry_kernel_mode(s, t->core_id);
 
+    entry_window(s, t->core_id, true);
     for (uint32_t i = 0; i < s->copies.n; i++) {
         const struct kern_copy *c = &s->copies.copy[i];
         if (kern_copy_made(&run, c) && !copy_range(s, t, c))
             kern_copy_bad(&run, c, result);
     }
     s->copies.n = 0;
+    entry_window(s, t->core_id, false);
+    if (entered)
+        entry_user_mode(s, t->core_id);
     return !run.bad;
 }

@@ -102,17 +102,16 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
     t->starting = false;
     if (!t->joined)
         proc_thread(s, t, 0);
+    entry_begin(s, t, ENTRY_SYSCALL, SYS_execve);
     bool first = proc_exec(s, t);
     name_task(t);
-    if (kern_exec(s->kern, t->proc->mm, &e, &s->copies) != 0) {
-        space_switch(s, t);
-        return; /* every access is repaired and counted then */
-    }
-    if (first)
+    bool done = kern_exec(s->kern, t->proc->mm, &e, &s->copies) == 0;
+    if (done && first)
         kern_task_new(s->kern, t->tid);
     STAT(&s->stats, kernel_cycles_exec) += sim_drain(s, t);
     space_switch(s, t);
-    sim_copies(s, t, 0);
+    sim_copies(s, t, 0); /* none if it failed: every access is repaired and counted then */
+    entry_end(s, t);
 }
 
 /* -- system calls --------------------------------------------------------------------------------------*/

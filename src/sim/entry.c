@@ -1,11 +1,15 @@
 /* entry.c: entries into the kernel and exits, as the hardware sees them.
  *
- *   entry_begin ─► text, stack, data of the kind of entry ─► TLBs and caches of the core (:k counters)
+ *   entry_begin ─► with isolation: CR3 of the kernel
+ *        │      ─► text, stack, data of the kind of entry ─► TLBs and caches of the core (:k counters)
  *        │          what missed costs cycles: kernel_cycles.entry
  *        ▼
  *   the kernel works (outbox: entries, zeroing, copies: through the direct map)
  *        ▼
- *   entry_end
+ *   entry_end ─► with isolation: CR3 of the user, the root behind the kernel's
+ *
+ * kernel.kpti=separate: the kernel's CR3 is that of its own tables, which do not map the program; what it
+ * copies from or to the program it copies under the process's tables. All is flushed at each change.
  *
  * cost.syscall, cost.fault.entry … are those of an entry that finds everything in L1 and the
  * first-level TLBs; only what it does not find there is added here, so nothing is counted twice.
@@ -13,6 +17,8 @@
  * Invariants:
  *  I1  Begins and ends pair, at most NEST deep.
  *  I2  Without kernel.footprint no line and no translation of the kernel's half is touched.
+ *  I3  With isolation a core runs words of a thread under its user root, all else under the kernel's:
+ *      sim.kernel_mode has its bit then.
  */
 #include "sim/sim_int.h"
 
@@ -59,6 +65,73 @@ static uint64_t footprint(struct sim *s, unsigned cpu, uint32_t tid, enum kern_e
     return cycles + touch(s, &s->cores[cpu], t, kern_entry_data(s->kern, e, cpu, tid, t));
 }
 
+/* -- boot ---------------------------------------------------------------------------------------------- */
+
+void entry_open(struct sim *s)
+{
+    uint64_t flushes = STAT(&s->stats, tlb_flush_full);
+
+    s->kpti = kern_kpti(&s->conf);
+    s->tlb.pti = s->kpti != KPTI_OFF;
+    s->tlb.init_mm.pgd = kern_root(s->kern);
+    for (unsigned n = 0; n < s->conf.cpu_cores; n++)
+        mmu_load_cr3(&s->cores[n], s->tlb.init_mm.pgd, kern_tlb_pcid(&s->tlb, 0), true);
+    STAT(&s->stats, tlb_flush_full) = flushes; /* there was nothing to flush */
+}
+
+/* -- isolation ---------------------------------------------------------------------------------------- */
+
+static void load_cr3(struct sim *s, unsigned cpu, pfn root, unsigned pcid, bool flush)
+{
+    struct mmu_core *core = &s->cores[cpu];
+
+    STAT(&s->stats, kpti_switches)++;
+    STAT(&s->stats, kernel_cycles_kpti) += s->conf.cost_cr3;
+    if (s->kpti == KPTI_SEPARATE)
+        mmu_invpcid(core, 2, 0, va(0));
+    mmu_load_cr3(core, root, pcid, !flush);
+}
+
+bool entry_kernel_mode(struct sim *s, unsigned cpu)
+{
+    const struct kern_cpu_tlb *c = &s->tlb.cpu[cpu];
+    bool flush;
+
+    if (s->kpti == KPTI_OFF || s->kernel_mode >> cpu & 1)
+        return false;
+    s->kernel_mode |= BIT(cpu);
+    if (c->loaded_mm == &s->tlb.init_mm)
+        return true; /* no program there: the kernel's CR3 it has */
+    uint16_t pcid = switch_to_kernel_cr3(&s->tlb, cpu, &flush);
+    if (s->kpti == KPTI_SEPARATE)
+        load_cr3(s, cpu, kern_root(s->kern), 0, true);
+    else
+        load_cr3(s, cpu, c->loaded_mm->pgd, pcid, flush);
+    return true;
+}
+
+void entry_user_mode(struct sim *s, unsigned cpu)
+{
+    const struct kern_cpu_tlb *c = &s->tlb.cpu[cpu];
+    bool flush;
+
+    if (s->kpti == KPTI_OFF || !(s->kernel_mode >> cpu & 1))
+        return;
+    s->kernel_mode &= ~BIT(cpu);
+    if (c->loaded_mm == &s->tlb.init_mm)
+        return;
+    uint16_t pcid = switch_to_user_cr3(&s->tlb, cpu, &flush);
+    load_cr3(s, cpu, (pfn){c->loaded_mm->pgd.v + 1}, pcid, flush);
+}
+
+void entry_window(struct sim *s, unsigned cpu, bool open)
+{
+    pfn root = open ? s->tlb.cpu[cpu].loaded_mm->pgd : kern_root(s->kern);
+
+    if (s->kpti == KPTI_SEPARATE)
+        load_cr3(s, cpu, root, 0, true);
+}
+
 /* -- the tick --------------------------------------------------------------------------------------- */
 
 static uint64_t period(const struct sim *s, const struct sim_thread *t)
@@ -73,17 +146,22 @@ void entry_thread_open(struct sim *s, struct sim_thread *t)
 
 void entry_tick(struct sim *s, struct sim_thread *t)
 {
+    bool entered = entry_kernel_mode(s, t->core_id);
+
     t->tick_at += period(s, t);
     STAT(&s->stats, timer_interrupts)++;
     kern_interrupt(s->kern, t->core_id, t->tid);
     STAT(&s->stats, kernel_cycles_timer) +=
         s->conf.cost_timer + footprint(s, t->core_id, t->tid, ENTRY_TIMER, 0);
+    if (entered)
+        entry_user_mode(s, t->core_id);
 }
 
 /* -- entries ------------------------------------------------------------------------------------------ */
 
 void entry_begin(struct sim *s, struct sim_thread *t, enum kern_entry e, uint64_t nr)
 {
+    entry_kernel_mode(s, t->core_id);
     uint64_t cycles = footprint(s, t->core_id, t->tid, e, nr);
 
     if (e == ENTRY_SYSCALL)
@@ -99,6 +177,13 @@ void entry_end(struct sim *s, struct sim_thread *t)
 {
     CHECK(t->entries > 0);
     kern_leave(s->kern, t->tid, t->entry_bytes[--t->entries]);
+    if (t->entries == 0)
+        entry_user_mode(s, t->core_id);
+}
+
+void entry_ipi(struct sim *s, unsigned cpu)
+{
+    STAT(&s->stats, kernel_cycles_entry) += footprint(s, cpu, 0, ENTRY_IPI, 0);
 }
 
 uint64_t entry_direct(struct sim *s, struct mmu_core *core, paddr a, uint64_t bytes, bool store,
@@ -107,7 +192,10 @@ uint64_t entry_direct(struct sim *s, struct mmu_core *core, paddr a, uint64_t by
     struct mmu_kernel_cost cost = {0};
     enum access_kind kind = store ? ACCESS_STORE : ACCESS_LOAD;
 
-    if (!s->conf.kernel_footprint) {
+    /* work of the kernel's own threads, which have another core: what it leaves in the caches */
+    bool elsewhere = s->kpti != KPTI_OFF && !(s->kernel_mode >> (core - s->cores) & 1);
+
+    if (!s->conf.kernel_footprint || elsewhere) {
         *ret_lines += mmu_kernel(core, a, bytes, store);
         return 0;
     }

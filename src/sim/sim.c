@@ -105,6 +105,7 @@ int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program
         sim_close(s);
         return err;
     }
+    entry_open(s);
     account(s, NULL); /* boot */
     *ret = s;
     return 0;

@@ -228,7 +228,9 @@ struct sim {
     struct arch_outbox outbox;
     struct mm_sys *mm_sys;
     struct kern *kern;
-    struct kern_tlb tlb; /* ASIDs, who has which address space loaded */
+    enum kern_kpti kpti;  /* page-table isolation */
+    uint64_t kernel_mode; /* bit n: core n has the kernel's CR3; only with isolation */
+    struct kern_tlb tlb;  /* ASIDs, who has which address space loaded */
     uint64_t
         interrupted[TLB_CPUS_MAX]; /* cycles a core lost to others' flushes; its next feed pays */
     struct sim_proc *procs;        /* all processes ever, in order of their beginning */
@@ -305,6 +307,16 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t);
  * was, in user mode or in an outer entry. */
 void entry_begin(struct sim *s, struct sim_thread *t, enum kern_entry e, uint64_t nr);
 void entry_end(struct sim *s, struct sim_thread *t);
+/* With isolation: entry_kernel_mode lets a core load the kernel's CR3, false if it has it; entry_user_mode
+ * undoes it. Entries do so; whatever else is done in the kernel needs it around. */
+bool entry_kernel_mode(struct sim *s, unsigned cpu);
+void entry_user_mode(struct sim *s, unsigned cpu);
+/* entry_window: the kernel is about to use addresses of the program, or has done. */
+void entry_window(struct sim *s, unsigned cpu, bool open);
+/* entry_ipi: what a core touches that another one interrupted; in kernel mode. */
+void entry_ipi(struct sim *s, unsigned cpu);
+/* entry_open: every core runs the kernel's own address space. */
+void entry_open(struct sim *s);
 /* entry_tick: the timer interrupts the thread; due when it has run tick_at instructions. */
 void entry_tick(struct sim *s, struct sim_thread *t);
 void entry_thread_open(struct sim *s, struct sim_thread *t);

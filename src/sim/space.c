@@ -52,8 +52,13 @@ static uint64_t perform(struct sim *s)
         unsigned cpu = k->op[i].cpu;
         bool ipi = k->op[i].kind == TLB_OP_IPI;
         uint64_t cycles = 0;
+        bool entered = entry_kernel_mode(s, cpu);
         for (; i < k->n_op && k->op[i].cpu == cpu; i++)
             cycles += invalidate(s, &k->op[i]);
+        if (ipi)
+            entry_ipi(s, cpu);
+        if (entered)
+            entry_user_mode(s, cpu);
         if (ipi) {
             s->interrupted[cpu] += s->conf.cost_ipi_receive + cycles;
             sent += sent == 0 ? s->conf.cost_ipi : s->conf.cost_ipi_more;
@@ -144,6 +149,24 @@ uint64_t space_flush(struct sim *s, struct sim_thread *t, const struct arch_msg 
     return perform(s);
 }
 
+/* asid_audit looks at both halves of an ASID: with isolation the user's, too, but for entries that go at the
+ * next exit. Without PCIDs there is what the core's present root granted. */
+static int asid_audit(const struct sim *s, unsigned n, unsigned asid, const struct kern_space *x)
+{
+    const struct mmu_core *core = &s->cores[n];
+    unsigned pcid = kern_tlb_pcid(&s->tlb, asid);
+    pfn user = {x->pgd.v + 1};
+
+    if (s->kpti == KPTI_OFF)
+        return mmu_audit_space(core, pcid, x->pgd);
+    if (pcid == 0)
+        return mmu_audit_space(core, 0, s->kernel_mode >> n & 1 ? x->pgd : user);
+    int broken = mmu_audit_space(core, pcid, x->pgd);
+    if (broken == 0 && !(s->tlb.cpu[n].user_pcid_flush >> pcid & 1))
+        broken = mmu_audit_space(core, pcid | TLB_USER_PCID, user);
+    return broken;
+}
+
 int space_audit(const struct sim *s)
 {
     int broken = kern_tlb_audit(&s->tlb) != 0 ? 7 : 0;
@@ -152,6 +175,6 @@ int space_audit(const struct sim *s)
         for (unsigned asid = 0; asid < TLB_NR_DYN_ASIDS && broken == 0; asid++)
             for (const struct kern_space *x = s->tlb.spaces; x && broken == 0; x = x->next)
                 if (kern_tlb_current(&s->tlb, n, asid, x))
-                    broken = mmu_audit_space(&s->cores[n], kern_tlb_pcid(&s->tlb, asid), x->pgd);
+                    broken = asid_audit(s, n, asid, x);
     return broken;
 }

@@ -295,6 +295,28 @@ static void processes_see_what_the_kernel_maps_later(void **state)
     }
 }
 
+static void which_cpus_are_isolated(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *option;
+        bool meltdown;
+        enum kern_kpti want;
+    } row[] = {{"auto", false, KPTI_OFF},
+               {"auto", true, KPTI_ON},
+               {"off", true, KPTI_OFF},
+               {"on", false, KPTI_ON},
+               {"separate", false, KPTI_SEPARATE}};
+    for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
+        struct conf c;
+        char err[64];
+        conf_init(&c);
+        c.cpu_meltdown = row[i].meltdown;
+        assert_int_equal(conf_set(&c, "kernel.kpti", row[i].option, err, sizeof err), 0);
+        assert_int_equal(kern_kpti(&c), row[i].want);
+    }
+}
+
 static void isolated_user_tables_map_only_what_an_entry_needs(void **state)
 {
     (void)state;
@@ -425,6 +447,7 @@ int main(void)
         cmocka_unit_test(boot_takes_nothing_that_linux_would_count),
         cmocka_unit_test(an_image_too_small_for_the_tables_leaves_them_to_the_allocator),
         cmocka_unit_test(processes_see_what_the_kernel_maps_later),
+        cmocka_unit_test(which_cpus_are_isolated),
         cmocka_unit_test(isolated_user_tables_map_only_what_an_entry_needs),
         cmocka_unit_test(without_pcids_kernel_text_stays_global_under_isolation),
         cmocka_unit_test(user_entries_are_in_both_tables_and_executable_in_the_users_only),
