@@ -64,7 +64,7 @@ def main():
             base = base if base is not None else ns
             print(f"  {mode:12} {cycles:8.0f} cycles {ns:7.1f} ns  +{ns - base:6.1f} ns  walks {share:4.1f} %")
         print("loads of a working set between two calls: rate of calls, time more than without isolation")
-        for name, calls, loads, size in (("100 MB", 150, 40000, 100 << 20), ("1 MB", 600, 40000, 1 << 20),
+        for name, calls, loads, size in (("100 MB", 600, 4000, 100 << 20), ("100 MB", 4000, 400, 100 << 20),
                                          ("1 MB", 4000, 4000, 1 << 20), ("10 MB", 4000, 1000, 10 << 20),
                                          ("10 MB", 20000, 100, 10 << 20)):
             row, base = [], None
