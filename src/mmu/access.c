@@ -231,7 +231,7 @@ int mmu_quick(struct mmu_core *c, uint64_t addr, enum access_kind kind)
     const struct tlb_view *v = &c->view[kind];
     uint64_t tag = (addr << 4 & TLB_PAGE_MASK) | c->context, val;
     uint32_t set = (uint32_t)((addr >> PAGE_SHIFT ^ addr >> PAGE_SHIFT >> v->fold) & v->set_mask);
-    if (unlikely(c->odd.low != 0 || v->only == NULL))
+    if (unlikely(c->odd.low != 0 || addr >> 63 != 0 || v->only == NULL))
         return -1;
     if (kind == ACCESS_FETCH)
         mmu_fetch_changed(c);

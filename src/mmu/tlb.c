@@ -163,10 +163,10 @@ static inline void put(struct tlb *t, uint32_t slot, uint64_t tag, uint64_t val)
     t->sign[((size_t)set << t->sign_shift) + way] = (uint8_t)(tlb_mix(tag) >> 56);
 }
 
-/* same_kind says whether two entries are counted alike. */
+/* same_kind says whether two entries are counted alike; bit 63 of a tag is the half of the space. */
 static inline bool same_kind(uint64_t tag, uint64_t val, uint64_t tag2, uint64_t val2)
 {
-    return (((tag ^ tag2) & ~(TLB_PAGE_MASK | TLB_PCID_MASK)) |
+    return (((tag ^ tag2) & (~(TLB_PAGE_MASK | TLB_PCID_MASK) | BIT(63))) |
             ((val ^ val2) >> VAL_PAGE_SHIFT & 3)) == 0;
 }
 

@@ -228,13 +228,24 @@ static uint64_t latency(const struct conf *f, int level)
     return l[level];
 }
 
+/* own says whether the kernel uses its own half: that has counters of its own. */
+static bool own(uint64_t addr, bool user)
+{
+    return !user && addr >= UINT64_C(1) << 63;
+}
+
 /* walk returns -1 and *ret, or the P and RSVD bits of the error code. */
-static int walk(struct ref_mmu *m, unsigned core, uint64_t addr, enum access_kind kind,
+static int walk(struct ref_mmu *m, unsigned core, uint64_t addr, enum access_kind kind, bool user,
                 struct trail *tr, struct ref_entry *ret)
 {
     struct ref_core *k = &m->core[core];
-    static const enum stat_id found[] = {0, STAT_pwc_pde_hit, STAT_pwc_pdpte_hit,
-                                         STAT_pwc_pml4e_hit, STAT_pwc_pml5e_hit};
+    static const enum stat_id found[][2] = {{STAT_pwc_miss, STAT_k_pwc_miss},
+                                            {STAT_pwc_pde_hit, STAT_k_pwc_pde_hit},
+                                            {STAT_pwc_pdpte_hit, STAT_k_pwc_pdpte_hit},
+                                            {STAT_pwc_pml4e_hit, STAT_k_pwc_pml4e_hit},
+                                            {STAT_pwc_pml5e_hit, STAT_k_pwc_pml5e_hit}};
+    static const enum stat_id loads[][2] = {{STAT_walker_dtlb_l1, STAT_k_walker_dtlb_l1},
+                                            {STAT_walker_itlb_l1, STAT_k_walker_itlb_l1}};
     int level = (int)m->conf->mmu_levels - 1;
     uint64_t table = k->root;
     bool w = true, u = true, nx = false, hit = false;
@@ -245,20 +256,20 @@ static int walk(struct ref_mmu *m, unsigned core, uint64_t addr, enum access_kin
                 continue;
             hit = true;
             ref_tlb_touch(&k->walk[l], e);
-            m->stats.v[found[l]]++;
+            m->stats.v[found[l][own(addr, user)]]++;
             level = l - 1;
             table = e->frame;
             w = e->w;
             u = e->u;
             nx = e->nx;
         }
-    STAT(&m->stats, pwc_miss) += !hit;
+    m->stats.v[found[0][own(addr, user)]] += !hit;
     tr->first = level;
     tr->cycles = m->conf->mmu_walk_cycles;
     for (;; level--) {
         unsigned i = (unsigned)(addr >> (12 + 9 * level)) % 512;
         int served = ref_caches_access(&m->caches, core, (table + i * 8) / 64, false);
-        m->stats.v[(kind == ACCESS_FETCH ? STAT_walker_itlb_l1 : STAT_walker_dtlb_l1) + served]++;
+        m->stats.v[(int)loads[kind == ACCESS_FETCH][own(addr, user)] + served]++;
         tr->cycles += latency(m->conf, served);
         uint64_t *p = (uint64_t *)phys_table(m->phys, (pfn){table >> 12}) + i, e = *p;
         if (!(e & 1))
@@ -310,18 +321,25 @@ static bool canonical(uint64_t addr, unsigned bits)
     return high == 0 || high == UINT64_MAX >> (bits - 1);
 }
 
-static const enum stat_id walk_stats[][6] = {
-    {STAT_dtlb_load_stlb_hit, STAT_dtlb_load_walk, STAT_dtlb_load_walk_4k, STAT_dtlb_load_walk_2m,
-     STAT_dtlb_load_walk_1g, STAT_dtlb_load_walk_active},
-    {STAT_dtlb_store_stlb_hit, STAT_dtlb_store_walk, STAT_dtlb_store_walk_4k,
-     STAT_dtlb_store_walk_2m, STAT_dtlb_store_walk_1g, STAT_dtlb_store_walk_active},
-    {STAT_itlb_stlb_hit, STAT_itlb_walk, STAT_itlb_walk_4k, STAT_itlb_walk_2m, STAT_itlb_walk_1g,
-     STAT_itlb_walk_active}};
+static const enum stat_id walk_stats[2][3][6] = {
+    {{STAT_dtlb_load_stlb_hit, STAT_dtlb_load_walk, STAT_dtlb_load_walk_4k, STAT_dtlb_load_walk_2m,
+      STAT_dtlb_load_walk_1g, STAT_dtlb_load_walk_active},
+     {STAT_dtlb_store_stlb_hit, STAT_dtlb_store_walk, STAT_dtlb_store_walk_4k,
+      STAT_dtlb_store_walk_2m, STAT_dtlb_store_walk_1g, STAT_dtlb_store_walk_active},
+     {STAT_itlb_stlb_hit, STAT_itlb_walk, STAT_itlb_walk_4k, STAT_itlb_walk_2m, STAT_itlb_walk_1g,
+      STAT_itlb_walk_active}},
+    {{STAT_k_dtlb_load_stlb_hit, STAT_k_dtlb_load_walk, STAT_k_dtlb_load_walk_4k,
+      STAT_k_dtlb_load_walk_2m, STAT_k_dtlb_load_walk_1g, STAT_k_dtlb_load_walk_active},
+     {STAT_k_dtlb_store_stlb_hit, STAT_k_dtlb_store_walk, STAT_k_dtlb_store_walk_4k,
+      STAT_k_dtlb_store_walk_2m, STAT_k_dtlb_store_walk_1g, STAT_k_dtlb_store_walk_active},
+     {STAT_k_itlb_stlb_hit, STAT_k_itlb_walk, STAT_k_itlb_walk_4k, STAT_k_itlb_walk_2m,
+      STAT_k_itlb_walk_1g, STAT_k_itlb_walk_active}}};
 
 static int page(struct ref_mmu *m, unsigned core, uint64_t addr, enum access_kind kind, bool user,
                 struct mmu_event *ev, struct arch_fault *fault, uint64_t *ret)
 {
     struct ref_core *k = &m->core[core];
+    const enum stat_id *counted = walk_stats[own(addr, user)][kind];
     struct ref_tlb *t;
     if (!canonical(addr, m->conf->mmu_levels == 5 ? 57 : 48)) {
         *fault = (struct arch_fault){.cr2 = va(addr), .noncanonical = true};
@@ -341,7 +359,7 @@ static int page(struct ref_mmu *m, unsigned core, uint64_t addr, enum access_kin
         wrong = true;
     } else if ((e = look(k, 3, addr, &t)) != NULL) {
         bool ok = allowed(e, kind, user), clean = kind == ACCESS_STORE && !e->d;
-        m->stats.v[walk_stats[kind][0]] += ok;
+        m->stats.v[counted[0]] += ok;
         if (ok && !clean) {
             if (ev->tlb == TLB_L1_HIT)
                 ev->tlb = TLB_L2_HIT;
@@ -359,10 +377,10 @@ static int page(struct ref_mmu *m, unsigned core, uint64_t addr, enum access_kin
     }
     struct trail tr;
     struct ref_entry new;
-    int bad = walk(m, core, addr, kind, &tr, &new);
+    int bad = walk(m, core, addr, kind, user, &tr, &new);
     if (bad < 0 && !allowed(&new, kind, user))
         bad = 1;
-    m->stats.v[walk_stats[kind][5]] += tr.cycles;
+    m->stats.v[counted[5]] += tr.cycles;
     ev->tlb = TLB_WALK;
     ev->walks++;
     ev->walk_cycles += (uint32_t)tr.cycles;
@@ -376,8 +394,8 @@ static int page(struct ref_mmu *m, unsigned core, uint64_t addr, enum access_kin
         return 1;
     }
     STAT(&m->stats, walk_dirty_assist) += assist;
-    m->stats.v[walk_stats[kind][1]] += !assist;
-    m->stats.v[walk_stats[kind][2 + tr.leaf]] += !assist;
+    m->stats.v[counted[1]] += !assist;
+    m->stats.v[counted[2 + tr.leaf]] += !assist;
     commit(m, k, addr, kind, &tr, &new);
     fill(k, 3, addr, new);
     fill(k, near, addr, new);
