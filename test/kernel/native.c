@@ -240,14 +240,15 @@ struct procmap_query {
 };
 #define COVERING_OR_NEXT 0x10
 
-/* look_maps asks for the VMAs one by one, but for those of mmap_many. */
+/* look_maps asks for the VMAs one by one, but for those that begin where mmap_many puts its own. (One that
+ * it cuts may begin there and end beyond.) */
 static void look_maps(struct native *k, const struct watched *p, struct view *s)
 {
     struct procmap_query q = {.size = sizeof(q), .query_flags = COVERING_OR_NEXT};
     s->n_vma = 0;
     for (; ioctl(p->maps, NR_PROCMAP_QUERY, &q) == 0; q.query_addr = q.end) {
         if (q.start - MANY_BASE < MANY_BYTES)
-            q.end = MANY_BASE + MANY_BYTES;
+            q.end = max_u64(q.end, MANY_BASE + MANY_BYTES);
         else if (q.start < UINT64_C(1) << 63 && !is_own(k, q.end))
             *view_vma(s) =
                 (struct vma_view){.start = q.start,
