@@ -78,6 +78,9 @@ int mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags)
                             .id = id,
                             .mode = (uint32_t)flags & 0777,
                             .uid = m->task.uid,
+                            .gid = m->task.gid,
+                            .cuid = m->task.uid,
+                            .cgid = m->task.gid,
                             .cpid = m->task.pid};
     int made = shm_add_segment(m, &g, size, flags, true);
     return made < 0 ? made : 0;

@@ -290,13 +290,15 @@ bool mm_shm_known(const struct mm *m, int32_t key);
 int mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags);
 /* mm_shmat: address or -errno; forced: at `at`, where the program really got it. */
 int64_t mm_shmat(struct mm *m, int id, vaddr at, int flags, bool forced);
-/* What IPC_STAT tells; IPC_SET takes the mode. */
+/* What IPC_STAT tells; IPC_SET takes the owner, his group and the mode. */
 struct mm_shmid {
-    int32_t key;              /* IPC_PRIVATE once removed */
-    uint64_t size;            /* bytes, as asked for */
-    uint32_t nattch;          /* mappings */
-    uint32_t uid, cpid, lpid; /* owner, creator, who attached last */
-    uint32_t mode;            /* permissions, SHM_DEST, SHM_LOCKED */
+    int32_t key;         /* IPC_PRIVATE once removed */
+    uint64_t size;       /* bytes, as asked for */
+    uint32_t nattch;     /* mappings */
+    uint32_t uid, gid;   /* owner and his group */
+    uint32_t cuid, cgid; /* of who made it */
+    uint32_t cpid, lpid; /* processes: who made it, who attached last */
+    uint32_t mode;       /* permissions, SHM_DEST, SHM_LOCKED */
 };
 /* mm_shmctl: IPC_STAT, IPC_SET, IPC_RMID, SHM_LOCK, SHM_UNLOCK; others -EINVAL. */
 int mm_shmctl(struct mm *m, int id, int cmd, struct mm_shmid *buf);

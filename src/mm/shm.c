@@ -93,16 +93,34 @@ void shm_close_all(struct mm_sys *s)
 
 /* -- permissions ----------------------------------------------------------------------------- */
 
+/* is_user: the owner, or who made it. */
+static bool is_user(const struct mm *m, const struct shm_segment *g)
+{
+    return m->task.uid == g->uid || m->task.uid == g->cuid;
+}
+
 /* ipcperms: `want` in the bits of others, as S_IROTH. */
 static bool permitted(const struct mm *m, const struct shm_segment *g, uint32_t want)
 {
-    uint32_t granted = m->task.uid == g->uid ? g->mode >> 6 : g->mode;
+    bool group = m->task.gid == g->gid || m->task.gid == g->cgid;
+    uint32_t granted = g->mode >> (is_user(m, g) ? 6 : group ? 3 : 0);
     return !(want & ~granted & 7) || task_capable(m, CAP_IPC_OWNER);
 }
 
 static bool owns(const struct mm *m, const struct shm_segment *g)
 {
-    return m->task.uid == g->uid || task_capable(m, CAP_SYS_ADMIN);
+    return is_user(m, g) || task_capable(m, CAP_SYS_ADMIN);
+}
+
+/* update_perm is IPC_SET. */
+static int update_perm(struct shm_segment *g, const struct mm_shmid *to)
+{
+    if (to->uid == UINT32_MAX || to->gid == UINT32_MAX)
+        return -EINVAL;
+    g->uid = to->uid;
+    g->gid = to->gid;
+    g->mode = to->mode & 0777;
+    return 0;
 }
 
 /* -- shmget ---------------------------------------------------------------------------------- */
@@ -165,8 +183,13 @@ static int newseg(struct mm *m, int32_t key, uint64_t size, int flags)
         return -EINVAL;
     if (align_up(size, PAGE_SIZE) < size || s->shm.ids.used >= SHM_MNI)
         return -ENOSPC;
-    struct shm_segment g = {
-        .key = key, .mode = (uint32_t)flags & 0777, .uid = m->task.uid, .cpid = m->task.pid};
+    struct shm_segment g = {.key = key,
+                            .mode = (uint32_t)flags & 0777,
+                            .uid = m->task.uid,
+                            .gid = m->task.gid,
+                            .cuid = m->task.uid,
+                            .cgid = m->task.gid,
+                            .cpid = m->task.pid};
     g.id = new_id(s);
     return shm_add_segment(m, &g, size, strict ? flags & ~SHM_NORESERVE : flags, false);
 }
@@ -253,7 +276,7 @@ static void shmem_unlock_mapping(struct mm_sys *s, struct mm_file *f)
 static int lock_segment(const struct mm *m, struct shm_segment *g, bool lock)
 {
     if (!task_capable(m, CAP_IPC_LOCK)) {
-        if (m->task.uid != g->uid || (lock && task_rlimit(m, MM_RLIM_MEMLOCK) == 0))
+        if (!is_user(m, g) || (lock && task_rlimit(m, MM_RLIM_MEMLOCK) == 0))
             return -EPERM;
         if (g->file->kind != FILE_HUGETLB && lock &&
             g->file->size > task_rlimit(m, MM_RLIM_MEMLOCK))
@@ -276,6 +299,9 @@ static int stat_segment(const struct mm *m, const struct shm_segment *g, struct 
                              .size = g->size,
                              .nattch = attaches(g->file),
                              .uid = g->uid,
+                             .gid = g->gid,
+                             .cuid = g->cuid,
+                             .cgid = g->cgid,
                              .cpid = g->cpid,
                              .lpid = g->lpid,
                              .mode = g->mode | (g->dest ? SHM_DEST : 0) |
@@ -299,9 +325,8 @@ int mm_shmctl(struct mm *m, int id, int cmd, struct mm_shmid *buf)
         if (!owns(m, g))
             return -EPERM;
         if (cmd == IPC_SET)
-            g->mode = buf->mode & 0777;
-        else
-            remove_id(m->sys, g);
+            return update_perm(g, buf);
+        remove_id(m->sys, g);
         return 0;
     default:
         return -EINVAL;

@@ -9,7 +9,9 @@ struct shm_segment {
     int32_t id;           /* what shmget returned */
     struct mm_file *file; /* its memory; of huge pages it may be longer than size */
     uint64_t size;        /* bytes, as asked for (shm_segsz) */
-    uint32_t mode, uid;   /* permissions, owner */
+    uint32_t mode;        /* permissions */
+    uint32_t uid, gid;    /* owner and group: IPC_SET changes them */
+    uint32_t cuid, cgid;  /* of who made it */
     uint32_t cpid, lpid;  /* who made it, who attached or detached last */
     bool dest;            /* IPC_RMID: goes with the last mapping */
 };

@@ -99,12 +99,14 @@ void gen_shmctl(struct gen *g, struct call *c)
     static const uint64_t modes[] = {0600, 0600, 0400, 0200, 0, 01777};
     c->arg[1] = PICK(g, commands);
     c->arg[2] = c->arg[1] == IPC_SET ? PTR_IN : PTR_OUT;
-    c->in[SHMID_MODE / 8] = PICK(g, modes) << SHMID_MODE % 8 * 8; /* owner and group stay root's */
+    c->in[SHMID_MODE / 8] = PICK(g, modes) << SHMID_MODE % 8 * 8; /* owner and group become root's */
 }
 
 int64_t model_shmctl(struct model *w, const struct call *c, struct answer *a)
 {
-    struct mm_shmid q = {.mode = (uint32_t)(c->in[SHMID_MODE / 8] >> SHMID_MODE % 8 * 8)};
+    struct mm_shmid q = {.uid = (uint32_t)(c->in[0] >> 32),
+                         .gid = (uint32_t)c->in[1],
+                         .mode = (uint32_t)(c->in[SHMID_MODE / 8] >> SHMID_MODE % 8 * 8)};
     int err = mm_shmctl(CALLER(w, c), segment_id(w, c), (int)c->arg[1], &q);
     if (err == 0 && c->arg[1] == IPC_STAT) {
         memcpy(a->out + SHMID_MODE, &q.mode, sizeof(q.mode));

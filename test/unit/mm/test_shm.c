@@ -203,6 +203,34 @@ static void shmctl_refuses_as_linux_does(void **state)
     assert_int_equal(mm_shmctl(box.mm, id, SHM_LOCK, NULL), -EPERM);
 }
 
+/* ipc_update_perm: found by check-kernel, seed 22014569. */
+static void IPC_SET_gives_a_segment_to_another_and_its_maker_keeps_his_rights(void **state)
+{
+    (void)state;
+    struct mm_task t = *mm_task(box.mm);
+    uint32_t maker = t.uid;
+    t.caps = 0;
+    mm_set_task(box.mm, &t);
+    int id = segment(2 * K);
+    struct mm_shmid d = {.uid = maker + 1, .gid = t.gid + 1, .mode = 0740};
+    assert_int_equal(mm_shmctl(box.mm, id, IPC_SET, &d), 0);
+    assert_int_equal(stat_of(id).uid, maker + 1);
+    assert_int_equal(stat_of(id).cuid, maker);
+    assert_int_equal(mm_shmctl(box.mm, id, SHM_LOCK, NULL), 0);
+    t.uid = maker + 1; /* the owner now */
+    mm_set_task(box.mm, &t);
+    assert_int_equal(mm_shmctl(box.mm, id, SHM_LOCK, NULL), 0);
+    t.uid = maker + 2; /* of the maker's group */
+    mm_set_task(box.mm, &t);
+    assert_int_equal(mm_shmctl(box.mm, id, SHM_LOCK, NULL), -EPERM);
+    assert_int_equal(mm_shmctl(box.mm, id, IPC_STAT, &d), 0);
+    assert_int_equal(attach(id, BASE, 0), -EACCES);
+    t.gid += 2;
+    mm_set_task(box.mm, &t);
+    assert_int_equal(mm_shmctl(box.mm, id, IPC_STAT, &d), -EACCES);
+    assert_int_equal(mm_shmctl(box.mm, id, IPC_SET, &d), -EPERM);
+}
+
 static void fork_attaches_and_exit_detaches(void **state)
 {
     (void)state;
@@ -252,6 +280,7 @@ int main(void)
         TEST(a_removed_segment_lives_as_long_as_its_mappings),
         TEST(a_segment_outlives_its_mappings),
         TEST(shmctl_refuses_as_linux_does),
+        TEST(IPC_SET_gives_a_segment_to_another_and_its_maker_keeps_his_rights),
         TEST(fork_attaches_and_exit_detaches),
         TEST(segments_are_promised_when_made),
         TEST(ids_of_removed_segments_come_back_with_another_sequence),
