@@ -441,6 +441,30 @@ void flush_tlb_kernel_range(struct kern_tlb *k, unsigned cpu, uint64_t start, ui
     kernel_pages(k, cpu, &f);
 }
 
+/* -- messages --------------------------------------------------------------------------------- */
+
+void kern_tlb_message(struct kern_tlb *k, unsigned cpu, const struct arch_msg *m)
+{
+    struct kern_space *s = m->mm != 0 ? kern_tlb_space(k, m->mm) : NULL;
+
+    if (m->kind == ARCH_FLUSH_KERNEL)
+        flush_tlb_kernel_range(k, cpu, m->a, m->b);
+    else if (m->kind == ARCH_FLUSH_BATCH && m->n)
+        try_to_unmap_flush_dirty(k, cpu);
+    else if (m->kind == ARCH_FLUSH_BATCH)
+        try_to_unmap_flush(k, cpu);
+    else if (!s) /* never loaded: nobody has an entry of it */
+        return;
+    else if (m->kind == ARCH_FLUSH_RANGE)
+        flush_tlb_mm_range(k, cpu, s, m->a, m->b, m->n, m->tables);
+    else if (m->kind == ARCH_FLUSH_ALL)
+        flush_tlb_mm(k, cpu, s);
+    else if (m->kind == ARCH_FLUSH_UNMAP)
+        unmap_flush(k, cpu, s, m->a, m->b, m->n);
+    else if (m->kind == ARCH_FLUSH_LATE)
+        flush_tlb_batched_pending(k, cpu, s);
+}
+
 /* -- KPTI ------------------------------------------------------------------------------------- */
 
 uint16_t switch_to_user_cr3(struct kern_tlb *k, unsigned cpu, bool *ret_flush)

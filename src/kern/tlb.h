@@ -15,6 +15,7 @@
 
 #include "base/types.h"
 #include "conf/conf.h"
+#include "pt/arch.h"
 #include "stat/stat.h"
 
 #define TLB_NR_DYN_ASIDS 6u
@@ -128,6 +129,10 @@ void try_to_unmap_flush_dirty(struct kern_tlb *k, unsigned cpu);
 void flush_tlb_batched_pending(struct kern_tlb *k, unsigned cpu, struct kern_space *s);
 void flush_tlb_all(struct kern_tlb *k, unsigned cpu);
 void flush_tlb_kernel_range(struct kern_tlb *k, unsigned cpu, uint64_t start, uint64_t end);
+
+/* kern_tlb_message does what one message of the outbox asks for, on behalf of core `cpu`; those that are
+ * no flushes are left. */
+void kern_tlb_message(struct kern_tlb *k, unsigned cpu, const struct arch_msg *m);
 
 /* -- KPTI: what entry and exit write into CR3 */
 /* switch_to_user_cr3 answers for the way out: the PCID, and whether its entries go first, which is

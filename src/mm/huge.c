@@ -453,7 +453,7 @@ void zap_huge_pmd(struct gather *g, struct pt_run *r)
         remove_pmd_rmap(g->m, pte_leaf_pfn(old, 1));
     }
     gather_entry(g, r->a.v, 1);
-    g->batched++;
+    gather_slots(g, 1);
     g->zapped++;
 }
 
@@ -491,6 +491,6 @@ void move_huge_pmd(struct gather *g, uint64_t from, uint64_t to, unsigned level)
     *new = value;
     kernel_write(m->sys, pt_entry_paddr(&m->pt, va(from), level), sizeof(pte));
     kernel_write(m->sys, pt_entry_paddr(&m->pt, va(to), level), sizeof(pte));
-    if (pte_present(value))
+    if (!pte_is_swap(value))
         flush_tlb_range(m, from, from + BIT(pt_level_shift(level)), PAGE_SHIFT);
 }

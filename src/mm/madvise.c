@@ -71,22 +71,13 @@ static int change_flags(struct mm *m, struct vma *v, uint64_t start, uint64_t en
 
 /* -- advice about pages ---------------------------------------------------------------------- */
 
-/* reclaim_tables frees the PTE tables of whole 2 MiB that were zapped (PT_RECLAIM). */
-static void reclaim_tables(struct gather *g, uint64_t start, uint64_t end)
-{
-    for (uint64_t a = align_up(start, MIB(2)); a + MIB(2) <= end; a += MIB(2))
-        if (pt_next(&g->m->pt, va(a), va(a + MIB(2))).v == a + MIB(2)) /* markers stay */
-            free_pgtables(g, a, a + MIB(2), a, a + MIB(2));
-}
-
 static int dontneed(struct gather *g, const struct vma *v, uint64_t start, uint64_t end, int advice)
 {
     uint64_t locked = advice == MADV_DONTNEED ? VM_LOCKED : 0;
     if ((v->flags & (VM_PFNMAP | locked)) || (start & (vma_hpage_size(v) - 1)))
         return -EINVAL;
     end = align_down(end, vma_hpage_size(v)); /* rather too little than too much */
-    zap_range(g, start, end, ZAP_EVEN_COWS);
-    reclaim_tables(g, start, end);
+    zap_range(g, start, end, ZAP_EVEN_COWS | ZAP_RECLAIM_PT);
     return 0;
 }
 

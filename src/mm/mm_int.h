@@ -490,20 +490,24 @@ struct gather {
     uint64_t start, end; /* addresses whose translations must go; empty when start >= end */
     unsigned levels; /* bit l: an entry of level l, or a table below one, went (cleared_ptes …) */
     bool freed_tables; /* tables went */
-    bool force;        /* a dirty page of a file went: flush before its table is left */
-    uint64_t batched;  /* pages that are freed after the flush, in slots of the batches */
-    uint64_t zapped;   /* entries cleared */
+    bool force; /* a dirty page of a file went (delayed_rmap): flush before its table is left */
+    unsigned slots, batches; /* used of the last batch of pages to be freed; batches before it */
+    bool full;               /* no batch has room: flush at once */
+    uint64_t zapped;         /* entries cleared */
 };
 void gather_init(struct gather *g, struct mm *m);
 void gather_page(struct gather *g, vaddr a);
 /* gather_entry: the entry of that level for an address changed. */
 void gather_entry(struct gather *g, uint64_t a, unsigned level);
+/* gather_slots: so many slots of a batch are taken by pages that wait for the flush to be freed. */
+void gather_slots(struct gather *g, unsigned slots);
 void gather_flush(struct gather *g);  /* tlb_flush_mmu: sends the flush, if there is one */
 void gather_finish(struct gather *g); /* and the steps */
 /* zap_range clears the entries of [start, end). */
 enum zap_flags {
     ZAP_EVEN_COWS = 1,   /* private copies of file pages, too (zap_details.even_cows) */
     ZAP_DROP_MARKER = 2, /* markers, too: the range ends to exist (ZAP_FLAG_DROP_MARKER) */
+    ZAP_RECLAIM_PT = 4,  /* tables that are empty then, too (zap_details.reclaim_pt) */
     ZAP_UNMAP = ZAP_EVEN_COWS | ZAP_DROP_MARKER,
 };
 void zap_range(struct gather *g, uint64_t start, uint64_t end, unsigned flags);

@@ -60,7 +60,7 @@ static int move_ptes(struct gather *g, uint64_t from, uint64_t end, uint64_t to)
             return -ENOMEM;
         run_set(g->m, &r, (pte){0});
         set_pte(g->m, at, e, value);
-        force |= pte_present(value);
+        force |= !pte_is_swap(value); /* PROT_NONE is present, too */
     }
     if (force)
         flush_tlb_range(g->m, from, end, PAGE_SHIFT);

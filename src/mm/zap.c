@@ -35,6 +35,21 @@ void gather_page(struct gather *g, vaddr a)
     gather_entry(g, a.v, 0);
 }
 
+/* tlb_next_batch: eight slots on the stack, then up to 19 pages of 510; one page only while reverse maps
+ * wait. */
+void gather_slots(struct gather *g, unsigned slots)
+{
+    unsigned max = g->batches == 0 ? 8 : 510;
+    g->slots += slots;
+    if (g->slots < max - 1) /* a run of pages always finds its two */
+        return;
+    g->full = g->batches == 19 || (g->force && g->batches > 0);
+    if (g->full)
+        return;
+    g->batches++;
+    g->slots = 0;
+}
+
 void gather_flush(struct gather *g)
 {
     if (g->levels != 0) { /* in steps of the smallest that went: tlb_get_unmap_shift */
@@ -109,14 +124,10 @@ void zap_accessed(const struct mm *m, vaddr a, pfn n)
         folio_mark_accessed(m->sys, folio_head(m->sys, n));
 }
 
-/* Slots of the batches that pages wait in for the flush: 8 and 19 times 510, the last of each left free
- * (MMU_GATHER_BUNDLE, MAX_GATHER_BATCH, MAX_GATHER_BATCH_COUNT). */
-#define BATCH_SLOTS (7 + 19 * 509)
-
 /* leave_table ends a run of entries in one table: tlb_flush_mmu_tlbonly before its lock is dropped. */
 static void leave_table(struct gather *g)
 {
-    if (g->force || g->batched >= BATCH_SLOTS)
+    if (g->force || g->full)
         gather_flush(g);
 }
 
@@ -140,7 +151,7 @@ static bool zap_present(struct gather *g, const struct pt_run *r, unsigned flags
         zap_accessed(m, r->a, n);
     munlock_vma_folio(m, r->a, n);
     head = folio_head(m->sys, n);
-    g->batched += folio->v != head.v ? 1 : n.v == head.v + 1; /* a run of pages takes two */
+    gather_slots(g, folio->v != head.v || n.v == head.v + 1); /* a run of pages takes two */
     if (folio->v != head.v)
         folio_end_batch(m->sys, *folio);
     *folio = head;
@@ -162,17 +173,33 @@ static bool zap_nonpresent(struct mm *m, pte e, unsigned flags)
     return flags & ZAP_DROP_MARKER;
 }
 
+/* reclaim_tables frees the PTE tables of whole 2 MiB that were zapped (PT_RECLAIM); markers stay. */
+static void reclaim_tables(struct gather *g, uint64_t start, uint64_t end)
+{
+    for (uint64_t a = align_up(start, MIB(2)); a + MIB(2) <= end; a += MIB(2))
+        if (pt_next(&g->m->pt, va(a), va(a + MIB(2))).v == a + MIB(2))
+            free_pgtables(g, a, a + MIB(2), a, a + MIB(2));
+}
+
+/* pass leaves the tables from *table up to address a. */
+static void pass(struct gather *g, uint64_t *table, uint64_t a, unsigned flags)
+{
+    leave_table(g);
+    if (flags & ZAP_RECLAIM_PT)
+        reclaim_tables(g, *table, a);
+    *table = max_u64(*table, a);
+}
+
 void zap_range(struct gather *g, uint64_t start, uint64_t end, unsigned flags)
 {
     struct mm *m = g->m;
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
-    pfn folio = {0}; /* of the entries before: frame 0 is nobody's */
-    uint64_t table = UINT64_MAX;
+    pfn folio = {0};        /* of the entries before: frame 0 is nobody's */
+    uint64_t table = start; /* from here on nothing was left yet */
     flush_tlb_pending(m);
     while (run_next(m, &r)) {
-        if (r.a.v / MIB(2) != table || g->batched >= BATCH_SLOTS)
-            leave_table(g);
-        table = r.a.v / MIB(2);
+        if (r.a.v / MIB(2) != table / MIB(2) || g->full)
+            pass(g, &table, align_down(r.a.v, MIB(2)), flags);
         if (r.level > 0) {
             zap_huge_pmd(g, &r);
             continue;
@@ -186,7 +213,7 @@ void zap_range(struct gather *g, uint64_t start, uint64_t end, unsigned flags)
         g->zapped++;
     }
     folio_end_batch(m->sys, folio);
-    leave_table(g);
+    pass(g, &table, end, flags);
 }
 
 void free_pgtables(struct gather *g, uint64_t start, uint64_t end, uint64_t floor, uint64_t ceiling)

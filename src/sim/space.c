@@ -116,36 +116,15 @@ void spaces_close(struct sim *s)
     }
 }
 
-static void decide(struct sim *s, struct sim_thread *t, const struct arch_msg *m)
-{
-    struct kern_tlb *k = &s->tlb;
-    struct kern_space *x = m->kind == ARCH_FLUSH_BATCH ? NULL : kern_tlb_space(k, m->mm);
-    unsigned cpu = t->core_id;
-
-    k->now_ms = s->now_ms;
-    if (m->kind == ARCH_FLUSH_KERNEL)
-        flush_tlb_kernel_range(k, cpu, m->a, m->b);
-    else if (m->kind == ARCH_FLUSH_BATCH && m->n)
-        try_to_unmap_flush_dirty(k, cpu);
-    else if (m->kind == ARCH_FLUSH_BATCH)
-        try_to_unmap_flush(k, cpu);
-    else if (!x) /* never loaded: nobody has an entry of it */
-        return;
-    else if (m->kind == ARCH_SPACE_END)
-        end_space(s, x);
-    else if (m->kind == ARCH_FLUSH_RANGE)
-        flush_tlb_mm_range(k, cpu, x, m->a, m->b, m->n, m->tables);
-    else if (m->kind == ARCH_FLUSH_ALL)
-        flush_tlb_mm(k, cpu, x);
-    else if (m->kind == ARCH_FLUSH_UNMAP)
-        unmap_flush(k, cpu, x, m->a, m->b, m->n);
-    else
-        flush_tlb_batched_pending(k, cpu, x);
-}
-
 uint64_t space_flush(struct sim *s, struct sim_thread *t, const struct arch_msg *m)
 {
-    decide(s, t, m);
+    struct kern_space *ended = m->kind == ARCH_SPACE_END ? kern_tlb_space(&s->tlb, m->mm) : NULL;
+
+    s->tlb.now_ms = s->now_ms;
+    if (ended)
+        end_space(s, ended);
+    else
+        kern_tlb_message(&s->tlb, t->core_id, m);
     return perform(s);
 }
 
