@@ -1,0 +1,250 @@
+/* test_space.c: several address spaces on the cores of one machine: what a switch leaves in the TLBs,
+ * what a flush takes from other cores, what a page that two share costs the second.
+ *
+ * The numbers are closed forms of an array with true LRU whose sets fill evenly: 512 pages in a row are
+ * four in each of the 128 sets of a second level of 12 ways. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "sim/sim_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define AT    UINT64_C(0x10000000)
+#define MANY  10u
+#define PAGES 512u
+
+struct world {
+    struct sim *s;
+    struct sim_thread *t[2];
+    struct mm *mm[MANY];
+};
+
+static void map_space(struct mm *m, struct mm_file *f, uint64_t pages)
+{
+    struct mm_map map = {.addr = va(AT),
+                         .len = pages * PAGE_SIZE,
+                         .prot = PROT_READ | PROT_WRITE,
+                         .flags = MAP_FIXED | (f ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS),
+                         .file = f,
+                         .file_writable = true};
+    assert_int_equal(mm_mmap(m, &map), AT);
+}
+
+static void world_open(struct world *w, unsigned cores, bool pcid)
+{
+    struct sim_program program = {.stack_rlimit = 8 << 20};
+    struct conf conf;
+    conf_init(&conf);
+    conf.phys_size = MIB(256);
+    conf.phys_kernel_image = MIB(1);
+    conf.cpu_cores = cores;
+    conf.mmu_pcid = pcid;
+    conf.tlb_l2_entries = 1536;
+    conf.tlb_l2_ways = 12;
+    conf.tlb_l2_index = INDEX_LINEAR;
+    conf.tlb_l2_policy = REPL_LRU;
+    assert_int_equal(sim_open(&w->s, &conf, &program), 0);
+    for (unsigned i = 0; i < cores; i++) {
+        w->t[i] = sim_thread_open(w->s);
+        w->t[i]->starting = false;
+    }
+    for (unsigned i = 0; i < MANY; i++)
+        assert_int_equal(mm_open(&w->mm[i], w->s->mm_sys), 0);
+    w->s->outbox.n = 0;
+}
+
+static void world_close(struct world *w)
+{
+    assert_int_equal(sim_audit(w->s), 0);
+    for (unsigned i = 0; i < MANY; i++)
+        mm_close(w->mm[i]);
+    sim_close(w->s);
+}
+
+/* on lets a core run an address space. */
+static void on(struct world *w, unsigned core, unsigned i)
+{
+    struct sim_proc p = {.mm = w->mm[i]}, *own = w->t[core]->proc;
+    w->t[core]->proc = &p;
+    space_switch(w->s, w->t[core]);
+    w->t[core]->proc = own;
+}
+
+static void use(struct world *w, unsigned core, unsigned i, uint64_t page, bool store)
+{
+    struct mmu_event ev;
+    struct arch_fault f;
+    struct mm_verdict v;
+    while (mmu_access(w->t[core]->core, va(AT + page * PAGE_SIZE), 8,
+                      store ? ACCESS_STORE : ACCESS_LOAD, true, &ev, &f) != 0) {
+        mm_fault(w->mm[i], &f, &v);
+        assert_int_equal(v.signal, 0);
+        sim_drain(w->s, w->t[core]);
+    }
+}
+
+/* walks switches to a space, loads its pages, and returns the walks that took. */
+static uint64_t walks(struct world *w, unsigned core, unsigned i, uint64_t pages)
+{
+    uint64_t before = STAT(&w->s->stats, dtlb_load_walk);
+    on(w, core, i);
+    for (uint64_t p = 0; p < pages; p++)
+        use(w, core, i, p, false);
+    return STAT(&w->s->stats, dtlb_load_walk) - before;
+}
+
+/* rounds lets n spaces take turns, twice to warm up, and returns the walks of one round more. */
+static uint64_t rounds(struct world *w, unsigned n, uint64_t pages)
+{
+    uint64_t sum = 0;
+    for (unsigned round = 0; round < 3; round++)
+        for (unsigned i = 0; i < n; i++) {
+            uint64_t now = walks(w, 0, i, pages);
+            sum += round == 2 ? now : 0;
+        }
+    return sum;
+}
+
+static void map_all(struct world *w, uint64_t pages)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        map_space(w->mm[i], NULL, pages);
+        on(w, 0, i);
+        for (uint64_t p = 0; p < pages; p++)
+            use(w, 0, i, p, true);
+    }
+}
+
+static void spaces_that_fit_together_miss_nothing_after_a_switch_and_all_without_pcid(void **state)
+{
+    (void)state;
+    for (unsigned pcid = 0; pcid < 2; pcid++) {
+        struct world w;
+        world_open(&w, 1, pcid);
+        map_all(&w, PAGES);
+        for (unsigned n = 2; n <= 3; n++) /* 3 × 4 entries fill the 12 ways of every set */
+            assert_int_equal(rounds(&w, n, PAGES), pcid ? 0 : n * PAGES);
+        world_close(&w);
+    }
+}
+
+static void one_space_more_than_the_ways_hold_misses_everything(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, 1, true);
+    map_all(&w, PAGES);
+    assert_int_equal(rounds(&w, 4, PAGES), 4 * PAGES);
+    world_close(&w);
+}
+
+static void more_than_six_spaces_recycle_identifiers_though_entries_would_fit(void **state)
+{
+    (void)state;
+    for (unsigned n = 2; n <= MANY; n++) {
+        struct world w;
+        world_open(&w, 1, true);
+        map_all(&w, 8);
+        assert_int_equal(rounds(&w, n, 8), n <= TLB_NR_DYN_ASIDS ? 0 : 8 * n);
+        world_close(&w);
+    }
+}
+
+static void an_unmap_on_one_core_reaches_the_other_which_pays_when_it_goes_on(void **state)
+{
+    (void)state;
+    struct world w;
+    struct mmu_event ev;
+    struct arch_fault f;
+    world_open(&w, 2, true);
+    map_all(&w, 4);
+    for (unsigned core = 0; core < 2; core++)
+        assert_int_equal(walks(&w, core, 0, 4), 4);
+    assert_int_equal(walks(&w, 1, 0, 4), 0);
+    assert_int_equal(mm_munmap(w.mm[0], va(AT), PAGE_SIZE), 0);
+    uint64_t waited = sim_drain(w.s, w.t[0]);
+    const struct conf *c = &w.s->conf;
+    assert_true(waited >= c->cost_ipi + c->cost_invlpg);
+    assert_int_equal(w.s->interrupted[1], c->cost_ipi_receive + c->cost_invlpg);
+    assert_int_equal(STAT(&w.s->stats, nr_tlb_remote_flush_received), 1);
+    assert_int_equal(mmu_access(w.t[1]->core, va(AT), 8, ACCESS_LOAD, true, &ev, &f),
+                     1); /* it is gone */
+    space_interrupts(w.s, w.t[1]);
+    assert_int_equal(STAT(&w.s->stats, kernel_cycles_ipi), c->cost_ipi_receive + c->cost_invlpg);
+    assert_int_equal(w.s->interrupted[1], 0);
+    world_close(&w);
+}
+
+static void the_second_process_only_fills_its_entry_of_a_shared_page(void **state)
+{
+    (void)state;
+    struct world w;
+    struct mm_file *f;
+    struct mm_counters before, after;
+    world_open(&w, 1, true);
+    assert_int_equal(mm_memfd(w.s->mm_sys, "shared", 0, &f), 0);
+    assert_int_equal(mm_ftruncate(w.s->mm_sys, f, 64 * PAGE_SIZE), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        map_space(w.mm[i], f, 64);
+        on(&w, 0, i);
+        use(&w, 0, i, 40, true); /* tables are there, and its neighbours' entries not yet */
+    }
+    on(&w, 0, 0);
+    use(&w, 0, 0, 3, true);
+    uint64_t frames = phys_owner_frames(w.s->phys, FRAME_SHMEM);
+    uint64_t tables = phys_owner_frames(w.s->phys, FRAME_PAGE_TABLE);
+    mm_counters(w.mm[1], &before);
+    on(&w, 0, 1);
+    use(&w, 0, 1, 3, true);
+    mm_counters(w.mm[1], &after);
+    assert_int_equal(after.minflt - before.minflt, 1);
+    assert_int_equal(after.majflt - before.majflt, 0);
+    assert_int_equal(phys_owner_frames(w.s->phys, FRAME_SHMEM), frames);
+    assert_int_equal(phys_owner_frames(w.s->phys, FRAME_PAGE_TABLE), tables);
+    vaddr a = va(AT + 3 * PAGE_SIZE);
+    assert_int_equal(pte_pfn(*pt_lookup(mm_pt(w.mm[0]), a, 0)).v,
+                     pte_pfn(*pt_lookup(mm_pt(w.mm[1]), a, 0)).v);
+    for (unsigned i = 0; i < 2; i++)
+        mm_munmap(w.mm[i], va(AT), 64 * PAGE_SIZE);
+    sim_drain(w.s, w.t[0]);
+    mm_file_put(w.s->mm_sys, f);
+    world_close(&w);
+}
+
+static void a_space_that_ended_leaves_nobody_on_its_tables(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, 2, true);
+    map_all(&w, 4);
+    on(&w, 0, 5);
+    on(&w, 1, 5);
+    enter_lazy_tlb(&w.s->tlb, 1);
+    mm_close(w.mm[5]);
+    sim_drain(w.s, w.t[0]);
+    for (unsigned core = 0; core < 2; core++)
+        assert_ptr_equal(w.s->tlb.cpu[core].loaded_mm, &w.s->tlb.init_mm);
+    assert_int_equal(mm_open(&w.mm[5], w.s->mm_sys), 0);
+    map_space(w.mm[5], NULL, 4);
+    assert_int_equal(walks(&w, 0, 5, 4), 4);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spaces_that_fit_together_miss_nothing_after_a_switch_and_all_without_pcid),
+        cmocka_unit_test(one_space_more_than_the_ways_hold_misses_everything),
+        cmocka_unit_test(more_than_six_spaces_recycle_identifiers_though_entries_would_fit),
+        cmocka_unit_test(an_unmap_on_one_core_reaches_the_other_which_pays_when_it_goes_on),
+        cmocka_unit_test(the_second_process_only_fills_its_entry_of_a_shared_page),
+        cmocka_unit_test(a_space_that_ended_leaves_nobody_on_its_tables),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
