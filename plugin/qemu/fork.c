@@ -14,7 +14,8 @@
  *  I2  A writer that is watched has no window (writer.h): every store comes by fork_stored.
  *  I3  Only what the program's instructions stored is told, of at most SHARED_PAGES pages; not what the
  *      kernel stored for it.
- *  I4  Bytes that the child did not store keep what the parent's other threads stored meanwhile.
+ *  I4  A child in a namespace of processes of its own is not observed: its numbers mean others outside.
+ *  I5  Bytes that the child did not store keep what the parent's other threads stored meanwhile.
  *
  * Source: Linux 6.18 kernel/fork.c (CLONE_VFORK: wait_for_vfork_done, mm_release), kernel/futex/core.c;
  * QEMU 7.2 linux-user/syscall.c do_fork.
@@ -164,7 +165,7 @@ void fork_end(struct writer *w, int64_t result)
 void fork_child(void)
 {
     struct writer parent = self;
-    bool observed = region && region_tree && parent.slot;
+    bool observed = region && region_tree && parent.slot && writer_numbered();
 
     if (region && region_tree && !observed)
         atomic_fetch_add(&region->unfollowed, 1);

@@ -1,8 +1,7 @@
 /* writer.c: see writer.h. Waiting, waking, slots.
  *
  * The reader is never waited for without a time limit: it may die. Its launcher kills the guest then; a
- * process that waits here finds it out by itself, unless it lives in a namespace of processes in which
- * the reader has no number.
+ * process that waits here finds it out by itself.
  * Source: futex(2); the ring's protocol is stated in event/ring.h and docs/PROTOCOL.md.
  */
 #include "writer.h"
@@ -38,6 +37,11 @@ static bool reader_there(void)
     return kill((pid_t)region->consumer_pid, 0) == 0 || errno == EPERM;
 }
 
+bool writer_numbered(void)
+{
+    return !reader_seen || reader_there();
+}
+
 void writer_attach(struct ring_region *r)
 {
     region = r;
@@ -58,7 +62,7 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t value)
     const struct timespec limit = {0, WAIT_NS};
 
     syscall(SYS_futex, word, FUTEX_WAIT, value, &limit, NULL, 0);
-    if (reader_seen && !reader_there())
+    if (!writer_numbered())
         kill(getpid(), SIGKILL);
 }
 

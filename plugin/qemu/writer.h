@@ -60,6 +60,8 @@ bool writer_open(void);
 void writer_close(void);
 /* writer_forget makes the calling thread, in a forked child, write nothing any more. */
 void writer_forget(void);
+/* writer_numbered: this process has the number that the reader knows it by. */
+bool writer_numbered(void);
 /* writer_child begins a forked child: epochs at 0, and a thread that has no stream yet, or that never
  * has one. */
 void writer_child(bool observed);

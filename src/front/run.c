@@ -236,7 +236,7 @@ int front_run(const struct front_options *o, struct sim *sim, struct front_resul
     struct front_command command;
     struct region region;
     struct reader *reader;
-    uint32_t flags = (o->counts ? RING_F_COUNTS : 0) | (sim ? RING_F_POOLS : RING_F_TREE);
+    uint32_t flags = (o->counts ? RING_F_COUNTS : 0) | RING_F_TREE | (sim ? RING_F_POOLS : 0);
     int error, code = front_command_open(&command, o->argv, err, err_size);
 
     if (code)
@@ -246,6 +246,8 @@ int front_run(const struct front_options *o, struct sim *sim, struct front_resul
     if (error != 0) {
         code = no_region(error, err, err_size);
     } else {
+        if (sim)
+            sim_follow_tree(sim);
         reader_open(reader, sim, &region);
         code = run_guest(o, &command, reader, &result, err, err_size);
         reader_close(reader);

@@ -5,7 +5,7 @@
 cc -D_GNU_SOURCE -O1 -pthread -o "$work/execs" "$root/test/e2e/fixtures/execs.c" || exit 1
 chmod 755 "$work" "$work/files" # other users come in, too
 
-observed() { "$pagewalk" run -q --front-only -- "$@"; }
+observed() { "$pagewalk" run -q --no-save -- "$@"; }
 # same NAME COMMAND...: natively and observed the same output, errors and status.
 same() {
     local name=$1
@@ -60,7 +60,7 @@ same "Python's subprocess" /usr/bin/python3 spawn.py
 if [ "$(id -u)" = 0 ] && setpriv --reuid 65534 test -x "$pagewalk"; then
     cp /usr/bin/id setuid-id
     chmod 4755 setuid-id
-    observed() { setpriv --reuid 65534 --regid 65534 --clear-groups "$pagewalk" run -q --front-only -- "$@"; }
+    observed() { setpriv --reuid 65534 --regid 65534 --clear-groups "$pagewalk" run -q --no-save -- "$@"; }
     setpriv --reuid 65534 --regid 65534 --clear-groups sh -c './setuid-id; id -u' > native.out
     observed sh -c './setuid-id; id -u' > out
     yes "a setuid program runs natively, with its privileges" cmp native.out out

@@ -45,6 +45,7 @@ struct sim {
     struct sim_thread thread[FAKE_THREADS];
     unsigned threads;
     uint64_t ordered, forced;    /* address-space calls; forced ones */
+    bool tree;                   /* sim_follow_tree was called */
     uint64_t order_wrong;        /* epochs that fell or came before their call was applied */
     const char *wrong;           /* first thing that was wrong with a stream */
     uint64_t start[START_WORDS]; /* payload of EV_START */
@@ -243,6 +244,11 @@ bool sim_guest_killed(const struct sim *s)
 {
     (void)s;
     return false; /* this simulator never runs out of memory */
+}
+
+void sim_follow_tree(struct sim *s)
+{
+    s->tree = true;
 }
 
 void sim_order_forced(struct sim *s)

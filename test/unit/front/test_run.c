@@ -300,18 +300,23 @@ static void threads_come_and_go_by_the_hundred(void **state)
     done(r);
 }
 
-static void children_run_unobserved_with_their_own_exit_codes(void **state)
+/* Of 32 children 16 execute a shell, and 8 are forked by a second thread. */
+static void children_are_observed_and_keep_their_exit_codes(void **state)
 {
     struct run *r = run("forks", "8", NULL);
 
     (void)state;
     assert_sound(r, 0, true);
+    assert_true(r->sim->tree);
     assert_string_equal(r->out, "32\n");
-    assert_int_equal(r->sim->threads, 2);
+    assert_int_equal(r->sim->control[EV_FORK], 32);
+    assert_int_equal(r->sim->control[EV_START], 1 + 16);
+    assert_int_equal(r->sim->control[EV_THREAD_START], 1);
+    assert_int_equal(r->sim->control[EV_EXIT], 1 + 32 + 1); /* the second thread's, too */
     done(r);
 }
 
-static void exec_leaves_the_simulator_with_the_right_status(void **state)
+static void exec_begins_another_program_and_ends_with_its_status(void **state)
 {
     struct run *r = run("/bin/sh", "-c", "exec /bin/sh -c 'echo second; exit 7'");
 
@@ -320,6 +325,7 @@ static void exec_leaves_the_simulator_with_the_right_status(void **state)
     assert_int_equal(r->result.exit_code, 7);
     assert_string_equal(r->out, "second\n");
     assert_true(r->sim->call[59].entries == 1 && r->sim->call[59].returns == 0);
+    assert_int_equal(r->sim->control[EV_START], 2);
     done(r);
 }
 
@@ -596,8 +602,8 @@ int main(void)
         cmocka_unit_test(every_operand_form_does_what_the_manual_says),
         cmocka_unit_test(every_operand_form_does_so_beside_a_second_thread),
         cmocka_unit_test(threads_come_and_go_by_the_hundred),
-        cmocka_unit_test(children_run_unobserved_with_their_own_exit_codes),
-        cmocka_unit_test(exec_leaves_the_simulator_with_the_right_status),
+        cmocka_unit_test(children_are_observed_and_keep_their_exit_codes),
+        cmocka_unit_test(exec_begins_another_program_and_ends_with_its_status),
         cmocka_unit_test(a_killed_guest_tells_its_signal_and_loses_no_word),
         cmocka_unit_test(the_program_sees_only_its_own_descriptors),
         cmocka_unit_test(scripts_run_under_their_interpreter),
