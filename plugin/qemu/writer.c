@@ -32,9 +32,16 @@ uint64_t writer_now(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* detached: nobody reads any more. What is written then is never looked at, so that it may overwrite what
+ * was there. */
+static bool detached(void)
+{
+    return atomic_load_explicit(&region->detached, memory_order_relaxed);
+}
+
 static bool reader_there(void)
 {
-    return kill((pid_t)region->consumer_pid, 0) == 0 || errno == EPERM;
+    return detached() || kill((pid_t)region->consumer_pid, 0) == 0 || errno == EPERM;
 }
 
 bool writer_numbered(void)
@@ -80,6 +87,8 @@ static uint64_t position(const struct writer *w)
 
 static uint64_t free_words(const struct writer *w)
 {
+    if (detached())
+        return RING_WORDS;
     return RING_WORDS - (position(w) - atomic_load_explicit(&w->slot->tail, memory_order_acquire));
 }
 
@@ -131,6 +140,8 @@ int writer_ask(struct writer *w)
     writer_put(w, event_control(EV_ASK, 0));
     writer_publish(w);
     while (atomic_load(&w->slot->verdicts) == before) {
+        if (detached())
+            return -ENOMEM; /* as without a pool */
         wake_reader();
         futex_wait(&w->slot->verdicts, before);
     }
@@ -192,7 +203,7 @@ static struct ring_slot *take_slot(void)
 {
     bool ending = true;
 
-    while (ending) {
+    while (ending && !detached()) {
         ending = false;
         for (unsigned i = 0; i < RING_SLOTS; i++) {
             uint32_t was = RING_FREE;

@@ -33,6 +33,9 @@ static const struct cli_option options[] = {
     {"--quiet", 'q', NULL, "No summary on stderr, no progress."},
     {"--verify", 0, NULL,
      "Let the front end count instructions and accesses plainly too, and compare (slower)."},
+    {"--detach", 0, NULL,
+     "End when the program ends. Processes of its tree that outlive it go on, unobserved; without "
+     "this they are waited for."},
     {"--front-only", 0, NULL,
      "Model nothing: read the events and discard them, to see what emulation and their transport "
      "cost. One line instead of the summary."},
@@ -263,6 +266,8 @@ static int run_and_tell(const struct config *config, const struct front_options 
     if (result.keeper_lost)
         cli_note("the process that keeps the program's processes together was killed; they were "
                  "ended");
+    if (result.left > 0 && !results->quiet)
+        cli_note("%" PRIu32 " processes outlive the program; they go on unobserved", result.left);
     struct report_run run = {
         .argv = front->argv,
         .path = result.path,
@@ -326,6 +331,7 @@ static int run_program(const struct config *config, const struct results *result
         .argv = args->operands,
         .progress = !quiet && isatty(STDERR_FILENO),
         .counts = args_has(args, "--verify"),
+        .detach = args_has(args, "--detach"),
     };
     struct front_command command;
     char err[CLI_LINE] = "";

@@ -84,6 +84,7 @@ struct ring_region {
     char door[RING_DOOR];  /* abstract address of the socket that gives the memfd away, "": none */
     /* written by the consumer */
     _Atomic uint32_t consumer_waiting; /* futex: the consumer sleeps until any head moves */
+    _Atomic uint32_t detached; /* 1: the consumer is gone for good; producers wait for nothing */
     /* written by any producer */
     _Alignas(
         64) _Atomic uint32_t threads; /* slots taken so far: look for a LIVE one when it moves */

@@ -19,6 +19,7 @@ struct front_options {
     const char *qemu;     /* path of qemu-x86_64, NULL: search PATH */
     const char *plugin;   /* path of the plugin, NULL: beside the running binary or in libdir */
     bool progress;        /* show a line on stderr while running */
+    bool detach;          /* when the first process has ended let the others alone */
     bool counts;          /* ask the plugin for plain counters too */
     void (*poll)(void *); /* called every few ms between two batches of events; NULL: nothing is */
     void *poll_data;      /* what it is called with */
@@ -31,6 +32,7 @@ struct front_result {
     uint64_t wall_ns;
     uint64_t processes;  /* observed: the first, and those that were forked */
     uint32_t unfollowed; /* processes and programs that were not observed */
+    uint32_t left;       /* processes let alone, with `detach` */
     bool keeper_lost;    /* somebody killed the keeper of the processes: all were ended */
     uint64_t words;      /* events consumed */
     uint64_t accesses;   /* raw accesses among them, only counted when nothing is modelled */

@@ -128,6 +128,8 @@ bool reader_step(struct reader *r);
 bool reader_force(struct reader *r);
 /* reader_look finds processes that died without saying so, some of them in each call. */
 void reader_look(struct reader *r);
+/* reader_reads says whether the process of that pid is not read to its end yet. */
+bool reader_reads(const struct reader *r, uint32_t pid);
 /* reader_idle says that every thread is inside a system call, or there is none. */
 bool reader_idle(const struct reader *r);
 /* reader_alive returns how many processes are not known to be dead. */
@@ -205,6 +207,7 @@ void keeper_close(struct keeper *k);
 
 /* -- launch.c: the guest's processes ------------------------------------------------------------ */
 struct guest {
+    struct sim *sim; /* told of ends; NULL: nobody is */
     struct keeper keeper;
     struct tree_spared spared; /* children that we had before */
     pid_t pid;                 /* of the first process */

@@ -187,7 +187,7 @@ int guest_start(struct guest *g, const struct front_command *c, const char *qemu
     char **argv = qemu_argv(c, qemu, plugin, region->fd);
     int failed;
 
-    *g = (struct guest){.pid = -1};
+    *g = (struct guest){.pid = -1, .sim = g->sim};
     adopt(g);
     take_signals();
     failed = argv ? spawn(g, argv, region->fd) : ENOMEM;
@@ -230,6 +230,8 @@ static void take_word(struct guest *g, const struct keeper_word *w)
 {
     if (w->kind == KEEPER_LEFT)
         g->left = (uint32_t)w->status;
+    if (w->kind == KEEPER_ENDED && g->sim)
+        sim_process_status(g->sim, (uint32_t)w->pid, w->status);
     if (w->kind != KEEPER_ENDED || w->pid != g->pid || g->gone)
         return;
     g->status = w->status;

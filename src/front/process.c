@@ -417,6 +417,14 @@ void reader_look(struct reader *r)
     }
 }
 
+bool reader_reads(const struct reader *r, uint32_t pid)
+{
+    for (unsigned i = 0; i < r->top; i++)
+        if (r->process[i].used && r->process[i].pid == pid)
+            return true;
+    return false;
+}
+
 unsigned reader_alive(const struct reader *r)
 {
     unsigned n = 0;

@@ -86,6 +86,7 @@ struct run {
     uint64_t beat_ns; /* last beat */
     unsigned steps;
     bool killed; /* the program, by the modelled OOM killer */
+    bool left;   /* the rest of the tree is let alone */
     bool ended;  /* the rest of the tree, because nobody wants to wait for it */
 };
 
@@ -130,13 +131,29 @@ static void tend(struct run *run)
     progress_show(run->progress, r, now);
 }
 
+/* leave lets all alone that outlive the first process, once that is read to its end. What they write
+ * from then on nobody reads. */
+static void leave(struct run *run)
+{
+    const struct guest *g = run->guest;
+
+    if (!run->progress->options->detach || !g->gone || g->over ||
+        reader_reads(run->reader, (uint32_t)g->pid))
+        return;
+    atomic_store(&run->reader->region->ring->detached, 1);
+    guest_leave(run->guest);
+    run->left = true;
+}
+
 static void consume(struct run *run)
 {
     struct reader *r = run->reader;
 
-    while (!r->error) {
-        if (run->steps++ % STEPS_PER_LOOK == 0)
+    while (!r->error && !run->left) {
+        if (run->steps++ % STEPS_PER_LOOK == 0) {
             tend(run);
+            leave(run);
+        }
         if (reader_step(r))
             continue;
         run->steps = 0;
@@ -144,7 +161,7 @@ static void consume(struct run *run)
             break;
         reader_sleep(r, r->lives && reader_idle(r) ? NAP_LONG_NS : NAP_NS);
     }
-    if (!r->error)
+    if (!r->error && !run->left)
         drain(r);
 }
 
@@ -198,6 +215,7 @@ static int verdict(const struct reader *r, const struct guest *g, struct front_r
     ret->processes = r->processes;
     ret->unfollowed = atomic_load(&r->region->ring->unfollowed);
     ret->keeper_lost = g->lost;
+    ret->left = g->left;
     return 0;
 }
 
@@ -210,6 +228,7 @@ static int run_guest(const struct front_options *o, const struct front_command *
     char qemu[4096], plugin[4096];
     struct guest g;
 
+    g.sim = r->sim;
     if (front_tools(o, qemu, plugin, sizeof qemu, err, err_size) != 0)
         return 125;
     door_open(&door, r->region->ring);

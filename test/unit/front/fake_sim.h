@@ -44,6 +44,9 @@ struct sim {
     uint32_t records; /* that came */
     struct sim_thread thread[FAKE_THREADS];
     unsigned threads;
+    uint64_t ends; /* of processes, told; the last one: */
+    uint32_t ended_pid;
+    int ended_status;
     uint64_t ordered, forced;    /* address-space calls; forced ones */
     bool tree;                   /* sim_follow_tree was called */
     uint64_t order_wrong;        /* epochs that fell or came before their call was applied */
@@ -249,6 +252,13 @@ bool sim_guest_killed(const struct sim *s)
 void sim_follow_tree(struct sim *s)
 {
     s->tree = true;
+}
+
+void sim_process_status(struct sim *s, uint32_t pid, int status)
+{
+    s->ends++;
+    s->ended_pid = pid;
+    s->ended_status = status;
 }
 
 void sim_order_forced(struct sim *s)

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -309,10 +310,52 @@ static void children_are_observed_and_keep_their_exit_codes(void **state)
     assert_sound(r, 0, true);
     assert_true(r->sim->tree);
     assert_string_equal(r->out, "32\n");
+    assert_int_equal(r->result.processes, 33);
     assert_int_equal(r->sim->control[EV_FORK], 32);
-    assert_int_equal(r->sim->control[EV_START], 1 + 16);
+    assert_int_equal(r->sim->control[EV_START], 17); /* itself, 16 shells */
     assert_int_equal(r->sim->control[EV_THREAD_START], 1);
     assert_int_equal(r->sim->control[EV_EXIT], 1 + 32 + 1); /* the second thread's, too */
+    assert_int_equal(r->sim->threads, 1 + 1 + 32 + 16);
+    assert_int_equal(r->result.unfollowed, 0);
+    done(r);
+}
+
+static void the_end_of_the_first_process_is_told_with_its_status(void **state)
+{
+    struct run *r = run("/bin/sh", "-c", "(exit 3); exit 5");
+
+    (void)state;
+    assert_sound(r, 5, true);
+    assert_int_equal(r->sim->ends, 1);
+    assert_int_equal(r->sim->ended_pid, r->sim->start[START_PID]);
+    assert_true(WIFEXITED(r->sim->ended_status) && WEXITSTATUS(r->sim->ended_status) == 5);
+    done(r);
+}
+
+static void orphans_are_observed_to_their_end(void **state)
+{
+    struct run *r = run("/bin/sh", "-c", "(sleep 0.2; echo late) & exit 4");
+
+    (void)state;
+    assert_sound(r, 4, true);
+    assert_string_equal(r->out, "late\n");
+    assert_int_equal(r->sim->ends, 2); /* the orphan's, too */
+    assert_int_equal(r->result.processes, 3);
+    assert_int_equal(r->result.left, 0);
+    done(r);
+}
+
+static void others_are_let_alone_when_asked_for(void **state)
+{
+    char *argv[] = {"/bin/sh", "-c", "(exec >&-; sleep 0.5) & echo first; exit 4", NULL};
+    struct run *r = run_with((struct front_options){.argv = argv, .detach = true}, NULL);
+
+    (void)state;
+    assert_int_equal(r->code, 0);
+    assert_int_equal(r->result.exit_code, 4);
+    assert_string_equal(r->out, "first\n");
+    assert_in_range(r->result.left, 1, 2);
+    assert_null(r->sim->wrong);
     done(r);
 }
 
@@ -326,6 +369,8 @@ static void exec_begins_another_program_and_ends_with_its_status(void **state)
     assert_string_equal(r->out, "second\n");
     assert_true(r->sim->call[59].entries == 1 && r->sim->call[59].returns == 0);
     assert_int_equal(r->sim->control[EV_START], 2);
+    assert_int_equal(r->sim->threads, 2);
+    assert_int_equal(r->result.processes, 1);
     done(r);
 }
 
@@ -603,6 +648,9 @@ int main(void)
         cmocka_unit_test(every_operand_form_does_so_beside_a_second_thread),
         cmocka_unit_test(threads_come_and_go_by_the_hundred),
         cmocka_unit_test(children_are_observed_and_keep_their_exit_codes),
+        cmocka_unit_test(the_end_of_the_first_process_is_told_with_its_status),
+        cmocka_unit_test(orphans_are_observed_to_their_end),
+        cmocka_unit_test(others_are_let_alone_when_asked_for),
         cmocka_unit_test(exec_begins_another_program_and_ends_with_its_status),
         cmocka_unit_test(a_killed_guest_tells_its_signal_and_loses_no_word),
         cmocka_unit_test(the_program_sees_only_its_own_descriptors),
