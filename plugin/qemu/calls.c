@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -36,11 +37,14 @@
 #define SYS_mseal 462 /* newer than some C libraries' headers */
 #endif
 
-#define PATH_BYTES   4096
-#define IOVEC_MAX    1024
-#define MSGHDR_BYTES 56
-#define RLIMIT_BYTES 16 /* struct rlimit: two words */
-#define ARRAY_BYTES  4096
+#define SLEEP_NS         1000 /* no sleep is shorter: two context switches */
+#define PATH_BYTES       4096
+#define IOVEC_MAX        1024
+#define MSGHDR_BYTES     56
+#define RLIMIT_BYTES     16 /* struct rlimit: two words */
+#define ARRAY_BYTES      4096
+#define AFFINITY_BYTES   128 /* of a mask of cores: glibc's cpu_set_t */
+#define SCHED_ATTR_BYTES 48  /* the first form of struct sched_attr */
 
 /* -- the lock of address-space calls: 0 free, 1 held, 2 held and wanted (futex(2), Drepper) ------ */
 static _Atomic uint32_t space_lock;
@@ -332,6 +336,18 @@ static void put_pointed(struct writer *w, uint64_t num, const uint64_t a[6], int
     case SYS_prlimit64:
         put_object(w, a[2], RLIMIT_BYTES);
         break;
+    case SYS_sched_setaffinity:
+        put_array(w, a[2], a[1] < AFFINITY_BYTES ? a[1] : AFFINITY_BYTES);
+        break;
+    case SYS_sched_setscheduler:
+        put_object(w, a[2], 4);
+        break;
+    case SYS_sched_setparam:
+        put_object(w, a[1], 4);
+        break;
+    case SYS_sched_setattr:
+        put_array(w, a[1], SCHED_ATTR_BYTES);
+        break;
     case SYS_mbind:
         put_nodemask(w, a[3], a[4]);
         break;
@@ -359,6 +375,14 @@ static void put_counts(struct writer *w)
     writer_put(w, w->insns);
     writer_put(w, w->loads);
     writer_put(w, w->stores);
+}
+
+/* sleeps returns how often the calling thread slept so far. */
+static uint64_t sleeps(void)
+{
+    struct rusage r;
+
+    return getrusage(RUSAGE_THREAD, &r) ? 0 : (uint64_t)r.ru_nvcsw;
 }
 
 /* begin_space takes the lock, the thread being "in a call" while it waits (I4, I1). */
@@ -448,6 +472,7 @@ void calls_enter(int64_t num, const uint64_t args[6])
         fork_begin((uint64_t)num, args);
     if (executes(num) || exits(num))
         fork_tell();
+    w->sleeps = sleeps();
     w->call_ns = writer_now();
     writer_put(w, event_control(EV_SYSCALL, 8));
     for (unsigned i = 0; i < 7; i++)
@@ -483,12 +508,15 @@ void calls_return(int64_t num, int64_t result)
 
     atomic_store(&w->slot->in_call, 0); /* I4 */
     pools_forget();
+    uint64_t took = writer_now() - w->call_ns;
+    uint64_t slept = took < SLEEP_NS ? 0 : sleeps() - w->sleeps;
     writer_resume(w);
     put_pointed(w, (uint64_t)num, w->call + 1, result);
-    writer_put(w, event_control(EV_SYSCALL_RET, 3));
+    writer_put(w, event_control(EV_SYSCALL_RET, 4));
     writer_put(w, (uint64_t)num);
     writer_put(w, (uint64_t)result);
-    writer_put(w, writer_now() - w->call_ns);
+    writer_put(w, took);
+    writer_put(w, slept);
     writer_publish(w);
     if (w->call_locked)
         end_space(w);

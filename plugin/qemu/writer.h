@@ -41,6 +41,7 @@ struct writer {
     /* the system call that the thread is in */
     uint64_t call[7]; /* number and arguments */
     uint64_t call_ns; /* when it began */
+    uint64_t sleeps;  /* of the thread until then */
     bool call_locked; /* it holds the lock of address-space calls */
 };
 

@@ -25,7 +25,7 @@ static const uint8_t LEAST[EV_CONTROL_NR] = {
 static bool variable(unsigned type)
 {
     return type == EV_START || type == EV_FILE || type == EV_IOVEC || type == EV_BYTES ||
-           type == EV_NATIVE;
+           type == EV_NATIVE || type == EV_SYSCALL_RET;
 }
 
 static bool control_valid(uint64_t w)

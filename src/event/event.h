@@ -50,29 +50,30 @@ enum event_control {
     EV_THREAD_START, /* pid, tid, monotonic ns */
     EV_THREAD_EXIT,  /* tid */
     EV_SYSCALL,      /* number, 6 arguments, monotonic ns */
-    EV_SYSCALL_RET,  /* number, result, nanoseconds between entry and return */
-    EV_FILE,         /* before EV_SYSCALL_RET of a mapping call or of one that changes a file's
+    EV_SYSCALL_RET, /* number, result, nanoseconds between entry and return, and, if known, how often
+                         the thread slept in it (voluntary context switches) */
+    EV_FILE,        /* before EV_SYSCALL_RET of a mapping call or of one that changes a file's
                          size or writes it back, of a write to /dev/null or /dev/zero, and before
                          EV_ASK: fd, device, inode, size, mode with log2 of the page size of a
                          file of huge pages from bit 32 on, open flags, text: path */
-    EV_IOVEC,        /* before EV_SYSCALL_RET: argument index, n, then n pairs of base, length */
-    EV_SIGACTION,    /* before EV_SYSCALL_RET of rt_sigaction: signal, handler, flags */
-    EV_EPOCH,        /* epoch. Address-space calls are serialised: call k begins with epoch 2k - 1,
+    EV_IOVEC,       /* before EV_SYSCALL_RET: argument index, n, then n pairs of base, length */
+    EV_SIGACTION,   /* before EV_SYSCALL_RET of rt_sigaction: signal, handler, flags */
+    EV_EPOCH,       /* epoch. Address-space calls are serialised: call k begins with epoch 2k - 1,
                          which its caller tells directly before EV_SYSCALL, and ends with 2k. Any
                          other thread tells the epoch it sees when it enters a block after it moved:
                          calls up to epoch / 2 had ended before the words that follow */
-    EV_COUNTS,       /* before each EV_SYSCALL, if asked for: plain counters kept beside the
+    EV_COUNTS,      /* before each EV_SYSCALL, if asked for: plain counters kept beside the
                          stream, for checking: instructions, raw loads, raw stores of this thread
                          from its start up to here; faulting instructions count when they start */
-    EV_BYTES,        /* before EV_SYSCALL_RET: address, text: what the kernel model needs of a
+    EV_BYTES,       /* before EV_SYSCALL_RET: address, text: what the kernel model needs of a
                          pointed-to argument (path with its zero, msghdr, sockaddr length,
                          node mask, array) */
-    EV_ASK,          /* behind EV_SYSCALL and its EV_FILE: the call wants pages of a pool of the
+    EV_ASK,         /* behind EV_SYSCALL and its EV_FILE: the call wants pages of a pool of the
                          modelled machine. The producer waits for slot->verdict: 0 or -errno */
-    EV_FORK,         /* enum event_fork */
-    EV_NATIVE,       /* behind EV_SYSCALL of execve, execveat: what they execute will not be
+    EV_FORK,        /* enum event_fork */
+    EV_NATIVE,      /* behind EV_SYSCALL of execve, execveat: what they execute will not be
                          observed: enum event_native, text: path */
-    EV_EXIT,         /* behind EV_SYSCALL of exit and exit_group: status of the process, if this
+    EV_EXIT,        /* behind EV_SYSCALL of exit and exit_group: status of the process, if this
                          is what ends it */
     EV_CONTROL_NR
 };

@@ -71,6 +71,7 @@ struct stream {
     uint64_t serial;           /* in order of opening */
     struct sim_thread *thread; /* NULL when nothing is modelled, or without process */
     uint64_t skip;             /* payload words still to come of a record half discarded */
+    uint64_t fed;              /* reader.beat when words of it were taken last */
     uint64_t stuck_at;         /* head at which an incomplete record was all that was left, or 0 */
     unsigned empty;            /* looks that found no word, in succession */
     bool wants_order;          /* the next word ends an address-space call */

@@ -14,8 +14,10 @@
  *      what follows comes after call k, for in_call is read before head), or is over.
  *  I3  In a process with one stream I1 and I2 hold by themselves, and its words are not scanned.
  *  I4  A process begins only after what made it (process.c).
+ *  I5  A thread that waits for its modelled core is fed only when an order keeps back the words of the one
+ *      that has it.
  *
- * reader_force breaks I1, I2 or I4 where nothing in a process moves: a producer may wait for its ring
+ * reader_force breaks I1, I2, I4 or I5 where nothing in a process moves: a producer may wait for its ring
  * while another waits for it inside QEMU, or was killed inside a call. The sim counts it.
  */
 #include "front/reader_int.h"
@@ -90,6 +92,31 @@ uint64_t feedable(const struct reader *r, const struct stream *s)
     return before_epoch(next_word(s), n, p->applied);
 }
 
+/* -- whose turn it is on a modelled core ----------------------------------------------------------- */
+
+/* held says whether a stream has words that an order keeps back. */
+static bool held(const struct reader *r, const struct stream *s)
+{
+    return available(s) > 0 && s->stuck_at != head_of(s) && feedable(r, s) == 0;
+}
+
+/* ahead returns the stream of the thread that has the core, among those that had words lately, or NULL. */
+static const struct stream *ahead(const struct reader *r, const struct stream *s)
+{
+    for (unsigned i = 0; i < r->ready.n; i++)
+        if (r->stream[r->ready.slot[i]].thread == sim_thread_ahead(s->thread))
+            return &r->stream[r->ready.slot[i]];
+    return NULL;
+}
+
+bool out_of_turn(const struct reader *r, const struct stream *s)
+{
+    if (!s->thread || !sim_thread_waits(s->thread))
+        return false;
+    const struct stream *a = ahead(r, s);
+    return !a || !held(r, a);
+}
+
 /* -- when nothing moves --------------------------------------------------------------------------- */
 
 /* force_call applies the oldest call that waits for others. */
@@ -132,6 +159,23 @@ static bool force_begin(struct reader *r, struct process *p)
     return true;
 }
 
+/* force_turn feeds a stream whose thread waits for its core, when the one that has it said nothing for long:
+ * it may be waiting, inside QEMU, for this one's producer. */
+static bool force_turn(struct reader *r)
+{
+    for (unsigned i = 0; i < r->ready.n; i++) {
+        struct stream *s = &r->stream[r->ready.slot[i]];
+        uint64_t n = feedable(r, s);
+
+        if (n == 0 || !out_of_turn(r, s))
+            continue;
+        const struct stream *a = ahead(r, s);
+        if (r->over || !a || r->beat - a->fed >= 2)
+            return reader_feed(r, s, n);
+    }
+    return false;
+}
+
 /* waits says whether a process has words that may not be fed, for long enough. */
 static bool waits(const struct reader *r, const struct process *p)
 {
@@ -161,5 +205,5 @@ bool reader_force(struct reader *r)
                                                 : force_begin(r, p))
             return true;
     }
-    return false;
+    return force_turn(r);
 }

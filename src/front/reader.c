@@ -55,7 +55,7 @@ static void wake_producer(struct stream *s)
 static void advance(struct reader *r, struct stream *s, uint64_t words)
 {
     r->words += words;
-    s->process->fed = r->beat;
+    s->process->fed = s->fed = r->beat;
     atomic_store(&s->slot->tail, tail_of(s) + words);
     wake_producer(s);
 }
@@ -95,11 +95,13 @@ bool reader_feed(struct reader *r, struct stream *s, uint64_t n)
     if (!p->begun)
         process_begin(r, p);
     done = sim_feed(r->sim, s->thread, next_word(s), n, s->wants_order, &stop);
+    if (stop == SIM_LATER && done == 0)
+        return true;
     if (call > p->applied)
         p->applied = call;
     tell_verdict(s);
     s->wants_order = stop == SIM_ORDER;
-    s->stuck_at = done == 0 && !s->wants_order && tail_of(s) + n == head ? head : 0;
+    s->stuck_at = done == 0 && stop == SIM_ALL && tail_of(s) + n == head ? head : 0;
     advance(r, s, done);
     return done > 0 || s->wants_order;
 }
@@ -137,7 +139,7 @@ static struct stream *behind(struct reader *r, uint64_t *ret_n)
         if (best && (time > least || (time == least && s->serial > best->serial)))
             continue;
         n = feedable(r, s);
-        if (n == 0)
+        if (n == 0 || out_of_turn(r, s))
             continue;
         best = s;
         least = time;
@@ -227,7 +229,8 @@ bool reader_idle(const struct reader *r)
 static bool any_word(const struct reader *r)
 {
     for (unsigned i = 0; i < r->ready.n; i++)
-        if (feedable(r, &r->stream[r->ready.slot[i]]))
+        if (feedable(r, &r->stream[r->ready.slot[i]]) &&
+            !out_of_turn(r, &r->stream[r->ready.slot[i]]))
             return true;
     for (unsigned i = 0; i < r->quiet.n; i++)
         if (available(&r->stream[r->quiet.slot[i]]))

@@ -65,6 +65,9 @@ void process_close_all(struct reader *r);
 /* feedable returns how many words of a stream may be fed now. */
 uint64_t feedable(const struct reader *r, const struct stream *s);
 uint32_t call_of(const struct stream *s);
+/* out_of_turn says whether a stream's thread waits for its modelled core, and the one that has it may yet
+ * have words. */
+bool out_of_turn(const struct reader *r, const struct stream *s);
 
 /* -- blocks.c ------------------------------------------------------------------------------------- */
 /* announce_blocks tells the sim of all blocks that words read before may name. */

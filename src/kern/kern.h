@@ -161,6 +161,8 @@ void kern_signal(struct kern *k, vaddr frame, struct kern_copies *copies);
 /* kern_sigreturn: the kernel reads the frame back. (kern_syscall counts the call itself.) */
 void kern_sigreturn(struct kern *k, vaddr frame, struct kern_copies *copies);
 
+/* kern_call_may_sleep says whether a task may leave its core to sleep in the call. */
+bool kern_call_may_sleep(const struct kern_call *c);
 /* kern_call_name returns the name of an x86-64 system call, or NULL. */
 const char *kern_call_name(uint64_t nr);
 /* kern_call_is_memory says whether the call changes an address space (and so is ordered by epochs). */

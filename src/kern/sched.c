@@ -328,6 +328,11 @@ void sched_force(struct sched *s, struct sched_task *t, uint64_t now)
     update_idle(s, t->cpu);
 }
 
+void sched_set_clock(struct sched *s, unsigned cpu, uint64_t now)
+{
+    update_clock(&s->core[cpu], now);
+}
+
 bool sched_needs(const struct sched *s, unsigned cpu)
 {
     const struct sched_core *c = &s->core[cpu];

@@ -105,6 +105,8 @@ void sched_tick(struct sched *s, unsigned cpu, uint64_t now);
 /* sched_needs says whether a core has to call sched_schedule. */
 bool sched_needs(const struct sched *s, unsigned cpu);
 
+/* sched_set_clock: curr ran up to now. */
+void sched_set_clock(struct sched *s, unsigned cpu, uint64_t now);
 /* sched_yield_task: curr gives up the rest of its slice. */
 void sched_yield_task(struct sched *s, unsigned cpu, uint64_t now);
 void sched_set_nice(struct sched *s, struct sched_task *t, int nice);

@@ -193,8 +193,6 @@ void sim_access_slow(struct sim *s, struct sim_thread *t, uint64_t addr, unsigne
 {
     int quick = -1;
 
-    if (unlikely(sim_thread_instructions(t) >= t->tick_at))
-        entry_tick(s, t);
     if (likely((addr & (LINE_SIZE - 1)) + bytes <= LINE_SIZE))
         quick = mmu_quick(t->core, addr, kind);
     if (unlikely(quick < 0)) {

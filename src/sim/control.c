@@ -127,6 +127,7 @@ static void on_syscall(struct sim *s, struct sim_thread *t, const uint64_t *p, s
     memcpy(c->call.arg, p + 1, 6 * sizeof(*p));
     c->sig = 0;
     c->open = true;
+    t->returned = false;
     STAT(&s->stats, syscalls)++;
 }
 
@@ -299,6 +300,7 @@ static void apply_call(struct sim *s, struct sim_thread *t)
     bool good = sim_copies(s, t, c->call.result);
     STAT(&s->stats, div_user_copy) += !kern_outcome_agrees(&c->call, !good);
     entry_end(s, t);
+    sched_call(s, t);
 }
 
 /* Returns false if the call has to wait for the other threads. */
@@ -312,7 +314,7 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
     if (!ordered && control_is_ordered(t, p[0]))
         return false;
     c->call.result = (int64_t)p[1];
-    t->blocked_ns += p[2];
+    t->off_ps += t->returned ? 0 : p[2] * 1000;
     lock_returned(s, t);
     apply_call(s, t);
     c->open = false;

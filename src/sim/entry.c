@@ -28,8 +28,6 @@ _Static_assert((int)TOUCH_LOAD == ACCESS_LOAD && (int)TOUCH_STORE == ACCESS_STOR
                    (int)TOUCH_FETCH == ACCESS_FETCH,
                "kern and mmu name accesses alike");
 
-#define NO_TICK UINT64_MAX
-
 /* -- cycles ------------------------------------------------------------------------------------- */
 
 /* exposed returns what accesses of one kind cost that do not wait for another. */
@@ -132,27 +130,28 @@ void entry_window(struct sim *s, unsigned cpu, bool open)
         load_cr3(s, cpu, root, 0, true);
 }
 
-/* -- the tick --------------------------------------------------------------------------------------- */
-
-static uint64_t period(const struct sim *s, const struct sim_thread *t)
-{
-    return max_u64(UINT64_C(1000000000000) / s->conf.kernel_hz / max_u64(t->insn_ps, 1), 1);
-}
-
-void entry_thread_open(struct sim *s, struct sim_thread *t)
-{
-    t->tick_at = s->conf.kernel_footprint ? period(s, t) : NO_TICK;
-}
+/* -- the tick and the switch --------------------------------------------------------------------------------------- */
 
 void entry_tick(struct sim *s, struct sim_thread *t)
 {
-    bool entered = entry_kernel_mode(s, t->core_id);
-
-    t->tick_at += period(s, t);
     STAT(&s->stats, timer_interrupts)++;
+    if (!s->conf.kernel_footprint)
+        return;
+    bool entered = entry_kernel_mode(s, t->core_id);
     kern_interrupt(s->kern, t->core_id, t->tid);
     STAT(&s->stats, kernel_cycles_timer) +=
         s->conf.cost_timer + footprint(s, t->core_id, t->tid, ENTRY_TIMER, 0);
+    if (entered)
+        entry_user_mode(s, t->core_id);
+}
+
+void entry_switch(struct sim *s, struct sim_thread *t)
+{
+    STAT(&s->stats, kernel_cycles_switch) += s->conf.cost_switch;
+    if (pfn_is_none(t->core->root)) /* a program that starts has no page tables yet */
+        return;
+    bool entered = entry_kernel_mode(s, t->core_id);
+    STAT(&s->stats, kernel_cycles_switch) += footprint(s, t->core_id, t->tid, ENTRY_SWITCH, 0);
     if (entered)
         entry_user_mode(s, t->core_id);
 }
@@ -169,8 +168,6 @@ void entry_begin(struct sim *s, struct sim_thread *t, enum kern_entry e, uint64_
     STAT(&s->stats, kernel_cycles_entry) += cycles;
     CHECK(t->entries < ARRAY_LEN(t->entry_bytes)); /* I1 */
     t->entry_bytes[t->entries++] = kern_enter(s->kern, e, t->tid);
-    if (unlikely(sim_thread_instructions(t) >= t->tick_at)) /* it fell into this entry */
-        entry_tick(s, t);
 }
 
 void entry_end(struct sim *s, struct sim_thread *t)

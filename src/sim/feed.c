@@ -32,6 +32,7 @@ struct tally {
     uint64_t not_fast[2];      /* pieces that did not go through the fast path */
     uint64_t fetch_lines, fetch_slow;
     uint64_t instructions, blocks;
+    uint64_t until; /* instructions before the core's tick is due */
 };
 
 static void tally_add(struct sim *s, struct sim_thread *t, const struct tally *y)
@@ -51,6 +52,13 @@ static void tally_add(struct sim *s, struct sim_thread *t, const struct tally *y
     t->instructions += y->instructions;
     t->raw[0] += loads;
     t->raw[1] += y->stores;
+}
+
+/* tally_clear adds what was counted, and begins anew. */
+static void tally_clear(struct sim *s, struct sim_thread *t, struct tally *y)
+{
+    tally_add(s, t, y);
+    *y = (struct tally){.until = sched_until_tick(t)};
 }
 
 /* -- accesses -----------------------------------------------------------------------------------*/
@@ -260,8 +268,11 @@ static __attribute__((noinline)) size_t other_word(struct sim *s, struct sim_thr
     size_t words = control_complete(w, n);
     if (words == 0)
         return 0;
-    tally_add(s, t, y);
-    *y = (struct tally){0};
+    tally_clear(s, t, y);
+    if (event_type(w[0]) == EV_SYSCALL_RET && !sched_returns(s, t, w + 1, words - 1)) {
+        *ret_stop = SIM_LATER;
+        return 0;
+    }
     if (!control_word(s, t, w, *ordered)) {
         *ret_stop = SIM_ORDER;
         return 0;
@@ -283,6 +294,8 @@ static size_t feed_run(struct sim *s, struct sim_thread *t, const uint64_t *word
             if (likely(t->block != NULL))
                 on_access(s, t, w, y);
         } else if (likely(event_kind(w) == EV_BLOCK)) {
+            if (unlikely(y->instructions >= y->until))
+                break;
             if (likely((uint32_t)w < s->n_blocks))
                 on_block(s, t, w, y);
         } else {
@@ -292,6 +305,37 @@ static size_t feed_run(struct sim *s, struct sim_thread *t, const uint64_t *word
     return i;
 }
 
+/* tick: the core's timer interrupts between two blocks. False: t has to leave it. */
+static __attribute__((noinline)) bool tick(struct sim *s, struct sim_thread *t, struct tally *y)
+{
+    tally_clear(s, t, y);
+    bool stays = sched_ticks(s, t);
+    y->until = sched_until_tick(t);
+    return stays;
+}
+
+static void feed_begin(struct sim *s, struct sim_thread *t, struct tally *y)
+{
+    t->uncounted = &y->instructions;
+    if (unlikely(s->current != t || s->payee_core != t->core_id))
+        proc_switch(s, t);
+    mm_set_cpu(s->mm_sys, t->core_id);
+    kern_set_cpu(s->kern, t->core_id);
+    lock_feed_begin(s, t);
+    space_interrupts(s, t);
+    sched_feed_begin(s, t);
+    y->until = sched_until_tick(t);
+}
+
+static void feed_end(struct sim *s, struct sim_thread *t, const struct tally *y, size_t words)
+{
+    t->uncounted = NULL;
+    tally_add(s, t, y);
+    lock_feed_end(s, t);
+    sched_feed_end(s, t);
+    STAT(&s->stats, sim_events) += words;
+}
+
 size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size_t n, bool ordered,
                 enum sim_stop *ret_stop)
 {
@@ -299,13 +343,18 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
     size_t i = 0;
 
     *ret_stop = SIM_ALL;
-    t->uncounted = &y.instructions;
-    if (unlikely(s->current != t || s->payee_core != t->core_id))
-        proc_switch(s, t);
-    mm_set_cpu(s->mm_sys, t->core_id);
-    kern_set_cpu(s->kern, t->core_id);
-    lock_feed_begin(s, t);
-    space_interrupts(s, t);
+    if (n == 0)
+        return 0;
+    size_t told = sched_asleep(s, t, words, n);
+    if (told > 0) {
+        STAT(&s->stats, sim_events) += told;
+        return told;
+    }
+    if (!sched_may_feed(s, t, words, n)) {
+        *ret_stop = t->state == THREAD_IN_CALL ? SIM_ALL : SIM_LATER;
+        return 0;
+    }
+    feed_begin(s, t, &y);
     while (i < n) {
         size_t batch = min_u64(n - i, BATCH);
         if (s->deep >= DEEP && n - i > AHEAD + BATCH)
@@ -315,14 +364,21 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
         i += took;
         if (took == batch)
             continue;
+        if (y.instructions >= y.until) {
+            if (tick(s, t, &y))
+                continue;
+            *ret_stop = SIM_LATER;
+            break;
+        }
         took = other_word(s, t, words + i, n - i, &ordered, &y, ret_stop);
         if (took == 0)
             break;
         i += took;
+        if (unlikely(!sched_stays(s, t))) {
+            *ret_stop = SIM_LATER;
+            break;
+        }
     }
-    t->uncounted = NULL;
-    tally_add(s, t, &y);
-    lock_feed_end(s, t);
-    STAT(&s->stats, sim_events) += i;
+    feed_end(s, t, &y, i);
     return i;
 }

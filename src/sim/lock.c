@@ -23,7 +23,9 @@
  *      mark 2k − 1) changes no wait: faults that were fed before it are kept in sim_thread.late.
  *  I3  With one thread nothing here is called but lock_feed_begin, which sees that.
  *  I4  A hold of a short lock is in the ring of its thread, in order of time; who comes second in the
- *      stream finds those of other cores and pays, whichever of both would have waited.
+ *      stream finds those of others and pays, whichever of both would have waited.
+ *  I5  Threads that share a core have no holds at the same time: who comes on it is not before the one
+ *      who left it.
  *
  * Source: Linux 6.18 mm/mmap_lock.c (lock_vma_under_rcu), include/linux/mmap_lock.h, mm/memory.c
  * (__vmf_anon_prepare), mm/vma.c (vms_complete_munmap_vmas), mm/page_alloc.c (rmqueue_bulk), mm/swap.c.
@@ -82,6 +84,12 @@ void lock_feed_end(struct sim *s, struct sim_thread *t)
 {
     if (s->outbox.locks)
         t->clock += machine_cycles(s, t) - t->fed_from;
+}
+
+void lock_not_before(struct sim *s, struct sim_thread *t, uint64_t when)
+{
+    if (s->outbox.locks)
+        not_before(s, t, when);
 }
 
 void lock_thread_open(struct sim *s, struct sim_thread *t)
@@ -348,7 +356,7 @@ static uint64_t short_lock(struct sim *s, struct sim_thread *t, const struct arc
     unsigned nth = (unsigned)m->n - LOCK_PTE;
 
     for (const struct sim_thread *o = s->threads; o; o = o->next)
-        if (o->core_id != t->core_id)
+        if (o != t)
             wait = max_u64(wait, meets(o, lock, at, hold));
     keep(t, lock, at + wait, hold);
     return wait == 0 ? 0

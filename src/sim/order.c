@@ -56,12 +56,6 @@ static uint64_t instructions(const struct sim_thread *t)
     return t->instructions + (t->uncounted ? *t->uncounted : 0);
 }
 
-/* now returns the virtual time of a thread inside sim_feed, exact to the block. */
-static uint64_t now(const struct sim_thread *t)
-{
-    return sim_thread_time(t) + (instructions(t) - t->instructions) * t->insn_ps;
-}
-
 /* first_due returns the order to carry out next, or n_orders. */
 static uint32_t first_due(const struct sim *s, const struct sim_thread *t)
 {
@@ -69,7 +63,7 @@ static uint32_t first_due(const struct sim *s, const struct sim_thread *t)
 
     for (uint32_t i = 0; i < s->n_orders; i++) {
         const struct proc_order *o = &s->orders[i];
-        bool due = o->at <= (o->instructions ? instructions(t) : now(t));
+        bool due = o->at <= (o->instructions ? instructions(t) : sched_time(t));
         if (due && (best == s->n_orders || (o->instructions == s->orders[best].instructions &&
                                             o->at < s->orders[best].at)))
             best = i;
@@ -90,7 +84,7 @@ static void carry_out(struct sim *s, uint32_t i)
 
 void sim_clock(struct sim *s, struct sim_thread *t)
 {
-    uint64_t now_ms = now(t) / PS_PER_MS;
+    uint64_t now_ms = sched_time(t) / PS_PER_MS;
 
     if (now_ms > s->now_ms) {
         s->now_ms = now_ms;

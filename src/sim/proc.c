@@ -142,7 +142,7 @@ static void join(struct sim *s, struct sim_thread *t, struct sim_proc *p)
     t->joined = true;
     t->proc = t->sum->proc = p;
     t->sum->tid = t->tid;
-    t->sum->begin_ps = sim_thread_time(t);
+    t->sum->begin_ps = sched_time(t);
     p->threads++;
     p->state = PROC_RUNS;
     proc_switch(s, t);
@@ -151,11 +151,7 @@ static void join(struct sim *s, struct sim_thread *t, struct sim_proc *p)
 /* latest returns the virtual time of the thread that is furthest. */
 static uint64_t latest(const struct sim *s)
 {
-    uint64_t most = 0;
-
-    for (const struct sim_thread *t = s->threads; t; t = t->next)
-        most = max_u64(most, sim_thread_time(t));
-    return most;
+    return sched_front(s, NULL);
 }
 
 /* borrow: the machine has no frame for another root table. */
@@ -243,7 +239,7 @@ static struct sim_proc *copy_process(struct sim *s, struct sim_thread *t, uint32
 
     p->fork_call = k;
     p->child_tid = c->nr == SYS_clone && (c->arg[0] & CLONE_CHILD_SETTID) ? c->arg[3] : 0;
-    p->begin_ps = p->last_ps = sim_thread_time(t);
+    p->begin_ps = p->last_ps = sched_time(t);
     p->signals = t->signals;
     memcpy(p->signal_sp, t->signal_sp, sizeof(p->signal_sp));
     STAT(&s->stats, kernel_cycles_fork) += sim_drain(s, t);
@@ -327,12 +323,46 @@ void proc_forked(struct sim *s, struct sim_thread *t, const uint64_t *fork)
     if (p->pid != fork[FORK_PID]) /* the parent knows it by another: a namespace of its own */
         set_pid(s, p, (uint32_t)fork[FORK_PID]);
     t->tid = (uint32_t)fork[FORK_TID];
-    t->base_ps = p->begin_ps;
     t->starting = false;
     t->signals = p->signals;
     memcpy(t->signal_sp, p->signal_sp, sizeof(t->signal_sp));
     join(s, t, p);
     schedule_tail(s, t);
+}
+
+/* -- where a stream begins in time ---------------------------------------------------------------*/
+
+uint64_t proc_begins(const struct sim *s, const uint64_t *w, size_t n)
+{
+    const uint64_t *p = w + 1;
+    const struct sim_proc *of = NULL;
+
+    if (event_kind(w[0]) != EV_CONTROL || n <= event_words(w[0]))
+        return latest(s);
+    if (event_type(w[0]) == EV_START && event_words(w[0]) > START_PID) {
+        of = proc_find(s, (uint32_t)p[START_PID]);
+        return of ? of->last_ps : s->procs->state == PROC_NEW ? 0 : latest(s);
+    }
+    if (event_type(w[0]) == EV_FORK && event_words(w[0]) >= FORK_WORDS) {
+        of = forked(s, p);
+        const struct sim_thread *parent = of ? NULL : forking_thread(s, p);
+        return of ? of->begin_ps : parent ? sched_time(parent) : latest(s);
+    }
+    return latest(s);
+}
+
+const struct sched_task *proc_left_task(const struct sim *s, const uint64_t *w, size_t n)
+{
+    uint64_t pid = 0;
+
+    if (event_kind(w[0]) != EV_CONTROL || n < START_WORDS)
+        return NULL;
+    if (event_type(w[0]) == EV_START)
+        pid = w[1 + START_PID];
+    else if (event_type(w[0]) == EV_FORK)
+        pid = w[1 + FORK_PPID];
+    const struct sim_proc *p = youngest(s, (uint32_t)pid);
+    return p && p->task.allowed ? &p->task : NULL;
 }
 
 /* -- exec ----------------------------------------------------------------------------------------*/
@@ -361,7 +391,6 @@ void proc_start(struct sim *s, struct sim_thread *t, const uint64_t *start)
     p->in_exec = false;
     p->native = 0;
     t->tid = (uint32_t)start[START_TID];
-    t->base_ps = p->last_ps;
     join(s, t, p);
 }
 
@@ -391,7 +420,6 @@ void proc_thread(struct sim *s, struct sim_thread *t, uint32_t pid)
 
     if (!p)
         p = stranger(s, t, pid);
-    t->base_ps = p->begin_ps;
     join(s, t, p);
 }
 
@@ -406,11 +434,12 @@ void proc_left(struct sim *s, struct sim_thread *t)
 {
     struct sim_proc *p = t->proc;
 
-    t->sum->end_ps = sim_thread_time(t);
+    t->sum->end_ps = sched_time(t);
     t->sum->over = true;
     if (!t->joined)
         return;
-    p->last_ps = max_u64(p->last_ps, sim_thread_time(t));
+    p->last_ps = max_u64(p->last_ps, sched_time(t));
+    p->task = t->task;
     p->in_exec |= in_exec(t);
     p->fork_open |= s->tree && in_fork(t) && t->forked != call_number(t);
     if (--p->threads > 0)

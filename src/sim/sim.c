@@ -88,6 +88,7 @@ int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program
     s->conf = *conf;
     s->program = *program;
     set_costs(s);
+    sched_open_machine(s);
     s->core_stats = calloc(conf->cpu_cores, sizeof(*s->core_stats));
     int err = s->core_stats ? arch_outbox_open(&s->outbox) : -ENOMEM;
     if (!err)
@@ -166,21 +167,17 @@ struct sim_thread *sim_thread_open(struct sim *s)
     }
     account(s, NULL);
     t->proc = s->procs;
-    t->core_id = s->n_threads++ % (unsigned)s->conf.cpu_cores;
-    t->serial = s->n_threads;
-    t->core = &s->cores[t->core_id];
+    t->serial = ++s->n_threads;
+    sched_thread_open(s, t);
     t->join = NO_JOIN;
     t->starting = true; /* until a record says that it starts otherwise */
-    t->insn_ps = s->conf.cpu_cpi * 1000 / s->conf.cpu_mhz;
     t->next = s->threads;
     t->link = &s->threads;
     if (t->next)
         t->next->link = &t->next;
     s->threads = t;
-    s->cores_used |= BIT(t->core_id);
     t->sum->core = t->core_id;
     lock_thread_open(s, t);
-    entry_thread_open(s, t);
     account(s, t);
     STAT(&s->stats, sim_threads)++;
     account(s, s->current);
@@ -194,13 +191,9 @@ void sim_thread_close(struct sim *s, struct sim_thread *t)
         block_cut(s, t, false);
     proc_left(s, t);
     s->counts_wrong += t->counts_wrong;
+    sched_thread_close(s, t);
     account(s, s->current == t ? NULL : s->current);
     thread_free(s, t);
-}
-
-uint64_t sim_thread_time(const struct sim_thread *t)
-{
-    return t->base_ps + t->instructions * t->insn_ps + t->blocked_ns * 1000;
 }
 
 uint32_t sim_thread_epoch(const struct sim_thread *t)

@@ -43,6 +43,7 @@ void sim_thread_close(struct sim *s, struct sim_thread *t);
 
 enum sim_stop {
     SIM_ALL,   /* every complete word was consumed */
+    SIM_LATER, /* the thread is not on its core (any more): look at the times of all again */
     SIM_ORDER, /* the next word is the return of an address-space call: feed again with `ordered` */
 };
 /* sim_feed consumes words of one stream and returns how many. Incomplete control records at the
@@ -51,9 +52,13 @@ enum sim_stop {
 size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size_t n, bool ordered,
                 enum sim_stop *ret_stop);
 
-/* sim_thread_time returns the virtual time of a thread in picoseconds: instructions at nominal CPI plus
- * blocked time. sim_thread_epoch returns the last epoch it is known to have passed. */
+/* sim_thread_time returns the earliest virtual time at which a thread could run, in picoseconds: its
+ * instructions at nominal CPI, the time it was asleep, and that it waited for a core. Of the threads that have
+ * words the one with the least is fed. sim_thread_waits: another has its core, which may have more words
+ * yet; sim_thread_ahead says which. sim_thread_epoch returns the last epoch it is known to have passed. */
 uint64_t sim_thread_time(const struct sim_thread *t);
+bool sim_thread_waits(const struct sim_thread *t);
+const struct sim_thread *sim_thread_ahead(const struct sim_thread *t);
 uint32_t sim_thread_epoch(const struct sim_thread *t);
 
 /* sim_follow_tree: children of the program are observed, too: their streams come (EV_FORK), and programs

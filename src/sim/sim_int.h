@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "kern/tlb.h"
 #include "base/map.h"
+#include "kern/sched.h"
 #include "mmu/mmu_hot.h"
 #include "kern/entry.h"
 #include "sim/sim.h"
@@ -157,14 +158,34 @@ struct sim_proc {
     struct kern_proc *kern; /* its descriptors; NULL with mm */
     uint64_t handlers[65];  /* handler of each signal, 0 none */
     struct mmap_hold hold;  /* of mmap_lock, lock.c */
+    struct sched_task task; /* of its last thread that ended: what exec inherits */
     struct sim_proc *next;  /* the one that began after it */
+};
+
+/* Where a thread is, sched.c. */
+enum thread_state {
+    THREAD_NEW,     /* nothing of it was read */
+    THREAD_ON_RQ,   /* runs on its core, or waits for it */
+    THREAD_IN_CALL, /* asleep, nobody knows how long */
+    THREAD_WAKING,  /* asleep until its time */
+};
+
+/* A core in time, sched.c. */
+struct sim_cpu {
+    struct sim_thread *runs;       /* NULL: idle */
+    const struct sched_task *next; /* who waits first, NULL: nobody */
+    uint64_t clock_ps;             /* virtual time it was modelled up to */
+    uint64_t came_ps;              /* its clock when `runs` came */
+    uint64_t busy_ps;              /* time of instructions it ran */
+    uint64_t tick_ps;              /* busy_ps of its next tick */
+    uint64_t lock_clock;           /* lock.c: clock of the thread that was fed on it last */
+    bool switched;                 /* a thread was fed on it */
 };
 
 struct sim_thread {
     struct sim_proc *proc;  /* its process; the first one until a record says which */
     struct thread_sum *sum; /* what it is counted for */
     bool joined;            /* it is one of proc->threads */
-    uint64_t base_ps;       /* virtual time at its beginning */
     uint32_t forked;        /* call of its own whose child was made before it returned; 0: none */
     struct mmu_core *core;
     unsigned core_id;
@@ -183,12 +204,20 @@ struct sim_thread {
     uint64_t insn_ps; /* virtual picoseconds of one instruction */
     uint64_t instructions; /* retired by this thread */
     const uint64_t
-        *uncounted;     /* during sim_feed: more of them, not in .instructions yet; else NULL */
-    uint64_t raw[2];    /* pieces loaded, stored */
-    uint64_t rep_extra; /* rep iterations not counted as instructions */
-    uint64_t partials;  /* instructions that faulted and were not retired */
-    uint64_t blocked_ns;
-    bool counts_wrong;           /* an EV_COUNTS record differed from what was modelled */
+        *uncounted;         /* during sim_feed: more of them, not in .instructions yet; else NULL */
+    uint64_t raw[2];        /* pieces loaded, stored */
+    uint64_t rep_extra;     /* rep iterations not counted as instructions */
+    uint64_t partials;      /* instructions that faulted and were not retired */
+    struct sched_task task; /* what the scheduler knows of it */
+    struct sim_cpu *cpu;    /* sim.cpu */
+    uint64_t off_ps;        /* virtual time it did not run: asleep, in calls, waiting */
+    uint64_t slept_ps;      /* its time when it fell asleep last */
+    uint64_t accounted;     /* of .instructions: in its core's busy_ps */
+    uint8_t state;          /* enum thread_state */
+    bool ran;               /* it was on a core */
+    bool came_on;           /* it came on its core since it was fed */
+    bool returned;          /* the time of the call it is in was passed: it only remains to do */
+    bool counts_wrong;      /* an EV_COUNTS record differed from what was modelled */
     uint64_t start[START_WORDS]; /* EV_START payload until the first block */
     char path[512];
     bool starting;
@@ -205,7 +234,6 @@ struct sim_thread {
     unsigned n_late;
     struct held *held;       /* ring of HELD_MAX, NULL before the first; owned */
     uint64_t n_held;         /* ever */
-    uint64_t tick_at;        /* instructions at which the timer interrupts it next */
     uint32_t entry_bytes[4]; /* of its kernel stack: entries under way, one inside the other … */
     unsigned entries;        /* … so many */
     struct sim_thread *next,
@@ -223,8 +251,10 @@ struct sim {
     struct stat_set stats;
     struct phys *phys;
     struct cache l3;
-    struct mmu_core *cores; /* conf.cpu_cores */
-    uint64_t cores_used;    /* bit n: a thread of the program ran on core n */
+    struct mmu_core *cores;              /* conf.cpu_cores */
+    struct sched sched;                  /* who runs where … */
+    struct sim_cpu cpu[SCHED_CORES_MAX]; /* … and when */
+    uint32_t n_waking;                   /* threads that are THREAD_WAKING */
     struct arch_outbox outbox;
     struct mm_sys *mm_sys;
     struct kern *kern;
@@ -317,9 +347,9 @@ void entry_window(struct sim *s, unsigned cpu, bool open);
 void entry_ipi(struct sim *s, unsigned cpu);
 /* entry_open: every core runs the kernel's own address space. */
 void entry_open(struct sim *s);
-/* entry_tick: the timer interrupts the thread; due when it has run tick_at instructions. */
+/* entry_tick: the timer interrupts the thread. entry_switch: it comes on its core. */
 void entry_tick(struct sim *s, struct sim_thread *t);
-void entry_thread_open(struct sim *s, struct sim_thread *t);
+void entry_switch(struct sim *s, struct sim_thread *t);
 /* entry_direct: the kernel reads or writes physical memory: through its direct map, or past the TLBs without
  * kernel.footprint. Adds the lines' cycles, not yet scaled, and returns those of translation. */
 uint64_t entry_direct(struct sim *s, struct mmu_core *core, paddr a, uint64_t bytes, bool store,
@@ -347,6 +377,35 @@ uint64_t lock_message(struct sim *s, struct sim_thread *t, const struct arch_msg
 /* lock_fault_done keeps the fault that just ended for a call that comes later, if there may be one. */
 void lock_fault_done(struct sim *s, struct sim_thread *t, enum fault_kind kind,
                      struct site_cost *site, const struct area_cost *area);
+
+/* lock_not_before: the core that t came on was another's until `when` of its clock. */
+void lock_not_before(struct sim *s, struct sim_thread *t, uint64_t when);
+
+/* sched.c */
+void sched_open_machine(struct sim *s);
+void sched_thread_open(struct sim *s, struct sim_thread *t);
+void sched_thread_close(struct sim *s, struct sim_thread *t);
+/* sched_time returns the virtual time of a thread, exact to the block while it is fed. */
+uint64_t sched_time(const struct sim_thread *t);
+/* sched_front returns the latest moment at which a thread but t is known to have run. */
+uint64_t sched_front(const struct sim *s, const struct sim_thread *t);
+/* sched_may_feed: the caller has words (n > 0) of t. True: it is on its core now, feed. False: it is not
+ * its turn, or (THREAD_IN_CALL) it sleeps on. */
+bool sched_may_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n);
+/* sched_asleep takes the words that tell more of the call that t is asleep in, and returns how many. */
+size_t sched_asleep(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n);
+void sched_feed_begin(struct sim *s, struct sim_thread *t);
+void sched_feed_end(struct sim *s, struct sim_thread *t);
+/* sched_until_tick returns the instructions that t may run before its core's tick. */
+uint64_t sched_until_tick(const struct sim_thread *t);
+/* sched_ticks does the ticks that are due. sched_stays: t still has its core. */
+bool sched_ticks(struct sim *s, struct sim_thread *t);
+bool sched_stays(const struct sim *s, const struct sim_thread *t);
+/* sched_returns looks at an EV_SYSCALL_RET (its payload): false when t slept in the call, and so is not on
+ * its core now. */
+bool sched_returns(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n);
+/* sched_call does what the finished call says about scheduling. */
+void sched_call(struct sim *s, struct sim_thread *t);
 
 /* space.c */
 /* space_switch loads the address space of a thread's process on its core, if it is not. */
@@ -411,6 +470,10 @@ void procs_close(struct sim *s);
 void proc_start(struct sim *s, struct sim_thread *t, const uint64_t *start);
 void proc_forked(struct sim *s, struct sim_thread *t, const uint64_t *fork);
 void proc_thread(struct sim *s, struct sim_thread *t, uint32_t pid);
+/* proc_begins returns the virtual time at which a stream begins whose first words are w. proc_left_task:
+ * whose nice value, policy and cores it inherits, if that task is no longer there; or NULL. */
+uint64_t proc_begins(const struct sim *s, const uint64_t *w, size_t n);
+const struct sched_task *proc_left_task(const struct sim *s, const uint64_t *w, size_t n);
 /* proc_exec: the process of t begins a program, in an empty address space of its own. True if it never
  * had another, and no task yet. */
 bool proc_exec(struct sim *s, struct sim_thread *t);

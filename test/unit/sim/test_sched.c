@@ -1,0 +1,509 @@
+/* test_sched.c: threads share cores in virtual time. Streams are written by hand and fed as the reader
+ * feeds them: the least in time of those that have words. An instruction is a nanosecond; a tick comes each
+ * millisecond, longer than the slice of 0.7 ms (one core) and shorter than that of 1.4 ms (two). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "sim/sim_int.h"
+
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define CODE    0x400000u
+#define DATA    0x600000u
+#define MS      1000000u /* instructions, and nanoseconds */
+#define INSNS   500u     /* of the block `work` */
+#define THREADS 6u
+#define K4      0x1000u
+
+struct stream {
+    uint64_t *w;
+    size_t n, cap, at; /* words put, room, words fed */
+};
+struct crowd {
+    struct sim *sim;
+    struct sim_thread *t[THREADS];
+    struct stream s[THREADS];
+    unsigned threads;
+    uint32_t work, load; /* blocks */
+};
+
+static void put(struct crowd *x, unsigned who, uint64_t w)
+{
+    struct stream *s = &x->s[who];
+
+    if (s->n == s->cap) {
+        s->cap = s->cap ? 2 * s->cap : 1024;
+        s->w = realloc(s->w, s->cap * sizeof(*s->w));
+        assert_non_null(s->w);
+    }
+    s->w[s->n++] = w;
+}
+
+static void put_record(struct crowd *x, unsigned who, enum event_control type, unsigned n,
+                       const uint64_t *p)
+{
+    put(x, who, event_control(type, n));
+    for (unsigned i = 0; i < n; i++)
+        put(x, who, p[i]);
+}
+
+/* Works for so many nanoseconds. */
+static void work(struct crowd *x, unsigned who, uint64_t ns)
+{
+    for (uint64_t i = 0; i < ns; i += INSNS)
+        put(x, who, event_block(x->work));
+}
+
+static void load(struct crowd *x, unsigned who, uint64_t addr)
+{
+    put(x, who, event_block(x->load));
+    put(x, who, event_access(addr, 0, 3, false));
+}
+
+static void call_begins(struct crowd *x, unsigned who, uint64_t nr, uint64_t a0, uint64_t a1,
+                        uint64_t a2)
+{
+    put_record(x, who, EV_SYSCALL, 8, (uint64_t[8]){nr, a0, a1, a2});
+}
+
+static void call_ends(struct crowd *x, unsigned who, uint64_t nr, uint64_t result, uint64_t ns,
+                      uint64_t sleeps)
+{
+    put_record(x, who, EV_SYSCALL_RET, 4, (uint64_t[4]){nr, result, ns, sleeps});
+}
+
+static void sleeps_ns(struct crowd *x, unsigned who, uint64_t ns)
+{
+    call_begins(x, who, SYS_nanosleep, 0, 0, 0);
+    call_ends(x, who, SYS_nanosleep, 0, ns, 1);
+}
+
+static void sets_affinity(struct crowd *x, unsigned who, uint64_t tid, uint64_t mask)
+{
+    call_begins(x, who, SYS_sched_setaffinity, tid, 8, 0x9000);
+    put_record(x, who, EV_BYTES, 3, (uint64_t[3]){0x9000, 8, mask});
+    call_ends(x, who, SYS_sched_setaffinity, 0, 0, 0);
+}
+
+static uint32_t add_block(struct crowd *x, uint32_t id, uint64_t pc, unsigned insns,
+                          const char *code, unsigned bytes)
+{
+    struct ring_block *b = calloc(1, sizeof(*b) + insns + insns * bytes);
+
+    b->pc = pc;
+    b->insns = (uint16_t)insns;
+    b->code_bytes = (uint16_t)(insns * bytes);
+    for (unsigned i = 0; i < insns; i++) {
+        b->data[i] = (uint8_t)bytes;
+        memcpy(b->data + insns + i * bytes, code, bytes);
+    }
+    assert_int_equal(sim_add_block(x->sim, id, b), 0);
+    free(b);
+    return id;
+}
+
+/* next returns who is fed: the least in time, nobody out of turn while there is another. */
+static int next_of(const struct crowd *x)
+{
+    int best = -1;
+
+    for (unsigned i = 0; i < x->threads; i++)
+        if (x->s[i].at < x->s[i].n &&
+            (best < 0 || sim_thread_time(x->t[i]) < sim_thread_time(x->t[best])))
+            best = (int)i;
+    return best;
+}
+
+static void feed_to_the_end(struct crowd *x, size_t quantum)
+{
+    enum sim_stop stop;
+
+    for (int i, idle = 0; (i = next_of(x)) >= 0;) {
+        struct stream *s = &x->s[i];
+        size_t n = s->n - s->at < quantum ? s->n - s->at : quantum;
+        size_t done = sim_feed(x->sim, x->t[i], s->w + s->at, n, true, &stop);
+        s->at += done;
+        idle = done > 0 ? 0 : idle + 1;
+        assert_true(idle < 100); /* what was not fed brought something about */
+        assert_int_equal(sched_audit(&x->sim->sched), 0);
+    }
+}
+
+static void open_crowd(struct crowd *x, unsigned cores, unsigned threads)
+{
+    struct sim_program program = {0};
+    struct conf c;
+
+    memset(x, 0, sizeof(*x));
+    conf_init(&c);
+    c.phys_size = MIB(256);
+    c.cpu_cores = cores;
+    c.cpu_cpi = 1000;
+    c.cpu_mhz = 1000;
+    c.kernel_hz = 1000;
+    assert_int_equal(sim_open(&x->sim, &c, &program), 0);
+    for (uint64_t at = CODE; at <= DATA; at += DATA - CODE) {
+        struct mm_map m = {.addr = va(at),
+                           .len = 512 * K4,
+                           .prot = PROT_READ | PROT_WRITE | PROT_EXEC,
+                           .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                           .forced = true};
+        assert_int_equal(mm_mmap(sim_mm(x->sim), &m), at);
+    }
+    x->work = add_block(x, 0, CODE, INSNS, "\x90", 1);              /* nop */
+    x->load = add_block(x, 1, CODE + 0x1000, 1, "\x48\x8b\x07", 3); /* mov (%rdi),%rax */
+    x->threads = threads;
+    for (unsigned i = 0; i < threads; i++) {
+        x->t[i] = sim_thread_open(x->sim);
+        put_record(x, i, EV_THREAD_START, 3, (uint64_t[3]){0, 100 + i, 0});
+    }
+    feed_to_the_end(x, 1000); /* all begin at time 0 */
+}
+
+static void close_crowd(struct crowd *x)
+{
+    for (unsigned i = 0; i < x->threads; i++) {
+        sim_thread_close(x->sim, x->t[i]);
+        free(x->s[i].w);
+    }
+    sim_close(x->sim);
+}
+
+#define COUNT(x, id) STAT(&(x)->sim->stats, id)
+
+static uint64_t busy_ps(const struct crowd *x)
+{
+    uint64_t sum = 0;
+
+    for (unsigned n = 0; n < x->sim->sched.cores; n++) {
+        assert_true(x->sim->cpu[n].busy_ps <= x->sim->cpu[n].clock_ps);
+        sum += x->sim->cpu[n].busy_ps;
+    }
+    return sum;
+}
+
+/* -- cores -----------------------------------------------------------------------------------------*/
+
+static void each_thread_has_a_core_of_its_own_while_there_are_enough(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 4, 4);
+    for (unsigned i = 0; i < 4; i++)
+        work(&x, i, 10 * MS);
+    feed_to_the_end(&x, 1000);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(x.t[i]->core_id, i);
+        assert_int_equal(sim_thread_time(x.t[i]), UINT64_C(10) * MS * 1000);
+    }
+    assert_int_equal(COUNT(&x, context_switches), 4);
+    assert_int_equal(COUNT(&x, migrations), 0);
+    close_crowd(&x);
+}
+
+static void two_threads_on_one_core_take_turns_at_each_tick(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 1, 2);
+    for (unsigned i = 0; i < 2; i++)
+        work(&x, i, 20 * MS);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(COUNT(&x, timer_interrupts), 40 - 1 /* the last one is due at the end */);
+    assert_in_range(COUNT(&x, switches_involuntary), 38, 40); /* a new one comes on at once */
+    assert_int_equal(busy_ps(&x), UINT64_C(40) * MS * 1000);
+    assert_int_equal(x.sim->cpu[0].clock_ps, UINT64_C(40) * MS * 1000);
+    sched_tick(&x.sim->sched, 0, 40 * MS); /* brings sum_exec up to date */
+    assert_int_equal(x.t[0]->task.sum_exec + x.t[1]->task.sum_exec, 40 * MS);
+    close_crowd(&x);
+}
+
+static void a_switch_costs_what_the_option_says_and_the_first_of_a_core_nothing(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 1, 2);
+    for (unsigned i = 0; i < 2; i++)
+        work(&x, i, 20 * MS);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(COUNT(&x, kernel_cycles_switch),
+                     x.sim->conf.cost_switch * (COUNT(&x, context_switches) - 1));
+    close_crowd(&x);
+}
+
+static void the_time_of_all_cores_is_the_instructions_of_all_threads(void **state)
+{
+    (void)state;
+    for (unsigned cores = 1; cores <= 4; cores++) {
+        struct crowd x;
+        open_crowd(&x, cores, 5);
+        for (unsigned i = 0; i < 5; i++) {
+            work(&x, i, (i + 1) * MS);
+            sleeps_ns(&x, i, 300000);
+            work(&x, i, 2 * MS);
+        }
+        feed_to_the_end(&x, 777);
+        assert_int_equal(busy_ps(&x), COUNT(&x, instructions) * 1000);
+        assert_int_equal(COUNT(&x, switches_voluntary), 5);
+        close_crowd(&x);
+    }
+}
+
+/* -- sleeping --------------------------------------------------------------------------------------*/
+
+static void who_sleeps_leaves_its_core_to_another_and_wakes_at_its_time(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 1, 2);
+    work(&x, 0, 100000);
+    sleeps_ns(&x, 0, 10 * MS);
+    work(&x, 0, 500);
+    work(&x, 1, 3 * MS);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(COUNT(&x, switches_voluntary), 1);
+    /* 0.1 ms and its sleep, and what thread 1 had the core before: at most a tick */
+    assert_in_range(sim_thread_time(x.t[0]) / 1000, 10 * MS + 100500, 11 * MS + 100500);
+    assert_int_equal(busy_ps(&x), UINT64_C(3100500) * 1000);
+    close_crowd(&x);
+}
+
+static void a_long_call_that_cannot_sleep_keeps_its_core(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 1, 1);
+    work(&x, 0, 1000);
+    call_begins(&x, 0, SYS_getpid, 0, 0, 0);
+    call_ends(&x, 0, SYS_getpid, 100, 50000, 3);
+    call_begins(&x, 0, SYS_read, 0, 0, 0); /* may sleep, and did not */
+    call_ends(&x, 0, SYS_read, 0, 70000, 0);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(COUNT(&x, context_switches), 1);
+    assert_int_equal(sim_thread_time(x.t[0]), UINT64_C(121000) * 1000);
+    close_crowd(&x);
+}
+
+static void a_call_of_which_no_return_came_yet_lets_others_on_the_core(void **state)
+{
+    (void)state;
+    struct crowd x;
+    enum sim_stop stop;
+    open_crowd(&x, 1, 2);
+    work(&x, 0, 1000);
+    call_begins(&x, 0, SYS_read, 0, 0, 0);
+    feed_to_the_end(&x, 1000);
+    work(&x, 1, 1000);
+    struct stream *s = &x.s[1];
+    assert_false(sim_thread_waits(x.t[1]));
+    while (s->at < s->n)
+        s->at += sim_feed(x.sim, x.t[1], s->w + s->at, s->n - s->at, true, &stop);
+    assert_int_equal(x.t[1]->core_id, 0);
+    assert_int_equal(x.sim->cpu[0].runs == x.t[1], 1);
+    call_ends(&x, 0, SYS_read, 0, 40000, 1);
+    work(&x, 0, 500);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(sim_thread_time(x.t[0]), UINT64_C(41500) * 1000);
+    close_crowd(&x);
+}
+
+static void who_was_only_late_with_its_return_did_not_sleep(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 2, 2);
+    work(&x, 0, 1000);
+    call_begins(&x, 0, SYS_read, 0, 0, 0);
+    feed_to_the_end(&x, 1000);
+    for (unsigned i = 0; i < 2; i++) { /* others go on further: it is taken for asleep */
+        work(&x, 1, 5000);
+        feed_to_the_end(&x, 1000);
+    }
+    assert_null(x.sim->cpu[0].runs);
+    call_ends(&x, 0, SYS_read, 0, 2000, 0);
+    work(&x, 0, 500);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(COUNT(&x, switches_voluntary), 0);
+    assert_int_equal(COUNT(&x, context_switches), 2);
+    assert_int_equal(sim_thread_time(x.t[0]), UINT64_C(3500) * 1000);
+    close_crowd(&x);
+}
+
+static void who_waits_at_a_futex_wakes_when_the_others_have_come_so_far(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 2, 2);
+    work(&x, 0, 1000);
+    call_begins(&x, 0, SYS_futex, 0x5000, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 0);
+    work(&x, 1, 7 * MS);
+    feed_to_the_end(&x, 1000);
+    call_ends(&x, 0, SYS_futex, 0, UINT64_C(900) * MS, 1); /* the emulator is that slow */
+    work(&x, 0, 500);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(sim_thread_time(x.t[0]), (UINT64_C(7) * MS + 500) * 1000);
+    close_crowd(&x);
+}
+
+/* -- order and repeatability -----------------------------------------------------------------------*/
+
+static void a_thread_whose_core_is_taken_waits_and_who_has_it_is_named(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 1, 2);
+    work(&x, 0, 1000);
+    feed_to_the_end(&x, 1000); /* both began; one has the core */
+    const struct sim_thread *has = x.sim->cpu[0].runs;
+    const struct sim_thread *other = has == x.t[0] ? x.t[1] : x.t[0];
+    assert_false(sim_thread_waits(has));
+    assert_true(sim_thread_waits(other));
+    assert_ptr_equal(sim_thread_ahead(other), has);
+    close_crowd(&x);
+}
+
+static void the_size_of_the_pieces_a_stream_comes_in_changes_no_counter(void **state)
+{
+    (void)state;
+    struct stat_set first = {0};
+    for (size_t quantum = 1; quantum < 5000; quantum = 3 * quantum + 1) {
+        struct crowd x;
+        open_crowd(&x, 1, 1);
+        for (unsigned i = 0; i < 8; i++) {
+            work(&x, 0, 1200000);
+            load(&x, 0, DATA + i * K4);
+            call_begins(&x, 0, SYS_getpid, 0, 0, 0);
+            call_ends(&x, 0, SYS_getpid, 100, 12345 * i, 0);
+        }
+        /* a record is never cut: quanta below one record feed whole ones */
+        feed_to_the_end(&x, quantum < 16 ? 16 : quantum);
+        assert_int_equal(COUNT(&x, timer_interrupts), 9);
+        if (quantum == 1)
+            first = x.sim->stats;
+        assert_memory_equal(&first, &x.sim->stats, sizeof(first));
+        close_crowd(&x);
+    }
+}
+
+/* -- affinity --------------------------------------------------------------------------------------*/
+
+static void a_thread_goes_to_the_core_it_is_bound_to_and_finds_it_cold(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 2, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned k = 0; k < 16; k++)
+            load(&x, 0, DATA + k * K4);
+    }
+    feed_to_the_end(&x, 1000);
+    uint64_t walks = COUNT(&x, dtlb_load_walk), faults = COUNT(&x, minor_faults);
+    sets_affinity(&x, 0, 0, 2);
+    for (unsigned k = 0; k < 16; k++)
+        load(&x, 0, DATA + k * K4);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(x.t[0]->core_id, 1);
+    assert_int_equal(COUNT(&x, migrations), 1);
+    assert_int_equal(COUNT(&x, dtlb_load_walk),
+                     walks + 16); /* each page once more, on a cold TLB */
+    assert_int_equal(COUNT(&x, minor_faults), faults);
+    close_crowd(&x);
+}
+
+static void threads_bound_to_one_core_leave_the_other_idle(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 2, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        sets_affinity(&x, i, 100 + i, 1);
+        work(&x, i, 5 * MS);
+    }
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(x.sim->cpu[0].busy_ps, UINT64_C(15) * MS * 1000);
+    assert_int_equal(x.sim->cpu[1].busy_ps, 0);
+    close_crowd(&x);
+}
+
+static void a_core_that_does_not_exist_is_a_divergence(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 2, 1);
+    sets_affinity(&x, 0, 0, 0xf0);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(COUNT(&x, div_affinity), 1);
+    assert_int_equal(x.t[0]->task.allowed, 3);
+    close_crowd(&x);
+}
+
+static void a_new_thread_begins_at_the_time_of_its_maker_with_its_cores(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 4, 1);
+    sets_affinity(&x, 0, 0, 0x6);
+    work(&x, 0, 2 * MS);
+    feed_to_the_end(&x, 1000);
+    x.t[1] = sim_thread_open(x.sim);
+    x.threads = 2;
+    put_record(&x, 1, EV_THREAD_START, 3, (uint64_t[3]){0, 101, 0});
+    work(&x, 1, 1000);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(x.t[1]->task.allowed, 0x6);
+    assert_int_equal(sim_thread_time(x.t[1]), (UINT64_C(2) * MS + 1000) * 1000);
+    assert_int_not_equal(x.t[1]->core_id, x.t[0]->core_id);
+    close_crowd(&x);
+}
+
+static void nice_values_of_the_program_decide_the_shares(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 1, 2);
+    call_begins(&x, 1, SYS_setpriority, 0, 0, 5);
+    call_ends(&x, 1, SYS_setpriority, 0, 0, 0);
+    work(&x, 0, 150 * MS);
+    work(&x, 1, 150 * MS);
+    while (x.s[0].at < x.s[0].n) { /* until the first is done */
+        enum sim_stop stop;
+        int i = next_of(&x);
+        struct stream *s = &x.s[i];
+        size_t n = s->n - s->at < 1000 ? s->n - s->at : 1000;
+        s->at += sim_feed(x.sim, x.t[i], s->w + s->at, n, true, &stop);
+    }
+    double share = (double)x.t[1]->task.sum_exec / (double)x.t[0]->task.sum_exec;
+    assert_true(share > 0.30 && share < 0.355); /* 335 / 1024 = 0.327 */
+    feed_to_the_end(&x, 1000);
+    close_crowd(&x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_thread_has_a_core_of_its_own_while_there_are_enough),
+        cmocka_unit_test(two_threads_on_one_core_take_turns_at_each_tick),
+        cmocka_unit_test(a_switch_costs_what_the_option_says_and_the_first_of_a_core_nothing),
+        cmocka_unit_test(the_time_of_all_cores_is_the_instructions_of_all_threads),
+        cmocka_unit_test(who_sleeps_leaves_its_core_to_another_and_wakes_at_its_time),
+        cmocka_unit_test(a_long_call_that_cannot_sleep_keeps_its_core),
+        cmocka_unit_test(a_call_of_which_no_return_came_yet_lets_others_on_the_core),
+        cmocka_unit_test(who_was_only_late_with_its_return_did_not_sleep),
+        cmocka_unit_test(who_waits_at_a_futex_wakes_when_the_others_have_come_so_far),
+        cmocka_unit_test(a_thread_whose_core_is_taken_waits_and_who_has_it_is_named),
+        cmocka_unit_test(the_size_of_the_pieces_a_stream_comes_in_changes_no_counter),
+        cmocka_unit_test(a_thread_goes_to_the_core_it_is_bound_to_and_finds_it_cold),
+        cmocka_unit_test(threads_bound_to_one_core_leave_the_other_idle),
+        cmocka_unit_test(a_core_that_does_not_exist_is_a_divergence),
+        cmocka_unit_test(a_new_thread_begins_at_the_time_of_its_maker_with_its_cores),
+        cmocka_unit_test(nice_values_of_the_program_decide_the_shares),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
