@@ -49,6 +49,11 @@ static const struct cli_option options[] = {
      "later: `5ms: vm.drop_caches=3`. TIME is a whole number of us, ms or s of virtual time, or of "
      "instructions (i) of a thread. May be repeated."},
     {"--sysctls", 0, "FILE", "Take such orders from FILE, one a line; # begins a comment."},
+    {"--timeline", 0, "FILE",
+     "Write who ran on which modelled core from when to when, faults, shootdowns, forks and exits "
+     "as "
+     "a trace that Perfetto (ui.perfetto.dev) opens; times are virtual. timeline.moments bounds "
+     "it."},
     {"--no-progress", 0, NULL, "No progress line, even on a terminal."},
     {"--verbose", 'v', NULL, "Say which machine, files and tools are used."},
 };
@@ -56,6 +61,7 @@ static const struct cli_option options[] = {
 /* How a run writes its results. */
 struct results {
     const char *json, *summary; /* files, NULL: not asked for */
+    const char *timeline;       /* the same */
     const char *save;           /* directory for the end of the run, NULL: the user's place */
     bool no_save;               /* it is not kept at all */
     struct proc_order *orders;  /* of --sysctl, n_orders; owned */
@@ -68,8 +74,9 @@ struct results {
 /* check_swap_file: what the machine keeps in a file is no place for a result. */
 static int check_swap_file(const struct results *r, const char *swap)
 {
-    const char *const option[] = {"--json", "--output"}, *const path[] = {r->json, r->summary};
-    for (size_t i = 0; i < 2 && swap[0] != '\0'; i++)
+    const char *const option[] = {"--json", "--output", "--timeline"};
+    const char *const path[] = {r->json, r->summary, r->timeline};
+    for (size_t i = 0; i < 3 && swap[0] != '\0'; i++)
         if (path[i] != NULL && strcmp(path[i], swap) == 0)
             return cli_fail("swap.file: %s: %s names it, too; take two files", swap, option[i]);
     return 0;
@@ -79,12 +86,18 @@ static int find_results(struct results *ret, const struct cli_args *args)
 {
     struct results r = {.json = args_value(args, "--json"),
                         .summary = args_value(args, "--output"),
+                        .timeline = args_value(args, "--timeline"),
                         .save = args_value(args, "--save"),
                         .no_save = args_has(args, "--no-save"),
                         .quiet = args_has(args, "--quiet")};
     r.to_stderr = r.summary == NULL && !args_has(args, "--quiet");
     if (r.json != NULL && r.summary != NULL && strcmp(r.json, r.summary) == 0)
         return cli_fail("--json and --output both name %s; take two files", r.json);
+    if (r.timeline != NULL && ((r.json != NULL && strcmp(r.timeline, r.json) == 0) ||
+                               (r.summary != NULL && strcmp(r.timeline, r.summary) == 0)))
+        return cli_fail("--timeline and another option both name %s; take two files", r.timeline);
+    if (args_has(args, "--front-only") && r.timeline != NULL)
+        return cli_fail("--front-only models nothing; it has no result for --timeline");
     if (args_has(args, "--front-only") && (r.json != NULL || r.summary != NULL))
         return cli_fail("--front-only models nothing; it has no result for %s",
                         r.json != NULL ? "--json" : "--output");
@@ -92,6 +105,8 @@ static int find_results(struct results *ret, const struct cli_args *args)
         return cli_fail("--save and %s exclude each other",
                         r.no_save ? "--no-save" : "--front-only");
     int status = r.json != NULL ? output_check(r.json) : 0;
+    if (status == 0 && r.timeline != NULL)
+        status = output_check(r.timeline);
     if (status == 0 && r.save != NULL)
         status = save_check(r.save);
     if (status == 0 && r.summary != NULL)
@@ -129,18 +144,22 @@ static bool wants_colour(void)
     return !plain && isatty(STDERR_FILENO);
 }
 
-static void print_result(FILE *file, const struct report *r, bool json, int *ret_error)
+enum result { RESULT_SUMMARY, RESULT_JSON, RESULT_TIMELINE };
+
+static void print_result(FILE *file, const struct report *r, enum result what, int *ret_error)
 {
     struct sink out;
     sink_file(&out, file);
-    if (json)
+    if (what == RESULT_JSON)
         report_json(&out, r);
+    else if (what == RESULT_TIMELINE)
+        report_timeline(&out, r);
     else
         report_summary(&out, r, false);
     *ret_error = sink_close(&out);
 }
 
-static int write_result(const char *path, const struct report *r, bool json)
+static int write_result(const char *path, const struct report *r, enum result what)
 {
     struct output o;
     int error = 0, status = output_open(&o, path);
@@ -150,7 +169,7 @@ static int write_result(const char *path, const struct report *r, bool json)
     int fd = dup(o.fd);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
     if (file != NULL) {
-        print_result(file, r, json, &error);
+        print_result(file, r, what, &error);
         if (fclose(file) != 0 && error == 0)
             error = -errno;
     } else {
@@ -175,9 +194,11 @@ static int tell(const struct results *results, const struct report *r)
         sink_close(&out); /* a lost stderr cannot be complained about */
     }
     if (results->summary != NULL)
-        status = write_result(results->summary, r, false);
+        status = write_result(results->summary, r, RESULT_SUMMARY);
     if (status == 0 && results->json != NULL)
-        status = write_result(results->json, r, true);
+        status = write_result(results->json, r, RESULT_JSON);
+    if (status == 0 && results->timeline != NULL)
+        status = write_result(results->timeline, r, RESULT_TIMELINE);
     return status;
 }
 
@@ -239,6 +260,17 @@ static void tell_orders(const struct results *results, const struct sim *sim)
                  sim_orders_open(sim));
 }
 
+/* tell_lost says when a timeline ends before the program did. */
+static void tell_lost(const struct results *results, const struct sim *sim)
+{
+    uint64_t n, lost;
+    sim_moments(sim, &n, &lost);
+    if (results->timeline != NULL && lost > 0 && !results->quiet)
+        cli_note("--timeline: %" PRIu64 " moments are kept, %" PRIu64
+                 " later ones are not; --set timeline.moments=… keeps more",
+                 n, lost);
+}
+
 /* run_front runs the program while others may ask about it. */
 static int run_front(const struct front_options *given, struct sim *sim, struct front_result *ret,
                      char *err, size_t err_size)
@@ -284,6 +316,7 @@ static int run_and_tell(const struct config *config, const struct front_options 
                         : tell(results, &report);
     report_close(&report);
     tell_orders(results, sim);
+    tell_lost(results, sim);
     if (status == 0)
         status = keep(results, sim, front->argv);
     return status != 0 ? status : end_like_program(&result);
@@ -299,6 +332,8 @@ static int run_command(const struct config *config, const struct results *result
     if (error != 0)
         return cli_fail("cannot make machine %s: %s; a smaller phys.size or cache may do",
                         config->conf.machine_name, strerror(-error));
+    if (results->timeline != NULL)
+        sim_timeline(sim);
     for (uint32_t i = 0; i < results->n_orders && error == 0; i++)
         error = sim_order(sim, &results->orders[i]);
     int status =

@@ -209,7 +209,7 @@ int report_resolve(struct report *r)
 
 int report_gather(struct report *r, const struct report_run *run, struct sim *sim)
 {
-    *r = (struct report){.run = run, .conf = sim_conf(sim), .stats = sim_stats(sim)};
+    *r = (struct report){.run = run, .sim = sim, .conf = sim_conf(sim), .stats = sim_stats(sim)};
     sim_cycles(sim, &r->cycles);
     sim_process(sim, &r->process);
     sim_oom(sim, &r->oom);

@@ -45,6 +45,7 @@ struct report_function {
 
 struct report {
     const struct report_run *run;
+    const struct sim *sim; /* of report_gather: moments are read from it */
     const struct conf *conf;
     const struct stat_set *stats;
     struct cpu_cycles cycles;
@@ -77,6 +78,8 @@ int report_resolve(struct report *r);
 void report_summary(struct sink *out, const struct report *r, bool colour);
 /* report_json prints the document "pagewalk.run/1". */
 void report_json(struct sink *out, const struct report *r);
+/* report_timeline prints what sim_timeline kept as a trace for Perfetto (Trace Event Format). */
+void report_timeline(struct sink *out, const struct report *r);
 
 /* report_area_translation returns the exposed translation cycles of an area. */
 static inline uint64_t report_area_translation(const struct report *r, const struct sim_area *a)

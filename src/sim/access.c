@@ -99,6 +99,7 @@ static bool handle(struct sim *s, struct sim_thread *t, const struct arch_fault 
     *ret_kind = v.kind;
     if (unlikely(v.oom))
         note_oom(s);
+    timeline_at(s, t, MOMENT_FAULT, f->cr2.v, v.kind);
     count_verdict(s, &v, *ret_cycles, f->noncanonical || f->code & FAULT_U);
     STAT(&s->stats, fault_kernel_mode) += !(f->code & FAULT_U);
     attrib_forget(s);     /* the stack may have grown */

@@ -105,6 +105,7 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
     entry_begin(s, t, ENTRY_SYSCALL, SYS_execve);
     bool first = proc_exec(s, t);
     name_task(t);
+    timeline_at(s, t, MOMENT_EXEC, 0, 0);
     bool done = kern_exec(s->kern, t->proc->mm, &e, &s->copies) == 0;
     if (done && first)
         kern_task_new(s->kern, t->tid);

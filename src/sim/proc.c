@@ -243,6 +243,7 @@ static struct sim_proc *copy_process(struct sim *s, struct sim_thread *t, uint32
     p->signals = t->signals;
     memcpy(p->signal_sp, t->signal_sp, sizeof(p->signal_sp));
     STAT(&s->stats, kernel_cycles_fork) += sim_drain(s, t);
+    timeline_at(s, t, MOMENT_FORK, pid, 0);
     return p;
 }
 
@@ -447,6 +448,8 @@ void proc_left(struct sim *s, struct sim_thread *t)
     bool unseen = !s->tree || p->native != 0;
     STAT(&s->stats, sim_exec_lost) += p->in_exec && unseen;
     p->state = p->in_exec && !unseen ? PROC_EXECS : PROC_ENDED;
+    if (p->state == PROC_ENDED)
+        timeline_at(s, t, MOMENT_EXIT, 0, 0);
     if (p->state == PROC_ENDED && !p->fork_open && another_lives(s, p))
         release(s, t, p);
 }

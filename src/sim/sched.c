@@ -130,12 +130,13 @@ static void came_on(struct sim *s, struct sim_thread *t)
     c->came_ps = c->clock_ps;
 }
 
-static void went_off(struct sim *s, const struct sim_thread *t)
+static void went_off(struct sim *s, unsigned n, const struct sim_thread *t)
 {
     bool slept = !t->task.on_rq || t->task.delayed;
 
     STAT(&s->stats, switches_voluntary) += slept;
     STAT(&s->stats, switches_involuntary) += !slept;
+    timeline_ran(s, t, n, s->cpu[n].came_ps, s->cpu[n].clock_ps);
 }
 
 /* on_core tells of who is on a core now. Who left it, and who came, is counted for it. */
@@ -146,16 +147,16 @@ static void on_core(struct sim *s, unsigned n)
 
     if (now == before)
         return;
-    account(s, now ? now : before);
+    account(s, before ? before : now);
     STAT(&s->stats, context_switches)++;
     c->runs = now;
-    if (now)
+    if (before)
+        went_off(s, n, before);
+    if (now) {
+        account(s, now);
         came_on(s, now);
-    else
+    } else {
         enter_lazy_tlb(&s->tlb, n); /* the idle task borrows the tables that are loaded */
-    if (before) {
-        account(s, before);
-        went_off(s, before);
     }
     account(s, s->current);
 }

@@ -149,6 +149,7 @@ void sim_close(struct sim *s)
     arch_outbox_close(&s->outbox);
     free(s->copies.copy);
     free(s->orders);
+    free(s->moments);
     free(s->areas);
     free(s);
 }

@@ -73,7 +73,31 @@ bool sim_take_verdict(struct sim_thread *t, int *ret);
 /* sim_order_forced counts an address-space call applied before all streams were past it. */
 void sim_order_forced(struct sim *s);
 
+/* sim_timeline: keep what happens when, at most timeline.moments of it. To be said before the first word. */
+void sim_timeline(struct sim *s);
+
 /* -- reading the result (report) */
+enum sim_moment_kind {
+    MOMENT_RAN,       /* a thread had a core */
+    MOMENT_FAULT,     /* what: address; detail: enum fault_kind */
+    MOMENT_SHOOTDOWN, /* what: cores interrupted, bit n is core n */
+    MOMENT_FORK,      /* what: pid of the child */
+    MOMENT_EXEC,
+    MOMENT_EXIT, /* the process' last thread ended */
+};
+#define SIM_COMM 16u
+struct sim_moment {
+    uint64_t at_ps, for_ps; /* virtual time; for_ps 0: an instant */
+    uint64_t what;
+    uint32_t pid, tid;   /* of the thread */
+    char comm[SIM_COMM]; /* name of its program, cut as Linux does */
+    uint8_t kind;        /* enum sim_moment_kind */
+    uint8_t core, detail;
+};
+/* sim_moments returns what was kept, in the order in which it became known; NULL: nothing. Of a core the
+ * slices are in order of time. ret_lost: how many there was no room for. */
+const struct sim_moment *sim_moments(const struct sim *s, uint64_t *ret_n, uint64_t *ret_lost);
+
 struct sim_site { /* one instruction of the program that cost something */
     uint64_t pc;
     uint64_t executed; /* times its block ran */

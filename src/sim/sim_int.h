@@ -295,6 +295,10 @@ struct sim {
     uint64_t now_ms;       /* virtual time the kernel's threads know of */
     uint64_t oom_at_event; /* events read when memory was out first */
     bool oom;              /* it was */
+    bool timeline;         /* moments are kept, timeline.c: */
+    struct sim_moment *moments; /* n_moments; owned */
+    size_t moments_cap;
+    uint64_t n_moments, moments_lost;
     struct proc_order *orders; /* n_orders, not carried out yet */
     size_t orders_cap;
     uint32_t n_orders;
@@ -418,6 +422,12 @@ void spaces_close(struct sim *s);
 /* space_audit: 0, or what mmu_audit says, for all that any core holds of any space; 7: I1 … I5 of
  * kern/tlb.c. */
 int space_audit(const struct sim *s);
+
+/* timeline.c: what is kept if it was asked for. A slice; an instant of a thread. */
+void timeline_ran(struct sim *s, const struct sim_thread *t, unsigned core, uint64_t from_ps,
+                  uint64_t to_ps);
+void timeline_at(struct sim *s, const struct sim_thread *t, enum sim_moment_kind kind,
+                 uint64_t what, unsigned detail);
 
 /* order.c */
 /* sim_clock runs what waits for this moment of a thread that enters the kernel: the kernel's own

@@ -116,6 +116,16 @@ void spaces_close(struct sim *s)
     }
 }
 
+static void tell_timeline(struct sim *s, const struct sim_thread *t)
+{
+    uint64_t interrupted = 0;
+
+    for (uint32_t i = 0; i < s->tlb.n_op; i++)
+        interrupted |= s->tlb.op[i].kind == TLB_OP_IPI ? BIT(s->tlb.op[i].cpu) : 0;
+    if (interrupted != 0)
+        timeline_at(s, t, MOMENT_SHOOTDOWN, interrupted, 0);
+}
+
 uint64_t space_flush(struct sim *s, struct sim_thread *t, const struct arch_msg *m)
 {
     struct kern_space *ended = m->kind == ARCH_SPACE_END ? kern_tlb_space(&s->tlb, m->mm) : NULL;
@@ -125,6 +135,8 @@ uint64_t space_flush(struct sim *s, struct sim_thread *t, const struct arch_msg 
         end_space(s, ended);
     else
         kern_tlb_message(&s->tlb, t->core_id, m);
+    if (unlikely(s->timeline))
+        tell_timeline(s, t);
     return perform(s);
 }
 
