@@ -39,8 +39,7 @@ static void do_brk_flags(struct mm *m, uint64_t start, uint64_t end)
     const struct vma *next = find_vma(m, start), *prev = next ? next->prev : m->vmas.last;
     bool extends = prev && prev->end.v > m->start_brk; /* not the bss just below start_brk */
     if (!extends || !vma_merge_new_range(m, &g))
-        vma_insert_new(m, &g, VMA_HEAP,
-                       label_for(m->sys, VMA_HEAP, NULL, g.flags, va(m->start_brk)));
+        vma_insert_new(m, &g, VMA_HEAP, label_for(m, VMA_HEAP, NULL, g.flags, va(m->start_brk)));
     vm_stat_account(m, g.flags, (int64_t)((end - start) >> PAGE_SHIFT));
 }
 
@@ -104,7 +103,7 @@ static int place(struct mm *m, const struct vma_merge *g, enum vma_kind kind)
     int err = munmap_range(m, g->start, g->end);
     if (err != 0)
         return err;
-    vma_insert_new(m, g, kind, label_for(m->sys, kind, NULL, g->flags, va(g->start)));
+    vma_insert_new(m, g, kind, label_for(m, kind, NULL, g->flags, va(g->start)));
     if (g->flags & VM_ACCOUNT)
         vm_acct_memory(m->sys, (int64_t)((g->end - g->start) >> PAGE_SHIFT));
     vm_stat_account(m, g->flags, (int64_t)((g->end - g->start) >> PAGE_SHIFT));

@@ -1,6 +1,7 @@
 /* label.c: rows of attribution: what reports call a piece of the address space, and how large it
  * was. A row stays after its last VMA is gone.
  *
+ * For each program (processes of one name share rows):
  *   file        one row per path and rights: "/usr/bin/python3" r-x
  *   [heap] …    one row each
  *   [anon]      one row per mapping made; a mapping made again at the same place takes its row
@@ -40,30 +41,42 @@ static void copy_end(char *to, size_t size, const char *from)
 
 #define ANY_RIGHTS UINT64_MAX /* a row found by its name alone */
 
-static uint64_t name_key(const char *name, uint64_t flags)
+static uint64_t text_key(uint64_t key, const char *text)
 {
-    uint64_t key = mix64(flags);
-    for (; *name; name++)
-        key = mix64(key ^ (uint8_t)*name);
-    return key >> 1; /* never MAP_NONE */
+    for (; *text; text++)
+        key = mix64(key ^ (uint8_t)*text);
+    return key;
 }
 
-static bool is_row(const struct mm_label *l, const char *name, uint64_t flags)
+/* What a row is found by. */
+struct row {
+    struct mm_sys *sys;
+    const char *program, *name;
+    uint64_t flags; /* or ANY_RIGHTS */
+    vaddr start;
+};
+
+static uint64_t row_key(const struct row *r)
 {
-    return strcmp(l->name, name) == 0 && (flags == ANY_RIGHTS || l->flags == flags);
+    return text_key(text_key(mix64(r->flags), r->name), r->program) >> 1; /* never MAP_NONE */
 }
 
-/* find_named looks for a row made with that name and key flags; *ret_key is where it is, or belongs. */
-static bool find_named(const struct mm_sys *s, const char *name, uint64_t flags, uint64_t *ret_key,
-                       uint32_t *ret)
+static bool is_row(const struct mm_label *l, const struct row *r)
+{
+    return strcmp(l->name, r->name) == 0 && strcmp(l->program, r->program) == 0 &&
+           (r->flags == ANY_RIGHTS || l->flags == r->flags);
+}
+
+/* find_named looks for a row; *ret_key is where it is, or belongs. */
+static bool find_named(const struct row *r, uint64_t *ret_key, uint32_t *ret)
 {
     const uint64_t *row;
-    *ret_key = name_key(name, flags);
-    while ((row = map_find(&s->named_labels, *ret_key)) != NULL) {
+    *ret_key = row_key(r);
+    while ((row = map_find(&r->sys->named_labels, *ret_key)) != NULL) {
         *ret = (uint32_t)*row;
-        if (is_row(&s->labels[*ret], name, flags))
+        if (is_row(&r->sys->labels[*ret], r))
             return true;
-        ++*ret_key; /* another name with the same hash */
+        ++*ret_key; /* another row with the same hash */
     }
     return false;
 }
@@ -74,65 +87,83 @@ static void remember(struct map *rows, uint64_t key, uint32_t row)
     ASSERT(err == 0);
 }
 
-static uint32_t label_new(struct mm_sys *s, const char *name, uint64_t flags, vaddr start)
+static uint32_t label_new(const struct row *r, uint64_t flags)
 {
+    struct mm_sys *s = r->sys;
     struct mm_label *l = vec_room(s->labels, s->labels_nr, &s->labels_cap, sizeof(*l));
     ASSERT(l);
     s->labels = l;
     l += s->labels_nr;
-    *l = (struct mm_label){.flags = flags, .first_start = start.v};
-    copy_end(l->name, sizeof(l->name), name);
+    *l = (struct mm_label){.flags = flags, .first_start = r->start.v};
+    copy_end(l->name, sizeof(l->name), r->name);
+    copy_end(l->program, sizeof(l->program), r->program);
     return s->labels_nr++;
 }
 
 /* label_named finds or makes the one row of a name. */
-static uint32_t label_named(struct mm_sys *s, const char *name, uint64_t flags, vaddr start)
+static uint32_t label_named(const struct row *r)
 {
+    struct row any = *r;
     uint64_t key;
     uint32_t row;
-    if (find_named(s, name, ANY_RIGHTS, &key, &row))
+    any.flags = ANY_RIGHTS;
+    if (find_named(&any, &key, &row))
         return row;
-    row = label_new(s, name, flags, start);
-    remember(&s->named_labels, key, row);
+    row = label_new(r, r->flags);
+    remember(&r->sys->named_labels, key, row);
     return row;
 }
 
-static uint32_t label_file(struct mm_sys *s, const char *path, uint64_t flags, vaddr start)
+static uint32_t label_rest(const struct row *r, const char *name)
+{
+    struct row rest = *r;
+    rest.name = name;
+    rest.start = va(0);
+    return label_named(&rest);
+}
+
+static uint32_t label_file(const struct row *r)
 {
     uint64_t key;
     uint32_t row;
-    if (find_named(s, path, flags, &key, &row))
+    if (find_named(r, &key, &row))
         return row;
-    if (s->file_labels == LABELS_MAX)
-        return label_named(s, "[other files]", flags, va(0));
-    s->file_labels++;
-    row = label_new(s, path, flags, start);
-    remember(&s->named_labels, key, row);
+    if (r->sys->file_labels == LABELS_MAX)
+        return label_rest(r, "[other files]");
+    r->sys->file_labels++;
+    row = label_new(r, r->flags);
+    remember(&r->sys->named_labels, key, row);
     return row;
 }
 
-static uint32_t label_anon(struct mm_sys *s, uint64_t flags, vaddr start)
+static uint32_t label_anon(const struct row *r)
 {
-    const uint64_t *last = map_find(&s->anon_label_at, start.v);
-    if (last && s->labels[*last].cur_bytes == 0)
+    struct mm_sys *s = r->sys;
+    uint64_t key = text_key(mix64(r->start.v), r->program) >> 1;
+    const uint64_t *last = map_find(&s->anon_label_at, key);
+    const struct mm_label *l = last ? &s->labels[*last] : NULL;
+    if (l && l->cur_bytes == 0 && l->first_start == r->start.v &&
+        strcmp(l->program, r->program) == 0)
         return (uint32_t)*last;
     if (s->anon_labels == LABELS_MAX)
-        return label_named(s, "[anon, small]", flags, va(0));
+        return label_rest(r, "[anon, small]");
     s->anon_labels++;
-    uint32_t row = label_new(s, "[anon]", flags, start);
-    remember(&s->anon_label_at, start.v, row);
+    uint32_t row = label_new(r, r->flags);
+    remember(&s->anon_label_at, key, row);
     return row;
 }
 
-uint32_t label_for(struct mm_sys *s, enum vma_kind kind, const struct mm_file *f, uint64_t flags,
+uint32_t label_for(const struct mm *m, enum vma_kind kind, const struct mm_file *f, uint64_t flags,
                    vaddr start)
 {
-    flags &= VM_ACCESS_FLAGS | VM_SHARED;
+    struct row r = {.sys = m->sys,
+                    .program = m->task.comm,
+                    .name = f ? f->path : kind_name(kind),
+                    .flags = flags & (VM_ACCESS_FLAGS | VM_SHARED),
+                    .start = start};
     if (f)
-        return label_file(s, f->path, flags, start);
-    if (kind != VMA_ANON)
-        return label_named(s, kind_name(kind), flags, start);
-    return label_anon(s, flags, start);
+        return label_file(&r);
+    return kind == VMA_ANON ? label_anon(&r) : label_named(&r);
 }
 
 void label_close(struct mm_sys *s)

@@ -126,6 +126,7 @@ struct vma {
 /* One row of attribution: stays after the VMA is gone. */
 struct mm_label {
     char name[128];       /* path, "[heap]", "[stack]", "[anon]", "[vdso]"; never empty */
+    char program[16];     /* whose: the name of the task that made it */
     uint64_t flags;       /* rights when first made */
     uint64_t first_start; /* where its first VMA began */
     uint64_t max_bytes;   /* most bytes mapped under this label at a time */

@@ -355,7 +355,7 @@ void kcompactd_tick(struct mm_sys *s, uint64_t now_ms);
 
 /* -- label.c */
 /* label_for finds or makes the row of a new mapping. */
-uint32_t label_for(struct mm_sys *s, enum vma_kind kind, const struct mm_file *f, uint64_t flags,
+uint32_t label_for(const struct mm *m, enum vma_kind kind, const struct mm_file *f, uint64_t flags,
                    vaddr start);
 void label_add(struct mm_sys *s, uint32_t label, int64_t bytes);
 void label_close(struct mm_sys *s);

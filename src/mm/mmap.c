@@ -356,7 +356,7 @@ static void insert_region(struct mm *m, struct vma_merge *g)
         g->flags &= ~VM_LOCKED_MASK; /* never locked */
     if (!vma_merge_new_range(m, g)) {
         enum vma_kind kind = kind_of(g->file);
-        vma_insert_new(m, g, kind, label_for(m->sys, kind, g->file, g->flags, va(g->start)));
+        vma_insert_new(m, g, kind, label_for(m, kind, g->file, g->flags, va(g->start)));
     }
     if (g->own_file)
         mm_file_put(m->sys, g->file); /* the VMA holds it now */

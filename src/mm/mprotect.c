@@ -21,7 +21,7 @@ void vma_set_flags(struct mm *m, struct vma *v, uint64_t flags)
     vma_reset_flags(v, flags);
     if (!v->file)
         return;
-    uint32_t label = label_for(m->sys, v->kind, v->file, flags, v->start);
+    uint32_t label = label_for(m, v->kind, v->file, flags, v->start);
     int64_t bytes = (int64_t)(v->end.v - v->start.v);
     if (label == v->label)
         return;

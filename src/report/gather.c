@@ -32,7 +32,9 @@ static int by_rank(const void *a, const void *b)
     const struct ranked *x = a, *y = b;
     if (x->cycles != y->cycles)
         return x->cycles > y->cycles ? -1 : 1;
-    return (x->address > y->address) - (x->address < y->address);
+    if (x->address != y->address)
+        return x->address > y->address ? 1 : -1;
+    return (x->index > y->index) - (x->index < y->index); /* of another program */
 }
 
 /* reorder puts element rank[i].index of an array of n elements at place i. -ENOMEM when it cannot. */
@@ -111,21 +113,46 @@ static struct symbol_map map_of(const struct vma *v, const struct mm_label *cons
     };
 }
 
-static int gather_maps(struct report *r, const struct mm *mm)
+static int gather_maps(struct report_space *s, const struct mm *mm,
+                       const struct mm_label *const *labels, uint32_t n_labels)
 {
-    if (mm == NULL)
-        return 0;
     uint32_t n = 0;
     const struct vma *first = mm_vma_next(mm, va(0));
-    const struct mm_label **labels = labels_by_number(r);
     for (const struct vma *v = first; v != NULL; v = v->next)
         n++;
-    r->maps = calloc(n + 1, sizeof(*r->maps));
-    for (const struct vma *v = first; labels != NULL && r->maps != NULL && v != NULL; v = v->next)
-        r->maps[r->n_maps++] = map_of(v, labels, r->n_areas);
-    int err = labels == NULL || r->maps == NULL ? -ENOMEM : 0;
+    s->maps = calloc(n + 1, sizeof(*s->maps));
+    for (const struct vma *v = first; s->maps != NULL && v != NULL; v = v->next)
+        s->maps[s->n_maps++] = map_of(v, labels, n_labels);
+    return s->maps == NULL ? -ENOMEM : 0;
+}
+
+/* gather_spaces reads the mappings of the processes that still have some. */
+static int gather_spaces(struct report *r)
+{
+    const struct mm_label **labels = labels_by_number(r);
+    r->spaces = calloc(r->n_processes + 1, sizeof(*r->spaces));
+    int err = labels == NULL || r->spaces == NULL ? -ENOMEM : 0;
+    for (uint32_t i = 0; err == 0 && i < r->n_processes; i++) {
+        if (r->processes[i].space == NULL)
+            continue;
+        struct report_space *s = &r->spaces[r->n_spaces++];
+        s->process = i;
+        err = gather_maps(s, r->processes[i].space, labels, r->n_areas);
+    }
     free(labels);
     return err;
+}
+
+/* gather_shares reads whose the counters are. */
+static int gather_shares(struct report *r, struct sim *sim)
+{
+    r->processes = sim_processes(sim, &r->n_processes);
+    r->threads = sim_thread_rows(sim, &r->n_threads);
+    r->cores = calloc(r->conf->cpu_cores, sizeof(struct stat_set *));
+    r->nobodys = sim_nobodys_stats(sim);
+    for (unsigned i = 0; r->cores != NULL && i < r->conf->cpu_cores; i++)
+        r->cores[i] = sim_core_stats(sim, i);
+    return r->processes == NULL || r->threads == NULL || r->cores == NULL ? -ENOMEM : 0;
 }
 
 /* -- functions --------------------------------------------------------------------------------- */
@@ -200,7 +227,11 @@ int report_resolve(struct report *r)
     if (r->symbols == NULL || r->functions == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < r->n_sites; i++) {
-        symbols_find(r->symbol_files, r->maps, r->n_maps, r->sites[i].pc, &r->symbols[i]);
+        const struct sim_site *x = &r->sites[i];
+        struct symbol_map code = {.start = x->pc, .end = x->pc + 1, .offset = x->offset};
+        code.path = x->label != NULL ? x->label->name : NULL;
+        code.is_file = code.path != NULL && code.path[0] == '/';
+        symbols_find(r->symbol_files, &code, code.path != NULL, x->pc, &r->symbols[i]);
         r->functions[i] = function_of(r, i);
     }
     sum_functions(r);
@@ -219,7 +250,9 @@ int report_gather(struct report *r, const struct report_run *run, struct sim *si
     gather_owners(r, sim_phys(sim));
     r->areas = sim_areas(sim, &r->n_areas);
     r->sites = sim_sites(sim, &r->n_sites);
-    int err = r->areas == NULL || r->sites == NULL ? -ENOMEM : gather_maps(r, sim_mm(sim));
+    int err = r->areas == NULL || r->sites == NULL ? -ENOMEM : gather_shares(r, sim);
+    if (err == 0)
+        err = gather_spaces(r);
     if (err == 0)
         err = sort_areas(r);
     if (err == 0)
@@ -229,7 +262,12 @@ int report_gather(struct report *r, const struct report_run *run, struct sim *si
 
 void report_close(struct report *r)
 {
-    free(r->maps);
+    for (uint32_t i = 0; i < r->n_spaces; i++)
+        free(r->spaces[i].maps);
+    free(r->spaces);
+    free(r->processes);
+    free(r->threads);
+    free(r->cores);
     free(r->areas);
     free(r->sites);
     free(r->symbols);

@@ -14,6 +14,7 @@
 #include "report/report.h"
 
 #include "report/jsonw.h"
+#include "report/processes.h"
 
 #include <string.h>
 
@@ -94,70 +95,6 @@ static void put_cycles(struct jsonw *w, const struct cpu_cycles *c)
     jsonw_close(w, '}');
 }
 
-static void put_rights(struct jsonw *w, uint64_t flags)
-{
-    char rights[5] = {flags & VM_READ ? 'r' : '-', flags & VM_WRITE ? 'w' : '-',
-                      flags & VM_EXEC ? 'x' : '-', flags & VM_SHARED ? 's' : 'p', '\0'};
-    jsonw_text(w, "flags", rights);
-}
-
-static void put_maps(struct jsonw *w, const struct report *r)
-{
-    jsonw_open(w, "maps", '[');
-    for (uint32_t i = 0; i < r->n_maps; i++) {
-        const struct symbol_map *m = &r->maps[i];
-        jsonw_open(w, NULL, '{');
-        jsonw_hex(w, "start", m->start);
-        jsonw_hex(w, "end", m->end);
-        put_rights(w, m->flags);
-        jsonw_u64(w, "offset", m->offset);
-        jsonw_text(w, "name", m->path);
-        jsonw_close(w, '}');
-    }
-    jsonw_close(w, ']');
-}
-
-static uint64_t kib(uint64_t pages)
-{
-    return pages * (PAGE_SIZE / 1024);
-}
-
-static void put_memory(struct jsonw *w, const struct mm_counters *c)
-{
-    uint64_t rss = c->rss[MM_FILEPAGES] + c->rss[MM_ANONPAGES] + c->rss[MM_SHMEMPAGES];
-    jsonw_u64(w, "minflt", c->minflt);
-    jsonw_u64(w, "majflt", c->majflt);
-    jsonw_u64(w, "vm_peak_kb", kib(c->total_vm_peak));
-    jsonw_u64(w, "vm_size_kb", kib(c->total_vm));
-    jsonw_u64(w, "rss_peak_kb", kib(c->rss_peak));
-    jsonw_u64(w, "rss_kb", kib(rss));
-    jsonw_u64(w, "rss_anon_kb", kib(c->rss[MM_ANONPAGES]));
-    jsonw_u64(w, "rss_file_kb", kib(c->rss[MM_FILEPAGES]));
-    jsonw_u64(w, "rss_shmem_kb", kib(c->rss[MM_SHMEMPAGES]));
-    jsonw_u64(w, "vm_data_kb", kib(c->data_vm));
-    jsonw_u64(w, "vm_stk_kb", kib(c->stack_vm));
-    jsonw_u64(w, "vm_exec_kb", kib(c->exec_vm));
-    jsonw_u64(w, "vm_pte_kb", c->pte_bytes / 1024);
-    jsonw_u64(w, "map_count", c->map_count);
-}
-
-static void put_processes(struct jsonw *w, const struct report *r)
-{
-    jsonw_open(w, "processes", '[');
-    jsonw_open(w, NULL, '{');
-    jsonw_u64(w, "pid", r->process.pid);
-    jsonw_u64(w, "ppid", r->run->ppid);
-    jsonw_text(w, "path", r->process.path);
-    jsonw_open(w, "argv", '[');
-    for (char *const *a = r->run->argv; *a != NULL; a++)
-        jsonw_text(w, NULL, *a);
-    jsonw_close(w, ']');
-    put_memory(w, &r->process.mm);
-    put_maps(w, r);
-    jsonw_close(w, '}');
-    jsonw_close(w, ']');
-}
-
 static void put_owners(struct jsonw *w, const struct report *r)
 {
     jsonw_open(w, "owners", '{');
@@ -199,7 +136,8 @@ static void put_vmas(struct jsonw *w, const struct report *r)
         const struct sim_area *a = &r->areas[i];
         jsonw_open(w, NULL, '{');
         jsonw_text(w, "name", a->label->name);
-        put_rights(w, a->label->flags);
+        jsonw_text(w, "program", a->label->program);
+        json_rights(w, a->label->flags);
         jsonw_hex(w, "start", a->label->first_start);
         jsonw_u64(w, "bytes", a->label->cur_bytes);
         jsonw_u64(w, "bytes_max", a->label->max_bytes);
@@ -294,7 +232,7 @@ void report_json(struct sink *out, const struct report *r)
     put_counters(&w, r->stats, "counters", false);
     put_cycles(&w, &r->cycles);
     put_counters(&w, r->stats, "vmstat", true);
-    put_processes(&w, r);
+    json_processes(&w, r);
     put_owners(&w, r);
     put_pools(&w, r);
     put_oom(&w, &r->oom);

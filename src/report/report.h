@@ -43,6 +43,13 @@ struct report_function {
     uint64_t cycles; /* exposed translation + fault */
 };
 
+/* A process that still has its address space at the end: VMAs in order. */
+struct report_space {
+    uint32_t process; /* its index in .processes */
+    struct symbol_map *maps;
+    uint32_t n_maps;
+};
+
 struct report {
     const struct report_run *run;
     const struct sim *sim; /* of report_gather: moments are read from it */
@@ -51,16 +58,20 @@ struct report {
     struct cpu_cycles cycles;
     uint64_t frames;                /* all frames of the machine */
     uint64_t owner[FRAME_OWNER_NR]; /* frames; sums to .frames */
-    struct sim_process process;
-    struct sim_oom oom;                  /* what the OOM killer did */
+    struct sim_process process;     /* the first */
+    struct sim_process *processes;  /* all, in order of beginning; may be NULL: .process alone */
+    struct sim_row *threads;        /* all; may be NULL */
+    const struct stat_set **cores;  /* shares of conf->cpu_cores cores; may be NULL */
+    const struct stat_set *nobodys; /* share of nobody */
+    struct report_space *spaces;    /* in order of processes */
+    struct sim_oom oom;             /* what the OOM killer did */
     struct sim_pool pool[MM_HUGETLB_NR]; /* of huge pages, by size */
     unsigned counts_wrong;               /* threads whose plain counters differ from the model's */
-    struct symbol_map *maps;             /* the address space at the end, sorted; may be NULL */
     struct sim_area *areas;              /* costliest first */
     struct sim_site *sites;              /* costliest first */
     struct symbol *symbols;              /* one per site */
     struct report_function *functions;   /* costliest first */
-    uint32_t n_maps, n_areas, n_sites, n_functions;
+    uint32_t n_areas, n_sites, n_functions, n_processes, n_threads, n_spaces;
     struct symbols *symbol_files; /* owns the names in symbols and functions */
 };
 
@@ -69,7 +80,7 @@ struct report {
 int report_gather(struct report *r, const struct report_run *run, struct sim *sim);
 void report_close(struct report *r);
 
-/* report_resolve fills symbols and functions from sites and maps: a part of report_gather, apart so
+/* report_resolve fills symbols and functions from sites: a part of report_gather, apart so
  * that a hand-made report can use it. 0 or -ENOMEM. */
 int report_resolve(struct report *r);
 
@@ -80,6 +91,11 @@ void report_summary(struct sink *out, const struct report *r, bool colour);
 void report_json(struct sink *out, const struct report *r);
 /* report_timeline prints what sim_timeline kept as a trace for Perfetto (Trace Event Format). */
 void report_timeline(struct sink *out, const struct report *r);
+
+/* report_end_name returns the word of JSON for how a process ended, report_native_name why it went on
+ * unobserved (enum event_native). */
+const char *report_end_name(enum sim_end end);
+const char *report_native_name(uint32_t native);
 
 /* report_area_translation returns the exposed translation cycles of an area. */
 static inline uint64_t report_area_translation(const struct report *r, const struct sim_area *a)

@@ -18,10 +18,12 @@
 
 #include "base/check.h"
 #include "report/advice.h"
+#include "report/processes.h"
 #include "report/text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +80,7 @@ static void put_program(struct page *p, const struct report *r)
     put(p, "program", "%s: %s, %s on this host", shown, end,
         text_time((double)r->run->wall_ns / 1e9).s);
     const char *slash = strrchr(r->process.path, '/');
-    if (STAT(r->stats, sim_exec_lost) != 0)
+    if (STAT(r->stats, sim_exec_lost) != 0 && r->n_processes < 2)
         put(p, "", "all below is %.30s before its exec: what ran then was not observed",
             slash != NULL ? slash + 1 : r->process.path);
 }
@@ -242,24 +244,43 @@ static void put_locks(struct page *p, const struct report *r)
 
 static void put_memory(struct page *p, const struct report *r)
 {
-    const struct mm_counters *c = &r->process.mm;
-    put(p, "memory", "at most %s resident and %s mapped; page tables %s, %u VMAs at the end",
+    const struct sim_process *most = processes_largest(r);
+    const struct mm_counters *c = &most->mm;
+    char end[48];
+    if (r->n_processes > 1)
+        snprintf(end, sizeof(end), " (%.15s, %u)", most->comm, most->pid);
+    else
+        snprintf(end, sizeof(end), ", %u VMAs at the end", c->map_count);
+    put(p, "memory", "at most %s resident and %s mapped; page tables %s%s",
         text_bytes(c->rss_peak * PAGE_SIZE).s, text_bytes(c->total_vm_peak * PAGE_SIZE).s,
-        text_bytes(c->pte_bytes).s, c->map_count);
+        text_bytes(c->pte_bytes).s, end);
 }
 
-static void area_name(const struct mm_label *l, char buf[128])
+/* put_processes names the costliest, where there is more than one. */
+static void put_processes(struct page *p, const struct report *r)
+{
+    char line[BODY_COLUMNS + 1];
+    if (r->n_processes < 2)
+        return;
+    processes_line(r, line, sizeof(line));
+    put(p, "processes", "%s", line);
+}
+
+static void area_name(const struct mm_label *l, bool whose, char buf[192])
 {
     char rights[5] = {l->flags & VM_READ ? 'r' : '-', l->flags & VM_WRITE ? 'w' : '-',
                       l->flags & VM_EXEC ? 'x' : '-', l->flags & VM_SHARED ? 's' : 'p', '\0'};
-    char name[120], place[sizeof(l->name) + 24];
+    char name[120], place[sizeof(l->name) + 48], plain[64] = "";
+    if (whose)
+        text_plain(plain, sizeof(plain), l->program, 15);
     /* Nameless areas are many: their address tells them apart. */
     if (strcmp(l->name, "[anon]") == 0)
         snprintf(place, sizeof(place), "%s 0x%" PRIx64, l->name, l->first_start);
     else
         snprintf(place, sizeof(place), "%s", l->name);
-    text_path(name, sizeof(name), place, 29);
-    snprintf(buf, 128, "%s %s", rights, name);
+    unsigned whose_columns = whose ? (unsigned)text_columns(plain) + 2 : 0;
+    text_path(name, sizeof(name), place, 29 - whose_columns);
+    snprintf(buf, 192, "%s %s%s%s", rights, plain, whose ? ": " : "", name);
 }
 
 static bool ran_out(const struct report *r)
@@ -278,14 +299,17 @@ static void put_areas(struct page *p, const struct report *r)
     put(p, "costly memory", "%-34s %10s %13s %10s %14s", "", "size", "page walks", "faults",
         "transl.+fault");
     /* I1: these lines come, too. */
-    uint32_t shown = AREAS_SHOWN - ran_out(r) - asked_pools(r) - (lock_cycles(r->stats) > 0);
+    uint32_t others =
+        (uint32_t)ran_out(r) + asked_pools(r) + (lock_cycles(r->stats) > 0) + (r->n_processes > 1);
+    uint32_t shown = AREAS_SHOWN - (uint32_t)min_u64(others, AREAS_SHOWN);
+    bool whose = processes_programs(r) > 1;
     for (uint32_t i = 0; i < r->n_areas && i < shown; i++) {
         const struct sim_area *a = &r->areas[i];
         uint64_t cycles = report_area_translation(r, a) + a->fault_cycles;
         if (cycles == 0)
             break;
-        char name[128];
-        area_name(a->label, name);
+        char name[192];
+        area_name(a->label, whose, name);
         put(p, "", "%s%*s %10s %13s %10s %14s", name, 34 - (int)text_columns(name), "",
             text_bytes(a->label->max_bytes).s, text_count(a->walks).s, text_count(a->faults).s,
             text_share(cycles, whole).s);
@@ -338,6 +362,15 @@ static void put_huge(struct page *p, const struct report *r)
     put(p, "huge pages", "%s%s%s", small, small[0] != '\0' && large[0] != '\0' ? "; " : "", large);
 }
 
+/* unseen: children of which no word ever came. */
+static uint64_t unseen(const struct report *r)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < r->n_processes; i++)
+        n += r->processes[i].end == SIM_END_UNSEEN;
+    return n;
+}
+
 /* put_notes says what the figures do not cover, in one line, when there is something to say. */
 static void put_notes(struct page *p, const struct report *r)
 {
@@ -348,13 +381,15 @@ static void put_notes(struct page *p, const struct report *r)
         uint64_t n;
         const char *what;
     } notes[] = {
-        {STAT(s, sim_children), "child processes that ran unobserved"},
+        {STAT(s, sim_children) + unseen(r), "child processes that ran unobserved"},
         {STAT(s, div_syscall_answer), "calls answered unlike Linux"},
         {STAT(s, div_no_vma), "accesses the model had no mapping for"},
         {STAT(s, div_order_forced), "memory calls applied out of order"},
         {STAT(s, div_oom), "allocations the modelled memory had no room for"},
         {r->counts_wrong, "threads counted wrongly (please report this)"},
     };
+    if (processes_native(r, line, sizeof(line)))
+        used = strlen(line);
     for (size_t i = 0; i < ARRAY_LEN(notes) && used < sizeof(line); i++) {
         if (notes[i].n == 0)
             continue;
@@ -370,12 +405,14 @@ static void put_advice(struct page *p, const struct report *r)
 {
     struct advice advice[ADVICE_MAX];
     unsigned n = advise(r, advice);
-    if (n == 0)
+    if (n == 0 && p->lines + 1 < REPORT_LINES_MAX)
         put(p, "try next", "nothing about paging: translation and faults take %s; look elsewhere",
             text_share(r->cycles.translation + r->cycles.fault, r->cycles.total).s);
     for (unsigned i = 0; i < n && p->lines + 1 < REPORT_LINES_MAX; i++)
         put(p, i == 0 ? "try next" : "", "%s", advice[i].what);
     bool walks = r->cycles.translation >= r->cycles.fault;
+    if (p->lines == REPORT_LINES_MAX) /* I1: with every other line there is no room */
+        return;
     if (walks)
         put(p, "", "pagewalk explain translation; run --set tlb.l2.entries=%u; run --json FILE",
             (unsigned)(2 * r->conf->tlb_l2_entries));
@@ -395,6 +432,7 @@ void report_summary(struct sink *out, const struct report *r, bool colour)
     put_faults(&p, r);
     put_locks(&p, r);
     put_memory(&p, r);
+    put_processes(&p, r);
     put_areas(&p, r);
     put_incomplete(&p, r);
     put_oom(&p, r);

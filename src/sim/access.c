@@ -126,7 +126,7 @@ static void fault_as_write(struct sim *s, struct sim_thread *t, struct arch_faul
 static void user_fault(struct sim *s, struct sim_thread *t, struct arch_fault *f, unsigned insn,
                        const struct mmu_event *ev)
 {
-    struct site_cost *site = attrib_site(t->block, insn);
+    struct site_cost *site = attrib_site(s, t->block, insn);
     uint64_t cycles;
     enum fault_kind kind;
 
@@ -159,7 +159,7 @@ static void attribute_area(struct sim *s, vaddr a, const struct mmu_event *ev)
 static void attribute(struct sim *s, struct sim_thread *t, vaddr a, unsigned insn,
                       const struct mmu_event *ev)
 {
-    struct site_cost *site = attrib_site(t->block, insn);
+    struct site_cost *site = attrib_site(s, t->block, insn);
 
     attribute_area(s, a, ev);
     site->stlb_hits += ev->tlb == TLB_L2_HIT;

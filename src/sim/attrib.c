@@ -2,7 +2,8 @@
  *
  * Costs are array increments on the slow path; the fast path pays nothing. Sites hang at their
  * block, areas at mm's labels, which outlive the VMAs they name. An instruction that stands in
- * several blocks is added up when the sites are read.
+ * several blocks is added up when the sites are read. A block is shared by all processes that run the
+ * same code at the same place; it is named after the mapping of the one in which it cost something first.
  *
  * Invariants:
  *  I1  areas[i] belongs to label i of mm_labels; it never shrinks.
@@ -14,13 +15,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct site_cost *attrib_site(struct block *b, unsigned insn)
+/* name_block remembers where its code lies, as long as that is known: processes end. */
+static void name_block(const struct sim *s, const struct block *b)
+{
+    const struct vma *v = mm_vma_at(s->current->proc->mm, va(b->pc));
+
+    if (!v)
+        return;
+    b->cost->label = v->label + 1;
+    b->cost->offset = b->pc - v->start.v + (v->file ? v->pgoff << PAGE_SHIFT : 0);
+}
+
+struct site_cost *attrib_site(const struct sim *s, struct block *b, unsigned insn)
 {
     static struct site_cost nowhere[1]; /* written, never read: the host had no memory */
 
     if (!b->cost)
-        b->cost = calloc(b->insns ? b->insns : 1, sizeof(*b->cost));
-    return b->cost && insn < b->insns ? &b->cost[insn] : nowhere;
+        b->cost = calloc(1, sizeof(*b->cost) + b->insns * sizeof(b->cost->insn[0]));
+    if (b->cost && b->cost->label == 0)
+        name_block(s, b);
+    return b->cost && insn < b->insns ? &b->cost->insn[insn] : nowhere;
 }
 
 static struct area_cost *area_of_label(struct sim *s, uint32_t label)
@@ -63,11 +77,20 @@ static int site_order(const void *a, const void *b)
     return ((const struct sim_site *)a)->pc < ((const struct sim_site *)b)->pc ? -1 : 1;
 }
 
+/* file_order: rows of one file differ in rights and program. */
+static int file_order(const struct sim_site *a, const struct sim_site *b)
+{
+    return strcmp(a->label ? a->label->name : "", b->label ? b->label->name : "");
+}
+
 static int site_by_pc(const void *a, const void *b)
 {
-    uint64_t x = ((const struct sim_site *)a)->pc, y = ((const struct sim_site *)b)->pc;
+    const struct sim_site *x = a, *y = b;
+    int files = file_order(x, y);
 
-    return (x > y) - (x < y);
+    if (x->pc != y->pc)
+        return x->pc > y->pc ? 1 : -1;
+    return files != 0 ? files : (x->offset > y->offset) - (x->offset < y->offset);
 }
 
 static bool cost_is_zero(const struct site_cost *c)
@@ -75,12 +98,22 @@ static bool cost_is_zero(const struct site_cost *c)
     return !(c->stlb_hits | c->walks | c->walk_cycles | c->faults | c->fault_cycles | c->l3_misses);
 }
 
-static void site_read(const struct block *b, unsigned insn, struct sim_site *x)
+static void site_read(const struct mm_label *labels, const struct block *b, unsigned insn,
+                      struct sim_site *x)
 {
-    const struct site_cost *c = &b->cost[insn];
+    const struct site_cost *c = &b->cost->insn[insn];
+    uint64_t pc = block_insn_pc(b, insn);
 
-    *x = (struct sim_site){block_insn_pc(b, insn), b->count,  c->stlb_hits,    c->walks,
-                           c->walk_cycles,         c->faults, c->fault_cycles, c->l3_misses};
+    *x = (struct sim_site){.pc = pc,
+                           .label = b->cost->label ? &labels[b->cost->label - 1] : NULL,
+                           .offset = b->cost->offset + (pc - b->pc),
+                           .executed = b->count,
+                           .stlb_hits = c->stlb_hits,
+                           .walks = c->walks,
+                           .walk_cycles = c->walk_cycles,
+                           .faults = c->faults,
+                           .fault_cycles = c->fault_cycles,
+                           .l3_misses = c->l3_misses};
 }
 
 static void site_add(struct sim_site *to, const struct sim_site *x)
@@ -97,28 +130,29 @@ static void site_add(struct sim_site *to, const struct sim_site *x)
 /* Counts the sites, and stores them if there is room for them. */
 static uint32_t sites_collect(const struct sim *s, struct sim_site *out)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, n_labels;
+    const struct mm_label *labels = mm_labels(s->mm_sys, &n_labels);
 
     for (uint32_t i = 0; i < s->n_blocks; i++) {
         const struct block *b = sim_block(s, i);
         for (unsigned k = 0; b->cost && k < b->insns; k++) {
-            if (cost_is_zero(&b->cost[k]))
+            if (cost_is_zero(&b->cost->insn[k]))
                 continue;
             if (out)
-                site_read(b, k, &out[n]);
+                site_read(labels, b, k, &out[n]);
             n++;
         }
     }
     return n;
 }
 
-/* Adds up neighbours of equal pc in a sorted array; returns the new length. */
+/* Adds up neighbours of equal place in a sorted array; returns the new length. */
 static uint32_t sites_merge(struct sim_site *x, uint32_t n)
 {
     uint32_t out = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        if (out > 0 && x[out - 1].pc == x[i].pc)
+        if (out > 0 && site_by_pc(&x[out - 1], &x[i]) == 0)
             site_add(&x[out - 1], &x[i]);
         else
             x[out++] = x[i];

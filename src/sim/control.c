@@ -81,6 +81,7 @@ static void name_task(const struct sim_thread *t)
     task.gid = (uint32_t)t->start[START_GID];
     memset(task.comm, 0, sizeof(task.comm));
     memcpy(task.comm, name, min_u64(strlen(name), sizeof(task.comm) - 1));
+    memcpy(t->proc->comm, task.comm, sizeof(t->proc->comm));
     mm_set_task(t->proc->mm, &task);
 }
 

@@ -102,6 +102,7 @@ static struct sim_proc *proc_new(struct sim *s)
     struct sim_proc *p = calloc(1, sizeof(*p));
 
     ASSERT(p);
+    p->number = s->n_procs++;
     *s->procs_end = p;
     s->procs_end = &p->next;
     return p;
@@ -224,6 +225,7 @@ static struct sim_proc *child_of(struct sim *s, struct sim_proc *parent, uint32_
     p->begin_ps = p->last_ps = parent->last_ps;
     memcpy(p->handlers, parent->handlers, sizeof(p->handlers));
     memcpy(p->path, parent->path, sizeof(p->path));
+    memcpy(p->comm, parent->comm, sizeof(p->comm));
     proc_set_argv(p, parent->argv, parent->argv_bytes);
     p->kern = kern_proc_fork(s->kern, pid);
     ASSERT(p->kern);

@@ -246,15 +246,6 @@ struct mm *sim_mm(struct sim *s)
     return s->procs->mm;
 }
 
-void sim_process(const struct sim *s, struct sim_process *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    ret->pid = s->procs->pid;
-    memcpy(ret->path, s->procs->path, sizeof(ret->path));
-    if (s->procs->mm)
-        mm_counters(s->procs->mm, &ret->mm);
-}
-
 void sim_oom(const struct sim *s, struct sim_oom *ret)
 {
     *ret = (struct sim_oom){.at_event = s->oom_at_event, .panics = mm_oom_panics(s->mm_sys)};

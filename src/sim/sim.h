@@ -98,9 +98,11 @@ struct sim_moment {
  * slices are in order of time. ret_lost: how many there was no room for. */
 const struct sim_moment *sim_moments(const struct sim *s, uint64_t *ret_n, uint64_t *ret_lost);
 
-struct sim_site { /* one instruction of the program that cost something */
+struct sim_site { /* one instruction of a program that cost something */
     uint64_t pc;
-    uint64_t executed; /* times its block ran */
+    const struct mm_label *label; /* of the mapping it lay in; NULL: not known */
+    uint64_t offset;              /* in that mapping's file */
+    uint64_t executed;            /* times its block ran */
     uint64_t stlb_hits, walks, walk_cycles;
     uint64_t faults, fault_cycles, l3_misses;
 };
@@ -111,10 +113,38 @@ struct sim_area { /* one label of the address space */
     uint64_t faults, fault_cycles;
     uint64_t l3_misses;
 };
+/* How a process ended, as far as it was seen. */
+enum sim_end {
+    SIM_END_NONE,    /* it has not */
+    SIM_END_EXIT,    /* exit_code */
+    SIM_END_SIGNAL,  /* signal */
+    SIM_END_NATIVE,  /* it went on unobserved: native */
+    SIM_END_UNSEEN,  /* its parent made it, and no word of it ever came */
+    SIM_END_UNKNOWN, /* its words ended: nobody said how it did */
+};
 struct sim_process {
-    uint32_t pid;
-    char path[512];
-    struct mm_counters mm; /* as of its end: peak values are kept */
+    uint32_t pid, ppid;  /* ppid: its parent when it began; 0: not known */
+    uint32_t generation; /* processes with this pid before it */
+    char path[512];      /* of its last program */
+    char comm[16];       /* its name: the end of the path */
+    const char *argv;    /* argv_bytes: arguments, each with its zero; lives as long as sim */
+    uint32_t argv_bytes; /* may be cut (EV_ARGV_BYTES) */
+    enum sim_end end;
+    int exit_code, signal;     /* see end */
+    uint32_t native;           /* enum event_native: why it is not observed any more, or 0 */
+    uint32_t programs;         /* it executed */
+    uint32_t threads;          /* ever */
+    uint64_t begin_ns, end_ns; /* virtual time */
+    const struct mm *space;    /* its address space at the end; NULL: given up */
+    struct mm_counters mm;     /* peaks and faults of all its life, the rest as of the end */
+    struct stat_set stats;     /* its share of the machine's counters (sim_processes) */
+};
+/* A thread. */
+struct sim_row {
+    uint32_t pid, tid, core;   /* core: the last it ran on */
+    uint64_t begin_ns, end_ns; /* virtual time; end_ns once it is over */
+    bool over;
+    const struct stat_set *stats; /* its share; lives as long as sim */
 };
 
 const struct conf *sim_conf(const struct sim *s);
@@ -143,7 +173,14 @@ const char *sim_order_error(const struct sim *s);
 /* sim_sites and sim_areas return malloc'd arrays, costliest translation + fault first. */
 struct sim_site *sim_sites(const struct sim *s, uint32_t *ret_n);
 struct sim_area *sim_areas(const struct sim *s, uint32_t *ret_n);
+/* sim_process reads the first process, without its share of the counters. */
 void sim_process(const struct sim *s, struct sim_process *ret);
+/* sim_processes and sim_thread_rows return malloc'd arrays, in order of beginning; NULL without memory. */
+struct sim_process *sim_processes(struct sim *s, uint32_t *ret_n);
+struct sim_row *sim_thread_rows(struct sim *s, uint32_t *ret_n);
+/* sim_core_stats: the share of a core; sim_nobodys_stats: of boot, the kernel's own threads, orders. */
+const struct stat_set *sim_core_stats(struct sim *s, unsigned core);
+const struct stat_set *sim_nobodys_stats(struct sim *s);
 /* sim_mm returns the address space of the first process. */
 struct mm *sim_mm(struct sim *s);
 /* What the modelled OOM killer did. */

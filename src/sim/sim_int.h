@@ -16,6 +16,14 @@ struct site_cost {
     uint64_t faults, fault_cycles, l3_misses;
 };
 
+/* Of the instructions of one block. */
+struct block_cost {
+    uint32_t
+        label; /* row of the mapping its code lay in when it cost something first, + 1; 0: none */
+    uint64_t offset;         /* of the block in that mapping's file */
+    struct site_cost insn[]; /* as many as it has */
+};
+
 /* How a block ends, read from its last instruction. */
 enum block_end {
     END_UNKNOWN, /* not decoded yet */
@@ -47,9 +55,9 @@ struct block {
     uint8_t end;       /* enum block_end */
     uint8_t next_succ; /* which succ to overwrite next */
     uint64_t pc;
-    const uint8_t *data;    /* instruction lengths, then code; owned */
-    struct site_cost *cost; /* insns entries, NULL until something cost; owned */
-    struct insn_info *info; /* insns entries, NULL until decoded; owned */
+    const uint8_t *data;     /* instruction lengths, then code; owned */
+    struct block_cost *cost; /* NULL until something cost; owned */
+    struct insn_info *info;  /* insns entries, NULL until decoded; owned */
 };
 #define BLOCK_REP_FIRST 1u /* one instruction, a rep string operation */
 #define BLOCK_REP_LAST  2u /* its last instruction is a rep string operation */
@@ -132,6 +140,7 @@ enum proc_state {
 /* A process: what its threads share. */
 struct sim_proc {
     enum proc_state state;
+    uint32_t number;         /* 0, 1 … in order of beginning */
     uint32_t ppid;           /* of its parent when it began; 0: not known */
     uint32_t generation;     /* how many with this pid there were before */
     uint32_t threads;        /* streams open now */
@@ -154,6 +163,7 @@ struct sim_proc {
     uint32_t argv_bytes;
     uint32_t pid;           /* 0: it has not started */
     char path[512];         /* of its program's file */
+    char comm[16];          /* its name */
     struct mm *mm;          /* its address space; NULL: given up */
     struct kern_proc *kern; /* its descriptors; NULL with mm */
     uint64_t handlers[65];  /* handler of each signal, 0 none */
@@ -265,6 +275,7 @@ struct sim {
         interrupted[TLB_CPUS_MAX]; /* cycles a core lost to others' flushes; its next feed pays */
     struct sim_proc *procs;        /* all processes ever, in order of their beginning */
     struct sim_proc **procs_end;   /* where the next one is hung */
+    uint32_t n_procs;              /* length of procs */
     struct map pids;               /* pid → the youngest process that has it */
     bool tree;                     /* children are observed, too */
     struct sim_thread *current;    /* whose words are fed, or were last; NULL: nobody's */
@@ -452,7 +463,7 @@ bool control_is_ordered(const struct sim_thread *t, uint64_t nr);
 void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc);
 
 /* attrib.c */
-struct site_cost *attrib_site(struct block *b, unsigned insn);
+struct site_cost *attrib_site(const struct sim *s, struct block *b, unsigned insn);
 /* attrib_area finds the area of an address of the process whose thread is fed. */
 struct area_cost *attrib_area(struct sim *s, vaddr a);
 /* attrib_forget: the address space may have changed. */

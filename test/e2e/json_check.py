@@ -10,7 +10,8 @@ import json
 import sys
 
 TOP = ["schema", "pagewalk", "program", "incomplete", "machine", "counters", "cycles", "vmstat", "processes",
-       "owners", "frames_total", "hugetlb", "vmas", "functions", "sites"]
+       "threads", "cores", "nobody", "owners", "frames_total", "hugetlb", "vmas", "functions",
+       "sites"]
 COUNTERS = ["instructions", "loads", "stores", "dtlb_load_misses.stlb_hit",
             "dtlb_load_misses.walk_completed", "dtlb_load_misses.walk_active",
             "dtlb_store_misses.walk_completed", "itlb_misses.walk_completed",
@@ -24,9 +25,13 @@ MACHINE = ["name", "phys.size", "cpu.cores", "cpu.model", "mmu.levels", "mmu.wal
 VMSTAT = ["pgfault", "pgmajfault", "numa_hit", "numa_local", "pgfree"]
 PARTS = ["base", "memory", "translation", "fault", "kernel"]
 PROCESS = ["pid", "ppid", "argv", "minflt", "majflt", "vm_peak_kb", "vm_size_kb", "rss_peak_kb",
-           "rss_kb", "vm_pte_kb"]
+           "rss_kb", "vm_pte_kb", "generation", "comm", "path", "exit", "unfollowed", "programs",
+           "threads", "begin_ns", "end_ns", "cycles", "counters", "maps"]
+TEXTS = ["argv", "comm", "path", "exit", "unfollowed", "counters", "maps"]
+THREAD = ["pid", "tid", "core", "begin_ns", "end_ns", "cycles"]
+ENDS = ["running", "exit", "signal", "native", "unseen", "unknown"]
 OWNERS = ["user_anon", "user_file", "page_table", "kernel_stack", "slab", "kernel_image", "free"]
-VMA = ["name", "flags", "start", "bytes", "walks", "walk_cycles", "stlb_hits", "faults",
+VMA = ["name", "program", "flags", "start", "bytes", "walks", "walk_cycles", "stlb_hits", "faults",
        "fault_cycles", "translation_cycles"]
 FUNCTION = ["name", "object", "sites", "walks", "walk_cycles", "faults", "cycles"]
 SITE = ["pc", "object", "symbol", "offset", "executed", "stlb_hits", "walks", "walk_cycles",
@@ -103,7 +108,7 @@ def check_lists(d):
         keys("a vma", v, VMA)
         address("vma", v["start"])
         check(len(v["flags"]) == 4, f"flags {v['flags']!r}")
-        naturals("vma", v, [k for k in VMA if k not in ("name", "flags", "start")])
+        naturals("vma", v, [k for k in VMA if k not in ("name", "program", "flags", "start")])
     for f in d["functions"]:
         keys("a function", f, FUNCTION)
         naturals("function", f, FUNCTION[2:])
@@ -120,13 +125,38 @@ def check_process(d):
     check(len(d["processes"]) >= 1, "no process")
     for p in d["processes"]:
         keys("a process", p, PROCESS)
-        naturals("process", p, [k for k in PROCESS if k != "argv"])
+        naturals("process", p, [k for k in PROCESS if k not in TEXTS])
+        keys("a process's exit", p["exit"], ["how", "code", "signal"])
+        check(p["exit"]["how"] in ENDS, f"a process ends with {p['exit']}")
+        check((p["exit"]["how"] == "exit") == (p["exit"]["code"] is not None) and
+              (p["exit"]["how"] == "signal") == (p["exit"]["signal"] is not None),
+              f"a process ends with {p['exit']}")
+        check((p["exit"]["how"] == "native") <= (p["unfollowed"] is not None), "native without a reason")
+        check(p["minflt"] == p["counters"].get("minor-faults", 0), "minflt misses its counter")
         check(p["rss_kb"] <= p["rss_peak_kb"] and p["vm_size_kb"] <= p["vm_peak_kb"],
               "a process is larger than its peak")
         last = 0
         for m in p["maps"]:
             check(last <= int(m["start"], 16) < int(m["end"], 16), f"map {m} is out of order")
             last = int(m["end"], 16)
+
+
+def check_shares(d):
+    """Every count is one process's, one thread's and one core's, or nobody's."""
+    total = {**d["counters"], **d["vmstat"]}
+    for name in ("processes", "threads", "cores"):
+        for row in d[name]:
+            naturals(name, row["counters"])
+            check(set(row["counters"]) <= set(total), f"{name} count what is no counter")
+        for key, value in total.items():
+            shares = sum(row["counters"].get(key, 0) for row in d[name]) + d["nobody"].get(key, 0)
+            check(shares % (1 << 64) == value, f"{name} and nobody have {shares} of {value} {key}")
+    for t in d["threads"]:
+        keys("a thread", t, THREAD)
+        naturals("thread", t, THREAD)
+        check(t["core"] < len(d["cores"]), "a thread ran on no core")
+        check(any(p["pid"] == t["pid"] for p in d["processes"]), "a thread of no process")
+    check(len(d["cores"]) == d["machine"]["cpu.cores"], "cores miss cpu.cores")
 
 
 def check_document(d, argv):
@@ -149,6 +179,7 @@ def check_document(d, argv):
     check_attribution(d)
     check_lists(d)
     check_process(d)
+    check_shares(d)
 
 
 def main():

@@ -14,7 +14,8 @@ struct made {
     struct report report;
     struct report_run run;
     struct conf conf;
-    struct stat_set stats;
+    struct stat_set stats, nobodys;
+    struct sim_process process[3];
     struct mm_label label[MADE_AREAS];
     struct sim_area area[MADE_AREAS];
     struct sim_site site[MADE_SITES];
@@ -75,7 +76,12 @@ static inline void made_open(struct made *m)
     cpu_cycles(&m->conf, &m->stats, &m->report.cycles);
     m->report.owner[FRAME_FREE] = 4000;
     m->report.owner[FRAME_USER_ANON] = 96;
-    m->report.process = (struct sim_process){.pid = 42, .path = "/bin/prog"};
+    m->report.process = (struct sim_process){.pid = 42, .path = "/bin/prog", .comm = "prog"};
+    m->process[0] = m->report.process;
+    m->process[0].stats = m->stats;
+    m->report.processes = m->process;
+    m->report.n_processes = 1;
+    m->report.nobodys = &m->nobodys;
 }
 
 #endif

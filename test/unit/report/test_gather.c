@@ -52,9 +52,31 @@ void sim_pool(const struct sim *s, enum mm_hugetlb_size size, struct sim_pool *r
     (void)s;
     *ret = made.report.pool[size];
 }
-struct mm *sim_mm(struct sim *s)
+struct sim_process *sim_processes(struct sim *s, uint32_t *ret_n)
 {
-    return no_space ? NULL : (struct mm *)s;
+    struct sim_process *p = calloc(2, sizeof(*p));
+    *ret_n = no_memory ? 0 : 2;
+    p[0].pid = 42;
+    p[1].space = no_space ? NULL : (struct mm *)s;
+    if (no_memory)
+        free(p);
+    return no_memory ? NULL : p;
+}
+struct sim_row *sim_thread_rows(struct sim *s, uint32_t *ret_n)
+{
+    (void)s;
+    *ret_n = 0;
+    return malloc(1);
+}
+const struct stat_set *sim_core_stats(struct sim *s, unsigned core)
+{
+    (void)s, (void)core;
+    return &made.stats;
+}
+const struct stat_set *sim_nobodys_stats(struct sim *s)
+{
+    (void)s;
+    return &made.stats;
 }
 unsigned sim_counts_wrong(const struct sim *s)
 {
@@ -125,9 +147,13 @@ static int fresh(void **state)
                            .pgoff = 9,
                            .label = 2};
     sites[0] = (struct sim_site){.pc = 0x10, .walks = 1, .walk_cycles = 10};
-    sites[1] = (struct sim_site){
-        .pc = 0x7ff010, .walks = 2, .walk_cycles = 500, .faults = 1, .fault_cycles = 700};
-    sites[2] = (struct sim_site){.pc = 0x7ff020, .stlb_hits = 100};
+    sites[1] = (struct sim_site){.pc = 0x7ff010,
+                                 .label = &made.label[2],
+                                 .walks = 2,
+                                 .walk_cycles = 500,
+                                 .faults = 1,
+                                 .fault_cycles = 700};
+    sites[2] = (struct sim_site){.pc = 0x7ff020, .label = &made.label[2], .stlb_hits = 100};
     sites[3] = (struct sim_site){.pc = 0x20, .walks = 1, .walk_cycles = 10};
     return 0;
 }
@@ -167,12 +193,15 @@ static void areas_are_sorted_and_vmas_find_their_label_all_the_same(void **state
     assert_int_equal(report_gather(&r, &made.run, machine), 0);
     assert_ptr_equal(r.areas[0].label, &made.label[3]);
     assert_ptr_equal(r.areas[1].label, &made.label[0]);
-    assert_int_equal(r.n_maps, 2);
-    assert_string_equal(r.maps[0].path, self);
-    assert_true(r.maps[0].is_file);
-    assert_int_equal(r.maps[0].offset, 4096);
-    assert_string_equal(r.maps[1].path, "[stack]");
-    assert_false(r.maps[1].is_file);
+    assert_int_equal(r.n_spaces, 1);
+    assert_int_equal(r.spaces[0].process, 1); /* the other gave its own up */
+    assert_int_equal(r.spaces[0].n_maps, 2);
+    const struct symbol_map *maps = r.spaces[0].maps;
+    assert_string_equal(maps[0].path, self);
+    assert_true(maps[0].is_file);
+    assert_int_equal(maps[0].offset, 4096);
+    assert_string_equal(maps[1].path, "[stack]");
+    assert_false(maps[1].is_file);
     report_close(&r);
 }
 
@@ -207,8 +236,8 @@ static void a_program_that_never_started_has_no_maps(void **state)
     (void)state;
     no_space = true;
     assert_int_equal(report_gather(&r, &made.run, machine), 0);
-    assert_int_equal(r.n_maps, 0);
-    assert_string_equal(r.symbols[0].object, "[unknown]");
+    assert_int_equal(r.n_spaces, 0);
+    assert_string_equal(r.symbols[2].object, "[unknown]"); /* of code in no known mapping */
     report_close(&r);
 }
 

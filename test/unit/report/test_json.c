@@ -62,10 +62,10 @@ static uint64_t number(const char *in, const char *key)
 
 static void every_member_of_the_schema_is_there_once(void **state)
 {
-    static const char *const keys[] = {"schema",    "pagewalk", "program",      "machine",
-                                       "counters",  "cycles",   "vmstat",       "incomplete",
-                                       "processes", "owners",   "frames_total", "vmas",
-                                       "functions", "sites",    "hugetlb"};
+    static const char *const keys[] = {
+        "schema",    "pagewalk",   "program",   "machine", "counters",     "cycles",
+        "vmstat",    "incomplete", "processes", "owners",  "frames_total", "vmas",
+        "functions", "sites",      "hugetlb",   "threads", "cores",        "nobody"};
     (void)state;
     const char *doc = document();
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
@@ -85,6 +85,45 @@ static void every_counter_stands_in_its_map_exactly(void **state)
         assert_true(number(s->group == STAT_VM ? vmstat : counters, s->name) ==
                     UINT64_MAX - (uint64_t)i);
     }
+}
+
+/* The value of the next member of that name, however deep. */
+static const char *next(const char *in, const char *key)
+{
+    char begin[64];
+    snprintf(begin, sizeof(begin), "\"%s\": ", key);
+    const char *at = strstr(in, begin);
+    assert_non_null(at);
+    return at + strlen(begin);
+}
+
+static void a_process_says_how_it_ended_and_what_it_counted(void **state)
+{
+    static const char argv[] = "cc1\0-O2";
+    (void)state;
+    made.process[1] = (struct sim_process){.pid = 43,
+                                           .ppid = 42,
+                                           .comm = "cc1",
+                                           .argv = argv,
+                                           .argv_bytes = sizeof(argv),
+                                           .end = SIM_END_EXIT,
+                                           .exit_code = 7};
+    STAT(&made.process[1].stats, loads) = 55;
+    made.process[2] = (struct sim_process){
+        .pid = 44, .end = SIM_END_NATIVE, .native = NATIVE_CONFINED, .exit_code = 9};
+    made.report.n_processes = 3;
+    const char *p = strstr(member(document(), "processes"), "\"pid\": 43");
+    assert_non_null(p);
+    assert_int_equal(atoi(next(p, "ppid")), 42);
+    assert_int_equal(atoi(next(p, "code")), 7);
+    assert_int_equal(atoi(next(next(p, "counters"), "loads")), 55);
+    const char *words = next(p, "argv");
+    assert_true(strstr(words, "\"cc1\"") < strstr(words, "\"-O2\""));
+    p = strstr(p, "\"pid\": 44");
+    assert_non_null(p);
+    assert_int_equal(strncmp(next(p, "how"), "\"native\"", 8), 0);
+    assert_int_equal(strncmp(next(p, "code"), "null", 4), 0);
+    assert_int_equal(strncmp(next(p, "unfollowed"), "\"confined\"", 10), 0);
 }
 
 static void pools_tell_what_was_asked_and_what_boot_found(void **state)
@@ -204,6 +243,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_counter_stands_in_its_map_exactly, fresh, drop),
         cmocka_unit_test_setup_teardown(every_option_stands_in_machine, fresh, drop),
         cmocka_unit_test_setup_teardown(parts_of_the_cycles_sum_to_the_total, fresh, drop),
+        cmocka_unit_test_setup_teardown(a_process_says_how_it_ended_and_what_it_counted, fresh,
+                                        drop),
         cmocka_unit_test_setup_teardown(pools_tell_what_was_asked_and_what_boot_found, fresh, drop),
         cmocka_unit_test_setup_teardown(owners_sum_to_all_frames, fresh, drop),
         cmocka_unit_test_setup_teardown(an_exit_has_a_code_and_a_death_has_a_signal, fresh, drop),

@@ -184,6 +184,61 @@ static void huge_pages_boot_had_no_room_for_are_told_in_one_line(void **state)
     check_shape();
 }
 
+static void process(unsigned i, uint32_t pid, const char *comm, uint64_t instructions)
+{
+    made.process[i] = (struct sim_process){.pid = pid};
+    strcpy(made.process[i].comm, comm);
+    STAT(&made.process[i].stats, instructions) = instructions;
+    made.report.n_processes = i + 1;
+}
+
+static void the_costliest_processes_are_named_where_there_are_several(void **state)
+{
+    (void)state;
+    assert_null(strstr(summary(false), "\nprocesses "));
+    process(0, 42, "sh", 1000);
+    process(1, 43, "cc1", 600000000);
+    process(2, 44, "cc1", 800000000);
+    made.process[1].mm.rss_peak = 1 << 18;
+    strcpy(made.label[0].program, "cc1");
+    const char *s = summary(false);
+    assert_non_null(strstr(s, "processes    3 of 2 programs; costliest: cc1 (44) "));
+    assert_true(strstr(s, "cc1 (44) ") < strstr(s, ", cc1 (43) "));
+    assert_true(strstr(s, ", cc1 (43) ") < strstr(s, ", sh (42) "));
+    assert_non_null(strstr(s, "at most 1.0 GiB resident"));
+    assert_non_null(strstr(s, "(cc1, 43)"));
+    assert_non_null(strstr(s, "rw-p cc1: [heap]"));
+    check_shape();
+}
+
+static void a_program_that_went_on_unobserved_is_named_with_the_reason(void **state)
+{
+    (void)state;
+    process(0, 42, "sh", 1000);
+    process(1, 43, "sudo", 10);
+    made.process[1].native = NATIVE_SETID;
+    made.process[1].end = SIM_END_NATIVE;
+    assert_non_null(strstr(summary(false),
+                           "note         ran on unobserved: 1 (sudo, 43: it changes "
+                           "its user or capabilities)"));
+    check_shape();
+}
+
+static void every_line_that_may_come_fits(void **state)
+{
+    (void)state;
+    static struct mm_oom_event killed = {.pid = 43, .line = "Out of memory: Killed process 43"};
+    process(0, 42, "sh", 1000);
+    process(1, 43, "cc1", 10);
+    made.run.incomplete = RING_E_SLOTS;
+    made.report.oom = (struct sim_oom){.kills = 1, .event = &killed};
+    made.report.pool[MM_HUGETLB_2M] = (struct sim_pool){.asked = 1, .nodes = 1};
+    STAT(&made.stats, lock_cycles_vma) = STAT(&made.stats, lock_waits_vma) = 1000;
+    STAT(&made.stats, sim_children) = STAT(&made.stats, div_no_vma) = 1;
+    summary(false);
+    check_shape();
+}
+
 static void the_widest_figures_keep_the_shape(void **state)
 {
     (void)state;
@@ -221,6 +276,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(hostile_names_cannot_break_lines_or_columns, fresh, drop),
         cmocka_unit_test_setup_teardown(huge_pages_boot_had_no_room_for_are_told_in_one_line, fresh,
                                         drop),
+        cmocka_unit_test_setup_teardown(the_costliest_processes_are_named_where_there_are_several,
+                                        fresh, drop),
+        cmocka_unit_test_setup_teardown(a_program_that_went_on_unobserved_is_named_with_the_reason,
+                                        fresh, drop),
+        cmocka_unit_test_setup_teardown(every_line_that_may_come_fits, fresh, drop),
         cmocka_unit_test_setup_teardown(the_widest_figures_keep_the_shape, fresh, drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
