@@ -93,8 +93,9 @@ struct kern_proc *kern_current(const struct kern *k);
  * descriptors and a task `tid`. NULL without memory of the host. */
 struct kern_proc *kern_proc_new(struct kern *k);
 struct kern_proc *kern_proc_fork(struct kern *k, uint32_t tid);
-/* kern_schedule_tail: what a new task writes first: its id, at `child_tid`. */
-void kern_schedule_tail(vaddr child_tid, struct kern_copies *copies);
+/* kern_schedule_tail: what a new task writes first: its id at `child_tid`, and what it runs on into its
+ * restartable sequence at `rseq`; 0: none. */
+void kern_schedule_tail(vaddr child_tid, vaddr rseq, struct kern_copies *copies);
 /* kern_proc_exec: the current process begins another program, as its only thread `tid`: descriptors
  * with FD_CLOEXEC are closed. */
 void kern_proc_exec(struct kern *k, uint32_t tid);

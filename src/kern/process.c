@@ -4,7 +4,7 @@
  *   exec   descriptors with FD_CLOEXEC are closed, all threads but one end
  *   exit   all descriptors are closed, all tasks freed
  *
- * Source: Linux 6.18 kernel/fork.c (copy_files, dup_task_struct), fs/exec.c (begin_new_exec, de_thread),
+ * Source: Linux 6.18 kernel/fork.c (copy_files, dup_task_struct), kernel/rseq.c (rseq_handle_notify_resume), fs/exec.c (begin_new_exec, de_thread),
  * fs/file.c (dup_fd, do_close_on_exec), kernel/exit.c (exit_files).
  */
 #include "kern/kern_int.h"
@@ -13,6 +13,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define RSEQ_BYTES 28 /* of struct rseq, mm_cid included */
 
 struct kern_proc *kern_proc_new(struct kern *k)
 {
@@ -71,9 +73,12 @@ struct kern_proc *kern_proc_fork(struct kern *k, uint32_t tid)
     return child;
 }
 
-void kern_schedule_tail(vaddr child_tid, struct kern_copies *copies)
+void kern_schedule_tail(vaddr child_tid, vaddr rseq, struct kern_copies *copies)
 {
-    copies_add(copies, child_tid.v, sizeof(int32_t), true);
+    if (child_tid.v != 0)
+        copies_add(copies, child_tid.v, sizeof(int32_t), true);
+    if (rseq.v != 0)
+        copies_add(copies, rseq.v, RSEQ_BYTES, true);
 }
 
 /* -- exec and exit --------------------------------------------------------------------------- */

@@ -15,20 +15,18 @@
 
 #include <stdlib.h>
 
-struct thread_sum *account_open(struct sim *s)
+void account_open(struct sim *s, struct sim_thread *t)
 {
     struct thread_sum *x = calloc(1, sizeof(*x));
     struct thread_sum **room =
         vec_room(s->sums, s->n_sums, &s->sums_cap, sizeof(struct thread_sum *));
 
-    if (room)
-        s->sums = room;
-    if (!x || !room) {
-        free(x);
-        return NULL;
-    }
-    s->sums[s->n_sums++] = x;
-    return x;
+    ASSERT(x && room);
+    s->sums = room;
+    s->sums[s->n_sums++] = t->sum = x;
+    *x = (struct thread_sum){.proc = t->proc, .tid = t->tid, .begin_ps = sched_time(t)};
+    account(s, t);
+    STAT(&s->stats, sim_threads)++;
 }
 
 void accounts_close(struct sim *s)
@@ -54,6 +52,8 @@ void account(struct sim *s, struct sim_thread *payee)
     s->mark = s->stats;
     s->payee = payee ? payee->sum : NULL;
     s->payee_core = payee ? payee->core_id : 0;
+    if (s->payee)
+        s->payee->core = s->payee_core;
 }
 
 /* -- reading -------------------------------------------------------------------------------------*/

@@ -13,6 +13,7 @@
  */
 #include "sim/sim_int.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,6 +252,51 @@ static bool waits(const struct kern_call *c, uint64_t *ret_status)
     return c->nr == SYS_wait4 && c->result > 0;
 }
 
+/* register_rseq as Linux would: an emulator that lacks the call answers ENOSYS. */
+static void register_rseq(struct sim_thread *t)
+{
+    const struct kern_call *c = &t->pending.call;
+
+    if (c->nr == SYS_rseq && (c->result == 0 || c->result == -ENOSYS))
+        t->rseq = c->arg[2] == 0 ? c->arg[0] : 0;
+}
+
+/* sleeps: a call that usually waits for somebody. */
+static bool sleeps(const struct kern_call *c)
+{
+    switch (c->nr) {
+    case SYS_wait4:
+    case SYS_waitid:
+    case SYS_read:
+    case SYS_poll:
+    case SYS_ppoll:
+    case SYS_select:
+    case SYS_pselect6:
+    case SYS_epoll_wait:
+    case SYS_rt_sigsuspend:
+    case SYS_pause:
+    case SYS_nanosleep:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* wake_rseq: who slept tells its restartable sequence where it goes on. That page was touched before, so
+ * it matters only once after a fork, which shares it. */
+static void wake_rseq(struct sim *s, struct sim_thread *t)
+{
+    const struct kern_call *c = &t->pending.call;
+
+    if (control_makes_process(c) && c->result > 0)
+        t->rseq_shared = true;
+    if (!t->rseq_shared || !sleeps(c))
+        return;
+    t->rseq_shared = false;
+    kern_schedule_tail(va(0), va(t->rseq), &s->copies);
+    sim_copies(s, t, 0);
+}
+
 /* tell_of_processes: what a call says of others than the caller's. */
 static void tell_of_processes(struct sim *s, struct sim_thread *t)
 {
@@ -290,6 +336,7 @@ static void apply_call(struct sim *s, struct sim_thread *t)
         finish_sigreturn(s, t);
     sim_clock(s, t);
     tell_of_processes(s, t);
+    register_rseq(t);
     if (kern_syscall(s->kern, t->proc->mm, &c->call, &s->copies) != 0)
         attrib_forget(s);
     s->payer = PAYER_CALL;
@@ -301,6 +348,7 @@ static void apply_call(struct sim *s, struct sim_thread *t)
         STAT(&s->stats, kernel_cycles_syscall) += cycles;
     bool good = sim_copies(s, t, c->call.result);
     STAT(&s->stats, div_user_copy) += !kern_outcome_agrees(&c->call, !good);
+    wake_rseq(s, t);
     entry_end(s, t);
     sched_call(s, t);
 }

@@ -135,17 +135,21 @@ void procs_close(struct sim *s)
     map_free(&s->pids);
 }
 
-/* join makes t a thread of p. */
+/* join makes t a thread of p: the one that executed a program, if that is what it comes from. */
 static void join(struct sim *s, struct sim_thread *t, struct sim_proc *p)
 {
     if (t->joined)
         t->proc->threads--;
     t->joined = true;
-    t->proc = t->sum->proc = p;
-    t->sum->tid = t->tid;
-    t->sum->begin_ps = sched_time(t);
+    t->proc = p;
     p->threads++;
     p->state = PROC_RUNS;
+    t->sum = p->in_exec;
+    p->in_exec = NULL;
+    if (!t->sum)
+        account_open(s, t);
+    t->sum->over = false;
+    t->sum->tid = t->tid;
     proc_switch(s, t);
 }
 
@@ -242,6 +246,7 @@ static struct sim_proc *copy_process(struct sim *s, struct sim_thread *t, uint32
     p->fork_call = k;
     p->child_tid = c->nr == SYS_clone && (c->arg[0] & CLONE_CHILD_SETTID) ? c->arg[3] : 0;
     p->begin_ps = p->last_ps = sched_time(t);
+    p->rseq = shares_space(c) ? 0 : t->rseq;
     p->signals = t->signals;
     memcpy(p->signal_sp, t->signal_sp, sizeof(p->signal_sp));
     STAT(&s->stats, kernel_cycles_fork) += sim_drain(s, t);
@@ -308,11 +313,10 @@ static struct sim_proc *early(struct sim *s, struct sim_thread *parent, const ui
     return copy_process(s, parent, (uint32_t)fork[FORK_PID], (uint32_t)fork[FORK_CALL]);
 }
 
-/* schedule_tail: a new task tells its id where clone was asked to. */
+/* schedule_tail: a new task tells its id where clone was asked to, and where it runs. */
 static void schedule_tail(struct sim *s, struct sim_thread *t)
 {
-    if (t->proc->child_tid != 0)
-        kern_schedule_tail(va(t->proc->child_tid), &s->copies);
+    kern_schedule_tail(va(t->proc->child_tid), va(t->rseq), &s->copies);
     sim_copies(s, t, 0);
 }
 
@@ -327,6 +331,7 @@ void proc_forked(struct sim *s, struct sim_thread *t, const uint64_t *fork)
         set_pid(s, p, (uint32_t)fork[FORK_PID]);
     t->tid = (uint32_t)fork[FORK_TID];
     t->starting = false;
+    t->rseq = p->rseq;
     t->signals = p->signals;
     memcpy(t->signal_sp, p->signal_sp, sizeof(t->signal_sp));
     join(s, t, p);
@@ -391,7 +396,6 @@ void proc_start(struct sim *s, struct sim_thread *t, const uint64_t *start)
         p = stranger(s, t, (uint32_t)start[START_PID]);
     if (!p->parent)
         p->ppid = (uint32_t)start[START_PPID];
-    p->in_exec = false;
     p->native = 0;
     t->tid = (uint32_t)start[START_TID];
     join(s, t, p);
@@ -437,18 +441,19 @@ void proc_left(struct sim *s, struct sim_thread *t)
 {
     struct sim_proc *p = t->proc;
 
-    t->sum->end_ps = sched_time(t);
-    t->sum->over = true;
     if (!t->joined)
         return;
+    t->sum->end_ps = sched_time(t);
+    t->sum->over = true;
     p->last_ps = max_u64(p->last_ps, sched_time(t));
     p->task = t->task;
-    p->in_exec |= in_exec(t);
+    if (in_exec(t))
+        p->in_exec = t->sum;
     p->fork_open |= s->tree && in_fork(t) && t->forked != call_number(t);
     if (--p->threads > 0)
         return;
     bool unseen = !s->tree || p->native != 0;
-    STAT(&s->stats, sim_exec_lost) += p->in_exec && unseen;
+    STAT(&s->stats, sim_exec_lost) += p->in_exec != NULL && unseen;
     p->state = p->in_exec && !unseen ? PROC_EXECS : PROC_ENDED;
     if (p->state == PROC_ENDED)
         timeline_at(s, t, MOMENT_EXIT, 0, 0);

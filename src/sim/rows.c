@@ -62,7 +62,7 @@ static void live_until(const struct sim *s, struct sim_process *of)
 {
     for (const struct sim_thread *t = s->threads; t; t = t->next) {
         struct sim_process *p = &of[t->proc->number];
-        p->end_ns = max_u64(p->end_ns, sim_thread_time(t) / PS_PER_NS);
+        p->end_ns = max_u64(p->end_ns, sched_time(t) / PS_PER_NS);
     }
 }
 

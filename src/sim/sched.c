@@ -123,7 +123,8 @@ static void came_on(struct sim *s, struct sim_thread *t)
     t->core_id = t->task.cpu;
     t->core = &s->cores[t->core_id];
     t->ran = t->came_on = true;
-    t->sum->core = t->core_id;
+    if (t->sum)
+        t->sum->core = t->core_id;
     s->current = s->current == t ? NULL : s->current; /* its space is loaded when it is fed */
     not_before(t, c->clock_ps);
     c->clock_ps = sched_time(t);

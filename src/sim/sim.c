@@ -160,13 +160,8 @@ struct sim_thread *sim_thread_open(struct sim *s)
 {
     struct sim_thread *t = calloc(1, sizeof(*t));
 
-    if (t)
-        t->sum = account_open(s);
-    if (!t || !t->sum) {
-        free(t);
+    if (!t)
         return NULL;
-    }
-    account(s, NULL);
     t->proc = s->procs;
     t->serial = ++s->n_threads;
     sched_thread_open(s, t);
@@ -177,11 +172,7 @@ struct sim_thread *sim_thread_open(struct sim *s)
     if (t->next)
         t->next->link = &t->next;
     s->threads = t;
-    t->sum->core = t->core_id;
     lock_thread_open(s, t);
-    account(s, t);
-    STAT(&s->stats, sim_threads)++;
-    account(s, s->current);
     return t;
 }
 

@@ -148,18 +148,19 @@ struct sim_proc {
     struct sim_proc *parent; /* who forked it, NULL: not known */
     uint32_t fork_call;      /* FORKED: number of the parent's call */
     uint64_t child_tid;      /* FORKED: where the child writes its id; 0: nowhere */
+    uint64_t rseq;           /* FORKED: of the forking thread */
     bool fork_open;          /* a thread of it died inside fork: the child's words may still come */
-    bool in_exec;            /* a thread's stream ended inside execve */
-    bool exit_known;         /* exit_code and exit_signal are */
-    uint8_t exit_code;       /* when exit_signal is 0 */
-    uint8_t exit_signal;     /* that ended it */
-    uint8_t native;          /* enum event_native: why it went on unobserved; 0: it did not */
-    uint64_t begin_ps;       /* virtual time of its beginning … */
-    uint64_t last_ps;        /* … and of the last thread that ended */
-    struct mm_counters peak; /* of address spaces it gave up: highest of each */
-    unsigned signals;        /* FORKED: handlers the forking thread was in … */
-    vaddr signal_sp[16];     /* … and their frames */
-    char *argv;              /* argv_bytes: its arguments, each with its zero; owned */
+    struct thread_sum *in_exec; /* of the thread whose stream ended inside execve; NULL: none did */
+    bool exit_known;            /* exit_code and exit_signal are */
+    uint8_t exit_code;          /* when exit_signal is 0 */
+    uint8_t exit_signal;        /* that ended it */
+    uint8_t native;             /* enum event_native: why it went on unobserved; 0: it did not */
+    uint64_t begin_ps;          /* virtual time of its beginning … */
+    uint64_t last_ps;           /* … and of the last thread that ended */
+    struct mm_counters peak;    /* of address spaces it gave up: highest of each */
+    unsigned signals;           /* FORKED: handlers the forking thread was in … */
+    vaddr signal_sp[16];        /* … and their frames */
+    char *argv;                 /* argv_bytes: its arguments, each with its zero; owned */
     uint32_t argv_bytes;
     uint32_t pid;           /* 0: it has not started */
     char path[512];         /* of its program's file */
@@ -196,6 +197,8 @@ struct sim_thread {
     struct sim_proc *proc;  /* its process; the first one until a record says which */
     struct thread_sum *sum; /* what it is counted for */
     bool joined;            /* it is one of proc->threads */
+    uint64_t rseq;          /* address of its restartable sequence; 0: none */
+    bool rseq_shared;       /* it forked since it slept last */
     uint32_t forked;        /* call of its own whose child was made before it returned; 0: none */
     struct mmu_core *core;
     unsigned core_id;
@@ -473,8 +476,8 @@ static inline void attrib_forget(struct sim *s)
 }
 
 /* account.c */
-/* account_open makes the sum of a thread that begins. NULL without memory. */
-struct thread_sum *account_open(struct sim *s);
+/* account_open makes the sum of a thread that begins, and counts it. */
+void account_open(struct sim *s, struct sim_thread *t);
 void accounts_close(struct sim *s);
 /* account lets a thread be counted for what is added from now on; NULL: nobody. */
 void account(struct sim *s, struct sim_thread *payee);
