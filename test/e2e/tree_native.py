@@ -5,13 +5,12 @@
 
 The kernel's own accounting (acct(2), root) writes a record of each process that ends: command, pid, parent,
 status, minor faults from its fork to its end. It disturbs nothing, and needs no ptrace. COMMAND runs RUNS
-times natively, with address randomisation, and once under `pagewalk run`. Which 16 pages a file fault maps
-depends on addresses, so native counts vary from run to run and the model's is one of many, too. Processes are told apart by
+times natively, without address randomisation, and once under `pagewalk run`. Which 16 pages a file fault
+maps depends on addresses, and the emulator's are not the kernel's: a difference of a few faults remains. Processes are told apart by
 their name and, among those of one name, by their order of beginning; native faults are medians.
 
 Prints one line a process: name, native, modelled, verdict; then a summary. Exits 1 if output, status, the
-number of processes or an exit status differ, or where faults differ from the median by more than 1 % and
-more than 5 and lie outside what the native runs had.
+number of processes or an exit status differ, or faults by more than 1 % and more than FAULTS (5).
 """
 import ctypes
 import json
@@ -37,6 +36,12 @@ def accounting(path):
         sys.exit(f"acct: {os.strerror(ctypes.get_errno())}")
 
 
+def since(root, pid):
+    """Process ids in order of giving them out, from the root's on: they begin again at pid_max."""
+    with open("/proc/sys/kernel/pid_max", encoding="ascii") as f:
+        return (pid - root) % int(f.read())
+
+
 def records(path, root):
     """(pid, ppid, comm, status, minflt) of the processes below `root`, in order of pid."""
     with open(path, "rb") as f:
@@ -51,7 +56,7 @@ def records(path, root):
         more = {r[0] for r in every if r[1] in below} - below
         below |= more
         grew = bool(more)
-    return sorted(r for r in every if r[0] in below)
+    return sorted((r for r in every if r[0] in below), key=lambda r: since(root, r[0]))
 
 
 def natively(spawn, command, path):
@@ -105,10 +110,9 @@ def compare(natives, model):
         faults = sorted(r[1] for r in rows)
         want, got = statistics.median(faults), model[key]["minflt"]
         status = status_of(model[key]["exit"])
-        near = abs(got - want) <= max(5, want / 100)
-        good = near or faults[0] <= got <= faults[-1]
+        good = abs(got - want) <= max(int(os.environ.get("FAULTS", 5)), want / 100)
         print(f"  {key[0]:<16} {key[1]:>3} {want:>8.0f} {got:>8} {100 * (got - want) / max(want, 1):>+7.2f} %"
-              f"  {faults[0]}-{faults[-1]}{'' if near else '  in range' if good else '  beyond'}")
+              f"  {faults[0]}-{faults[-1]}{'' if good else '  beyond'}")
         if not good:
             wrong.append(f"{key[0]} {key[1]}: {want:.0f} faults natively, {got} modelled")
         if status is not None and status not in {r[0] & 0xff7f for r in rows}:
@@ -123,7 +127,7 @@ def main():
         seen = [natively(spawn, command, d + "/acct") for _ in range(runs + 1)][1:]  # the first warms caches
         out, code, processes = modelled(pagewalk, command, d + "/json")
     natives = [keyed((name_of(r[2]), (r[3], r[4])) for r in s[2]) for s in seen]
-    model = keyed((p["comm"], p) for p in sorted(processes, key=lambda p: (p["pid"], p["generation"])))
+    model = keyed((p["comm"], p) for p in sorted(processes, key=lambda p: since(processes[0]["pid"], p["pid"])))
     wrong = compare(natives, model)
     if seen[0][0] != out:
         wrong.append(f"output: {seen[0][0][-200:]!r} natively, {out[-200:]!r} modelled")
