@@ -245,11 +245,6 @@ uint32_t sim_thread_epoch(const struct sim_thread *t)
     return t->epoch;
 }
 
-void sim_follow_tree(struct sim *s)
-{
-    (void)s;
-}
-
 /* sim_take_verdict: this simulator grants every wish for huge pages. */
 bool sim_take_verdict(struct sim_thread *t, int *ret)
 {
