@@ -99,7 +99,8 @@ void gen_shmctl(struct gen *g, struct call *c)
     static const uint64_t modes[] = {0600, 0600, 0400, 0200, 0, 01777};
     c->arg[1] = PICK(g, commands);
     c->arg[2] = c->arg[1] == IPC_SET ? PTR_IN : PTR_OUT;
-    c->in[SHMID_MODE / 8] = PICK(g, modes) << SHMID_MODE % 8 * 8; /* owner and group become root's */
+    c->in[SHMID_MODE / 8] = PICK(g, modes)
+                            << SHMID_MODE % 8 * 8; /* owner and group become root's */
 }
 
 int64_t model_shmctl(struct model *w, const struct call *c, struct answer *a)

@@ -53,6 +53,8 @@ static void world_open(struct world *w, unsigned cores, bool pcid)
     for (unsigned i = 0; i < cores; i++) {
         w->t[i] = sim_thread_open(w->s);
         w->t[i]->starting = false;
+        w->t[i]->core_id = i; /* where the scheduler would bring it when it has words */
+        w->t[i]->core = &w->s->cores[i];
     }
     for (unsigned i = 0; i < MANY; i++)
         assert_int_equal(mm_open(&w->mm[i], w->s->mm_sys), 0);
