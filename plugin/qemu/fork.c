@@ -105,22 +105,33 @@ static bool gone(pid_t child)
            i.si_pid == child;
 }
 
+/* inherit_lock waits a second for the lock and gives it back at once: a robust lock that is held stays in
+ * the thread's list, which must not lead into memory that is unmapped. False: nobody gave it up. */
+static bool inherit_lock(struct shared *s)
+{
+    struct timespec until;
+    int error;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    error = pthread_mutex_timedlock(&s->alive, &until);
+    if (error == EOWNERDEAD)
+        pthread_mutex_consistent(&s->alive);
+    if (error == 0 || error == EOWNERDEAD)
+        pthread_mutex_unlock(&s->alive);
+    return error != ETIMEDOUT;
+}
+
 /* await_child sleeps until the child has left our memory: with CLONE_VM natively, here its copy (I1). */
 static void await_child(struct shared *s, pid_t child)
 {
-    struct timespec until;
-
     while (!atomic_load(&s->child_is)) {
         if (gone(child))
             return;
         nanosleep(&(struct timespec){0, 50000}, NULL);
     }
-    for (;;) {
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec++;
-        if (pthread_mutex_timedlock(&s->alive, &until) != ETIMEDOUT || gone(child))
-            return;
-    }
+    while (!inherit_lock(s) && !gone(child))
+        ;
 }
 
 /* store_run stores the bytes of a page from `at` on that the child stored; it returns the first behind. */
