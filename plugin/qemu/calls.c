@@ -345,6 +345,10 @@ static void put_pointed(struct writer *w, uint64_t num, const uint64_t a[6], int
     case SYS_sched_setparam:
         put_object(w, a[1], 4);
         break;
+    case SYS_wait4:
+        if (result > 0)
+            put_object(w, a[1], 4);
+        break;
     case SYS_sched_setattr:
         put_array(w, a[1], SCHED_ATTR_BYTES);
         break;

@@ -85,6 +85,11 @@ printf '#include <stdio.h>\nint f1(void), f2(void);\nint main(void) { printf("%%
 printf 'O = f1.o f2.o main.o\np: $(O)\n\t$(CC) -o $@ $(O)\n%%.o: %%.c\n\t$(CC) -O1 -c -o $@ $<\nclean:\n\trm -f $(O) p\n' > project/Makefile
 same "make -j2 of a C project with gcc" sh -c 'make -s -C project clean; make -s -j2 -C project p CC=gcc && project/p'
 
+# -- what is told of them
+"$pagewalk" run -q --json ends.json -- sh -c 'sh -c "kill -9 \$\$"; sh -c "exit 7"; exit 2' 2> /dev/null
+ends() { python3 -c 'import json; print([(p["exit"]["code"], p["exit"]["signal"]) for p in json.load(open("ends.json"))["processes"]])'; }
+ok "each process' end is told" test "$(ends)" = "[(2, None), (None, 9), (7, None)]"
+
 # -- many short processes: what one costs beside bare QEMU (which executes its children natively: so each
 # is started there by hand)
 n=${TREE_CHILDREN:-100}
@@ -95,6 +100,7 @@ seconds() { date +%s.%N; }
 begin=$(seconds); for ((i = 0; i < 20; i++)); do qemu-x86_64 -cpu max,erms=off,fsrm=off /bin/true; done; bare=$(seconds)
 timeout -s KILL 200 "$pagewalk" run --json many.json -q -- sh many.sh "$n"; code=$?; end=$(seconds)
 ok "a tree of $n short processes comes to its end" test $code = 0
+ok "each of them is told of" test "$(python3 -c 'import json; print(len(json.load(open("many.json"))["processes"]))')" = $((n + 1))
 awk -v a="$begin" -v b="$bare" -v c="$end" -v n="$n" 'BEGIN { printf "# %d processes in %.1f s: %.0f ms for one; under bare QEMU %.0f ms\n",
     n, c - b, (c - b) * 1000 / n, (b - a) * 1000 / 20 }'
 exit $status
