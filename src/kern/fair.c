@@ -39,6 +39,8 @@ uint64_t fair_weight(int nice, int policy)
     return policy == POLICY_IDLE ? 3 : sched_prio_to_weight[nice + 20]; /* WEIGHT_IDLEPRIO */
 }
 
+#define RAN_MAX BIT(50) /* ns that count of one turn: 13 days; times come from another process */
+
 /* calc_delta_fair: real time to virtual time. */
 static int64_t calc_delta_fair(uint64_t delta, const struct sched_task *t)
 {
@@ -49,7 +51,8 @@ static int64_t calc_delta_fair(uint64_t delta, const struct sched_task *t)
 
 /* Sums over the fair tasks of a core: of (vruntime − base) × weight, and of weight. */
 struct mean {
-    int64_t base, sum, load;
+    __int128 sum; /* a core may have stood for months */
+    int64_t base, load;
     unsigned n;
 };
 
@@ -59,7 +62,7 @@ static void mean_add(struct mean *m, const struct sched_task *t)
         return;
     if (m->n++ == 0)
         m->base = t->vruntime;
-    m->sum += (t->vruntime - m->base) * (int64_t)t->weight;
+    m->sum += (__int128)(t->vruntime - m->base) * (int64_t)t->weight;
     m->load += (int64_t)t->weight;
 }
 
@@ -77,18 +80,18 @@ static struct mean mean_of(const struct sched_core *c)
 /* avg_vruntime rounds down, so that somebody is eligible. */
 static int64_t avg_vruntime(const struct mean *m)
 {
-    int64_t sum = m->sum;
+    __int128 sum = m->sum;
 
     if (m->load == 0)
         return m->base;
     if (sum < 0)
         sum -= m->load - 1;
-    return m->base + sum / m->load;
+    return m->base + (int64_t)(sum / m->load);
 }
 
 static bool eligible(const struct mean *m, const struct sched_task *t)
 {
-    return m->sum >= (t->vruntime - m->base) * m->load;
+    return m->sum >= (__int128)(t->vruntime - m->base) * m->load;
 }
 
 bool entity_eligible(const struct sched_core *c, const struct sched_task *t)
@@ -130,7 +133,7 @@ void update_curr(const struct sched *s, struct sched_core *c)
 
     if (!t || !t->on_rq || c->clock <= t->exec_start)
         return;
-    uint64_t delta = c->clock - t->exec_start;
+    uint64_t delta = min_u64(c->clock - t->exec_start, RAN_MAX);
     t->exec_start = c->clock;
     t->sum_exec += delta;
     if (is_rt(t))

@@ -157,7 +157,14 @@ static void ring_copy(const struct probe *p, uint64_t at, void *to, uint64_t n)
         ((uint8_t *)to)[i] = p->data[(at + i) % p->size];
 }
 
-/* probe_read takes what came since the last time: flushes for calls and faults, not for switches. */
+/* own says whether this CPU flushed for a call or fault of its own: TLB_LOCAL_SHOOTDOWN and
+ * TLB_LOCAL_MM_SHOOTDOWN. A switch has another reason, and so has what another CPU asks for. */
+static bool own(int32_t reason)
+{
+    return reason == 2 || reason == 3;
+}
+
+/* probe_read takes what came since the last time. */
 static void probe_read(struct probe *p, struct flushes *ret)
 {
     uint64_t end = __atomic_load_n(&p->head->data_head, __ATOMIC_ACQUIRE);
@@ -174,7 +181,7 @@ static void probe_read(struct probe *p, struct flushes *ret)
         ring_copy(p, p->at, &h, sizeof(h));
         ring_copy(p, p->at + sizeof(h), &raw, sizeof(raw));
         p->at += h.size;
-        if (h.type == PERF_RECORD_SAMPLE && raw.reason != 0 && ret->n < FLUSH_MAX)
+        if (h.type == PERF_RECORD_SAMPLE && own(raw.reason) && ret->n < FLUSH_MAX)
             ret->pages[ret->n++] = raw.pages;
     }
     __atomic_store_n(&p->head->data_tail, end, __ATOMIC_RELEASE);
