@@ -196,6 +196,16 @@ static bool map_large(struct vm_fault *vmf, uint64_t *i, bool *hit)
     return true;
 }
 
+/* map_pmd: filemap_map_pmd, which is asked about the first folio of the window before the end of the file.
+ * A fault behind the end finds one only if its window begins before it. */
+static bool map_pmd(struct vm_fault *vmf, uint64_t first)
+{
+    const struct mm_file *f = vmf->vma->file;
+    pfn n;
+    return first < file_pages(f) && filemap_cached_at(f, vmf->pgoff, &n) &&
+           do_set_pmd(vmf->m, vmf->vma, vmf->address, n, false);
+}
+
 /* do_fault_around maps the cached pages around a read fault; true if the faulting one was among
  * them. */
 static bool do_fault_around(struct vm_fault *vmf)
@@ -204,13 +214,11 @@ static bool do_fault_around(struct vm_fault *vmf)
     struct mm_file *f = vmf->vma->file;
     uint64_t from, to, pte_off = pt_index(vmf->address, 0), mapped = 0;
     bool hit = false;
-    pfn n;
     if (!f || f->sysv || s->conf.kernel_fault_around <= 1) /* shm_vm_ops has no map_pages */
         return false;
-    if (filemap_cached_at(f, vmf->pgoff, &n) &&
-        do_set_pmd(vmf->m, vmf->vma, vmf->address, n, false))
-        return true; /* filemap_map_pmd */
     fault_around_window(vmf, &from, &to);
+    if (map_pmd(vmf, vmf->pgoff + from - pte_off))
+        return true;
     for (uint64_t i = from; i < to; i++) {
         uint64_t pgoff = vmf->pgoff + i - pte_off;
         if (pgoff >= file_pages(f))

@@ -325,12 +325,10 @@ static bool cached_unseen(const struct mm_sys *s, const struct mm_file *f, uint6
 
 bool filemap_cached(const struct mm_sys *s, const struct mm_file *f, uint64_t pgoff)
 {
-    if (pgoff >= file_pages(f))
-        return false;
     const uint64_t *slot = slot_find(f, pgoff);
     if (!slot || *slot == 0)
-        return cached_unseen(s, f, pgoff);
-    return slot_has_frame(*slot);
+        return pgoff < file_pages(f) && cached_unseen(s, f, pgoff);
+    return slot_has_frame(*slot); /* a huge page may reach behind the end of the file */
 }
 
 /* count_cached: the n pages of a folio came into the cache of a file, or left it (negative). */

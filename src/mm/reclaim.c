@@ -81,8 +81,10 @@ static enum references folio_check_references(struct mm_sys *s, pfn n)
  * be dropped. False: it has to stay. */
 static bool unmap_anon(struct mm_sys *s, struct rmap_walk *w, struct frame *f, uint64_t others)
 {
+    if (w->e->v & PTE_D) /* also of a page that stays */
+        f->flags |= FRAME_F_DIRTY;
     if (!(f->flags & FRAME_F_SWAPBACKED)) { /* MADV_FREE */
-        if (((w->e->v & PTE_D) || (f->flags & FRAME_F_DIRTY) || f->refs != others + f->mapcount) &&
+        if (((f->flags & FRAME_F_DIRTY) || f->refs != others + f->mapcount) &&
             !(w->vma->flags & VM_DROPPABLE)) {
             f->flags |= FRAME_F_SWAPBACKED;
             return false;
@@ -90,8 +92,6 @@ static bool unmap_anon(struct mm_sys *s, struct rmap_walk *w, struct frame *f, u
         rmap_set(w, (pte){0});
         return true;
     }
-    if (w->e->v & PTE_D)
-        f->flags |= FRAME_F_DIRTY;
     pte swap = folio_swap_entry(f);
     swap_dup(s, swap);
     w->m->cnt.swapents++;

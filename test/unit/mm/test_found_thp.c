@@ -250,6 +250,74 @@ static void the_third_of_three_processes_copies_though_it_is_alone(void **state)
     assert_true(copied_by_the_last_of(3));
 }
 
+/* try_to_unmap_one: a dirty entry makes the folio dirty, and that makes it swap-backed again: kpageflags showed
+ * DIRTY. */
+static void a_page_given_up_and_written_again_is_dirty_when_it_was_paged_out(void **state)
+{
+    (void)state;
+    const unsigned both = FRAME_F_DIRTY | FRAME_F_SWAPBACKED;
+    assert_int_equal(map_anon(&b, A, 1, RW), A);
+    touch(&b, A, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), K, MADV_FREE), 0);
+    mm_lru_drain(b.sys);
+    pfn n = frame_at(b.mm, A);
+    assert_int_equal(phys_frame(b.phys, n)->flags & both, 0);
+    touch(&b, A, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), K, MADV_PAGEOUT), 0);
+    assert_int_equal(frame_at(b.mm, A).v, n.v);
+    assert_int_equal(phys_frame(b.phys, n)->flags & both, both);
+}
+
+/* A mapping of 2 MiB of a file of 40 pages that all lie in one huge page, and no entry for it. */
+static struct mm_file *short_file_in_a_huge_page(void)
+{
+    struct mm_file *f;
+    assert_int_equal(mm_memfd(b.sys, "x", 0, &f), 0);
+    assert_int_equal(mm_ftruncate(b.sys, f, 40 * K), 0);
+    assert_int_equal(map_full(&b, A, M2, RW, MAP_SHARED | MAP_FIXED, f, 0), A);
+    touch(&b, A, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), 0);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_DONTNEED), 0);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], 0);
+    return f;
+}
+
+/* next_uptodate_folio ends at the end of the file: the window of a fault at page 320 begins behind it and
+ * finds nothing, that of a fault at page 45 begins at 32 and finds the huge page. Once that is mapped, its
+ * pages behind the end are there. */
+static void a_fault_behind_the_end_of_a_file_does_not_map_its_huge_page(void **state)
+{
+    (void)state;
+    struct mm_file *f = short_file_in_a_huge_page();
+    assert_int_equal(touch(&b, A + 320 * K, false).signal, SIGBUS);
+    assert_int_equal(touch(&b, A + 320 * K, true).signal, SIGBUS);
+    assert_int_equal(touch(&b, A + 48 * K, false).signal, SIGBUS);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], 0);
+    assert_int_equal(touch(&b, A + 45 * K, true).signal, SIGBUS);
+    assert_int_equal(touch(&b, A + 45 * K, false).signal, 0);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], HP);
+    assert_int_equal(touch(&b, A + 320 * K, false).signal, 0);
+    mm_file_put(b.sys, f);
+}
+
+/* mincore_page asks the page cache and not the size of the file. */
+static void mincore_finds_a_huge_page_behind_the_end_of_its_file(void **state)
+{
+    (void)state;
+    uint8_t vec[64];
+    struct mm_file *f = short_file_in_a_huge_page();
+    assert_int_equal(map_full(&b, FAR, 64 * K, PROT_NONE, MAP_SHARED | MAP_FIXED, f, 0), FAR);
+    assert_int_equal(mm_mincore(b.mm, va(FAR), 64 * K, vec), 0);
+    for (unsigned i = 0; i < 64; i++)
+        assert_int_equal(vec[i], 1);
+    assert_int_equal(mm_ftruncate(b.sys, f, 39 * K), 0); /* splits it: nothing is left behind */
+    assert_int_equal(mm_mincore(b.mm, va(FAR), 64 * K, vec), 0);
+    assert_int_equal(vec[38], 1);
+    for (unsigned i = 39; i < 64; i++)
+        assert_int_equal(vec[i], 0);
+    mm_file_put(b.sys, f);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -264,6 +332,9 @@ int main(void)
         T(giving_up_a_huge_page_flushes_all_of_it),
         T(the_second_of_two_processes_writes_in_place_when_the_first_has_left),
         T(the_third_of_three_processes_copies_though_it_is_alone),
+        T(a_page_given_up_and_written_again_is_dirty_when_it_was_paged_out),
+        T(a_fault_behind_the_end_of_a_file_does_not_map_its_huge_page),
+        T(mincore_finds_a_huge_page_behind_the_end_of_its_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
