@@ -521,12 +521,13 @@ int64_t mm_mmap(struct mm *m, const struct mm_map *map)
 
 /* -- remap_file_pages ------------------------------------------------------------------------- */
 
-/* uniform: [start, end) has no hole and is all of one file, with the same flags as v. */
+/* uniform: [start, end) has no hole and is all of one open file, with the same flags as v. (Each shmat opens
+ * its segment.) */
 static bool uniform(const struct vma *v, uint64_t end)
 {
     for (const struct vma *next = v; next->end.v < end; next = next->next)
         if (!next->next || next->next->start.v != next->end.v || next->next->file != v->file ||
-            next->next->flags != v->flags)
+            next->next->file_id != v->file_id || next->next->flags != v->flags)
             return false;
     return true;
 }

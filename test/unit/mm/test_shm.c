@@ -265,11 +265,24 @@ static void ids_of_removed_segments_come_back_with_another_sequence(void **state
     assert_int_equal(segment(K), 32768 + 2);
 }
 
+/* mm/mmap.c, remap_file_pages: every VMA of the range must have the first one's vm_file, and do_shmat makes a
+ * file of its own (alloc_file_clone). */
+static void remap_file_pages_does_not_reach_from_one_attachment_into_the_next(void **state)
+{
+    (void)state;
+    int id = segment(4 * K);
+    assert_int_equal(attach(id, BASE, 0), BASE);
+    assert_int_equal(attach(id, BASE + 4 * K, 0), BASE + 4 * K);
+    assert_int_equal(mm_remap_file_pages(box.mm, va(BASE + 2 * K), 4 * K, 0, 0, 0), -EINVAL);
+    assert_int_equal(mm_remap_file_pages(box.mm, va(BASE + 2 * K), 2 * K, 0, 0, 0), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(remap_file_pages_does_not_reach_from_one_attachment_into_the_next),
         TEST(shmget_refuses_as_linux_does),
         TEST(there_are_at_most_4096_segments),
         TEST(shmat_takes_and_rounds_addresses),
