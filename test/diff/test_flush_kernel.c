@@ -489,8 +489,10 @@ static void every_call_and_fault_flushes_what_the_running_kernel_flushes(void **
     (void)state;
     host_settings_stay();
     int id = tracepoint_id();
-    if (id < 0)
+    if (id < 0) {
+        print_message("skipped: the tracepoint tlb:tlb_flush cannot be read (root, tracefs)\n");
         skip();
+    }
     stay_on_one_cpu();
     for (uint64_t i = seed; i < seed + n && bad < 3; i++) {
         bool same = run(id, i, false);

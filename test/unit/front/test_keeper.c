@@ -420,8 +420,10 @@ static void a_fork_bomb_ends_with_pagewalk(void **state)
     pid_t pid;
 
     (void)state;
-    if (getuid() != 0)
-        skip(); /* the bomb takes a user of its own */
+    if (getuid() != 0) {
+        print_message("skipped: the bomb takes a user of its own, so root\n");
+        skip();
+    }
     pid = play_pagewalk(bomb);
     await_ready(1);
     nap(100000000); /* let it grow to its limit */
@@ -436,8 +438,10 @@ static void a_fork_bomb_ends_by_order(void **state)
     struct keeper k;
 
     (void)state;
-    if (getuid() != 0)
+    if (getuid() != 0) {
+        print_message("skipped: the bomb takes a user of its own, so root\n");
         skip();
+    }
     assert_int_equal(start(&k, bomb), 0);
     await_ready(1);
     nap(100000000);

@@ -2,7 +2,7 @@
  * (FD_CLOEXEC), shmop(2) ("after a fork(2), the child inherits the attached shared memory segments; after
  * an execve(2), all attached shared memory segments are detached"). Frames are counted in the modelled
  * machine. */
-#include "unit/kern/kern_fixture.h"
+#include "unit/kern/shared_fixture.h"
 
 #include "kern/kern_int.h"
 
@@ -15,31 +15,6 @@
 
 #define PAGES UINT64_C(16)
 #define BYTES (PAGES * 4096)
-
-static int open_world(void **state)
-{
-    static struct world w;
-    *state = &w;
-    return world_open(&w, 0);
-}
-
-static int close_world(void **state)
-{
-    return world_close(*state);
-}
-
-static void told(struct world *w, int64_t result, uint64_t nr, uint64_t a0, uint64_t a1,
-                 uint64_t a2)
-{
-    struct kern_call c = {.nr = nr, .arg = {a0, a1, a2}, .result = result};
-    kern_syscall(w->kern, w->mm, &c, &w->copies);
-    w->outbox.n = 0;
-}
-
-static uint64_t shmem(const struct world *w)
-{
-    return phys_owner_frames(w->phys, FRAME_SHMEM);
-}
 
 static uint64_t stacks(const struct world *w)
 {

@@ -1,7 +1,7 @@
 /* test_shared.c: how long memory without a name lives: System V segments (shmctl(2), shmop(2)) and
  * memfds (memfd_create(2): "when all references to the file are dropped, it is automatically
  * released"). Frames of shared memory are counted in the modelled machine. */
-#include "unit/kern/kern_fixture.h"
+#include "unit/kern/shared_fixture.h"
 
 #include <fcntl.h>
 #include <sys/ipc.h>
@@ -10,31 +10,6 @@
 
 #define PAGES UINT64_C(16)
 #define BYTES (PAGES * 4096)
-
-static int open_world(void **state)
-{
-    static struct world w;
-    *state = &w;
-    return world_open(&w, 0);
-}
-
-static int close_world(void **state)
-{
-    return world_close(*state);
-}
-
-static void told(struct world *w, int64_t result, uint64_t nr, uint64_t a0, uint64_t a1,
-                 uint64_t a2)
-{
-    struct kern_call c = {.nr = nr, .arg = {a0, a1, a2}, .result = result};
-    kern_syscall(w->kern, w->mm, &c, &w->copies);
-    w->outbox.n = 0;
-}
-
-static uint64_t shmem(const struct world *w)
-{
-    return phys_owner_frames(w->phys, FRAME_SHMEM);
-}
 
 /* touch_all writes every page; the signal that ended it, or 0. */
 static int touch_all(struct world *w, uint64_t start, uint64_t pages)
