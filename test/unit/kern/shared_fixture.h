@@ -19,7 +19,7 @@ static inline int close_world(void **state)
 
 /* told lets the kernel hear of a call that returned `result`. */
 static inline void told(struct world *w, int64_t result, uint64_t nr, uint64_t a0, uint64_t a1,
-                 uint64_t a2)
+                        uint64_t a2)
 {
     struct kern_call c = {.nr = nr, .arg = {a0, a1, a2}, .result = result};
     kern_syscall(w->kern, w->mm, &c, &w->copies);
