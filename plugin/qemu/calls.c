@@ -19,6 +19,7 @@
 #include "fork.h"
 #include "guest.h"
 #include "pools.h"
+#include "sigframe.h"
 #include "writer.h"
 
 #include <fcntl.h>
@@ -476,6 +477,8 @@ void calls_enter(int64_t num, const uint64_t args[6])
         fork_begin((uint64_t)num, args);
     if (executes(num) || exits(num))
         fork_tell();
+    if (num == SYS_rt_sigaction)
+        sigframe_noted(args);
     w->sleeps = sleeps();
     w->call_ns = writer_now();
     writer_put(w, event_control(EV_SYSCALL, 8));

@@ -26,6 +26,7 @@
 #include "pools.h"
 #include "qemu_api.h"
 #include "quiet.h"
+#include "sigframe.h"
 #include "start.h"
 #include "writer.h"
 
@@ -310,6 +311,7 @@ static void on_translate(uint64_t id, struct qemu_plugin_tb *tb)
         writer_stop(RING_E_TABLE);
         return;
     }
+    sigframe_watch(tb);
     qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_CB_NO_REGS, (void *)event_block(block));
     for (unsigned i = 0; i < insns; i++)
         watch_insn(qemu_plugin_tb_get_insn(tb, i), i, i + 1 == insns);
@@ -427,6 +429,7 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, cha
         access_cb = on_access;
     dl_iterate_phdr(find_text, NULL);
     start_note_signals();
+    sigframe_open(api);
     quiet_open();
     if (region->flags & RING_F_POOLS)
         pools_open();

@@ -546,6 +546,88 @@ static void without_proc_or_door_there_is_no_region_to_hand_down(void **state)
     assert_true(door_fetch() >= 0);
 }
 
+/* -- frames of signals ------------------------------------------------------------------------------ */
+#define FRAME_WORDS (MOVED / 8)
+
+/* qemu_frame makes the registers with which QEMU 7.2 enters a handler, the frame at `at`. */
+static void qemu_frame(uint64_t *at, uint64_t regs[8])
+{
+    memset(regs, 0, 8 * sizeof *regs);
+    for (unsigned i = 0; i < FRAME_WORDS; i++)
+        at[i] = 1000 + i;
+    regs[RSP] = (uintptr_t)at;
+    regs[RDX] = regs[RSP] + 8;
+    regs[RSI] = regs[RDX] + UC_BYTES;
+    regs[RDI] = SIGUSR1;
+}
+
+static void a_frame_off_the_abi_moves_with_the_pointers_into_it(void **state)
+{
+    _Alignas(16) uint64_t memory[2 + FRAME_WORDS + 1] = {0}, *at = memory + 2;
+    uint64_t regs[8], again[8];
+
+    (void)state;
+    qemu_frame(at, regs);
+    at[FRAME_WORDS] = 7; /* the floating-point state begins here */
+    repair_frame(regs);
+    assert_int_equal(regs[RSP], (uintptr_t)at - 8);
+    assert_int_equal(regs[RSP] % 16, 8);
+    assert_int_equal(regs[RDX], regs[RSP] + 8);
+    assert_int_equal(regs[RSI], regs[RDX] + UC_BYTES);
+    for (unsigned i = 0; i < FRAME_WORDS; i++)
+        assert_int_equal(at[(int)i - 1], 1000 + i);
+    assert_int_equal(at[FRAME_WORDS], 7);
+    assert_int_equal(memory[0], 0);
+    memcpy(again, regs, sizeof regs);
+    repair_frame(again);
+    assert_memory_equal(again, regs, sizeof regs);
+}
+
+static void what_is_no_entry_of_a_handler_is_left_alone(void **state)
+{
+    _Alignas(16) uint64_t memory[2 + FRAME_WORDS], *at = memory + 2;
+    static const unsigned who[] = {RSP, RDX, RSI, RDI};
+    uint64_t regs[8], before[8];
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        qemu_frame(at, regs);
+        regs[who[i]] += who[i] == RDI ? 64 : 16;
+        memcpy(before, regs, sizeof regs);
+        repair_frame(regs);
+        assert_memory_equal(regs, before, sizeof regs);
+        assert_int_equal(at[0], 1000);
+    }
+}
+
+static void blocks_that_begin_a_handler_are_watched(void **state)
+{
+    struct kernel_action {
+        uint64_t handler, flags;
+    } act = {0x401000, 0}, none = {1, 0};
+    struct qemu_plugin_tb tb = {.n = 1, .insn[0].pc = 0x401000};
+
+    (void)state;
+    sigframe_open(1);
+    sigframe_watch(&tb);
+    assert_null(tb.exec_cb);
+    sigframe_noted((uint64_t[6]){SIGUSR1, (uintptr_t)&act});
+    sigframe_noted((uint64_t[6]){SIGUSR2, (uintptr_t)&none});
+    sigframe_watch(&tb);
+    assert_non_null(tb.exec_cb);
+    tb = (struct qemu_plugin_tb){.n = 1, .insn[0].pc = 1};
+    sigframe_watch(&tb);
+    assert_null(tb.exec_cb);
+    for (uint64_t i = 0; i < 2 * HANDLERS_MAX; i++) { /* more than there is room for */
+        act.handler = 0x500000 + 16 * i;
+        sigframe_noted((uint64_t[6]){SIGUSR1, (uintptr_t)&act});
+    }
+    tb.insn[0].pc = 0x401000;
+    sigframe_open(2); /* a QEMU that makes no such frames */
+    sigframe_watch(&tb);
+    assert_null(tb.exec_cb);
+}
+
 #define T(f)    cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 #define TREE(f) cmocka_unit_test_setup_teardown(f, set_up_tree, tear_down)
 
@@ -569,6 +651,9 @@ int main(void)
         TREE(the_parent_of_a_vfork_goes_on_when_the_child_is_killed),
         T(variables_that_act_on_qemu_are_hidden_from_it_and_given_back),
         T(the_stack_limit_is_the_one_the_program_set_last),
+        T(a_frame_off_the_abi_moves_with_the_pointers_into_it),
+        T(what_is_no_entry_of_a_handler_is_left_alone),
+        T(blocks_that_begin_a_handler_are_watched),
         TREE(the_door_gives_the_region_to_who_has_the_key),
         T(without_the_key_the_door_stays_closed),
         T(without_proc_or_door_there_is_no_region_to_hand_down),
