@@ -349,8 +349,8 @@ static void apply_call(struct sim *s, struct sim_thread *t)
     bool good = sim_copies(s, t, c->call.result);
     STAT(&s->stats, div_user_copy) += !kern_outcome_agrees(&c->call, !good);
     wake_rseq(s, t);
+    sched_call(s, t); /* it may lose its core: before it is back in user mode */
     entry_end(s, t);
-    sched_call(s, t);
 }
 
 /* Returns false if the call has to wait for the other threads. */

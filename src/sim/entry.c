@@ -18,7 +18,9 @@
  *  I1  Begins and ends pair, at most NEST deep.
  *  I2  Without kernel.footprint no line and no translation of the kernel's half is touched.
  *  I3  With isolation a core runs words of a thread under its user root, all else under the kernel's:
- *      sim.kernel_mode has its bit then.
+ *      sim.kernel_mode has its bit then. So CR3 is written once on the way in and once on the way out.
+ *      A thread that leaves its core leaves it inside the kernel, and who comes goes on from there: a
+ *      sleep in a call, or a tick that takes the core away, writes no more than the call or tick alone.
  */
 #include "sim/sim_int.h"
 
@@ -72,6 +74,7 @@ void entry_open(struct sim *s)
     s->kpti = kern_kpti(&s->conf);
     s->tlb.pti = s->kpti != KPTI_OFF;
     s->tlb.init_mm.pgd = kern_root(s->kern);
+    s->kernel_mode = s->tlb.pti ? ~UINT64_C(0) >> (64 - s->conf.cpu_cores) : 0;
     for (unsigned n = 0; n < s->conf.cpu_cores; n++)
         mmu_load_cr3(&s->cores[n], s->tlb.init_mm.pgd, kern_tlb_pcid(&s->tlb, 0), true);
     STAT(&s->stats, tlb_flush_full) = flushes; /* there was nothing to flush */
@@ -135,14 +138,12 @@ void entry_window(struct sim *s, unsigned cpu, bool open)
 void entry_tick(struct sim *s, struct sim_thread *t)
 {
     STAT(&s->stats, timer_interrupts)++;
+    entry_kernel_mode(s, t->core_id);
     if (!s->conf.kernel_footprint)
         return;
-    bool entered = entry_kernel_mode(s, t->core_id);
     kern_interrupt(s->kern, t->core_id, t->tid);
     STAT(&s->stats, kernel_cycles_timer) +=
         s->conf.cost_timer + footprint(s, t->core_id, t->tid, ENTRY_TIMER, 0);
-    if (entered)
-        entry_user_mode(s, t->core_id);
 }
 
 void entry_switch(struct sim *s, struct sim_thread *t)
@@ -150,10 +151,8 @@ void entry_switch(struct sim *s, struct sim_thread *t)
     STAT(&s->stats, kernel_cycles_switch) += s->conf.cost_switch;
     if (pfn_is_none(t->core->root)) /* a program that starts has no page tables yet */
         return;
-    bool entered = entry_kernel_mode(s, t->core_id);
+    entry_kernel_mode(s, t->core_id); /* it is: who left went through the kernel */
     STAT(&s->stats, kernel_cycles_switch) += footprint(s, t->core_id, t->tid, ENTRY_SWITCH, 0);
-    if (entered)
-        entry_user_mode(s, t->core_id);
 }
 
 /* -- entries ------------------------------------------------------------------------------------------ */
@@ -174,7 +173,7 @@ void entry_end(struct sim *s, struct sim_thread *t)
 {
     CHECK(t->entries > 0);
     kern_leave(s->kern, t->tid, t->entry_bytes[--t->entries]);
-    if (t->entries == 0)
+    if (t->entries == 0 && sched_stays(s, t))
         entry_user_mode(s, t->core_id);
 }
 

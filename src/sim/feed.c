@@ -314,6 +314,13 @@ static __attribute__((noinline)) bool tick(struct sim *s, struct sim_thread *t, 
     return stays;
 }
 
+/* resumes: t goes on with instructions of its own (to make a call is one), on a core that may have come to it
+ * inside the kernel. */
+static bool resumes(const struct sim_thread *t, uint64_t w)
+{
+    return !t->starting && (event_kind(w) != EV_CONTROL || event_type(w) == EV_SYSCALL);
+}
+
 static void feed_begin(struct sim *s, struct sim_thread *t, struct tally *y)
 {
     t->uncounted = &y->instructions;
@@ -360,6 +367,8 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
         if (s->deep >= DEEP && n - i > AHEAD + BATCH)
             look_ahead(t->core, words + i + AHEAD, BATCH);
         s->deep = 0;
+        if (unlikely(s->kernel_mode >> t->core_id & 1) && resumes(t, words[i]))
+            entry_user_mode(s, t->core_id);
         size_t took = feed_run(s, t, words + i, batch, &y);
         i += took;
         if (took == batch)

@@ -63,8 +63,9 @@ static bool another_lives(const struct sim *s, const struct sim_proc *but)
 
 /* -- address spaces ------------------------------------------------------------------------------*/
 
-/* give_up lets go of an address space of the process; the outbox says the rest (I5). */
-static void give_up(struct sim *s, struct sim_proc *p, struct mm *mm)
+/* give_up lets go of an address space of the process: t's core, which tears it down, works with the kernel's
+ * own tables, or those of the next program; the outbox says the rest (I5). */
+static void give_up(struct sim *s, struct sim_thread *t, struct sim_proc *p, struct mm *mm)
 {
     struct mm_counters c, *peak = &p->peak;
 
@@ -73,7 +74,8 @@ static void give_up(struct sim *s, struct sim_proc *p, struct mm *mm)
     peak->total_vm_peak = max_u64(peak->total_vm_peak, max_u64(c.total_vm, c.total_vm_peak));
     peak->pte_bytes = max_u64(peak->pte_bytes, c.pte_bytes);
     attrib_forget(s);
-    mm_put(mm); /* what it leaves in the outbox makes the cores go elsewhere */
+    space_leave(s, t->core_id, mm);
+    mm_put(mm); /* what it leaves in the outbox makes other cores go elsewhere */
 }
 
 /* release takes from a process that ended what it still had; t's core does the work. */
@@ -81,7 +83,7 @@ static void release(struct sim *s, struct sim_thread *t, struct sim_proc *p)
 {
     kern_proc_exit(s->kern, p->kern);
     p->kern = NULL;
-    give_up(s, p, p->mm);
+    give_up(s, t, p, p->mm);
     p->mm = NULL;
     STAT(&s->stats, kernel_cycles_exit) += sim_drain(s, t);
     s->current = NULL; /* the next words begin with proc_switch */
@@ -308,6 +310,8 @@ static struct sim_proc *orphan(struct sim *s, struct sim_thread *t, const uint64
 /* early makes the child while its parent stands inside the call. */
 static struct sim_proc *early(struct sim *s, struct sim_thread *parent, const uint64_t *fork)
 {
+    if (s->cpu[parent->core_id].runs == parent)
+        entry_kernel_mode(s, parent->core_id); /* until its call returns */
     proc_switch(s, parent);
     parent->forked = (uint32_t)fork[FORK_CALL];
     return copy_process(s, parent, (uint32_t)fork[FORK_PID], (uint32_t)fork[FORK_CALL]);
@@ -409,10 +413,12 @@ bool proc_exec(struct sim *s, struct sim_thread *t)
 
     if (first)
         return true;
-    if (mm_exec(&p->mm, old) == 0)
-        give_up(s, p, old);
-    else
+    if (mm_exec(&p->mm, old) == 0) {
+        space_switch(s, t);
+        give_up(s, t, p, old);
+    } else {
         STAT(&s->stats, div_oom)++; /* the old one is emptied and used again */
+    }
     kern_proc_exec(s->kern, t->tid);
     memset(p->handlers, 0, sizeof(p->handlers));
     p->hold = (struct mmap_hold){0};

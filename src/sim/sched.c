@@ -135,6 +135,7 @@ static void went_off(struct sim *s, unsigned n, const struct sim_thread *t)
 {
     bool slept = !t->task.on_rq || t->task.delayed;
 
+    entry_kernel_mode(s, n); /* by its call, or an interrupt */
     STAT(&s->stats, switches_voluntary) += slept;
     STAT(&s->stats, switches_involuntary) += !slept;
     timeline_ran(s, t, n, s->cpu[n].came_ps, s->cpu[n].clock_ps);
@@ -468,6 +469,8 @@ static void sim_tick(struct sim *s, struct sim_thread *t)
 {
     entry_tick(s, t);
     sched_tick(&s->sched, t->core_id, ns(ran_on(t)->clock_ps));
+    if (sched_stays(s, t))
+        entry_user_mode(s, t->core_id);
 }
 
 bool sched_ticks(struct sim *s, struct sim_thread *t)
@@ -516,6 +519,12 @@ void sched_thread_open(struct sim *s, struct sim_thread *t)
     t->cpu = s->cpu;
     t->core = s->cores;
     t->insn_ps = s->conf.cpu_cpi * 1000 / s->conf.cpu_mhz;
+}
+
+void sched_thread_ends(struct sim *s, const struct sim_thread *t)
+{
+    if (t->state == THREAD_ON_RQ && ran_on(t)->runs == t)
+        entry_kernel_mode(s, t->core_id);
 }
 
 void sched_thread_close(struct sim *s, struct sim_thread *t)

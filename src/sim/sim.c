@@ -181,6 +181,7 @@ void sim_thread_close(struct sim *s, struct sim_thread *t)
     account(s, t);
     if (t->block && !t->pending.open)
         block_cut(s, t, false);
+    sched_thread_ends(s, t);
     proc_left(s, t);
     s->counts_wrong += t->counts_wrong;
     sched_thread_close(s, t);

@@ -352,7 +352,7 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t);
 
 /* entry.c */
 /* entry_begin: the thread enters the kernel; nr is a system call's number. entry_end: it is back where it
- * was, in user mode or in an outer entry. */
+ * was, in an outer entry, or in user mode; if it is to leave its core, that stays in the kernel. */
 void entry_begin(struct sim *s, struct sim_thread *t, enum kern_entry e, uint64_t nr);
 void entry_end(struct sim *s, struct sim_thread *t);
 /* With isolation: entry_kernel_mode lets a core load the kernel's CR3, false if it has it; entry_user_mode
@@ -365,7 +365,8 @@ void entry_window(struct sim *s, unsigned cpu, bool open);
 void entry_ipi(struct sim *s, unsigned cpu);
 /* entry_open: every core runs the kernel's own address space. */
 void entry_open(struct sim *s);
-/* entry_tick: the timer interrupts the thread. entry_switch: it comes on its core. */
+/* entry_tick: the timer interrupts the thread, and its core is in the kernel from then on. entry_switch: it
+ * comes on its core. */
 void entry_tick(struct sim *s, struct sim_thread *t);
 void entry_switch(struct sim *s, struct sim_thread *t);
 /* entry_direct: the kernel reads or writes physical memory: through its direct map, or past the TLBs without
@@ -402,6 +403,8 @@ void lock_not_before(struct sim *s, struct sim_thread *t, uint64_t when);
 /* sched.c */
 void sched_open_machine(struct sim *s);
 void sched_thread_open(struct sim *s, struct sim_thread *t);
+/* sched_thread_ends: its last call, or a signal, takes t into the kernel, from where it does not return. */
+void sched_thread_ends(struct sim *s, const struct sim_thread *t);
 void sched_thread_close(struct sim *s, struct sim_thread *t);
 /* sched_time returns the virtual time of a thread, exact to the block while it is fed. */
 uint64_t sched_time(const struct sim_thread *t);
@@ -428,6 +431,8 @@ void sched_call(struct sim *s, struct sim_thread *t);
 /* space.c */
 /* space_switch loads the address space of a thread's process on its core, if it is not. */
 void space_switch(struct sim *s, struct sim_thread *t);
+/* space_leave: a core whose CR3 may name the tables of `m` goes on with the kernel's own. */
+void space_leave(struct sim *s, unsigned cpu, const struct mm *m);
 /* space_flush does what one ARCH_FLUSH_… asks for and returns the cycles the thread's core waits. */
 uint64_t space_flush(struct sim *s, struct sim_thread *t, const struct arch_msg *m);
 /* space_interrupts charges what the thread's core lost to invalidations of others. */

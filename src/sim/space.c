@@ -23,7 +23,10 @@ static uint64_t invalidate(struct sim *s, const struct kern_tlb_op *o)
 
     switch ((enum kern_tlb_kind)o->kind) {
     case TLB_OP_CR3:
-        mmu_load_cr3(core, o->pgd, o->pcid, !o->flush);
+        if (s->kpti == KPTI_SEPARATE) /* in tables of its own it only has to forget */
+            mmu_invpcid(core, 2, 0, va(0));
+        else
+            mmu_load_cr3(core, o->pgd, o->pcid, !o->flush);
         return o->flush ? s->conf.cost_flush : 0;
     case TLB_OP_INVLPG:
         for (uint64_t a = o->start; a < o->end; a += BIT(o->shift), n++)
@@ -97,6 +100,14 @@ void space_switch(struct sim *s, struct sim_thread *t)
     if (c->loaded_mm->mm == mm_id(t->proc->mm) && !c->is_lazy)
         return;
     switch_mm_irqs_off(&s->tlb, t->core_id, space_get(s, t->proc->mm));
+    perform(s);
+}
+
+void space_leave(struct sim *s, unsigned cpu, const struct mm *m)
+{
+    if (s->tlb.cpu[cpu].loaded_mm->mm != mm_id(m))
+        return;
+    leave_mm(&s->tlb, cpu);
     perform(s);
 }
 
