@@ -154,6 +154,8 @@ struct tree_spared {
 /* tree_kill ends every process below the caller but the spared ones; when it returns all that may be
  * killed are dead, not reaped. */
 void tree_kill(const struct tree_spared *spared);
+/* tree_kill_one ends one process, if it is below the caller. */
+void tree_kill_one(pid_t pid);
 /* tree_reap takes the dead among the caller's children but the spared ones: where the init process does
  * not, they would stay for ever. */
 void tree_reap(const struct tree_spared *spared);

@@ -85,9 +85,8 @@ struct run {
     struct progress *progress;
     uint64_t beat_ns; /* last beat */
     unsigned steps;
-    bool killed; /* the program, by the modelled OOM killer */
-    bool left;   /* the rest of the tree is let alone */
-    bool ended;  /* the rest of the tree, because nobody wants to wait for it */
+    bool left;  /* the rest of the tree is let alone */
+    bool ended; /* the rest of the tree, because nobody wants to wait for it */
 };
 
 /* drain reads what the dead guest left behind. */
@@ -116,12 +115,11 @@ static void tend(struct run *run)
     struct reader *r = run->reader;
     struct guest *g = run->guest;
     uint64_t now = now_ns();
+    uint32_t victim;
 
     guest_poll(g);
-    if (r->sim && !run->killed && sim_guest_killed(r->sim)) {
-        kill(g->pid, SIGKILL);
-        run->killed = true;
-    }
+    while (r->sim && sim_next_victim(r->sim, &victim))
+        tree_kill_one((pid_t)victim);
     if (!run->ended && guest_unwanted(g)) {
         guest_kill(g);
         run->ended = true;

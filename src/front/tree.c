@@ -24,12 +24,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_NS   1000000L /* between two looks */
-#define LOOKS_MAX 200      /* looks in which what was told to stop may do so */
+#define LOOK_NS         1000000L /* between two looks */
+#define LOOKS_MAX       200      /* looks in which what was told to stop may do so */
+#define LINE_MAX_LENGTH 100000u  /* of ancestors: they change while they are followed */
 
 /* One process as /proc tells of it. */
 struct seen {
@@ -183,6 +185,29 @@ void tree_kill(const struct tree_spared *spared)
         look(&l, root, spared);
     }
     free(l.at);
+}
+
+/* parent_of returns 0 where there is none, or no such process. */
+static pid_t parent_of(pid_t pid)
+{
+    struct seen s;
+
+    return parse_stat(pid, &s) ? s.parent : 0;
+}
+
+/* tree_kill_one: while the descriptor is open the number is nobody else's. */
+void tree_kill_one(pid_t pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    pid_t up = pid;
+
+    if (fd < 0)
+        return; /* it is over */
+    for (unsigned i = 0; i < LINE_MAX_LENGTH && up > 1 && up != getpid(); i++)
+        up = parent_of(up);
+    if (up == getpid())
+        syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+    close(fd);
 }
 
 /* reap_some takes the dead among the caller's children; returns how many of them are not dead yet. */

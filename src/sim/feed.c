@@ -352,6 +352,8 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
     *ret_stop = SIM_ALL;
     if (n == 0)
         return 0;
+    if (unlikely(t->proc->killed != KILLED_NOT))
+        return victim_skip(s, t, words, n);
     size_t told = sched_asleep(s, t, words, n);
     if (told > 0) {
         STAT(&s->stats, sim_events) += told;
@@ -371,6 +373,10 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
             entry_user_mode(s, t->core_id);
         size_t took = feed_run(s, t, words + i, batch, &y);
         i += took;
+        if (unlikely(STAT(&s->stats, oom_kill) > s->oom_kills))
+            victims_die(s);
+        if (unlikely(t->proc->killed != KILLED_NOT))
+            break;
         if (took == batch)
             continue;
         if (y.instructions >= y.until) {

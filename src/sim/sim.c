@@ -254,13 +254,6 @@ void sim_pool(const struct sim *s, enum mm_hugetlb_size size, struct sim_pool *r
         ret->boot_node[i] = mm_hugetlb_boot(s->mm_sys, size, i);
 }
 
-bool sim_guest_killed(const struct sim *s)
-{
-    uint64_t kills;
-    mm_oom_events(s->mm_sys, &kills);
-    return kills > 0 && s->conf.kernel_oom_kill_guest;
-}
-
 unsigned sim_counts_wrong(const struct sim *s)
 {
     unsigned wrong = s->counts_wrong;

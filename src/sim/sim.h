@@ -191,8 +191,9 @@ struct sim_oom {
     const struct mm_oom_event *event; /* a ring of OOM_EVENTS_MAX: the last ones */
 };
 void sim_oom(const struct sim *s, struct sim_oom *ret);
-/* sim_guest_killed: the OOM killer chose the program, and kernel.oom_kill_guest says to obey. */
-bool sim_guest_killed(const struct sim *s);
+/* sim_next_victim returns, once each, the processes that the OOM killer chose while kernel.oom_kill_guest says
+ * that they die: those that share a victim's address space, too. What their streams still say is not modelled. */
+bool sim_next_victim(struct sim *s, uint32_t *ret_pid);
 /* sim_counts_wrong compares EV_COUNTS words with what was modelled; returns the number of threads
  * whose counts differ (0 also when none were sent). */
 unsigned sim_counts_wrong(const struct sim *s);

@@ -137,6 +137,8 @@ enum proc_state {
     PROC_ENDED,
 };
 
+enum proc_killed { KILLED_NOT, KILLED, KILLED_TOLD }; /* told: to who ends it on the host */
+
 /* A process: what its threads share. */
 struct sim_proc {
     enum proc_state state;
@@ -155,6 +157,7 @@ struct sim_proc {
     uint8_t exit_code;          /* when exit_signal is 0 */
     uint8_t exit_signal;        /* that ended it */
     uint8_t native;             /* enum event_native: why it went on unobserved; 0: it did not */
+    uint8_t killed;             /* enum proc_killed: by the OOM killer, victim.c */
     uint64_t begin_ps;          /* virtual time of its beginning … */
     uint64_t last_ps;           /* … and of the last thread that ended */
     struct mm_counters peak;    /* of address spaces it gave up: highest of each */
@@ -309,6 +312,7 @@ struct sim {
     uint64_t now_ms;       /* virtual time the kernel's threads know of */
     uint64_t oom_at_event; /* events read when memory was out first */
     bool oom;              /* it was */
+    uint64_t oom_kills;    /* of the OOM killer that were noted */
     bool timeline;         /* moments are kept, timeline.c: */
     struct sim_moment *moments; /* n_moments; owned */
     size_t moments_cap;
@@ -469,6 +473,12 @@ bool control_makes_process(const struct kern_call *c);
 bool control_is_ordered(const struct sim_thread *t, uint64_t nr);
 /* control_first_block does the program's exec once its first instruction is known. */
 void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc);
+
+/* victim.c */
+/* victims_die notes what the OOM killer did; with kernel.oom_kill_guest whom it chose is dead from now on. */
+void victims_die(struct sim *s);
+/* victim_skip takes the words of a thread of one, and returns how many: none is modelled. */
+size_t victim_skip(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n);
 
 /* attrib.c */
 struct site_cost *attrib_site(const struct sim *s, struct block *b, unsigned insn);

@@ -65,6 +65,20 @@ yes "the summary keeps to 25 lines" test "$(wc -l < oom.txt)" -le 25
     > /dev/null 2>&1
 yes "kernel.oom_kill_guest=on kills the program as the kernel would" test $? -eq 137
 
+# A shell, one process that sits still, and one that eats all memory: that one is killed on the host, too, and
+# the others go on.
+"$pagewalk" run -o tree.txt --json tree.json $small --set kernel.oom_kill_guest=on -- \
+    sh -c 'sleep 1 & "$0" 200; echo "eater $?"; wait $!; echo "sleeper $?"' "$work/workset" > tree.out 2> tree.err
+yes "a shell whose child ate the memory ends as if nothing had happened" test $? -eq 0
+yes "it was told of SIGKILL, and its other child lived" \
+    diff <(grep -v Killed tree.out) <(printf 'eater 137\nsleeper 0\n')
+yes "the victim is the child, by its name and pid" bash -c "
+    pid=$(value tree.json '[p["pid"] for p in d["processes"] if p["comm"] == "workset"][0]')
+    [ \$pid != $(value tree.json 'd["processes"][0]["pid"]') ] &&
+    grep -Eq \"Killed process \$pid \\(workset\\) total-vm:\" tree.txt"
+yes "one process was killed, once, and the report says of it alone that it was" \
+    test "$(value tree.json '[len(d["oom"]), [p["comm"] for p in d["processes"] if p["exit"]["how"] == "signal"]]')" = "[1, ['workset']]"
+
 # refused PATTERN SETS...
 refused() {
     local pattern=$1 sets=()

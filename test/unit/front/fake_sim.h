@@ -255,9 +255,10 @@ bool sim_take_verdict(struct sim_thread *t, int *ret)
     return asked;
 }
 
-bool sim_guest_killed(const struct sim *s)
+bool sim_next_victim(struct sim *s, uint32_t *ret_pid)
 {
     (void)s;
+    (void)ret_pid;
     return false; /* this simulator never runs out of memory */
 }
 
