@@ -241,10 +241,13 @@ static enum scan_result maps_only(const pte *table, pfn head)
 static void drop_table(struct mm *m, vaddr at)
 {
     struct pt_run r = {.a = at, .end = va(at.v + HPAGE_PMD_SIZE)};
-    while (run_next(m, &r)) {
+    for (uint64_t row = 0; run_next(m, &r); row--) {
         pfn n = pte_pfn(*r.e);
+        if (row == 0) { /* of entries that are cleared, and unlock the folio, at once */
+            row = folio_pte_batch(m->sys, &r, folio_head(m->sys, n));
+            munlock_vma_folio(m, r.a, n);
+        }
         run_set(m, &r, (pte){0});
-        munlock_vma_folio(m, r.a, n);
         page_remove_rmap(m, n);
     }
     collapse_flush(m, at.v);

@@ -232,19 +232,19 @@ static bool remap(struct mm_sys *s, pfn head)
     bool locked = false;
     struct rmap_walk w;
     struct frame *f = phys_frame(s->phys, head);
-    for (rmap_start(&w, s, head);
-         rmap_next(&w);) /* a huge entry is flushed as one when it splits */
-        if (w.level == 0)
-            unmap_flush_later(w.m, w.a.v, w.a.v + PAGE_SIZE, w.e->v & PTE_D);
+    for (rmap_start(&w, s, head); rmap_next(&w);) {
+        if (w.level > 0) /* flushed, and unlocked, as one when it splits */
+            continue;
+        unmap_flush_later(w.m, w.a.v, w.a.v + PAGE_SIZE, w.e->v & PTE_D);
+        munlock_vma_folio(w.m, w.a, head);
+    }
     for (rmap_start(&w, s, head); rmap_next(&w);)
         if (w.level == 1)
-            split_huge_pmd(w.m, w.a);
+            split_huge_pmd_locked(w.m, w.a, true);
     f->refs++; /* it lives until it is split */
     for (rmap_start(&w, s, head); rmap_next(&w);) {
         f->flags |= w.e->v & PTE_D ? FRAME_F_DIRTY : 0;
         locked |= maps_locked(&w);
-        if (maps_locked(&w) && (f->flags & FRAME_F_MLOCKED))
-            munlock_folio(s, head);
         use_zeropage(&w, pte_pfn(*w.e));
     }
     unmap_flush_end(s);

@@ -363,8 +363,9 @@ static pte piece_of(struct mm_sys *s, const struct vma *v, pte huge, unsigned i)
     return pte_make((pfn){pte_leaf_pfn(huge, 1).v + i}, bits);
 }
 
-/* split_rmap turns the one mapping of a folio into 512 (I2, I3). */
-static void split_rmap(struct mm *m, pte huge)
+/* split_rmap turns the one mapping of a folio into 512 (I2, I3). Each counts as a mapping of all of it
+ * while it is locked: one comes, unless it is to go at once, and one goes. */
+static void split_rmap(struct mm *m, const struct vma *v, vaddr at, pte huge, bool freeze)
 {
     struct mm_sys *s = m->sys;
     pfn head = pte_leaf_pfn(huge, 1);
@@ -379,6 +380,9 @@ static void split_rmap(struct mm *m, pte huge)
     f->refs += HPAGE_PMD_NR;
     folio_add_large_mapcount(m, f, HPAGE_PMD_NR);
     rss_add(m, f, HPAGE_PMD_NR);
+    if (!freeze)
+        mlock_vma_folio(s, v, head);
+    munlock_vma_folio(m, at, head);
     remove_pmd_rmap(m, head);
 }
 
@@ -396,7 +400,7 @@ static void clear_file_pmd(struct mm *m, vaddr at, pte *pmd)
     folio_remove_rmap(m, head, 1);
 }
 
-void split_huge_pmd(struct mm *m, vaddr a)
+void split_huge_pmd_locked(struct mm *m, vaddr a, bool freeze)
 {
     vaddr at = va(align_down(a.v, HPAGE_PMD_SIZE));
     pte *pmd = pt_lookup(&m->pt, at, 1);
@@ -415,10 +419,15 @@ void split_huge_pmd(struct mm *m, vaddr a)
         phys_table(m->sys->phys, table)[i] = piece_of(m->sys, v, old, i);
     kernel_write(m->sys, pfn_paddr(table), PAGE_SIZE);
     if (!(old.v & PTE_SPECIAL))
-        split_rmap(m, old);
+        split_rmap(m, v, at, old, freeze);
     pt_link(&m->pt, at, table);
     kernel_write(m->sys, pt_entry_paddr(&m->pt, at, 1), sizeof(pte));
     flush_pmd_tlb_range(m, at.v);
+}
+
+void split_huge_pmd(struct mm *m, vaddr a)
+{
+    split_huge_pmd_locked(m, a, false);
 }
 
 void vma_adjust_trans_huge(struct mm *m, uint64_t a)

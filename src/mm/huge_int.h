@@ -58,6 +58,9 @@ int huge_fault(struct mm *m, struct vma *v, vaddr a, bool write, pte *pmd,
                enum fault_kind *ret_kind);
 /* split_huge_pmd replaces the huge entry at a, if there is one, by a table of 512. */
 void split_huge_pmd(struct mm *m, vaddr a);
+/* split_huge_pmd_locked does so, too; freeze: the 512 entries are to be taken away at once, so that the
+ * folio is one locked mapping poorer. */
+void split_huge_pmd_locked(struct mm *m, vaddr a, bool freeze);
 /* vma_adjust_trans_huge: a becomes the border of a VMA; no huge entry may lie across it. */
 void vma_adjust_trans_huge(struct mm *m, uint64_t a);
 /* zap_huge_pmd clears the huge entry a run stands at. */

@@ -106,6 +106,21 @@ static bool all_present(const pte *table)
     return true;
 }
 
+/* munlock_isolated: a large folio is off its list while its entries go, a small one is back on it: both
+ * forget how many had locked them (release_pte_folio; lru_add of swap.c). */
+static void munlock_isolated(const struct scan *c, vaddr a, pfn head)
+{
+    struct mm_sys *s = c->m->sys;
+    if (!(phys_frame(s->phys, head)->flags & FRAME_F_MLOCKED))
+        return;
+    bool isolated = folio_isolate_lru(s, head), large = folio_nr_pages(s, head) > 1;
+    if (isolated && !large)
+        folio_putback_lru(s, head);
+    munlock_vma_folio(c->m, a, head);
+    if (isolated && large)
+        folio_putback_lru(s, head);
+}
+
 /* copy_page moves what entry i maps to its frame of the new folio. */
 static void copy_page(const struct scan *c, pte *table, pfn to, unsigned i)
 {
@@ -117,7 +132,7 @@ static void copy_page(const struct scan *c, pte *table, pfn to, unsigned i)
         return;
     }
     copy_frames(s, pte_pfn(e), to, 1);
-    munlock_vma_folio(c->m, va(c->at + i * PAGE_SIZE), pte_pfn(e));
+    munlock_isolated(c, va(c->at + i * PAGE_SIZE), folio_head(s, pte_pfn(e)));
     page_remove_rmap(c->m, pte_pfn(e));
 }
 

@@ -471,7 +471,7 @@ void folio_putback_lru(struct mm_sys *s, pfn n)
     struct frame *f = phys_frame(s->phys, n);
     CHECK(f->flags & FRAME_F_ISOLATED);
     f->flags &= ~FRAME_F_ISOLATED;
-    lru_add(s, n, f, 1);
+    lru_add(s, n, f, 0);
     folio_put(s, n);
 }
 

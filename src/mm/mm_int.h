@@ -493,6 +493,7 @@ struct gather {
     bool force; /* a dirty page of a file went (delayed_rmap): flush before its table is left */
     unsigned slots, batches; /* used of the last batch of pages to be freed; batches before it */
     bool full;               /* no batch has room: flush at once */
+    uint64_t row;            /* entries still to clear of a row that maps one folio */
     uint64_t zapped;         /* entries cleared */
 };
 void gather_init(struct gather *g, struct mm *m);

@@ -36,7 +36,7 @@ void gather_page(struct gather *g, vaddr a)
 }
 
 /* tlb_next_batch: eight slots on the stack, then up to 19 pages of 510; one page only while reverse maps
- * wait. */
+ * wait. A row of pages takes two slots. */
 void gather_slots(struct gather *g, unsigned slots)
 {
     unsigned max = g->batches == 0 ? 8 : 510;
@@ -131,6 +131,32 @@ static void leave_table(struct gather *g)
         gather_flush(g);
 }
 
+/* row_bits returns the bits that any of the n entries from a run's on has. */
+static uint64_t row_bits(const struct pt_run *r, uint64_t n)
+{
+    uint64_t bits = 0;
+    for (uint64_t i = 0; i < n; i++)
+        bits |= r->e[i].v;
+    return bits;
+}
+
+/* begin_row does what is done once for the entries in a row that map frames of one folio one after
+ * the other (zap_present_folio_ptes). */
+static void begin_row(struct gather *g, const struct pt_run *r, pfn head, bool anon)
+{
+    struct mm *m = g->m;
+    g->row = folio_pte_batch(m->sys, r, head);
+    uint64_t bits = row_bits(r, g->row);
+    if (!anon && (bits & PTE_D)) {
+        folio_mark_dirty(m->sys, pte_pfn(*r->e));
+        g->force = true;
+    }
+    if (!anon && (bits & PTE_A))
+        zap_accessed(m, r->a, head);
+    munlock_vma_folio(m, r->a, head);
+    gather_slots(g, g->row > 1 ? 2 : 1);
+}
+
 /* zap_present says whether the page of a present entry goes, and if so forgets the mapping. *folio is
  * that of the entries before. */
 static bool zap_present(struct gather *g, const struct pt_run *r, unsigned flags, pfn *folio)
@@ -143,15 +169,10 @@ static bool zap_present(struct gather *g, const struct pt_run *r, unsigned flags
     bool anon = f->owner == FRAME_USER_ANON;
     if (anon && !(flags & ZAP_EVEN_COWS))
         return false;
-    if (!anon && (r->e->v & PTE_D)) {
-        folio_mark_dirty(m->sys, n);
-        g->force = true;
-    }
-    if (!anon && (r->e->v & PTE_A))
-        zap_accessed(m, r->a, n);
-    munlock_vma_folio(m, r->a, n);
     head = folio_head(m->sys, n);
-    gather_slots(g, folio->v != head.v || n.v == head.v + 1); /* a run of pages takes two */
+    if (g->row == 0)
+        begin_row(g, r, head, anon);
+    g->row--;
     if (folio->v != head.v)
         folio_end_batch(m->sys, *folio);
     *folio = head;
@@ -198,7 +219,7 @@ void zap_range(struct gather *g, uint64_t start, uint64_t end, unsigned flags)
     uint64_t table = start; /* from here on nothing was left yet */
     flush_tlb_pending(m);
     while (run_next(m, &r)) {
-        if (r.a.v / MIB(2) != table / MIB(2) || g->full)
+        if (r.a.v / MIB(2) != table / MIB(2) || (g->full && g->row == 0))
             pass(g, &table, align_down(r.a.v, MIB(2)), flags);
         if (r.level > 0) {
             zap_huge_pmd(g, &r);

@@ -318,6 +318,65 @@ static void mincore_finds_a_huge_page_behind_the_end_of_its_file(void **state)
     mm_file_put(b.sys, f);
 }
 
+/* A huge page that the process and a child have locked, without touching it. */
+static struct mm *huge_page_locked_twice(void)
+{
+    struct mm *child;
+    huge_page();
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(mm_mlock(child, va(A), M2, 1 /* MLOCK_ONFAULT */), 0);
+    assert_int_equal(mm_mlock(b.mm, va(A), M2, 1 /* MLOCK_ONFAULT */), 0);
+    assert_true(locked_at(A));
+    return child;
+}
+
+/* folio_remove_rmap_ptes unlocks once for the entries that go in a row, and a split locks and unlocks:
+ * KPF_MLOCKED of the first page is 1 after the first munmap, 0 after the second. */
+static void each_part_that_is_unmapped_takes_one_lock_of_a_huge_page(void **state)
+{
+    (void)state;
+    struct mm *child = huge_page_locked_twice();
+    assert_int_equal(mm_munmap(b.mm, va(A + M2 / 4), 2 * K), 0);
+    assert_true(locked_at(A));
+    assert_int_equal(mm_munmap(b.mm, va(A + M2 / 2), 2 * K), 0);
+    assert_false(locked_at(A));
+    mm_close(child);
+}
+
+/* split_by_mprotect leaves the huge page mapped by 512 entries of one VMA. */
+static void split_by_mprotect(void)
+{
+    uint64_t page = A + K;
+    assert_int_equal(mm_mprotect(b.mm, va(page), K, PROT_READ), 0);
+    assert_int_equal(mm_mprotect(b.mm, va(page), K, RW), 0);
+}
+
+static void a_huge_page_mapped_page_by_page_is_unlocked_once_by_who_unmaps_it(void **state)
+{
+    (void)state;
+    struct mm *child = huge_page_locked_twice();
+    pfn n = frame_at(b.mm, A);
+    split_by_mprotect();
+    assert_true(locked_at(A));
+    assert_int_equal(mm_munmap(b.mm, va(A), M2), 0);
+    assert_true(phys_frame(b.phys, n)->flags & FRAME_F_MLOCKED);
+    mm_close(child);
+}
+
+/* The collapse takes it off its list meanwhile, where nobody counts: the child sees 0. */
+static void a_collapse_unlocks_the_pages_it_replaces_for_all(void **state)
+{
+    (void)state;
+    struct mm *child = huge_page_locked_twice();
+    pfn n = frame_at(b.mm, A);
+    split_by_mprotect();
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), 0);
+    assert_true(locked_at(A));
+    assert_int_equal(frame_at(child, A).v, n.v);
+    assert_false(phys_frame(b.phys, n)->flags & FRAME_F_MLOCKED);
+    mm_close(child);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -335,6 +394,9 @@ int main(void)
         T(a_page_given_up_and_written_again_is_dirty_when_it_was_paged_out),
         T(a_fault_behind_the_end_of_a_file_does_not_map_its_huge_page),
         T(mincore_finds_a_huge_page_behind_the_end_of_its_file),
+        T(each_part_that_is_unmapped_takes_one_lock_of_a_huge_page),
+        T(a_huge_page_mapped_page_by_page_is_unlocked_once_by_who_unmaps_it),
+        T(a_collapse_unlocks_the_pages_it_replaces_for_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
