@@ -385,6 +385,8 @@ static void age_folio(struct gather *g, struct pt_run *r, pfn head, uint64_t n, 
         if (!(one.e->v & bits))
             continue;
         run_set(g->m, &one, (pte){one.e->v & ~bits});
+        if (r->level > 0 && free) /* pmdp_invalidate; MADV_COLD was seen not to flush here */
+            flush_pmd_tlb_range(g->m, r->a.v);
         if (r->level > 0)
             gather_entry(g, r->a.v, 1);
         else
@@ -478,7 +480,6 @@ bool pageout_large(struct gather *g, struct pt_run *r, pfn *ret)
             r->e = NULL;
         return true;
     }
-    age_folio(g, r, head, n, false);
     *ret = head;
     skip_batch(r, n);
     return true;

@@ -28,12 +28,16 @@ static bool take_small(const struct mm *m, const struct pt_run *r, pfn *ret)
     return entry_page(m, r, ret) && phys_frame(m->sys->phys, *ret)->mapcount == 1;
 }
 
-static void age_entry(struct gather *g, const struct pt_run *r, struct frame *f)
+static void age_entry(struct gather *g, const struct pt_run *r)
 {
     if (r->e->v & PTE_A) {
         run_set(g->m, r, (pte){r->e->v & ~PTE_A});
         gather_page(g, r->a);
     }
+}
+
+static void age_frame(struct frame *f)
+{
     f->flags &= ~FRAME_F_REFERENCED;
     if (f->flags & FRAME_F_ACTIVE)
         f->flags |= FRAME_F_WORKINGSET;
@@ -49,7 +53,8 @@ void madvise_cold(struct gather *g, uint64_t start, uint64_t end)
     while (run_next(g->m, &r)) {
         if (advise_large(g, &r, false) || !take_small(g->m, &r, &n))
             continue;
-        age_entry(g, &r, phys_frame(s->phys, n));
+        age_entry(g, &r);
+        age_frame(phys_frame(s->phys, n));
         folio_deactivate(s, n);
     }
 }
@@ -64,27 +69,40 @@ void reclaim_pages(struct mm_sys *s, const pfn *list, unsigned nr)
     s->reclaiming = before;
 }
 
+/* pageout_one isolates what an entry maps and puts it into the list; young entries stay so, for it is the
+ * unmapping that flushes. Returns how many pages. */
+static unsigned pageout_one(struct gather *g, struct pt_run *r, pfn *list)
+{
+    struct mm_sys *s = g->m->sys;
+    pfn n;
+    bool large = pageout_large(g, r, &n);
+    if (large ? n.v == PFN_NONE.v : !take_small(g->m, r, &n))
+        return 0;
+    struct frame *f = phys_frame(s->phys, n);
+    age_frame(f);
+    if ((f->flags & FRAME_F_UNEVICTABLE) || !folio_isolate_lru(s, n))
+        return 0;
+    list[0] = n;
+    return 1;
+}
+
+/* What one table maps is reclaimed together, with one flush. */
 void madvise_pageout(struct gather *g, uint64_t start, uint64_t end)
 {
     struct mm_sys *s = g->m->sys;
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_LOOK};
-    pfn list[SWAP_CLUSTER_MAX], n;
+    uint64_t table = start / MIB(2);
+    pfn list[PT_ENTRIES];
     unsigned nr = 0;
     lru_add_drain(s);
     flush_tlb_pending(g->m);
     while (run_next(g->m, &r)) {
-        bool large = pageout_large(g, &r, &n);
-        if (large ? n.v == PFN_NONE.v : !take_small(g->m, &r, &n))
-            continue;
-        struct frame *f = phys_frame(s->phys, n);
-        if (!large)
-            age_entry(g, &r, f);
-        if (!(f->flags & FRAME_F_UNEVICTABLE) && folio_isolate_lru(s, n))
-            list[nr++] = n;
-        if (nr == SWAP_CLUSTER_MAX) {
+        if (r.a.v / MIB(2) != table) {
             reclaim_pages(s, list, nr);
             nr = 0;
+            table = r.a.v / MIB(2);
         }
+        nr += pageout_one(g, &r, &list[nr]);
     }
     reclaim_pages(s, list, nr);
     writeback_end(s);

@@ -52,6 +52,8 @@ struct seen {
 
 /* -- random steps ----------------------------------------------------------------------------- */
 
+static bool host_swaps; /* MADV_PAGEOUT would write to its swap; the model has none */
+
 static void gen_range(struct rng *r, struct step *s)
 {
     static const uint64_t grains[] = {1, 1, 1, 8, 64, HP, HP};
@@ -69,6 +71,7 @@ static struct step gen_step(struct rng *r)
                                   MADV_DONTNEED,
                                   MADV_FREE,
                                   MADV_COLD,
+                                  MADV_PAGEOUT,
                                   MADV_HUGEPAGE,
                                   MADV_HUGEPAGE,
                                   MADV_NOHUGEPAGE,
@@ -83,6 +86,8 @@ static struct step gen_step(struct rng *r)
         s.arg = prots[rng_below(r, ARRAY_LEN(prots))];
     if (s.kind == ADVISE)
         s.arg = advices[rng_below(r, ARRAY_LEN(advices))];
+    if (s.arg == MADV_PAGEOUT && host_swaps)
+        s.arg = MADV_COLD;
     if (s.kind == MAP)
         s.shared = rng_below(r, 3) == 0;
     if (s.kind == REMAP) {
@@ -472,6 +477,18 @@ static bool run(int id, uint64_t seed, bool tell)
     return same;
 }
 
+static bool swap_is_on(void)
+{
+    char line[256];
+    int lines = 0;
+    FILE *f = fopen("/proc/swaps", "r"); /* a line of names, then one for each */
+    while (f && fgets(line, sizeof(line), f))
+        lines++;
+    if (f)
+        fclose(f);
+    return lines > 1;
+}
+
 static void stay_on_one_cpu(void)
 {
     cpu_set_t set;
@@ -493,6 +510,7 @@ static void every_call_and_fault_flushes_what_the_running_kernel_flushes(void **
         print_message("skipped: the tracepoint tlb:tlb_flush cannot be read (root, tracefs)\n");
         skip();
     }
+    host_swaps = swap_is_on();
     stay_on_one_cpu();
     for (uint64_t i = seed; i < seed + n && bad < 3; i++) {
         bool same = run(id, i, false);
