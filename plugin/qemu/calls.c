@@ -305,10 +305,13 @@ static void put_pointed(struct writer *w, uint64_t num, const uint64_t a[6], int
     case SYS_pwritev:
     case SYS_preadv2:
     case SYS_pwritev2:
-    case SYS_vmsplice:
     case SYS_process_vm_readv:
     case SYS_process_vm_writev:
     case SYS_process_madvise:
+        put_iovec(w, 1, a[1], a[2]);
+        break;
+    case SYS_vmsplice:
+        put_file(w, a[0]); /* which end of the pipe it is */
         put_iovec(w, 1, a[1], a[2]);
         break;
     case SYS_sendmsg:

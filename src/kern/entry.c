@@ -103,19 +103,6 @@ uint32_t kern_entry_text(const struct kern *k, enum kern_entry e, uint64_t nr,
 
 /* -- data ---------------------------------------------------------------------------------------- */
 
-/* task_of finds a thread; the last one asked for is looked at first. */
-static struct kern_task *task_of(struct kern *k, uint32_t tid)
-{
-    if (k->last_task < k->n_task && k->task[k->last_task].tid == tid)
-        return &k->task[k->last_task];
-    for (uint32_t i = 0; i < k->n_task; i++)
-        if (k->task[i].tid == tid) {
-            k->last_task = i;
-            return &k->task[i];
-        }
-    return NULL;
-}
-
 /* task_line returns the address of a line of a task structure: three share a slab of 32 KiB. */
 static vaddr task_line(const struct kern *k, const struct kern_task *t, unsigned line)
 {

@@ -117,6 +117,30 @@ static int add_seals(struct kern *k, const struct kern_call *c)
     return 0;
 }
 
+/* -- vmsplice ------------------------------------------------------------------------------- */
+
+bool splices_in(const struct kern_call *c)
+{
+    bool out_of_pipe = c->file.present && (c->file.open_flags & O_ACCMODE) == O_RDONLY;
+
+    return c->nr == SYS_vmsplice && !out_of_pipe && c->result != -EFAULT;
+}
+
+/* vmsplice_to_pipe: pages that the pipe took. */
+static int vmsplice_to_pipe(struct mm *m, const struct kern_call *c)
+{
+    uint64_t left = c->result > 0 ? (uint64_t)c->result : 0;
+
+    if (!splices_in(c))
+        return 0;
+    for (uint32_t i = 0; c->iov && i < c->n_iov && left > 0; i++) {
+        uint64_t n = min_u64(c->iov[i].len, left);
+        mm_get_user_pages(m, va(c->iov[i].base), n, false);
+        left -= n;
+    }
+    return 0;
+}
+
 /* -- the table ------------------------------------------------------------------------------- */
 
 /* answer performs a call that changes the model only where it succeeds, as it did in the program. */
@@ -164,6 +188,8 @@ int extcall_apply(struct kern *k, struct mm *m, const struct kern_call *c)
         return is_own_pid(k, c->arg[0]) ? set_limit(m, c, c->arg[1], c->arg[2]) : 0;
     case SYS_prctl:
         return thp_disable(k, m, c);
+    case SYS_vmsplice:
+        return vmsplice_to_pipe(m, c);
     case SYS_fcntl:
         return add_seals(k, c);
     default:

@@ -64,6 +64,7 @@ struct kern_iovec {
 /* One finished system call as the program saw it. */
 struct kern_call {
     uint64_t nr, arg[6];
+    uint32_t tid; /* of the caller; 0: not known */
     int64_t result;
     bool asked;                   /* kern_ask has answered for it */
     struct kern_file file;        /* .present when the front end sent it */
@@ -150,6 +151,9 @@ int kern_ask(struct kern *k, struct mm *m, const struct kern_call *call);
 /* kern_task_new adds a thread: kernel stack and task structure are allocated. -ENOMEM when none. */
 int kern_task_new(struct kern *k, uint32_t tid);
 void kern_task_exit(struct kern *k, uint32_t tid);
+/* kern_mm_release: what an ending thread does to user memory: its robust list is looked through, and, while
+ * others use the address space (shared), its id is cleared for who waits for that. */
+void kern_mm_release(struct kern *k, uint32_t tid, bool shared, struct kern_copies *copies);
 /* kern_set_cpu says which CPU the kernel runs on from now on. */
 void kern_set_cpu(struct kern *k, unsigned cpu);
 

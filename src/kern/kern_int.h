@@ -23,8 +23,17 @@ struct kern_task {
     const struct kern_proc *proc; /* whose */
     uint32_t slab;                /* index of the slab its task structure lies in */
     uint32_t slot;                /* and which object of it */
+    vaddr clear_child_tid;        /* of user memory, zeroed when it ends; 0: none */
+    vaddr robust_list;            /* head of its list of robust futexes; 0: none */
     struct kern_stack stack;
 };
+
+/* A thread that clone told of and that has not begun. */
+struct kern_born {
+    uint32_t tid; /* 0: nobody */
+    vaddr clear_child_tid;
+};
+#define KERN_BORN_MAX 16u
 
 /* A slab of task structures. */
 struct kern_slab {
@@ -60,8 +69,10 @@ struct kern {
     unsigned cpu;           /* that runs now */
     struct kern_task *task; /* n_task are valid, in no order */
     uint32_t n_task, cap_task;
-    uint32_t last_task;     /* index of the one looked for last */
-    struct kern_slab *slab; /* n_slab records */
+    uint32_t last_task;                   /* index of the one looked for last */
+    struct kern_born born[KERN_BORN_MAX]; /* a ring … */
+    uint32_t n_born;                      /* … of so many ever */
+    struct kern_slab *slab;               /* n_slab records */
     uint32_t n_slab, cap_slab;
     struct kern_proc *procs;   /* all that live */
     struct kern_proc *current; /* who makes the calls */
@@ -113,6 +124,14 @@ void fds_close(struct kern *k, uint32_t first, uint32_t last, bool only_cloexec)
 void opened_apply(struct kern *k, const struct kern_call *call);
 uint64_t opened_id(struct kern *k, int fd);
 
+/* -- task.c: task_of finds a thread, or NULL; the last one asked for is looked at first. */
+struct kern_task *task_of(struct kern *k, uint32_t tid);
+
+/* -- exit.c: tid_apply follows calls that say what a thread leaves behind. tid_expected returns, once, what clone
+ * said of a thread that begins now: its clear_child_tid. */
+void tid_apply(struct kern *k, const struct kern_call *call);
+vaddr tid_expected(struct kern *k, uint32_t tid);
+
 /* -- task.c: tasks_exit ends all threads of a process; de_thread all but one, which has that id then. */
 void tasks_exit(struct kern *k, const struct kern_proc *p);
 void de_thread(struct kern *k, const struct kern_proc *p, uint32_t tid);
@@ -124,6 +143,9 @@ void kern_procs_close(struct kern *k);
 void filecall_apply(struct kern *k, const struct kern_call *call);
 
 /* -- extcall.c: keys, seals, limits, advice by descriptor. 1: the space changed. */
+/* splices_in: vmsplice into a pipe, which takes the pages as they are and copies nothing. One that failed with
+ * EFAULT looked for the bad one. */
+bool splices_in(const struct kern_call *c);
 int extcall_apply(struct kern *k, struct mm *m, const struct kern_call *call);
 
 /* -- memcall.c: memory calls applied to the address space. 1: the space may have changed. */

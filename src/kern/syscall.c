@@ -254,8 +254,9 @@ static void add_vec(const struct call_buf *b, const struct kern_call *c, struct 
 {
     if (b->kind == BUF_VEC_IN || b->kind == BUF_VEC_OUT)
         copies_add(copies, c->arg[b->arg], buf_bytes(b, c), false);
-    if (c->iov && c->iov_arg == b->arg && !dropped(c))
-        add_vec_bytes(c, b->kind == BUF_VEC_OUT || b->kind == BUF_PARTS_OUT, copies);
+    if (c->iov && c->iov_arg == b->arg && !dropped(c) && !splices_in(c))
+        add_vec_bytes(
+            c, b->kind == BUF_VEC_OUT || b->kind == BUF_PARTS_OUT || c->nr == SYS_vmsplice, copies);
 }
 
 /* struct msghdr: name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40, flags 48. The
@@ -471,6 +472,7 @@ int kern_syscall(struct kern *k, struct mm *m, const struct kern_call *call,
                  struct kern_copies *copies)
 {
     arch_step(k->outbox, STEP_SYSCALL, 1);
+    tid_apply(k, call);
     int changed = numacall_is(call->nr) ? numacall_apply(k, m, call) : extcall_apply(k, m, call);
     if (call->result == -ENOSYS && lacks(call->nr)) {
         STAT(k->stats, div_syscall_answer) += !harmless(call->nr);

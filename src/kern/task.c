@@ -68,6 +68,18 @@ void kern_close(struct kern *k)
     free(k);
 }
 
+struct kern_task *task_of(struct kern *k, uint32_t tid)
+{
+    if (k->last_task < k->n_task && k->task[k->last_task].tid == tid)
+        return &k->task[k->last_task];
+    for (uint32_t i = 0; i < k->n_task; i++)
+        if (k->task[i].tid == tid) {
+            k->last_task = i;
+            return &k->task[i];
+        }
+    return NULL;
+}
+
 /* slab_with_room returns the index of a slab that has a free object, or n_slab. */
 static uint32_t slab_with_room(const struct kern *k)
 {
@@ -124,7 +136,7 @@ static void object_free(struct kern *k, const struct kern_task *t)
 
 int kern_task_new(struct kern *k, uint32_t tid)
 {
-    struct kern_task t = {.tid = tid, .proc = k->current};
+    struct kern_task t = {.tid = tid, .proc = k->current, .clear_child_tid = tid_expected(k, tid)};
     if (object_alloc(k, &t))
         return -ENOMEM;
     if (stack_alloc(&k->stacks, k->cpu, &t.stack)) {
@@ -172,8 +184,10 @@ void de_thread(struct kern *k, const struct kern_proc *p, uint32_t tid)
             continue;
         if (found)
             task_free(k, i);
-        else
+        else {
             k->task[i].tid = tid;
+            k->task[i].clear_child_tid = k->task[i].robust_list = va(0);
+        }
         found = true;
     }
 }

@@ -1,9 +1,10 @@
-/* gup.c: pages that the kernel touches for its own reasons: MAP_POPULATE, mlock, MADV_POPULATE, mbind.
+/* gup.c: pages that the kernel touches for its own reasons: MAP_POPULATE, mlock, MADV_POPULATE, mbind,
+ * vmsplice.
  *
  * No TLB and no hardware take part: an entry that allows the access is used as it is, any other is a
  * fault without entry and signal.
  *
- * Source: Linux 6.18 mm/gup.c (faultin_page, follow_page_pte, populate_vma_page_range, __mm_populate).
+ * Source: Linux 6.18 mm/gup.c (get_user_pages_fast, faultin_page, follow_page_pte, populate_vma_page_range, __mm_populate).
  */
 #include "mm/mm_int.h"
 
@@ -35,6 +36,20 @@ int faultin_page(struct mm *m, struct vma *v, vaddr a, bool write)
     if (result & VM_FAULT_HWPOISON)
         return -EHWPOISON;
     return result & VM_FAULT_ERROR ? -EFAULT : 0;
+}
+
+/* mm_get_user_pages: pages it takes are referenced until the caller is done with them, which here it is at once. */
+uint64_t mm_get_user_pages(struct mm *m, vaddr start, uint64_t bytes, bool write)
+{
+    uint64_t a = align_down(start.v, PAGE_SIZE), end = start.v + bytes, n = 0;
+    for (; a < end; a += PAGE_SIZE, n++) {
+        struct vma *v = vma_lookup(m, a);
+        if (!v || (v->flags & (VM_IO | VM_PFNMAP)) || !(v->flags & (write ? VM_WRITE : VM_READ)) ||
+            faultin_page(m, v, va(a), write) != 0)
+            break;
+    }
+    AUDIT(audit_fault(m->sys));
+    return n;
 }
 
 /* populate_vma touches one VMA's part: private writable memory is written (breaking COW now),

@@ -316,6 +316,9 @@ int64_t mm_mremap(struct mm *m, vaddr old, uint64_t old_len, uint64_t new_len, u
                   vaddr new_addr, bool forced);
 /* mm_brk returns the break after the call, as the system call does. */
 vaddr mm_brk(struct mm *m, vaddr brk);
+/* mm_get_user_pages makes pages of [start, start + bytes) present as get_user_pages does (writable with
+ * `write`), and returns how many, up to the first that cannot be had. */
+uint64_t mm_get_user_pages(struct mm *m, vaddr start, uint64_t bytes, bool write);
 int mm_madvise(struct mm *m, vaddr start, uint64_t len, int advice);
 /* mm_process_madvise advises the stretches in turn, for an address space m does not own without
  * CAP_SYS_NICE only itself: bytes done, or -errno when the first failed. */

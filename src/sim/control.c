@@ -119,6 +119,15 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc)
 
 /* -- system calls --------------------------------------------------------------------------------------*/
 
+/* do_exit: the thread enters the kernel and does not come back. */
+static void do_exit(struct sim *s, struct sim_thread *t)
+{
+    entry_begin(s, t, ENTRY_SYSCALL, t->pending.call.nr);
+    kern_mm_release(s->kern, t->tid, t->proc->threads > 1, &s->copies);
+    sim_copies(s, t, 0);
+    STAT(&s->stats, kernel_cycles_exit) += sim_drain(s, t);
+}
+
 static void on_syscall(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
 {
     struct pending_call *c = &t->pending;
@@ -128,10 +137,13 @@ static void on_syscall(struct sim *s, struct sim_thread *t, const uint64_t *p, s
     memset(&c->call, 0, sizeof(c->call));
     c->call.nr = p[0];
     memcpy(c->call.arg, p + 1, 6 * sizeof(*p));
+    c->call.tid = t->tid;
     c->sig = 0;
     c->open = true;
     t->returned = false;
     STAT(&s->stats, syscalls)++;
+    if ((p[0] == SYS_exit || p[0] == SYS_exit_group) && t->joined && !t->starting)
+        do_exit(s, t);
 }
 
 static void on_file(struct sim_thread *t, const uint64_t *p, size_t n)

@@ -308,6 +308,33 @@ static void nice_values_of_the_program_decide_the_shares(void **state)
     close_crowd(&x);
 }
 
+/* -- ends --------------------------------------------------------------------------------------------*/
+
+/* mm_release: put_user(0) at set_tid_address's place, a write of the kernel to a page nobody has touched. */
+static void a_thread_that_ends_clears_its_id_unless_it_is_the_last(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 1, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        call_begins(&x, i, SYS_set_tid_address, DATA + (8 + i) * K4, 0, 0);
+        call_ends(&x, i, SYS_set_tid_address, 100 + i, 0, 0);
+        work(&x, i, 1000);
+    }
+    feed_to_the_end(&x, 1000);
+    uint64_t faults = COUNT(&x, minor_faults);
+    for (unsigned i = 0; i < 2; i++) {
+        call_begins(&x, i, SYS_exit, 0, 0, 0);
+        feed_to_the_end(&x, 1000);
+        assert_int_equal(COUNT(&x, minor_faults), faults + 1); /* of the first one */
+        assert_int_equal(COUNT(&x, fault_kernel_mode), 1);
+        sim_thread_close(x.sim, x.t[i]);
+        free(x.s[i].w);
+        x.s[i] = (struct stream){0};
+    }
+    sim_close(x.sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_core_that_does_not_exist_is_a_divergence),
         cmocka_unit_test(a_new_thread_begins_at_the_time_of_its_maker_with_its_cores),
         cmocka_unit_test(nice_values_of_the_program_decide_the_shares),
+        cmocka_unit_test(a_thread_that_ends_clears_its_id_unless_it_is_the_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
