@@ -2,7 +2,7 @@
 # deps → build → tools/runtests is the way of demo and check on a fresh Debian machine.
 
 RUN_DEPS   := qemu-user libc6-dev libinih-dev libcapstone-dev libdw-dev libelf-dev python3
-CHECK_DEPS := gcc git libcmocka-dev clang-format sqlite3 perl gzip util-linux binutils
+CHECK_DEPS := gcc git libcmocka-dev clang-format sqlite3 perl gzip util-linux binutils redis-server redis-tools postgresql-15 make
 TIDY_DEPS  := clang-tidy cppcheck
 BENCH_DEPS := valgrind hyperfine
 JOBS       ?= 2

@@ -228,16 +228,17 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
                 attribute_area(s, va(addr), &ev);
             return true;
         }
-        if (!handle(s, t, &f, &cycles, &kind)) {
-            kern_fixup(s->kern, c->routine);
-            STAT(&s->stats, kernel_cycles_copy) += sim_drain(s, t);
-            return false;
-        }
+        bool well = handle(s, t, &f, &cycles, &kind);
         struct area_cost *area = attrib_area(s, f.cr2);
         lock_fault_done(s, t, kind, NULL, area);
         area->faults++;
         area->fault_cycles += cycles;
         area->walk_cycles += ev.walk_cycles;
+        if (!well) {
+            kern_fixup(s->kern, c->routine);
+            STAT(&s->stats, kernel_cycles_copy) += sim_drain(s, t);
+            return false;
+        }
     }
     return false;
 }

@@ -11,6 +11,7 @@ yes "they answer as natively" diff native.txt out.txt
 yes "no answer contradicts the modelled copies" test "$(field efault.json divergence.user_copy)" = 0
 yes "each bad address is found by touching it" test "$(field efault.json fault.fixup)" = "$(tail -1 native.txt)"
 yes "and is a fault in kernel mode" test "$(field efault.json fault.bad)" -ge "$(tail -1 native.txt)"
+yes "which some area has" python3 "$root/test/e2e/json_check.py" efault.json
 yes "but no signal" test "$(field efault.json signal.sigsegv_maperr)$(field efault.json signal.sigsegv_accerr)" = 00
 
 # agree NAME COMMAND...: a real program whose results all go with the modelled copies.
@@ -25,6 +26,8 @@ agree ls ls -lR /etc/apt /etc/default
 agree sort sort -n numbers
 agree gzip sh -c 'exec gzip -c numbers'
 agree awk awk '{ s += $1 } END { print s }' numbers
+agree cp sh -c 'rm -rf copy; exec cp -r /etc/default copy'
+yes "a descriptor given to ioctl is no bad address" test "$(field cp.json fault.fixup)" = 0
 agree tar tar cf - -C /etc default
 agree grep grep -r root /etc/default
 agree python3 python3 -c 'import json, re, os, socket; print(json.dumps(os.listdir("/")))'
