@@ -208,11 +208,11 @@ static bool zero_filled(const struct mm_sys *s, pfn n)
 }
 
 /* use_zeropage: a page without a byte in it need not be a page (try_to_map_unused_to_zeropage). Only
- * phys.contents tells. */
+ * phys.contents tells. pre: no locked VMA maps the page, nor one that stands before in the walk. */
 static bool use_zeropage(const struct rmap_walk *w, pfn n)
 {
     struct mm *m = w->m;
-    if ((w->vma->flags & VM_LOCKED) || !zero_filled(m->sys, n))
+    if (!zero_filled(m->sys, n))
         return false;
     pte zero = pte_make(phys_zero_page(m->sys->phys), vm_page_prot(w->vma) | PTE_SPECIAL);
     set_pte(m, w->a, w->e, zero);
@@ -230,6 +230,7 @@ static bool maps_locked(const struct rmap_walk *w)
 static bool remap(struct mm_sys *s, pfn head)
 {
     bool locked = false;
+    bool page_locked[PT_ENTRIES] = {false}; /* by an entry that is back */
     struct rmap_walk w;
     struct frame *f = phys_frame(s->phys, head);
     for (rmap_start(&w, s, head); rmap_next(&w);) {
@@ -245,7 +246,10 @@ static bool remap(struct mm_sys *s, pfn head)
     for (rmap_start(&w, s, head); rmap_next(&w);) {
         f->flags |= w.e->v & PTE_D ? FRAME_F_DIRTY : 0;
         locked |= maps_locked(&w);
-        use_zeropage(&w, pte_pfn(*w.e));
+        bool *kept = &page_locked[pte_pfn(*w.e).v - head.v];
+        *kept |= maps_locked(&w);
+        if (!*kept && !(w.vma->flags & VM_LOCKED))
+            use_zeropage(&w, pte_pfn(*w.e));
     }
     unmap_flush_end(s);
     f->refs--;

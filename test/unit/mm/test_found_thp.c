@@ -9,6 +9,7 @@
 #define M2       MIB(2)
 #define COLLAPSE 25
 #define MOVE     2u /* MPOL_MF_MOVE */
+#define MOVE_ALL 4u
 #define STRICT   1u
 
 static struct box b;
@@ -377,6 +378,32 @@ static void a_collapse_unlocks_the_pages_it_replaces_for_all(void **state)
     mm_close(child);
 }
 
+/* try_to_map_unused_to_zeropage keeps a page that an entry before in the walk has locked again: pages
+ * that hold nothing become the zero page in both, but for the parent's locked one. */
+static void
+an_empty_page_of_a_split_huge_page_stays_for_the_child_if_the_parent_locks_it(void **state)
+{
+    struct mm *child;
+    struct mm_task root = *mm_task(b.mm);
+    const struct nodemask_arg none = {0};
+    (void)state;
+    root.caps = UINT64_MAX;
+    mm_set_task(b.mm, &root);
+    assert_int_equal(map_anon(&b, A, HP, RW), A);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_HUGEPAGE), 0);
+    touch(&b, A, true);
+    assert_int_equal(mm_copy_to_user(b.mm, va(A + 0x1ef * K), "x", 1), 1);
+    assert_int_equal(mm_mlock(b.mm, va(A), K, 0), 0);
+    assert_int_equal(mm_mbind(b.mm, va(A), M2, MPOL_DEFAULT, &none, MOVE), 0);
+    assert_int_equal(mm_fork(&child, b.mm), 0);
+    assert_int_equal(mm_mbind(child, va(A), M2, MPOL_DEFAULT, &none, MOVE_ALL), 0);
+    assert_int_equal(frame_at(child, A).v, frame_at(b.mm, A).v);
+    assert_int_equal(phys_frame(b.phys, frame_at(b.mm, A))->mapcount, 2);
+    assert_int_equal(frame_at(child, A + K).v, phys_zero_page(b.phys).v);
+    assert_int_equal(counters(&b).rss[MM_ANONPAGES], 2);
+    mm_close(child);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -397,6 +424,7 @@ int main(void)
         T(each_part_that_is_unmapped_takes_one_lock_of_a_huge_page),
         T(a_huge_page_mapped_page_by_page_is_unlocked_once_by_who_unmaps_it),
         T(a_collapse_unlocks_the_pages_it_replaces_for_all),
+        T(an_empty_page_of_a_split_huge_page_stays_for_the_child_if_the_parent_locks_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
