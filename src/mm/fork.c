@@ -1,4 +1,4 @@
-/* fork.c: a child's address space, and the empty one that exec begins with.
+/* fork.c: a child's address space.
  *
  *   VMA of the parent          the child gets
  *   DONTCOPY                   nothing
@@ -15,7 +15,7 @@
  * I1  Where a VMA is copied with its entries the child has the tables the parent has, empty ones too.
  * I2  An anonymous frame that both map is not EXCLUSIVE and nobody may write to it.
  *
- * Source: Linux 6.18 kernel/fork.c (dup_mm, mm_init, mmf_init_legacy_flags), mm/mmap.c (dup_mmap), mm/memory.c
+ * Source: Linux 6.18 kernel/fork.c (dup_mm, mm_init), mm/mmap.c (dup_mmap), mm/memory.c
  * (copy_page_range, vma_needs_copy, copy_pte_range, copy_nonpresent_pte, __copy_present_ptes).
  */
 #include "mm/mm_int.h"
@@ -180,21 +180,5 @@ int mm_fork(struct mm **ret, struct mm *parent)
     }
     AUDIT(audit_call(child));
     *ret = child;
-    return 0;
-}
-
-int mm_exec(struct mm **ret, const struct mm *old)
-{
-    struct mm *m;
-    int err = mm_open(&m, old->sys);
-    if (err != 0)
-        return err;
-    m->task = old->task;
-    m->legacy = old->legacy;
-    m->numa = old->numa;
-    mpol_get(m->numa.policy);
-    m->thp.disabled = old->thp.disabled;
-    m->thp.except_advised = old->thp.except_advised;
-    *ret = m;
     return 0;
 }

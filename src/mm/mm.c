@@ -1,4 +1,5 @@
-/* mm.c: opening and closing address spaces, what they count, and what they tell the hardware.
+/* mm.c: opening (also the empty one that exec begins with) and closing address spaces, what they count,
+ * and what they tell the hardware.
  *
  *   every write of an entry ─► set_pte ─► 8 bytes at the entry's physical address ─┐
  *   every new table ─► mm_tables ─► 4096 bytes zeroed, 8 bytes in its parent ──────┤► outbox
@@ -7,7 +8,7 @@
  * I1  Neighbouring kernel writes leave as one message: a range of entries is one range of bytes.
  *
  * Source: Linux mm/memory.c (__pte_alloc, add_mm_rss_vec), arch/x86/mm/mmap.c (mmap_base),
- * kernel/fork.c (mm_init), mm/mmap.c (exit_mmap).
+ * kernel/fork.c (mm_init, mmf_init_legacy_flags), mm/mmap.c (exit_mmap).
  */
 #include "mm/mm_int.h"
 
@@ -173,6 +174,22 @@ int mm_open(struct mm **ret, struct mm_sys *s)
     pkey_init(m);
     m->legacy = s->conf.kernel_legacy_va_layout;
     mm_set_stack_limit(m, STACK_RLIMIT_DEFAULT);
+    *ret = m;
+    return 0;
+}
+
+int mm_exec(struct mm **ret, const struct mm *old)
+{
+    struct mm *m;
+    int err = mm_open(&m, old->sys);
+    if (err != 0)
+        return err;
+    m->task = old->task;
+    m->legacy = old->legacy;
+    m->numa = old->numa;
+    mpol_get(m->numa.policy);
+    m->thp.disabled = old->thp.disabled;
+    m->thp.except_advised = old->thp.except_advised;
     *ret = m;
     return 0;
 }
