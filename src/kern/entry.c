@@ -7,11 +7,16 @@
  *   TIMER   155 lines in 28 pages       4 + 8 irq  3           24            6
  *   IPI      45 lines in 10 pages       4 + 4 irq  3            4            1
  *   SWITCH  142 lines in 13 pages       6          -           12           20
+ *   NMI      49 lines in 12 pages       8 + 1 NMI  -           11            1
+ *   DF       17 lines in  6 pages           8 DF   -            2            -
  *
  * Text: entry_text.def. Stack: measured depths (stack.c) in lines. The other data: assumed, from which
  * structures the functions of the path name; sizes of them by BTF of 6.18 (task_struct 3264, mm_struct
  * 1472, vm_area_struct 192, rq 3584, pt_regs 168 bytes). mm and VMA stand in for their slabs behind the
  * task structure.
+ *
+ * NMI and double fault begin on stacks of the CPU that the processor finds by itself (IST). From user mode the
+ * frame of an NMI is moved to the task's stack (asm_exc_nmi); a double fault stays where it is.
  *
  * Invariants:
  *  I1  Every page is in the kernel's half, and mapped by layout.c or stack.c.
@@ -37,7 +42,15 @@ static const struct text_page text_pages[] = {
 #define CALL_STRIDE 37u /* pages of text between the code of one call and the next: assumed */
 
 /* Where data lies. */
-enum place { IN_STACK, IN_IRQ_STACK, IN_ENTRY_STACK, IN_PERCPU, IN_TASK };
+enum place {
+    IN_STACK,
+    IN_IRQ_STACK,
+    IN_ENTRY_STACK,
+    IN_NMI_STACK,
+    IN_DF_STACK,
+    IN_PERCPU,
+    IN_TASK
+};
 static const struct data_row {
     uint8_t kind, place;
     uint16_t first; /* line; of stacks from the top down */
@@ -79,6 +92,14 @@ static const struct data_row {
     {ENTRY_SWITCH, IN_PERCPU, 320, 2, 1},  /* cpu_tlbstate */
     {ENTRY_SWITCH, IN_TASK, 0, 12, 1},     /* state, sched_entity, thread */
     {ENTRY_SWITCH, IN_TASK, 64, 8, 0},     /* mm_struct: context */
+    {ENTRY_NMI, IN_NMI_STACK, 0, 1, 1},    /* what the processor pushes: 40 bytes */
+    {ENTRY_NMI, IN_STACK, 0, 8, 1},        /* pt_regs and the handlers' frames */
+    {ENTRY_NMI, IN_PERCPU, 0, 2, 0},
+    {ENTRY_NMI, IN_PERCPU, 328, 1, 1}, /* nmi_state, nmi_cr2 */
+    {ENTRY_NMI, IN_PERCPU, 336, 8, 1}, /* cpu_hw_events, the event's counts */
+    {ENTRY_NMI, IN_TASK, 0, 1, 0},
+    {ENTRY_DF, IN_DF_STACK, 0, 8, 1}, /* pt_regs; exc_double_fault, handle_stack_overflow */
+    {ENTRY_DF, IN_PERCPU, 0, 2, 0},
 };
 
 /* -- text ---------------------------------------------------------------------------------------- */
@@ -118,6 +139,12 @@ static vaddr below(vaddr top, unsigned n, const struct kern_task *t)
     return !t || a >= t->stack.base.v ? va(a) : va(0);
 }
 
+/* ist_line returns the n-th line below the top of one of a CPU's IST stacks. */
+static vaddr ist_line(const struct kern_layout *l, unsigned cpu, enum cea_part stack, unsigned n)
+{
+    return below(va(layout_cea(l, cpu, stack).v + layout_cea_bytes(stack)), n, NULL);
+}
+
 /* line_of returns the address of a line of some data, 0 where there is none. */
 static vaddr line_of(struct kern *k, enum place place, unsigned cpu, const struct kern_task *t,
                      unsigned line)
@@ -131,6 +158,10 @@ static vaddr line_of(struct kern *k, enum place place, unsigned cpu, const struc
         return below(stack_irq_top(s, cpu, t ? &t->stack : NULL), line, on_task ? t : NULL);
     case IN_ENTRY_STACK:
         return below(va(layout_cea(&k->layout, cpu, CEA_ENTRY_STACK).v + PAGE_SIZE), line, NULL);
+    case IN_NMI_STACK:
+        return ist_line(&k->layout, cpu, CEA_NMI, line);
+    case IN_DF_STACK:
+        return ist_line(&k->layout, cpu, CEA_DF, line);
     case IN_PERCPU:
         return layout_percpu(&k->layout, cpu, line * (uint64_t)LINE_SIZE);
     case IN_TASK:
@@ -206,6 +237,19 @@ void kern_interrupt(struct kern *k, unsigned cpu, uint32_t tid)
 {
     struct kern_task *t = task_of(k, tid);
     stack_irq(&k->stacks, cpu, t ? &t->stack : NULL);
+}
+
+bool kern_double_fault(struct kern *k)
+{
+    bool hit = k->stacks.double_fault;
+    k->stacks.double_fault = false;
+    return hit;
+}
+
+bool kern_overflow(const struct kern *k, struct stack_overflow *ret)
+{
+    *ret = k->stacks.overflow;
+    return ret->times > 0;
 }
 
 /* -- the rest ---------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 
 #include "kern/kern.h"
 #include "kern/layout.h"
+#include "kern/stack.h"
 
 enum kern_entry {
     ENTRY_SYSCALL, /* entry code, dispatch, exit */
@@ -19,6 +20,8 @@ enum kern_entry {
     ENTRY_TIMER,
     ENTRY_IPI,    /* a TLB shootdown's receiver */
     ENTRY_SWITCH, /* a context switch: the scheduler, and the stack of who comes */
+    ENTRY_NMI,    /* of a performance counter: the hard-lockup watchdog, a profiler */
+    ENTRY_DF,     /* a double fault: the guard page of a stack was hit */
     ENTRY_NR
 };
 
@@ -45,6 +48,11 @@ uint32_t kern_enter(struct kern *k, enum kern_entry e, uint32_t tid);
 void kern_leave(struct kern *k, uint32_t tid, uint32_t bytes);
 void kern_deepen(struct kern *k, uint32_t tid, enum arch_step step);
 void kern_interrupt(struct kern *k, unsigned cpu, uint32_t tid);
+
+/* kern_double_fault says, once each, that a guard page was hit. kern_overflow tells of the first stack that was
+ * too small; false: none was. */
+bool kern_double_fault(struct kern *k);
+bool kern_overflow(const struct kern *k, struct stack_overflow *ret);
 
 /* kern_root returns the root of the kernel's own tables (swapper_pg_dir). */
 pfn kern_root(const struct kern *k);

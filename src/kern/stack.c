@@ -12,6 +12,9 @@
  * Depths are measured: kernel 6.18, gcc, sampled stack pointers (perf record --intr-regs=sp), without
  * the random offset of system calls: docs/MODEL.md. Reclaim and swap are assumed.
  *
+ * What hits the guard page cannot even push the frame of a page fault: a double fault, which the CPU takes on
+ * a stack of its own (IST). Linux says whose guard page it was, and stops.
+ *
  * Source: Linux 6.18 kernel/fork.c (alloc_thread_stack_node, NR_CACHED_STACKS), mm/vmalloc.c
  * (lazy_max_pages), arch/x86/kernel/irq_64.c (map_irq_stack), arch/x86/kernel/traps.c
  * (handle_stack_overflow); 8 KiB: before 3.15; 4 KiB and interrupt stacks of a page: CONFIG_4KSTACKS
@@ -265,12 +268,33 @@ void stacks_close(struct kern_stacks *s)
 
 /* -- depth ---------------------------------------------------------------------------------------- */
 
-/* overflow counts one: the guard page is hit, or the frame below is overwritten. A small stack of the
- * direct map has its thread_info at the end, which goes first. */
-static void overflow(struct kern_stacks *s, bool guarded)
+const char *stack_use_name(enum stack_use use)
 {
+    static const char *const name[USE_NR] = {
+        [USE_SYSCALL] = "system call",   [USE_FAULT] = "page fault", [USE_IRQ] = "interrupt",
+        [USE_IRQ_RUN] = "softirq",       [USE_RECLAIM] = "reclaim",  [USE_READ] = "file read",
+        [USE_WRITE] = "file write-back", [USE_SWAP] = "swap-out",
+    };
+    return name[use];
+}
+
+/* overflow notes one: the guard page is hit, or the frame below is overwritten. A small stack of the
+ * direct map has its thread_info at the end, which goes first. */
+static void overflow(struct kern_stacks *s, const struct kern_stack *k, enum stack_use use)
+{
+    bool guarded = s->kind == STACK_VMAP16;
     STAT(s->stats, stack_guard_hits) += guarded;
     STAT(s->stats, stack_overwrites) += !guarded;
+    s->double_fault |= guarded;
+    if (s->overflow.times++ > 0)
+        return;
+    s->overflow = (struct stack_overflow){.times = 1,
+                                          .tid = k->tid,
+                                          .outer = (enum stack_use)k->outer,
+                                          .last = use,
+                                          .used = k->used,
+                                          .size = (uint32_t)stack_bytes(s),
+                                          .guarded = guarded};
 }
 
 static bool fits(const struct kern_stacks *s, uint32_t used)
@@ -291,10 +315,12 @@ static void look(struct kern_stacks *s, struct kern_stack *k, uint32_t used)
 uint32_t stack_push(struct kern_stacks *s, struct kern_stack *k, enum stack_use use)
 {
     bool had_room = fits(s, k->used);
+    if (k->used == 0)
+        k->outer = (uint8_t)use;
     k->used += use_bytes[use];
     look(s, k, k->used);
     if (had_room && !fits(s, k->used))
-        overflow(s, s->kind == STACK_VMAP16);
+        overflow(s, k, use);
     return use_bytes[use];
 }
 

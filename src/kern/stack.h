@@ -40,10 +40,21 @@ enum stack_use {
 
 struct kern_stack {
     vaddr base;              /* lowest address; 0: none */
+    uint32_t tid;            /* whose; set by the owner */
+    uint8_t outer;           /* enum stack_use of the first entry under way */
     uint32_t area;           /* number of its place in the vmalloc area */
     uint32_t used;           /* bytes of entries under way */
     uint32_t deepest;        /* most bytes ever */
     pfn frame[STACK_FRAMES]; /* as many as the layout has */
+};
+
+/* The first stack that was too small, and how many were. */
+struct stack_overflow {
+    uint64_t times;             /* 0: none was, and the rest is empty */
+    uint32_t tid;               /* whose */
+    enum stack_use outer, last; /* what it entered the kernel for; what was too much */
+    uint32_t used, size;        /* bytes, `last` included */
+    bool guarded;               /* the guard page was hit: #DF */
 };
 
 /* An interrupt stack of a CPU. */
@@ -65,7 +76,9 @@ struct kern_stacks {
     uint32_t areas;          /* ever used: numbers below are used, free or lazy */
     uint32_t *free_area;     /* may be used again; n_free of cap_free */
     uint32_t n_free, cap_free;
-    uint32_t *lazy; /* unmapped, but TLBs may know it; n_lazy of cap_lazy */
+    struct stack_overflow overflow;
+    bool double_fault; /* a guard page was hit, and nobody has asked since */
+    uint32_t *lazy;    /* unmapped, but TLBs may know it; n_lazy of cap_lazy */
     uint32_t n_lazy, cap_lazy;
 };
 
@@ -83,6 +96,8 @@ void stack_free(struct kern_stacks *s, unsigned cpu, struct kern_stack *k);
 
 /* stack_bytes returns the size of a task's stack. */
 uint64_t stack_bytes(const struct kern_stacks *s);
+/* stack_use_name returns what a use is called. */
+const char *stack_use_name(enum stack_use use);
 /* stack_use_bytes returns what one use needs. */
 uint32_t stack_use_bytes(enum stack_use use);
 /* stack_push adds a use to a task's stack and returns its bytes, stack_pop takes them off. Overflow is

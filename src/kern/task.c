@@ -143,6 +143,7 @@ int kern_task_new(struct kern *k, uint32_t tid)
         object_free(k, &t);
         return -ENOMEM;
     }
+    t.stack.tid = tid;
     k->task = kern_grow(k->task, k->n_task, &k->cap_task, sizeof *k->task);
     k->task[k->n_task++] = t;
     return 0;
@@ -185,7 +186,7 @@ void de_thread(struct kern *k, const struct kern_proc *p, uint32_t tid)
         if (found)
             task_free(k, i);
         else {
-            k->task[i].tid = tid;
+            k->task[i].tid = k->task[i].stack.tid = tid;
             k->task[i].clear_child_tid = k->task[i].robust_list = va(0);
         }
         found = true;

@@ -244,6 +244,7 @@ int report_gather(struct report *r, const struct report_run *run, struct sim *si
     sim_cycles(sim, &r->cycles);
     sim_process(sim, &r->process);
     sim_oom(sim, &r->oom);
+    sim_overflow(sim, &r->overflow);
     for (unsigned i = 0; i < MM_HUGETLB_NR; i++)
         sim_pool(sim, (enum mm_hugetlb_size)i, &r->pool[i]);
     r->counts_wrong = sim_counts_wrong(sim);

@@ -218,6 +218,26 @@ static void put_oom(struct jsonw *w, const struct sim_oom *o)
     jsonw_close(w, ']');
 }
 
+/* put_overflow: the first kernel stack that was too small. */
+static void put_overflow(struct jsonw *w, const struct sim_overflow *o)
+{
+    if (o->times == 0) {
+        jsonw_null(w, "kernel_stack_overflow");
+        return;
+    }
+    jsonw_open(w, "kernel_stack_overflow", '{');
+    jsonw_u64(w, "times", o->times);
+    jsonw_u64(w, "pid", o->pid);
+    jsonw_u64(w, "tid", o->tid);
+    jsonw_text(w, "comm", o->comm);
+    jsonw_text(w, "entry", o->outer);
+    jsonw_text(w, "in", o->last);
+    jsonw_u64(w, "used", o->used);
+    jsonw_u64(w, "size", o->size);
+    jsonw_text(w, "hit", o->guarded ? "guard page" : "memory below");
+    jsonw_close(w, '}');
+}
+
 void report_json(struct sink *out, const struct report *r)
 {
     struct jsonw w = {.out = out};
@@ -236,6 +256,7 @@ void report_json(struct sink *out, const struct report *r)
     put_owners(&w, r);
     put_pools(&w, r);
     put_oom(&w, &r->oom);
+    put_overflow(&w, &r->overflow);
     put_vmas(&w, r);
     put_functions(&w, r);
     put_sites(&w, r);

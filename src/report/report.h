@@ -65,6 +65,7 @@ struct report {
     const struct stat_set *nobodys; /* share of nobody */
     struct report_space *spaces;    /* in order of processes */
     struct sim_oom oom;             /* what the OOM killer did */
+    struct sim_overflow overflow;   /* of kernel stacks */
     struct sim_pool pool[MM_HUGETLB_NR]; /* of huge pages, by size */
     unsigned counts_wrong;               /* threads whose plain counters differ from the model's */
     struct sim_area *areas;              /* costliest first */

@@ -299,8 +299,8 @@ static void put_areas(struct page *p, const struct report *r)
     put(p, "costly memory", "%-34s %10s %13s %10s %14s", "", "size", "page walks", "faults",
         "transl.+fault");
     /* I1: these lines come, too. */
-    uint32_t others =
-        (uint32_t)ran_out(r) + asked_pools(r) + (lock_cycles(r->stats) > 0) + (r->n_processes > 1);
+    uint32_t others = (uint32_t)ran_out(r) + (r->overflow.times > 0) + asked_pools(r) +
+                      (lock_cycles(r->stats) > 0) + (r->n_processes > 1);
     uint32_t shown = AREAS_SHOWN - (uint32_t)min_u64(others, AREAS_SHOWN);
     bool whose = processes_programs(r) > 1;
     for (uint32_t i = 0; i < r->n_areas && i < shown; i++) {
@@ -336,6 +336,21 @@ static void put_oom(struct page *p, const struct report *r)
         put(p, "no memory", "diverged at event %" PRIu64 " (%s kill%s): %s", o->at_event,
             text_count(o->kills).s, o->kills == 1 ? "" : "s",
             o->event[(o->kills - 1) % OOM_EVENTS_MAX].line + strlen("Out of memory: "));
+}
+
+/* put_overflow tells of the first kernel stack that was too small: whose, in what, how deep. */
+static void put_overflow(struct page *p, const struct report *r)
+{
+    const struct sim_overflow *o = &r->overflow;
+    char what[64], times[48] = "";
+    if (o->times == 0)
+        return;
+    snprintf(what, sizeof(what), o->last == o->outer ? "%s" : "%s in %s", o->last, o->outer);
+    if (o->times > 1)
+        snprintf(times, sizeof(times), " %s times", text_count(o->times).s);
+    put(p, "kernel stack", "%s%s: %.15s (%u), %s, %s of %s B",
+        o->guarded ? "guard page hit" : "overrun", times, o->comm, o->tid, what,
+        text_count(o->used).s, text_count(o->size).s);
 }
 
 /* pool_text: "hugetlb.2m 90 of 100 at boot (node 0: 50, node 1: 40)"; "" for a pool not asked for. */
@@ -436,6 +451,7 @@ void report_summary(struct sink *out, const struct report *r, bool colour)
     put_areas(&p, r);
     put_incomplete(&p, r);
     put_oom(&p, r);
+    put_overflow(&p, r);
     put_huge(&p, r);
     put_notes(&p, r);
     put_advice(&p, r);

@@ -20,6 +20,14 @@
 
 /* -- the outbox -----------------------------------------------------------------------------------*/
 
+/* deepen: a step of the kernel's work goes further down the stack, perhaps beyond its end. */
+static void deepen(struct sim *s, const struct sim_thread *t, enum arch_step step)
+{
+    kern_deepen(s->kern, t->tid, step);
+    if (unlikely(kern_double_fault(s->kern)))
+        entry_double_fault(s, t->core_id);
+}
+
 uint64_t sim_drain(struct sim *s, struct sim_thread *t)
 {
     uint64_t cycles = 0, lines = 0;
@@ -44,7 +52,7 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
         case ARCH_STEP:
             cycles += s->step_cost[m->n] * m->a;
             if (s->payer != PAYER_NOBODY)
-                kern_deepen(s->kern, t->tid, (enum arch_step)m->n);
+                deepen(s, t, (enum arch_step)m->n);
             break;
         case ARCH_LOCK:
             cycles += lock_message(s, t, m, cycles + lines * s->conf.cpu_exposed_kernel / 100);

@@ -142,8 +142,26 @@ void entry_tick(struct sim *s, struct sim_thread *t)
     if (!s->conf.kernel_footprint)
         return;
     kern_interrupt(s->kern, t->core_id, t->tid);
+    if (unlikely(kern_double_fault(s->kern)))
+        entry_double_fault(s, t->core_id);
     STAT(&s->stats, kernel_cycles_timer) +=
         s->conf.cost_timer + footprint(s, t->core_id, t->tid, ENTRY_TIMER, 0);
+}
+
+void entry_nmi(struct sim *s, struct sim_thread *t)
+{
+    bool entered = entry_kernel_mode(s, t->core_id);
+
+    STAT(&s->stats, nmi_interrupts)++;
+    STAT(&s->stats, kernel_cycles_nmi) +=
+        s->conf.cost_nmi + footprint(s, t->core_id, t->tid, ENTRY_NMI, 0);
+    if (entered)
+        entry_user_mode(s, t->core_id);
+}
+
+void entry_double_fault(struct sim *s, unsigned cpu)
+{
+    STAT(&s->stats, kernel_cycles_entry) += footprint(s, cpu, 0, ENTRY_DF, 0);
 }
 
 void entry_switch(struct sim *s, struct sim_thread *t)
@@ -167,6 +185,8 @@ void entry_begin(struct sim *s, struct sim_thread *t, enum kern_entry e, uint64_
     STAT(&s->stats, kernel_cycles_entry) += cycles;
     CHECK(t->entries < ARRAY_LEN(t->entry_bytes)); /* I1 */
     t->entry_bytes[t->entries++] = kern_enter(s->kern, e, t->tid);
+    if (unlikely(kern_double_fault(s->kern)))
+        entry_double_fault(s, t->core_id);
 }
 
 void entry_end(struct sim *s, struct sim_thread *t)

@@ -48,6 +48,27 @@ static void read_process(const struct sim_proc *p, struct sim_process *ret)
     highest(&ret->mm, &p->peak);
 }
 
+void sim_overflow(const struct sim *s, struct sim_overflow *ret)
+{
+    struct stack_overflow o;
+
+    *ret = (struct sim_overflow){0};
+    if (!kern_overflow(s->kern, &o))
+        return;
+    *ret = (struct sim_overflow){.times = o.times,
+                                 .tid = o.tid,
+                                 .outer = stack_use_name(o.outer),
+                                 .last = stack_use_name(o.last),
+                                 .used = o.used,
+                                 .size = o.size,
+                                 .guarded = o.guarded};
+    for (uint32_t i = 0; i < s->n_sums && ret->pid == 0; i++)
+        if (s->sums[i]->tid == o.tid && s->sums[i]->proc) {
+            ret->pid = s->sums[i]->proc->pid;
+            memcpy(ret->comm, s->sums[i]->proc->comm, sizeof(ret->comm));
+        }
+}
+
 static void add_thread(struct sim_process *p, const struct thread_sum *x)
 {
     p->threads++;

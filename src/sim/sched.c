@@ -456,7 +456,8 @@ void sched_feed_begin(struct sim *s, struct sim_thread *t)
 uint64_t sched_until_tick(const struct sim_thread *t)
 {
     const struct sim_cpu *c = ran_on(t);
-    uint64_t left = c->tick_ps > c->busy_ps ? c->tick_ps - c->busy_ps : 0;
+    uint64_t next = min_u64(c->tick_ps, c->nmi_ps);
+    uint64_t left = next > c->busy_ps ? next - c->busy_ps : 0;
 
     if (t->insn_ps == 0)
         return UINT64_MAX;
@@ -478,6 +479,8 @@ bool sched_ticks(struct sim *s, struct sim_thread *t)
     struct sim_cpu *c = ran_on(t);
 
     advance(t);
+    for (; c->busy_ps >= c->nmi_ps; c->nmi_ps += PS_PER_S / s->conf.kernel_nmi_hz)
+        entry_nmi(s, t);
     for (; c->busy_ps >= c->tick_ps; c->tick_ps += PS_PER_S / s->conf.kernel_hz)
         sim_tick(s, t);
     return sched_stays(s, t);
@@ -509,6 +512,8 @@ void sched_open_machine(struct sim *s)
     sched_open(&s->sched, cores, (unsigned)s->conf.kernel_hz);
     for (unsigned n = 0; n < cores; n++) {
         s->cpu[n].tick_ps = PS_PER_S / s->conf.kernel_hz;
+        s->cpu[n].nmi_ps =
+            s->conf.kernel_nmi_hz > 0 ? PS_PER_S / s->conf.kernel_nmi_hz : UINT64_MAX;
         s->sched.core[n].node = n * (unsigned)s->conf.numa_nodes / cores;
     }
 }

@@ -191,6 +191,17 @@ struct sim_oom {
     const struct mm_oom_event *event; /* a ring of OOM_EVENTS_MAX: the last ones */
 };
 void sim_oom(const struct sim *s, struct sim_oom *ret);
+/* The first kernel stack that was too small. */
+struct sim_overflow {
+    uint64_t times;      /* how many were; 0: none */
+    uint32_t pid, tid;   /* whose it was */
+    char comm[SIM_COMM]; /* name of the process */
+    const char *outer,
+        *last; /* what it entered the kernel for; what was too much (the same: that itself) */
+    uint32_t used, size; /* bytes */
+    bool guarded;        /* the guard page was hit: the machine would have stopped */
+};
+void sim_overflow(const struct sim *s, struct sim_overflow *ret);
 /* sim_next_victim returns, once each, the processes that the OOM killer chose while kernel.oom_kill_guest says
  * that they die: those that share a victim's address space, too. What their streams still say is not modelled. */
 bool sim_next_victim(struct sim *s, uint32_t *ret_pid);

@@ -191,7 +191,8 @@ struct sim_cpu {
     uint64_t clock_ps;             /* virtual time it was modelled up to */
     uint64_t came_ps;              /* its clock when `runs` came */
     uint64_t busy_ps;              /* time of instructions it ran */
-    uint64_t tick_ps;              /* busy_ps of its next tick */
+    uint64_t tick_ps;              /* busy_ps of its next tick … */
+    uint64_t nmi_ps;               /* … and of its next NMI; UINT64_MAX: none comes */
     uint64_t lock_clock;           /* lock.c: clock of the thread that was fed on it last */
     bool switched;                 /* a thread was fed on it */
 };
@@ -373,6 +374,10 @@ void entry_open(struct sim *s);
  * comes on its core. */
 void entry_tick(struct sim *s, struct sim_thread *t);
 void entry_switch(struct sim *s, struct sim_thread *t);
+/* entry_nmi: a non-maskable interrupt, there and back. entry_double_fault: the kernel's stack was full; what the
+ * handler touches. The machine would have stopped: that the run goes on is the report's to say. */
+void entry_nmi(struct sim *s, struct sim_thread *t);
+void entry_double_fault(struct sim *s, unsigned cpu);
 /* entry_direct: the kernel reads or writes physical memory: through its direct map, or past the TLBs without
  * kernel.footprint. Adds the lines' cycles, not yet scaled, and returns those of translation. */
 uint64_t entry_direct(struct sim *s, struct mmu_core *core, paddr a, uint64_t bytes, bool store,
@@ -421,7 +426,7 @@ bool sched_may_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size
 size_t sched_asleep(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n);
 void sched_feed_begin(struct sim *s, struct sim_thread *t);
 void sched_feed_end(struct sim *s, struct sim_thread *t);
-/* sched_until_tick returns the instructions that t may run before its core's tick. */
+/* sched_until_tick returns the instructions that t may run before its core's tick, or NMI. */
 uint64_t sched_until_tick(const struct sim_thread *t);
 /* sched_ticks does the ticks that are due. sched_stays: t still has its core. */
 bool sched_ticks(struct sim *s, struct sim_thread *t);

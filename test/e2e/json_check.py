@@ -10,7 +10,8 @@ import json
 import sys
 
 TOP = ["schema", "pagewalk", "program", "incomplete", "machine", "counters", "cycles", "vmstat", "processes",
-       "threads", "cores", "nobody", "owners", "frames_total", "hugetlb", "vmas", "functions",
+       "threads", "cores", "nobody", "owners", "frames_total", "hugetlb", "oom",
+       "kernel_stack_overflow", "vmas", "functions",
        "sites"]
 COUNTERS = ["instructions", "loads", "stores", "dtlb_load_misses.stlb_hit",
             "dtlb_load_misses.walk_completed", "dtlb_load_misses.walk_active",

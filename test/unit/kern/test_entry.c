@@ -65,6 +65,7 @@ static const struct {
     [ENTRY_SYSCALL] = {25, 9, 4 + 3 + 3},        [ENTRY_CALL] = {26, 11, 4 + 1 + 4},
     [ENTRY_FAULT] = {226, 50, 20 + 3 + 12 + 16}, [ENTRY_TIMER] = {155, 28, 4 + 8 + 3 + 24 + 6},
     [ENTRY_IPI] = {45, 10, 4 + 4 + 3 + 4 + 1},   [ENTRY_SWITCH] = {142, 13, 6 + 12 + 20},
+    [ENTRY_NMI] = {49, 12, 1 + 8 + 11 + 1},      [ENTRY_DF] = {17, 6, 8 + 2},
 };
 
 static void footprints_are_mapped_and_as_large_as_documented(void **state)
@@ -94,6 +95,27 @@ static void footprints_are_mapped_and_as_large_as_documented(void **state)
                 }
         power_off(&w);
     }
+}
+
+/* The stacks of the IST in cpu_entry_area (asm/cpu_entry_area.h): each CPU's pages 8 and 9 for double faults,
+ * 11 and 12 for NMIs; frames lie below their ends. */
+static void nmi_and_double_fault_begin_on_stacks_of_their_cpu(void **state)
+{
+    (void)state;
+    struct world w;
+    struct kern_touch t[KERN_TOUCHES_MAX];
+    const uint64_t area = UINT64_C(0xfffffe0000000000) + PAGE_SIZE;
+    boot(&w, (const char *const[]){"cpu.cores=2", NULL});
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        uint64_t first = area + cpu * 59 * PAGE_SIZE;
+        assert_true(kern_entry_data(w.kern, ENTRY_NMI, cpu, 0, t) > 0);
+        assert_int_equal(t[0].page.v, first + 12 * PAGE_SIZE);
+        assert_int_equal(t[0].lines, UINT64_C(1) << 63);
+        assert_true(kern_entry_data(w.kern, ENTRY_DF, cpu, 0, t) > 0);
+        assert_int_equal(t[0].page.v, first + 9 * PAGE_SIZE);
+        assert_int_equal(t[0].lines, UINT64_C(0xff) << 56);
+    }
+    power_off(&w);
 }
 
 static void a_thread_the_kernel_does_not_know_has_no_stack_and_no_task(void **state)
@@ -155,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(footprints_are_mapped_and_as_large_as_documented),
+        cmocka_unit_test(nmi_and_double_fault_begin_on_stacks_of_their_cpu),
         cmocka_unit_test(a_thread_the_kernel_does_not_know_has_no_stack_and_no_task),
         cmocka_unit_test(two_threads_share_text_and_have_their_own_stacks),
         cmocka_unit_test(entries_within_entries_use_the_stack_below),

@@ -244,6 +244,14 @@ static void a_page_is_too_small_for_a_fault_that_swaps(void **state)
         stack_touch(&b.s, &k, USE_IRQ); /* one overflow, not two */
         assert_int_equal(STAT(&b.stats, stack_overwrites), i == 0);
         assert_int_equal(STAT(&b.stats, stack_guard_hits), 0);
+        assert_int_equal(b.s.overflow.times, i == 0);
+        if (i == 0) {
+            assert_int_equal(b.s.overflow.outer, USE_SYSCALL);
+            assert_int_equal(b.s.overflow.last, USE_SWAP);
+            assert_int_equal(b.s.overflow.size, 4096);
+            assert_true(b.s.overflow.used + 64 > 4096);
+        }
+        assert_false(b.s.double_fault); /* nothing guards it */
         stack_pop(&k, bytes);
         stack_free(&b.s, 0, &k);
         power_off(&b);

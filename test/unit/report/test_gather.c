@@ -47,6 +47,11 @@ void sim_oom(const struct sim *s, struct sim_oom *ret)
     (void)s;
     *ret = made.report.oom;
 }
+void sim_overflow(const struct sim *s, struct sim_overflow *ret)
+{
+    (void)s;
+    *ret = made.report.overflow;
+}
 void sim_pool(const struct sim *s, enum mm_hugetlb_size size, struct sim_pool *ret)
 {
     (void)s;

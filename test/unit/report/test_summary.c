@@ -224,6 +224,35 @@ static void a_program_that_went_on_unobserved_is_named_with_the_reason(void **st
     check_shape();
 }
 
+static void a_stack_that_was_too_small_is_told_with_whose_it_was_and_how_deep(void **state)
+{
+    (void)state;
+    made.report.overflow = (struct sim_overflow){.times = 3,
+                                                 .pid = 42,
+                                                 .tid = 43,
+                                                 .comm = "sh",
+                                                 .outer = "page fault",
+                                                 .last = "swap-out",
+                                                 .used = 4356,
+                                                 .size = 4096};
+    assert_non_null(
+        strstr(summary(false),
+               "kernel stack overrun 3 times: sh (43), swap-out in page fault, 4,356 of 4,096 B"));
+    check_shape();
+    made.report.overflow = (struct sim_overflow){.times = 1,
+                                                 .tid = 42,
+                                                 .comm = "sh",
+                                                 .outer = "interrupt",
+                                                 .last = "interrupt",
+                                                 .used = 16500,
+                                                 .size = 16384,
+                                                 .guarded = true};
+    made.report.overflow.last = made.report.overflow.outer;
+    assert_non_null(strstr(
+        summary(false), "kernel stack guard page hit: sh (42), interrupt, 16,500 of 16,384 B\n"));
+    check_shape();
+}
+
 static void every_line_that_may_come_fits(void **state)
 {
     (void)state;
@@ -232,6 +261,8 @@ static void every_line_that_may_come_fits(void **state)
     process(1, 43, "cc1", 10);
     made.run.incomplete = RING_E_SLOTS;
     made.report.oom = (struct sim_oom){.kills = 1, .event = &killed};
+    made.report.overflow =
+        (struct sim_overflow){.times = 1, .outer = "page fault", .last = "reclaim"};
     made.report.pool[MM_HUGETLB_2M] = (struct sim_pool){.asked = 1, .nodes = 1};
     STAT(&made.stats, lock_cycles_vma) = STAT(&made.stats, lock_waits_vma) = 1000;
     STAT(&made.stats, sim_children) = STAT(&made.stats, div_no_vma) = 1;
@@ -280,6 +311,8 @@ int main(void)
                                         fresh, drop),
         cmocka_unit_test_setup_teardown(a_program_that_went_on_unobserved_is_named_with_the_reason,
                                         fresh, drop),
+        cmocka_unit_test_setup_teardown(
+            a_stack_that_was_too_small_is_told_with_whose_it_was_and_how_deep, fresh, drop),
         cmocka_unit_test_setup_teardown(every_line_that_may_come_fits, fresh, drop),
         cmocka_unit_test_setup_teardown(the_widest_figures_keep_the_shape, fresh, drop),
     };

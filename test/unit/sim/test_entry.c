@@ -299,6 +299,63 @@ static void stacks_are_empty_after_every_call(void **state)
     machine_close(m);
 }
 
+/* -- NMIs and double faults */
+
+static void non_maskable_interrupts_come_as_often_as_asked_for(void **state)
+{
+    (void)state;
+    static const char *const kpti[] = {"kernel.kpti=on", "kernel.kpti=off"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct machine *m = OPEN("kernel.footprint=on", "kernel.nmi_hz=2000", "cpu.mhz=1000",
+                                 "cpu.cpi=1000", "kernel.hz=100", kpti[i]);
+        rounds(m, 1);
+        uint64_t written = STAT(sim_stats(m->sim), kpti_switches);
+        for (unsigned n = 0; n < 100; n++) { /* 5 ms */
+            m->t->instructions += 50000;
+            put(m, event_block(0));
+            feed(m);
+        }
+        assert_int_equal(STAT(sim_stats(m->sim), nmi_interrupts), 10);
+        assert_int_equal(STAT(sim_stats(m->sim), timer_interrupts), 0);
+        assert_true(STAT(sim_stats(m->sim), kernel_cycles_nmi) >= 10 * m->conf.cost_nmi);
+        assert_int_equal(STAT(sim_stats(m->sim), kpti_switches) - written, i == 0 ? 20 : 0);
+        machine_close(m);
+    }
+}
+
+/* Entries that do not end: 13 times 1256 bytes fit, the next hits the guard page. The handler's stack, a page
+ * nobody has touched, is the only one that has to be walked for, and the report can say whose stack it was. */
+static void a_full_kernel_stack_is_a_double_fault_and_is_told(void **state)
+{
+    (void)state;
+    struct machine *m = OPEN("kernel.footprint=on");
+    struct sim_overflow o;
+    rounds(m, 1);
+    for (unsigned n = 0; n < 12; n++)
+        kern_enter(m->sim->kern, ENTRY_FAULT, 7);
+    for (unsigned n = 0; n < 2; n++) { /* the last page of the stack is known then */
+        entry_begin(m->sim, m->t, ENTRY_FAULT, 0);
+        entry_end(m->sim, m->t);
+    }
+    entry_begin(m->sim, m->t, ENTRY_FAULT, 0);
+    uint64_t walks = STAT(sim_stats(m->sim), k_dtlb_store_walk);
+    sim_overflow(m->sim, &o);
+    assert_int_equal(o.times, 0);
+    entry_begin(m->sim, m->t, ENTRY_FAULT, 0);
+    assert_int_equal(STAT(sim_stats(m->sim), k_dtlb_store_walk), walks + 1);
+    entry_begin(m->sim, m->t, ENTRY_FAULT, 0); /* deeper yet: no second one */
+    assert_int_equal(STAT(sim_stats(m->sim), stack_guard_hits), 1);
+    sim_overflow(m->sim, &o);
+    assert_int_equal(o.times, 1);
+    assert_int_equal(o.tid, 7);
+    assert_string_equal(o.last, "page fault");
+    assert_int_equal(o.size, KIB(16));
+    assert_int_equal(o.used, 14 * 1256);
+    assert_true(o.guarded);
+    sim_close(m->sim);
+    free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +366,8 @@ int main(void)
         cmocka_unit_test(a_flush_reaches_the_users_entries_too),
         cmocka_unit_test(the_timer_ticks_hz_times_a_second_of_running),
         cmocka_unit_test(stacks_are_empty_after_every_call),
+        cmocka_unit_test(non_maskable_interrupts_come_as_often_as_asked_for),
+        cmocka_unit_test(a_full_kernel_stack_is_a_double_fault_and_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
