@@ -685,11 +685,13 @@ void kcompactd_tick(struct mm_sys *s, uint64_t now_ms)
 {
     for (unsigned nid = 0; nid < phys_nodes(s->phys); nid++) {
         struct compact_node *n = &s->compaction.node[nid];
+        struct arch_worker before = arch_task_begin(s->outbox, TASK_KCOMPACTD, nid);
         if (n->order > 0) {
             kcompactd_do_work(s, nid);
             n->due_ms = now_ms + CHECK_INTERVAL_MS;
         } else if (now_ms >= n->due_ms) {
             n->due_ms = now_ms + proactive_compact(s, nid);
         }
+        arch_task_end(s->outbox, before);
     }
 }

@@ -370,7 +370,9 @@ static void khugepaged_tick(struct mm_sys *s, uint64_t now_ms)
         for (const struct vma *v = m->vmas.first; v && !m->thp.scanned; v = v->next)
             if (thp_orders(m, v, TVA_KHUGEPAGED, 1u << HPAGE_PMD_ORDER))
                 khugepaged_enter(m);
+    struct arch_worker before = arch_task_begin(s->outbox, TASK_KHUGEPAGED, 0);
     t->scan_due = now_ms + max_u64(1, do_scan(s));
+    arch_task_end(s->outbox, before);
 }
 
 void mm_tick(struct mm_sys *s, uint64_t now_ms)

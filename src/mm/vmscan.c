@@ -555,12 +555,10 @@ static void wakeup_kswapd(struct mm_sys *s, unsigned nid, const struct phys_kswa
     kswapd(s, nid, want);
 }
 
-/* not_paid takes steps and locks behind message `from` back, and what joined the one before it, which
- * was `last`: they are another task's. Invalidations and cache lines stay. */
-static void not_paid(struct arch_outbox *o, uint32_t from, uint64_t last)
+/* not_paid takes steps and locks behind message `from` back: they are another task's. Invalidations and cache
+ * lines stay. */
+static void not_paid(struct arch_outbox *o, uint32_t from)
 {
-    if (from > 0)
-        o->msg[from - 1].a = last;
     for (uint32_t i = from; i < o->n; i++)
         if (o->msg[i].kind == ARCH_STEP || o->msg[i].kind == ARCH_LOCK)
             o->msg[i] = (struct arch_msg){.kind = ARCH_STEP};
@@ -570,7 +568,6 @@ void mm_kswapd(struct mm_sys *s)
 {
     struct phys_kswapd want;
     uint32_t from = s->outbox->n;
-    uint64_t last = from > 0 ? s->outbox->msg[from - 1].a : 0;
     if (!phys_kswapd_any(s->phys) || s->reclaiming)
         return;
     s->reclaiming = true;
@@ -578,10 +575,12 @@ void mm_kswapd(struct mm_sys *s)
         if (!phys_kswapd_wanted(s->phys, nid, &want))
             continue;
         phys_kswapd_clear(s->phys, nid);
+        struct arch_worker before = arch_task_begin(s->outbox, TASK_KSWAPD, nid);
         wakeup_kswapd(s, nid, &want);
+        arch_task_end(s->outbox, before);
     }
     s->reclaiming = false;
-    not_paid(s->outbox, from, last);
+    not_paid(s->outbox, from);
 }
 
 uint64_t mm_shrink_all(struct mm_sys *s)

@@ -202,8 +202,10 @@ void flusher_tick(struct mm_sys *s, uint64_t now_ms)
     if (now_ms < s->wb.next_ms || c->vm_dirty_writeback == 0)
         return;
     s->wb.next_ms = now_ms + c->vm_dirty_writeback * MS_PER_CS;
+    struct arch_worker before = arch_task_begin(s->outbox, TASK_FLUSHER, 0);
     uint64_t age = c->vm_dirty_expire * MS_PER_CS;
     if (now_ms >= age)
         write_oldest(s, UINT64_MAX, now_ms - age);
     balance_dirty_pages(s);
+    arch_task_end(s->outbox, before);
 }

@@ -41,6 +41,17 @@ enum arch_kind {
     ARCH_KERNEL_WRITE, /* same, written (zeroing, copying, writing an entry) */
     ARCH_STEP,         /* n: enum arch_step, a: how many times it happened */
     ARCH_LOCK,         /* n: enum arch_lock, a, b: see there; only sent when .locks is set */
+    ARCH_TASK,         /* n: enum arch_task, a: node: who does what follows */
+};
+
+/* Who works: the task that entered the kernel, or a thread of the kernel's own. */
+enum arch_task {
+    TASK_CALLER,
+    TASK_KSWAPD, /* of a node, on its CPUs, as kcompactd */
+    TASK_KCOMPACTD,
+    TASK_KHUGEPAGED,
+    TASK_FLUSHER, /* a kworker that writes files back */
+    TASK_NR
 };
 
 /* Locks of the kernel: which, and for what. How long they are held the hardware's side knows, which
@@ -101,6 +112,11 @@ struct arch_outbox {
     struct arch_msg *msg;
     uint32_t n, cap;
     bool locks; /* the receiver wants ARCH_LOCK: more than one thread of a program runs */
+    struct arch_worker {
+        uint8_t task; /* enum arch_task */
+        uint8_t node;
+        uint32_t since; /* message that says so */
+    } worker;           /* who sends now */
 };
 
 int arch_outbox_open(struct arch_outbox *o); /* 0 or -ENOMEM */
@@ -119,6 +135,27 @@ static inline void arch_step(struct arch_outbox *o, enum arch_step step, uint64_
         last->a += times;
     else
         arch_send(o, ARCH_STEP, (unsigned)step, times, 0);
+}
+
+/* arch_task_begin: what is sent from now on is the work of a thread of the kernel's own; returns who worked
+ * before, to whom arch_task_end gives the word back. Nothing is sent of one that had nothing to do. */
+static inline struct arch_worker arch_task_begin(struct arch_outbox *o, enum arch_task task,
+                                                 unsigned node)
+{
+    struct arch_worker before = o->worker;
+    o->worker = (struct arch_worker){(uint8_t)task, (uint8_t)node, o->n};
+    arch_send(o, ARCH_TASK, (unsigned)task, node, 0);
+    return before;
+}
+
+static inline void arch_task_end(struct arch_outbox *o, struct arch_worker before)
+{
+    bool idle = o->n == o->worker.since + 1;
+    o->worker = before;
+    if (idle)
+        o->n--;
+    else
+        arch_send(o, ARCH_TASK, before.task, before.node, 0);
 }
 
 /* arch_lock tells of a lock to who wants to hear it. Cost otherwise: one load and a branch. */

@@ -30,10 +30,13 @@ static void deepen(struct sim *s, const struct sim_thread *t, enum arch_step ste
 
 uint64_t sim_drain(struct sim *s, struct sim_thread *t)
 {
-    uint64_t cycles = 0, lines = 0;
+    uint64_t cycles = 0, lines = 0, others = 0, other_lines = 0;
 
     for (uint32_t i = 0; i < s->outbox.n; i++) {
         const struct arch_msg *m = &s->outbox.msg[i];
+        bool other = s->kthread.runs;
+        unsigned cpu = other ? s->kthread.cpu : t->core_id;
+        uint64_t *waited = other ? &others : &cycles; /* nobody's, or the caller's */
         switch ((enum arch_kind)m->kind) {
         case ARCH_FLUSH_RANGE:
         case ARCH_FLUSH_ALL:
@@ -42,24 +45,28 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
         case ARCH_FLUSH_LATE:
         case ARCH_FLUSH_KERNEL:
         case ARCH_SPACE_END:
-            cycles += space_flush(s, t, m);
+            *waited += space_flush(s, t, cpu, m);
             break;
         case ARCH_KERNEL_READ:
         case ARCH_KERNEL_WRITE:
-            cycles +=
-                entry_direct(s, t->core, pa(m->a), m->b, m->kind == ARCH_KERNEL_WRITE, &lines);
+            *waited += entry_direct(s, &s->cores[cpu], pa(m->a), m->b, m->kind == ARCH_KERNEL_WRITE,
+                                    other ? &other_lines : &lines);
             break;
         case ARCH_STEP:
-            cycles += s->step_cost[m->n] * m->a;
-            if (s->payer != PAYER_NOBODY)
+            *waited += s->step_cost[m->n] * m->a;
+            if (s->payer != PAYER_NOBODY && !other)
                 deepen(s, t, (enum arch_step)m->n);
             break;
         case ARCH_LOCK:
             cycles += lock_message(s, t, m, cycles + lines * s->conf.cpu_exposed_kernel / 100);
             break;
+        case ARCH_TASK:
+            kthread_task(s, t, m);
+            break;
         }
     }
     s->outbox.n = 0;
+    CHECK(!s->kthread.runs);
     AUDIT(ASSERT(space_audit(s) == 0));
     return cycles + lines * s->conf.cpu_exposed_kernel / 100;
 }

@@ -164,6 +164,13 @@ void entry_double_fault(struct sim *s, unsigned cpu)
     STAT(&s->stats, kernel_cycles_entry) += footprint(s, cpu, 0, ENTRY_DF, 0);
 }
 
+void entry_kthread(struct sim *s, unsigned cpu, bool preempts)
+{
+    uint64_t cycles = footprint(s, cpu, 0, ENTRY_SWITCH, 0);
+
+    STAT(&s->stats, kernel_cycles_switch) += preempts ? cycles : 0;
+}
+
 void entry_switch(struct sim *s, struct sim_thread *t)
 {
     STAT(&s->stats, kernel_cycles_switch) += s->conf.cost_switch;
@@ -208,7 +215,7 @@ uint64_t entry_direct(struct sim *s, struct mmu_core *core, paddr a, uint64_t by
     struct mmu_kernel_cost cost = {0};
     enum access_kind kind = store ? ACCESS_STORE : ACCESS_LOAD;
 
-    /* work of the kernel's own threads, which have another core: what it leaves in the caches */
+    /* beside the program: what it leaves in the caches */
     bool elsewhere = s->kpti != KPTI_OFF && !(s->kernel_mode >> (core - s->cores) & 1);
 
     if (!s->conf.kernel_footprint || elsewhere) {

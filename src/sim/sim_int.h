@@ -262,6 +262,16 @@ struct area_cost {
     uint64_t accesses_slow, stlb_hits, walks, walk_cycles, faults, fault_cycles, l3_misses;
 };
 
+/* A thread of the kernel's own on a core, kthread.c. */
+struct kthread {
+    bool runs;    /* the rest is valid */
+    bool entered; /* the core was in user mode */
+    unsigned cpu; /* the core */
+    struct kern_space
+        *mm; /* whose tables it borrowed from who ran there; NULL: the core was idle */
+    struct thread_sum *was; /* payee before */
+};
+
 struct sim {
     struct conf conf;
     struct sim_program program;
@@ -308,13 +318,14 @@ struct sim {
     struct area_cost *areas;
     uint32_t areas_cap;
     vaddr vma_start, vma_end; /* attribution: the range last looked up … */
-    uint32_t vma_label;    /* … and its label; valid until the space, or the process, changes */
-    uint32_t deep;         /* recent accesses beyond L2 or with a walk, for looking ahead */
-    uint64_t now_ms;       /* virtual time the kernel's threads know of */
-    uint64_t oom_at_event; /* events read when memory was out first */
-    bool oom;              /* it was */
-    uint64_t oom_kills;    /* of the OOM killer that were noted */
-    bool timeline;         /* moments are kept, timeline.c: */
+    uint32_t vma_label;     /* … and its label; valid until the space, or the process, changes */
+    uint32_t deep;          /* recent accesses beyond L2 or with a walk, for looking ahead */
+    uint64_t now_ms;        /* virtual time the kernel's threads know of */
+    uint64_t oom_at_event;  /* events read when memory was out first */
+    bool oom;               /* it was */
+    struct kthread kthread; /* of the kernel's own, that works now */
+    uint64_t oom_kills;     /* of the OOM killer that were noted */
+    bool timeline;          /* moments are kept, timeline.c: */
     struct sim_moment *moments; /* n_moments; owned */
     size_t moments_cap;
     uint64_t n_moments, moments_lost;
@@ -378,6 +389,8 @@ void entry_switch(struct sim *s, struct sim_thread *t);
  * handler touches. The machine would have stopped: that the run goes on is the report's to say. */
 void entry_nmi(struct sim *s, struct sim_thread *t);
 void entry_double_fault(struct sim *s, unsigned cpu);
+/* entry_kthread: a thread of the kernel's own comes on a core; its cycles count if it preempts another. */
+void entry_kthread(struct sim *s, unsigned cpu, bool preempts);
 /* entry_direct: the kernel reads or writes physical memory: through its direct map, or past the TLBs without
  * kernel.footprint. Adds the lines' cycles, not yet scaled, and returns those of translation. */
 uint64_t entry_direct(struct sim *s, struct mmu_core *core, paddr a, uint64_t bytes, bool store,
@@ -442,8 +455,13 @@ void sched_call(struct sim *s, struct sim_thread *t);
 void space_switch(struct sim *s, struct sim_thread *t);
 /* space_leave: a core whose CR3 may name the tables of `m` goes on with the kernel's own. */
 void space_leave(struct sim *s, unsigned cpu, const struct mm *m);
-/* space_flush does what one ARCH_FLUSH_… asks for and returns the cycles the thread's core waits. */
-uint64_t space_flush(struct sim *s, struct sim_thread *t, const struct arch_msg *m);
+/* space_flush does what one ARCH_FLUSH_… asks for on behalf of thread t, on core `cpu`, and returns the cycles
+ * that core waits. */
+uint64_t space_flush(struct sim *s, struct sim_thread *t, unsigned cpu, const struct arch_msg *m);
+/* space_borrow: a kernel thread comes on a core and goes on with the tables that are loaded; returns whose they
+ * are, NULL: the core was idle and had borrowed them already. space_return loads them again. */
+struct kern_space *space_borrow(struct sim *s, unsigned cpu);
+void space_return(struct sim *s, unsigned cpu, struct kern_space *x);
 /* space_interrupts charges what the thread's core lost to invalidations of others. */
 void space_interrupts(struct sim *s, const struct sim_thread *t);
 void spaces_close(struct sim *s);
@@ -484,6 +502,10 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc);
 void victims_die(struct sim *s);
 /* victim_skip takes the words of a thread of one, and returns how many: none is modelled. */
 size_t victim_skip(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n);
+
+/* kthread.c */
+/* kthread_task does one ARCH_TASK of thread t's outbox: from now on it works, or one of the kernel's own threads. */
+void kthread_task(struct sim *s, struct sim_thread *t, const struct arch_msg *m);
 
 /* attrib.c */
 struct site_cost *attrib_site(const struct sim *s, struct block *b, unsigned insn);

@@ -111,6 +111,25 @@ void space_leave(struct sim *s, unsigned cpu, const struct mm *m)
     perform(s);
 }
 
+struct kern_space *space_borrow(struct sim *s, unsigned cpu)
+{
+    struct kern_cpu_tlb *c = &s->tlb.cpu[cpu];
+    bool idle = c->is_lazy || c->loaded_mm == &s->tlb.init_mm;
+
+    if (idle)
+        return NULL;
+    enter_lazy_tlb(&s->tlb, cpu);
+    return c->loaded_mm;
+}
+
+void space_return(struct sim *s, unsigned cpu, struct kern_space *x)
+{
+    if (!x)
+        return;
+    switch_mm_irqs_off(&s->tlb, cpu, x);
+    perform(s);
+}
+
 /* end_space: its tables are no more. */
 static void end_space(struct sim *s, struct kern_space *x)
 {
@@ -137,7 +156,7 @@ static void tell_timeline(struct sim *s, const struct sim_thread *t)
         timeline_at(s, t, MOMENT_SHOOTDOWN, interrupted, 0);
 }
 
-uint64_t space_flush(struct sim *s, struct sim_thread *t, const struct arch_msg *m)
+uint64_t space_flush(struct sim *s, struct sim_thread *t, unsigned cpu, const struct arch_msg *m)
 {
     struct kern_space *ended = m->kind == ARCH_SPACE_END ? kern_tlb_space(&s->tlb, m->mm) : NULL;
 
@@ -145,7 +164,7 @@ uint64_t space_flush(struct sim *s, struct sim_thread *t, const struct arch_msg 
     if (ended)
         end_space(s, ended);
     else
-        kern_tlb_message(&s->tlb, t->core_id, m);
+        kern_tlb_message(&s->tlb, cpu, m);
     if (unlikely(s->timeline))
         tell_timeline(s, t);
     return perform(s);

@@ -41,6 +41,10 @@ holds "swap holds what the process has there, and pages that are in both" \
 holds "the peak fits in memory" "$(end status VmHWM:) <= memory * 4"
 yes "the major faults of the process are those of the machine" \
     test "$(value swap.json 'd["processes"][0]["majflt"]')" = "$major"
+yes "kswapd worked, on the idle one of two cores" \
+    test "$(value swap.json 'd["counters"]["kernel_threads.runs"] > 0 and d["counters"]["kernel_threads.preempts"]')" = 0
+yes "and interrupted the program for what it unmapped" \
+    test "$(value swap.json 'd["vmstat"]["nr_tlb_remote_flush_received"] > 1000')" = True
 yes "nobody was killed" test "$(value swap.json 'd["oom"]')$(stat oom_kill)" = "[]0"
 yes "the owners of frames sum up to all frames" \
     test "$(value swap.json 'sum(d["owners"].values()) == 64 * 256')" = True
