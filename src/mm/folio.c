@@ -419,6 +419,15 @@ static bool leaves_large(struct mm_sys *s, pfn head, bool all_entries, bool free
     return asks && folio_mapcount(s, head) != BIT(f->order);
 }
 
+/* skip_batch lets a run stand at the last of n entries. */
+static void skip_batch(struct pt_run *r, uint64_t n)
+{
+    r->a.v += (n - 1) * PAGE_SIZE;
+    r->e += n - 1;
+    r->at.v += (n - 1) * sizeof(pte);
+}
+
+/* look_large leaves the run at the last entry of what it passes over, or lets it look again. */
 static enum large look_large(struct gather *g, struct pt_run *r, bool free, pfn *ret_head,
                              uint64_t *ret_n)
 {
@@ -434,24 +443,16 @@ static enum large look_large(struct gather *g, struct pt_run *r, bool free, pfn 
         n = folio_pte_batch(s, r, head);
         whole = n == nr;
     }
-    if (leaves_large(s, head, r->level == 0 && whole, free))
-        return LARGE_DONE;
-    if (!whole) { /* then look again: single pages now */
-        if (split_folio(s, head) == 0)
-            r->e = NULL;
-        return LARGE_DONE;
-    }
     *ret_head = head;
     *ret_n = n;
-    return LARGE_WHOLE;
-}
-
-/* skip_batch lets a run stand at the last of n entries. */
-static void skip_batch(struct pt_run *r, uint64_t n)
-{
-    r->a.v += (n - 1) * PAGE_SIZE;
-    r->e += n - 1;
-    r->at.v += (n - 1) * sizeof(pte);
+    bool left = leaves_large(s, head, r->level == 0 && whole, free);
+    if (whole && !left)
+        return LARGE_WHOLE;
+    if (!left && split_folio(s, head) == 0)
+        r->e = NULL; /* single pages now */
+    else
+        skip_batch(r, n);
+    return LARGE_DONE;
 }
 
 bool advise_large(struct gather *g, struct pt_run *r, bool free)
@@ -479,12 +480,14 @@ bool pageout_large(struct gather *g, struct pt_run *r, pfn *ret)
     *ret = PFN_NONE;
     if (what != LARGE_WHOLE)
         return what == LARGE_DONE;
-    if (folio_test_anon(s, head)) { /* goes page by page */
-        if (split_for_swap(s, head) == 0)
-            r->e = NULL;
+    bool to_swap =
+        folio_test_anon(s, head) && (phys_frame(s->phys, head)->flags & FRAME_F_SWAPBACKED);
+    if (to_swap && split_for_swap(s, head) == 0) { /* goes page by page */
+        r->e = NULL;
         return true;
     }
-    *ret = head;
+    if (!to_swap)
+        *ret = head;
     skip_batch(r, n);
     return true;
 }

@@ -679,6 +679,8 @@ struct rmap_walk {
 };
 void rmap_start(struct rmap_walk *w, struct mm_sys *s, pfn head);
 bool rmap_next(struct rmap_walk *w);
+/* rmap_again lets the next step look at the entry at w.a again. */
+void rmap_again(struct rmap_walk *w);
 /* unmap_mapping_range zaps pages [first, last) of a file in every address space. */
 void unmap_mapping_range(struct mm_sys *s, const struct mm_file *f, uint64_t first, uint64_t last,
                          bool even_cows);

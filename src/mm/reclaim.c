@@ -5,21 +5,29 @@
  *     anonymous ─► a swap slot ─► unmap ─► write ─► keep until written
  *     of a file ─► unmap ─► dirty: the flusher writes it, clean: gone, a shadow stays
  *     freed by MADV_FREE and clean ─► gone
- *     large ─► split, page by page in the next round
+ *     large, and not given up ─► split, page by page in the next round
  *
  * I1  An isolated folio is on no list, has FRAME_F_ISOLATED and one reference more.
  * I2  A folio with FRAME_F_LOCKED is left as it is: somebody is in the middle of a fault with it.
  *
  * Source: Linux 6.18 mm/vmscan.c (shrink_folio_list, folio_check_references, pageout,
- * __remove_mapping), mm/rmap.c (folio_referenced_one, try_to_unmap_one).
+ * __remove_mapping), mm/rmap.c (folio_referenced_one, try_to_unmap_one, folio_unmap_pte_batch).
  */
 #include "mm/mm_int.h"
 #include "policy/reclaim.h"
 
-static void rmap_set(struct rmap_walk *w, pte value)
+/* rmap_batch counts the entries of the walk's VMA, from its own on, that map the folio page by page. */
+static uint64_t rmap_batch(const struct rmap_walk *w, pfn head)
 {
-    CHECK(w->level == 0);
-    set_pte(w->m, w->a, w->e, value);
+    uint64_t table = align_down(w->a.v, MIB(2)) + MIB(2);
+    struct pt_run r = {.a = w->a, .e = w->e, .table_end = min_u64(table, w->vma->end.v)};
+    return folio_pte_batch(w->m->sys, &r, head);
+}
+
+/* maps_whole: the walk stands at the first of the entries by which its VMA maps all of the folio. */
+static bool maps_whole(const struct rmap_walk *w, pfn head)
+{
+    return w->level > 0 || rmap_batch(w, head) == folio_nr_pages(w->m->sys, head);
 }
 
 /* -- references ------------------------------------------------------------------------------------ */
@@ -35,6 +43,8 @@ struct referenced folio_referenced(struct mm_sys *s, pfn n)
     rmap_start(&w, s, n);
     while (rmap_next(&w)) {
         if (w.vma->flags & VM_LOCKED) {
+            if (!maps_whole(&w, n))
+                continue; /* the part is left to a split */
             mlock_vma_folio(s, w.vma, n);
             r.locked = true;
             return r;
@@ -77,55 +87,95 @@ static enum references folio_check_references(struct mm_sys *s, pfn n)
 
 /* -- unmapping ------------------------------------------------------------------------------------- */
 
-/* unmap_anon replaces an entry of an anonymous page by its swap entry, or by nothing when the page may
- * be dropped. False: it has to stay. */
-static bool unmap_anon(struct mm_sys *s, struct rmap_walk *w, struct frame *f, uint64_t others)
+static bool is_lazyfree(const struct frame *f)
 {
-    if (w->e->v & PTE_D) /* also of a page that stays */
+    return f->owner == FRAME_USER_ANON && !(f->flags & FRAME_F_SWAPBACKED);
+}
+
+/* lazyfree_stays: what MADV_FREE gave up is not to be dropped: it was written since (dirty: as the entries
+ * say), and then wants swap again, or somebody else holds it. */
+static bool lazyfree_stays(struct mm_sys *s, const struct rmap_walk *w, pfn head, bool dirty)
+{
+    struct frame *f = phys_frame(s->phys, head);
+    if (dirty)
         f->flags |= FRAME_F_DIRTY;
-    if (!(f->flags & FRAME_F_SWAPBACKED)) { /* MADV_FREE */
-        if (((f->flags & FRAME_F_DIRTY) || f->refs != others + f->mapcount) &&
-            !(w->vma->flags & VM_DROPPABLE)) {
-            f->flags |= FRAME_F_SWAPBACKED;
-            return false;
-        }
-        rmap_set(w, (pte){0});
+    if ((f->flags & FRAME_F_DIRTY) && !(w->vma->flags & VM_DROPPABLE)) {
+        f->flags |= FRAME_F_SWAPBACKED;
         return true;
     }
-    pte swap = folio_swap_entry(f);
-    swap_dup(s, swap);
-    w->m->cnt.swapents++;
-    rmap_set(w, (pte){swap.v | (f->flags & FRAME_F_EXCLUSIVE ? PTE_SWP_EXCLUSIVE : 0)});
+    return f->refs != 1 + folio_mapcount(s, head);
+}
+
+/* unmap_batch counts the entries from the walk's on that go at once: of what was given up those in a row
+ * with equal rights (folio_unmap_pte_batch). *ret_dirty: one of them is dirty. */
+static uint64_t unmap_batch(struct mm_sys *s, const struct rmap_walk *w, pfn head, bool *ret_dirty)
+{
+    uint64_t n = 0, max = 1;
+    if (is_lazyfree(phys_frame(s->phys, head)))
+        max = rmap_batch(w, head);
+    for (*ret_dirty = false; n < max && !((w->e[n].v ^ w->e->v) & PTE_RW); n++)
+        *ret_dirty |= (w->e[n].v & PTE_D) != 0;
+    return n;
+}
+
+/* unmap_entry replaces an entry of a page by its swap entry, or by nothing. */
+static void unmap_entry(struct mm_sys *s, const struct rmap_walk *w, pfn n, uint64_t i)
+{
+    const struct frame *f = phys_frame(s->phys, n);
+    pte value = {0};
+    if (f->owner == FRAME_USER_ANON && !is_lazyfree(phys_frame(s->phys, folio_head(s, n)))) {
+        pte swap = folio_swap_entry(f);
+        swap_dup(s, swap);
+        w->m->cnt.swapents++;
+        value = (pte){swap.v | (f->flags & FRAME_F_EXCLUSIVE ? PTE_SWP_EXCLUSIVE : 0)};
+    }
+    set_pte(w->m, va(w->a.v + i * PAGE_SIZE), w->e + i, value);
+    page_remove_rmap_batch(w->m, n);
+}
+
+/* try_to_unmap_one takes the entries the walk stands at away. False: the folio has to stay. */
+static bool try_to_unmap_one(struct mm_sys *s, struct rmap_walk *w, pfn head)
+{
+    bool dirty;
+    if (pte_is_swap(*w->e))
+        return false;
+    if (w->level > 0) { /* TTU_SPLIT_HUGE_PMD */
+        split_huge_pmd(w->m, w->a);
+        rmap_again(w);
+        return true;
+    }
+    uint64_t nr = unmap_batch(s, w, head, &dirty);
+    pfn first = pte_pfn(*w->e);
+    if (is_lazyfree(phys_frame(s->phys, head))) {
+        if (lazyfree_stays(s, w, head, dirty))
+            return false;
+    } else if (dirty) {
+        folio_mark_dirty(s, head);
+    }
+    for (uint64_t i = 0; i < nr; i++)
+        unmap_entry(s, w, (pfn){first.v + i}, i);
+    folio_end_batch(s, head);
+    unmap_flush_later(w->m, w->a.v, w->a.v + nr * PAGE_SIZE, dirty);
     return true;
 }
 
-/* try_to_unmap takes every entry of a small folio away; the caller looks whether it is mapped still,
- * and flushes. */
+/* try_to_unmap takes every entry away of a small folio, or of one that was given up; the caller looks
+ * whether it is mapped still, and flushes. */
 static void try_to_unmap(struct mm_sys *s, pfn n)
 {
     struct frame *f = phys_frame(s->phys, n);
     struct rmap_walk w;
     rmap_start(&w, s, n);
-    while (f->mapcount > 0 && rmap_next(&w)) {
-        bool dirty = w.e->v & PTE_D;
+    while (folio_mapped(s, n) && rmap_next(&w)) {
         if (w.vma->flags & VM_LOCKED) {
-            mlock_vma_folio(s, w.vma, n);
+            if (maps_whole(&w, n))
+                mlock_vma_folio(s, w.vma, n);
             return;
         }
-        if (pte_is_swap(*w.e) || w.level != 0)
+        if (!try_to_unmap_one(s, &w, n))
             return;
-        if (f->owner == FRAME_USER_ANON) {
-            if (!unmap_anon(s, &w, f, 1))
-                return;
-        } else {
-            if (w.e->v & PTE_D)
-                folio_mark_dirty(s, n);
-            rmap_set(&w, (pte){0});
-        }
-        unmap_flush_later(w.m, w.a.v, w.a.v + PAGE_SIZE, dirty);
-        page_remove_rmap(w.m, n);
     }
-    if (f->mapcount == 0)
+    if (!folio_mapped(s, n))
         f->flags &= ~FRAME_F_EXCLUSIVE;
 }
 
@@ -188,12 +238,13 @@ static bool get_swap_slot(struct mm_sys *s, const struct scan_control *sc, pfn n
     return sc->may_swap && folio_alloc_swap(s, n) == 0;
 }
 
-/* write_dirty: a dirty page of a file waits for the flusher, another is written now. */
+/* write_dirty: a dirty page of a file waits for the flusher, a dirty one of a droppable mapping, which nobody
+ * maps any more, goes when it is put back; another is written now. */
 static enum fate write_dirty(struct mm_sys *s, struct scan_control *sc, pfn n, enum references ref)
 {
     struct frame *f = phys_frame(s->phys, n);
-    if (folio_is_file_lru(f) && f->owner != FRAME_USER_ANON) {
-        node_stat_add(s, f, NODE_nr_vmscan_immediate_reclaim, 1);
+    if (folio_is_file_lru(f)) {
+        node_stat_add(s, f, NODE_nr_vmscan_immediate_reclaim, (int64_t)BIT(f->order));
         f->flags |= FRAME_F_RECLAIM;
         return FATE_ACTIVATE;
     }
@@ -208,21 +259,18 @@ static enum fate reclaim_unmapped(struct mm_sys *s, struct scan_control *sc, pfn
                                   enum references ref)
 {
     struct frame *f = phys_frame(s->phys, n);
-    if (f->owner == FRAME_USER_ANON && !(f->flags & FRAME_F_SWAPBACKED)) { /* MADV_FREE */
-        STAT(s->stats, pglazyfreed) += f->refs == 1;
-        return f->refs == 1 ? FATE_FREED : FATE_KEEP;
-    }
     if (f->flags & FRAME_F_DIRTY) {
         enum fate fate = write_dirty(s, sc, n, ref);
         if (fate != FATE_FREED)
             return fate;
     }
+    if (is_lazyfree(f)) {
+        if (f->refs != 1)
+            return FATE_KEEP;
+        STAT(s->stats, pglazyfreed) += BIT(f->order);
+        return FATE_FREED;
+    }
     return remove_mapping(s, n) ? FATE_FREED : FATE_KEEP;
-}
-
-static bool is_lazyfree(const struct frame *f)
-{
-    return f->owner == FRAME_USER_ANON && !(f->flags & FRAME_F_SWAPBACKED);
 }
 
 /* unqueued_dirty: the flusher should be writing this page of a file (folio_check_dirty_writeback). */
@@ -253,13 +301,13 @@ static enum fate reclaim_folio(struct mm_sys *s, struct scan_control *sc, pfn n)
         unmap_file_folio(s, n);
         return mm_swap_total(s) > 0 ? FATE_SPLIT : FATE_ACTIVATE; /* shmem_writeout */
     }
-    if (f->order > 0) /* what MADV_FREE gave up needs no swap */
-        return is_lazyfree(f) || (sc->may_swap && mm_swap_free(s) > 0) ? FATE_SPLIT : FATE_ACTIVATE;
+    if (f->order > 0 && !is_lazyfree(f)) /* what MADV_FREE gave up needs no swap */
+        return sc->may_swap && mm_swap_free(s) > 0 ? FATE_SPLIT : FATE_ACTIVATE;
     if (!get_swap_slot(s, sc, n))
         return FATE_ACTIVATE;
-    if (f->mapcount > 0)
+    if (folio_mapped(s, n))
         try_to_unmap(s, n);
-    return f->mapcount > 0 ? FATE_ACTIVATE : reclaim_unmapped(s, sc, n, ref);
+    return folio_mapped(s, n) ? FATE_ACTIVATE : reclaim_unmapped(s, sc, n, ref);
 }
 
 static void activate(struct mm_sys *s, pfn n)

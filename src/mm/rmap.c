@@ -267,6 +267,11 @@ bool rmap_next(struct rmap_walk *w)
     return false;
 }
 
+void rmap_again(struct rmap_walk *w)
+{
+    w->next = w->a.v;
+}
+
 /* -- what is done to pages of a file ---------------------------------------------------------- */
 
 void unmap_mapping_range(struct mm_sys *s, const struct mm_file *f, uint64_t first, uint64_t last,

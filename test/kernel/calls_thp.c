@@ -58,6 +58,15 @@ static void add_range(struct gen *g, const char *name, uint64_t addr, uint64_t l
     c->arg[2] = last;
 }
 
+/* give_up: a huge page that nobody needs goes whole, one that is written again stays whole. */
+static void give_up(struct gen *g, uint64_t at)
+{
+    add_range(g, "madvise", at, MIB(2), MADV_FREE);
+    if (pick(g, 2))
+        add_range(g, "write", at + pick(g, 512) * K, K, 0x90 + ((g->q->n + 1ull) << 32));
+    add_range(g, "madvise", at, MIB(2), MADV_PAGEOUT);
+}
+
 /* The page is huge at its first touch, or made so of small ones. */
 void gen_thp(struct gen *g)
 {
@@ -72,4 +81,6 @@ void gen_thp(struct gen *g)
     add_range(g, "write", at + pick(g, 512) * K, K, 0x90 + ((g->q->n + 1ull) << 32));
     if (pick(g, 4))
         add_range(g, "madvise", at, MIB(2), MADV_COLLAPSE);
+    if (pick(g, 4) == 0)
+        give_up(g, at);
 }

@@ -155,6 +155,50 @@ static void paging_out_drops_shared_memory_that_was_never_written(void **state)
     box_close(&b);
 }
 
+static struct frame *frame_at(const struct box *b, uint64_t a)
+{
+    unsigned level;
+    const pte *e = pt_leaf(mm_pt(b->mm), va(a), &level);
+    assert_non_null(e);
+    assert_true(pte_present(*e));
+    return phys_frame(b->phys, pte_pfn(*e));
+}
+
+/* A probe held the page by vmsplice: present, SWAPBACKED 0, ACTIVE 1; when the pipe was closed the next
+ * MADV_PAGEOUT dropped it. */
+static void what_was_given_up_and_is_held_by_another_stays_given_up(void **state)
+{
+    (void)state;
+    struct box b;
+    box_open_written(&b, BASE, 1);
+    assert_int_equal(mm_madvise(b.mm, va(BASE), K, MADV_FREE), 0);
+    mm_madvise(b.mm, va(BASE), K, MADV_COLD); /* drains the batch that waits to be given up */
+    struct frame *f = frame_at(&b, BASE);
+    f->refs++;
+    assert_int_equal(mm_madvise(b.mm, va(BASE), K, MADV_PAGEOUT), 0);
+    assert_ptr_equal(frame_at(&b, BASE), f);
+    assert_int_equal(f->flags & (FRAME_F_SWAPBACKED | FRAME_F_ACTIVE), FRAME_F_ACTIVE);
+    f->refs--;
+    assert_int_equal(mm_madvise(b.mm, va(BASE), K, MADV_PAGEOUT), 0);
+    assert_int_equal(counters(&b).rss[MM_ANONPAGES], 0);
+    box_close(&b);
+}
+
+/* MADV_PAGEOUT leaves the accessed bit to the unmapping: Referenced of a page without swap stays 4 kB. */
+static void paging_out_does_not_make_a_page_old_that_stays(void **state)
+{
+    (void)state;
+    struct box b;
+    unsigned level;
+    box_open_written(&b, BASE, 1);
+    b.out.n = 0;
+    assert_int_equal(mm_madvise(b.mm, va(BASE), K, MADV_PAGEOUT), 0);
+    assert_true(pt_leaf(mm_pt(b.mm), va(BASE), &level)->v & PTE_A);
+    for (uint32_t i = 0; i < b.out.n; i++)
+        assert_int_not_equal(b.out.msg[i].kind, ARCH_FLUSH_RANGE);
+    box_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +210,8 @@ int main(void)
         cmocka_unit_test(remapping_part_of_a_huge_page_changes_nothing),
         cmocka_unit_test(a_segment_of_huge_pages_is_as_large_as_was_asked_for),
         cmocka_unit_test(paging_out_drops_shared_memory_that_was_never_written),
+        cmocka_unit_test(what_was_given_up_and_is_held_by_another_stays_given_up),
+        cmocka_unit_test(paging_out_does_not_make_a_page_old_that_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

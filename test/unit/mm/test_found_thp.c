@@ -404,6 +404,62 @@ an_empty_page_of_a_split_huge_page_stays_for_the_child_if_the_parent_locks_it(vo
     mm_close(child);
 }
 
+/* What MADV_FREE gave up goes as a whole after its entry was split: RssAnon 0, VmPTE as before,
+ * thp_split_pmd 1, thp_split_page 0, pglazyfreed 512. */
+static void a_huge_page_given_up_is_paged_out_in_one_piece(void **state)
+{
+    (void)state;
+    huge_page();
+    uint64_t tables = counters(&b).pte_bytes;
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_FREE), 0);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_PAGEOUT), 0);
+    assert_int_equal(counters(&b).rss[MM_ANONPAGES], 0);
+    assert_int_equal(counters(&b).pte_bytes, tables);
+    assert_int_equal(STAT(&b.stats, thp_split_pmd), 1);
+    assert_int_equal(STAT(&b.stats, thp_split_page), 0);
+    assert_int_equal(STAT(&b.stats, pglazyfreed), HP);
+}
+
+/* One page of it was written again: all 512 stay, one folio, mapped page by page, that wants swap and is
+ * active (kpageflags 40040d878, AnonHugePages 0, pgactivate 512). */
+static void a_huge_page_given_up_and_written_again_stays_whole(void **state)
+{
+    (void)state;
+    huge_page();
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_FREE), 0);
+    touch(&b, A + 7 * K, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_PAGEOUT), 0);
+    assert_int_equal(counters(&b).rss[MM_ANONPAGES], HP);
+    const uint32_t bits = FRAME_F_SWAPBACKED | FRAME_F_ACTIVE | FRAME_F_DIRTY;
+    const struct frame *f = phys_frame(b.phys, frame_at(b.mm, A));
+    assert_int_equal(f->order, 9);
+    assert_int_equal(f->entire, 0);
+    assert_int_equal(f->flags & bits, bits);
+    assert_int_equal(STAT(&b.stats, thp_split_page), 0);
+    assert_int_equal(STAT(&b.stats, pgactivate), HP);
+}
+
+/* A file cut to two pages of a huge one, which the process maps twice: it is passed over as a whole, for
+ * its mapcount is 4. */
+static void what_is_left_of_a_huge_file_page_is_not_paged_out_when_it_is_mapped_twice(void **state)
+{
+    (void)state;
+    struct mm_file *f;
+    assert_int_equal(mm_memfd(b.sys, "x", 0, &f), 0);
+    assert_int_equal(mm_ftruncate(b.sys, f, M2), 0);
+    assert_int_equal(map_full(&b, A, M2, RW, MAP_SHARED | MAP_FIXED, f, 0), A);
+    touch(&b, A, true);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, COLLAPSE), 0);
+    assert_int_equal(mm_ftruncate(b.sys, f, 2 * K), 0);
+    assert_int_equal(map_full(&b, FAR, M2, RW, MAP_SHARED | MAP_FIXED, f, 0), FAR);
+    touch_pages(&b, A, 2, true);
+    touch_pages(&b, FAR, 2, true);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], 4);
+    assert_int_equal(mm_madvise(b.mm, va(A), M2, MADV_PAGEOUT), 0);
+    assert_int_equal(counters(&b).rss[MM_SHMEMPAGES], 4);
+    mm_file_put(b.sys, f);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -425,6 +481,9 @@ int main(void)
         T(a_huge_page_mapped_page_by_page_is_unlocked_once_by_who_unmaps_it),
         T(a_collapse_unlocks_the_pages_it_replaces_for_all),
         T(an_empty_page_of_a_split_huge_page_stays_for_the_child_if_the_parent_locks_it),
+        T(a_huge_page_given_up_is_paged_out_in_one_piece),
+        T(a_huge_page_given_up_and_written_again_stays_whole),
+        T(what_is_left_of_a_huge_file_page_is_not_paged_out_when_it_is_mapped_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
