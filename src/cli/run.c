@@ -13,6 +13,7 @@
 
 #include "base/vec.h"
 #include "front/front.h"
+#include "front/tape.h"
 #include "report/report.h"
 
 #include <errno.h>
@@ -54,17 +55,24 @@ static const struct cli_option options[] = {
      "as "
      "a trace that Perfetto (ui.perfetto.dev) opens; times are virtual. timeline.moments bounds "
      "it."},
+    {"--record", 0, "FILE",
+     "Keep all that the model was told in FILE, about 9 bytes an access, for --replay."},
+    {"--replay", 0, "FILE",
+     "Run nothing: tell the machine of a recorded run the same again. The result is the same, to "
+     "the "
+     "last count, each time."},
     {"--no-progress", 0, NULL, "No progress line, even on a terminal."},
     {"--verbose", 'v', NULL, "Say which machine, files and tools are used."},
 };
 
 /* How a run writes its results. */
 struct results {
-    const char *json, *summary; /* files, NULL: not asked for */
-    const char *timeline;       /* the same */
-    const char *save;           /* directory for the end of the run, NULL: the user's place */
-    bool no_save;               /* it is not kept at all */
-    struct proc_order *orders;  /* of --sysctl, n_orders; owned */
+    const char *json, *summary;  /* files, NULL: not asked for */
+    const char *timeline;        /* the same */
+    const char *record, *replay; /* recordings, NULL: none */
+    const char *save;            /* directory for the end of the run, NULL: the user's place */
+    bool no_save;                /* it is not kept at all */
+    struct proc_order *orders;   /* of --sysctl, n_orders; owned */
     size_t orders_cap;
     uint32_t n_orders;
     bool to_stderr; /* the summary goes there */
@@ -87,6 +95,8 @@ static int find_results(struct results *ret, const struct cli_args *args)
     struct results r = {.json = args_value(args, "--json"),
                         .summary = args_value(args, "--output"),
                         .timeline = args_value(args, "--timeline"),
+                        .record = args_value(args, "--record"),
+                        .replay = args_value(args, "--replay"),
                         .save = args_value(args, "--save"),
                         .no_save = args_has(args, "--no-save"),
                         .quiet = args_has(args, "--quiet")};
@@ -104,7 +114,12 @@ static int find_results(struct results *ret, const struct cli_args *args)
     if (r.save != NULL && (r.no_save || args_has(args, "--front-only")))
         return cli_fail("--save and %s exclude each other",
                         r.no_save ? "--no-save" : "--front-only");
+    if (r.record != NULL && (args_has(args, "--front-only") || r.replay != NULL))
+        return cli_fail("--record and %s exclude each other",
+                        r.replay != NULL ? "--replay" : "--front-only");
     int status = r.json != NULL ? output_check(r.json) : 0;
+    if (status == 0 && r.record != NULL)
+        status = output_check(r.record);
     if (status == 0 && r.timeline != NULL)
         status = output_check(r.timeline);
     if (status == 0 && r.save != NULL)
@@ -285,59 +300,124 @@ static int run_front(const struct front_options *given, struct sim *sim, struct 
     return status;
 }
 
-static int run_and_tell(const struct config *config, const struct front_options *front,
-                        const struct results *results, struct sim *sim)
+/* tell_run writes the results of a run that is over, and of one that was told again. */
+static int tell_run(const struct config *config, const struct results *results, struct sim *sim,
+                    char *const *argv, const struct front_result *result, uint32_t ppid)
 {
-    struct front_result result;
-    char err[CLI_LINE] = "";
-    int status = run_front(front, sim, &result, err, sizeof(err));
-    if (status != 0) {
-        cli_note("%s", err);
-        return status;
-    }
-    if (result.keeper_lost)
+    if (result->keeper_lost)
         cli_note("the process that keeps the program's processes together was killed; they were "
                  "ended");
-    if (result.left > 0 && !results->quiet)
-        cli_note("%" PRIu32 " processes outlive the program; they go on unobserved", result.left);
+    if (result->left > 0 && !results->quiet)
+        cli_note("%" PRIu32 " processes outlive the program; they go on unobserved", result->left);
     struct report_run run = {
-        .argv = front->argv,
-        .path = result.path,
+        .argv = argv,
+        .path = result->path,
         .machine_note = config->note,
-        .exit_code = result.exit_code,
-        .signal = result.signal,
-        .ppid = (uint32_t)getpid(),
-        .wall_ns = result.wall_ns,
-        .incomplete = (uint32_t)result.incomplete,
+        .exit_code = result->exit_code,
+        .signal = result->signal,
+        .ppid = ppid,
+        .wall_ns = result->wall_ns,
+        .incomplete = (uint32_t)result->incomplete,
     };
     struct report report;
     int error = report_gather(&report, &run, sim);
-    status = error != 0 ? cli_fail("cannot make the report: %s", strerror(-error))
-                        : tell(results, &report);
+    int status = error != 0 ? cli_fail("cannot make the report: %s", strerror(-error))
+                            : tell(results, &report);
     report_close(&report);
     tell_orders(results, sim);
     tell_lost(results, sim);
     if (status == 0)
-        status = keep(results, sim, front->argv);
-    return status != 0 ? status : end_like_program(&result);
+        status = keep(results, sim, argv);
+    return status != 0 ? status : results->replay ? 0 : end_like_program(result);
+}
+
+/* record_open begins the recording that was asked for. */
+static int record_open(const struct config *config, const struct results *results,
+                       const struct front_options *front, const struct sim_program *program,
+                       struct tape **ret)
+{
+    struct tape_run run = {.conf = config->conf,
+                           .program = *program,
+                           .orders = results->orders,
+                           .n_orders = results->n_orders,
+                           .ppid = (uint32_t)getpid(),
+                           .argv = (char **)front->argv};
+    snprintf(run.note, sizeof(run.note), "%s", config->note);
+    int error = results->record ? tape_open(ret, results->record, &run) : 0;
+    return error != 0 ? cli_fail("--record %s: %s", results->record, strerror(-error)) : 0;
+}
+
+static int run_and_tell(const struct config *config, struct front_options *front,
+                        const struct results *results, struct sim *sim,
+                        const struct sim_program *program)
+{
+    struct front_result result;
+    char err[CLI_LINE] = "";
+    int status = record_open(config, results, front, program, &front->tape);
+    if (status != 0)
+        return status;
+    status = run_front(front, sim, &result, err, sizeof(err));
+    int error = tape_close(front->tape, status == 0 ? &result : NULL);
+    if (error != 0)
+        return cli_fail("--record %s: %s", results->record, strerror(-error));
+    if (status != 0) {
+        cli_note("%s", err);
+        return status;
+    }
+    return tell_run(config, results, sim, front->argv, &result, (uint32_t)getpid());
+}
+/* open_machine makes what a run and a replay need; *ret is NULL when it cannot. */
+static int open_machine(const struct config *config, const struct results *results,
+                        const struct sim_program *program, struct sim **ret)
+{
+    *ret = NULL;
+    int error = sim_open(ret, &config->conf, program);
+    if (error != 0) {
+        *ret = NULL;
+        return cli_fail("cannot make machine %s: %s; a smaller phys.size or cache may do",
+                        config->conf.machine_name, strerror(-error));
+    }
+    if (results->timeline != NULL)
+        sim_timeline(*ret);
+    for (uint32_t i = 0; i < results->n_orders && error == 0; i++)
+        error = sim_order(*ret, &results->orders[i]);
+    return error != 0 ? cli_fail("%s", strerror(-error)) : 0;
+}
+
+/* replay tells a machine like the recorded run's what that one was told. */
+static int replay(struct results *results)
+{
+    struct config config = {.note = ""};
+    char err[CLI_LINE / 2] = "";
+    struct tape_in *tape;
+    struct tape_run run;
+    struct sim *sim = NULL;
+    if (tape_read(&tape, results->replay, &run, err, sizeof(err)) != 0)
+        return cli_fail("--replay %s: %s", results->replay, err);
+    config.conf = run.conf;
+    snprintf(config.note, sizeof(config.note), "%s", run.note);
+    struct results own = *results;
+    own.orders = run.orders;
+    own.n_orders = run.n_orders;
+    int status = open_machine(&config, &own, &run.program, &sim);
+    if (status == 0 && tape_play(tape, sim, &run, err, sizeof(err)) != 0)
+        status = cli_fail("--replay %s: %s", results->replay, err);
+    if (status == 0)
+        status = tell_run(&config, &own, sim, run.argv, &run.result, run.ppid);
+    sim_close(sim);
+    tape_done(tape, &run);
+    return status;
 }
 
 /* run_command has looked at everything; c is what QEMU will execute. */
 static int run_command(const struct config *config, const struct results *results,
-                       const struct front_options *front, const struct front_command *c)
+                       struct front_options *front, const struct front_command *c)
 {
     struct sim_program program = program_of(c->argv);
     struct sim *sim;
-    int error = sim_open(&sim, &config->conf, &program);
-    if (error != 0)
-        return cli_fail("cannot make machine %s: %s; a smaller phys.size or cache may do",
-                        config->conf.machine_name, strerror(-error));
-    if (results->timeline != NULL)
-        sim_timeline(sim);
-    for (uint32_t i = 0; i < results->n_orders && error == 0; i++)
-        error = sim_order(sim, &results->orders[i]);
-    int status =
-        error != 0 ? cli_fail("%s", strerror(-error)) : run_and_tell(config, front, results, sim);
+    int status = open_machine(config, results, &program, &sim);
+    if (status == 0)
+        status = run_and_tell(config, front, results, sim, &program);
     sim_close(sim);
     return status;
 }
@@ -431,10 +511,26 @@ static int find_orders(struct results *r, const struct cli_args *args)
     return status;
 }
 
+/* run_replay: the machine and the program are those of the recording. */
+static int run_replay(const struct cli_args *args, struct results *results)
+{
+    static const char *const none[] = {"--machine", "--set",    "--sysctl",    "--sysctls",
+                                       "--verify",  "--detach", "--front-only"};
+    if (args->n_operands > 0)
+        return cli_fail("run: --replay runs no program; leave %s away", args->operands[0]);
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        if (args_has(args, none[i]))
+            return cli_fail("run: --replay tells the recorded machine; leave %s away", none[i]);
+    int status = find_results(results, args);
+    return status != 0 ? status : replay(results);
+}
+
 static int run_run(const struct cli_args *args)
 {
     struct config config;
     struct results results = {.json = NULL};
+    if (args_has(args, "--replay"))
+        return run_replay(args, &results);
     if (args->n_operands == 0)
         return cli_fail("run: no program given; usage: pagewalk run [options] -- PROGRAM [ARGS]");
     int status = config_load(&config, args);

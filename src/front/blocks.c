@@ -15,8 +15,7 @@
 
 #define INSN_MAX 15 /* bytes of an x86 instruction */
 
-/* block_valid says whether a record holds together and ends within `room` bytes (I1). */
-static bool block_valid(const struct ring_block *b, uint64_t room)
+bool block_valid(const struct ring_block *b, uint64_t room)
 {
     unsigned code = 0;
 
@@ -56,6 +55,8 @@ static bool announce(struct reader *r, uint32_t id)
 
     if (b && r->sim && sim_add_block(r->sim, id, b) != 0)
         r->error = -ENOMEM;
+    if (b && r->tape)
+        tape_block(r->tape, id, b);
     return b != NULL;
 }
 

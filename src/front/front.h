@@ -21,6 +21,7 @@ struct front_options {
     bool progress;        /* show a line on stderr while running */
     bool detach;          /* when the first process has ended let the others alone */
     bool counts;          /* ask the plugin for plain counters too */
+    struct tape *tape;    /* what the sim is told is recorded (tape.h); NULL: it is not */
     void (*poll)(void *); /* called every few ms between two batches of events; NULL: nothing is */
     void *poll_data;      /* what it is called with */
 };

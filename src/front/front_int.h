@@ -17,6 +17,7 @@
 
 #include "event/ring.h"
 #include "front/front.h"
+#include "front/tape.h"
 
 #include <signal.h>
 #include <sys/types.h>
@@ -74,6 +75,7 @@ struct stream {
     uint64_t fed;              /* reader.beat when words of it were taken last */
     uint64_t stuck_at;         /* head at which an incomplete record was all that was left, or 0 */
     unsigned empty;            /* looks that found no word, in succession */
+    uint64_t taped;            /* words of the slot up to here are on the tape */
     bool wants_order;          /* the next word ends an address-space call */
 };
 
@@ -93,7 +95,8 @@ struct process {
 };
 
 struct reader {
-    struct sim *sim; /* NULL: words are counted and discarded */
+    struct sim *sim;   /* NULL: words are counted and discarded */
+    struct tape *tape; /* what the sim is told is recorded; NULL: it is not */
     const struct region *region;
     struct stream stream[RING_SLOTS];
     struct stream_list unborn; /* first record not read yet */
@@ -210,7 +213,8 @@ void keeper_close(struct keeper *k);
 
 /* -- launch.c: the guest's processes ------------------------------------------------------------ */
 struct guest {
-    struct sim *sim; /* told of ends; NULL: nobody is */
+    struct sim *sim;   /* told of ends; NULL: nobody is */
+    struct tape *tape; /* the same; NULL: no recording is made */
     struct keeper keeper;
     struct tree_spared spared; /* children that we had before */
     pid_t pid;                 /* of the first process */
@@ -222,6 +226,10 @@ struct guest {
     bool was_reaper;           /* they did before */
     uint32_t left;             /* processes left alone */
 };
+
+/* -- blocks.c
+ * block_valid says whether the record of a block holds together and ends within `room` bytes. */
+bool block_valid(const struct ring_block *b, uint64_t room);
 
 /* guest_start runs qemu with the command; 0, or 125 with a line in err. */
 int guest_start(struct guest *g, const struct front_command *c, const char *qemu,

@@ -226,12 +226,18 @@ static void over(struct guest *g)
     g->gone = g->over = true;
 }
 
+static void end_of_process(const struct guest *g, const struct keeper_word *w)
+{
+    tape_status(g->tape, (uint32_t)w->pid, w->status);
+    sim_process_status(g->sim, (uint32_t)w->pid, w->status);
+}
+
 static void take_word(struct guest *g, const struct keeper_word *w)
 {
     if (w->kind == KEEPER_LEFT)
         g->left = (uint32_t)w->status;
     if (w->kind == KEEPER_ENDED && g->sim)
-        sim_process_status(g->sim, (uint32_t)w->pid, w->status);
+        end_of_process(g, w);
     if (w->kind != KEEPER_ENDED || w->pid != g->pid || g->gone)
         return;
     g->status = w->status;

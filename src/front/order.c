@@ -119,6 +119,12 @@ bool out_of_turn(const struct reader *r, const struct stream *s)
 
 /* -- when nothing moves --------------------------------------------------------------------------- */
 
+void order_forced(struct reader *r)
+{
+    tape_forced(r->tape);
+    sim_order_forced(r->sim);
+}
+
 /* force_call applies the oldest call that waits for others. */
 static bool force_call(struct reader *r, struct process *p)
 {
@@ -129,7 +135,7 @@ static bool force_call(struct reader *r, struct process *p)
             oldest = s;
     if (!oldest)
         return false;
-    sim_order_forced(r->sim);
+    order_forced(r);
     reader_feed(r, oldest, min_u64(available(oldest), READER_QUANTUM));
     return true;
 }
@@ -144,7 +150,7 @@ static bool force_epoch(struct reader *r, struct process *p)
             least = min_u64(least, epoch_of(next_word(s)) / 2);
     if (least == UINT64_MAX)
         return false;
-    sim_order_forced(r->sim);
+    order_forced(r);
     p->applied = (uint32_t)least;
     return true;
 }

@@ -150,7 +150,7 @@ bool process_may_begin(const struct reader *r, const struct process *p)
 void process_begin(struct reader *r, struct process *p)
 {
     if (p->parent && p->parent->applied < p->fork_call && r->sim)
-        sim_order_forced(r->sim); /* I3 */
+        order_forced(r); /* I3 */
     p->begun = true;
     p->parent = NULL;
 }
@@ -211,6 +211,8 @@ static void bear(struct reader *r, struct stream *s, const struct birth *b)
     struct process *p = process_of(r, b);
 
     s->thread = r->sim ? sim_thread_open(r->sim) : NULL;
+    tape_stream(r->tape, s->serial);
+    s->taped = tail_of(s);
     if (r->sim && !s->thread) {
         r->error = -ENOMEM;
         return;
@@ -309,8 +311,10 @@ static void leave_process(struct reader *r, struct stream *s)
         link = &(*link)->sibling;
     *link = s->sibling;
     r->lives--;
-    if (s->thread)
+    if (s->thread) {
+        tape_end(r->tape, s->serial);
         sim_thread_close(r->sim, s->thread);
+    }
     s->thread = NULL;
     s->process = NULL;
     if (!p->streams)

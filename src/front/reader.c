@@ -81,6 +81,15 @@ static void tell_verdict(struct stream *s)
     syscall(SYS_futex, &s->slot->verdicts, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+/* record_feed: words that were offered before are on the tape already. */
+static void record_feed(struct reader *r, struct stream *s, uint64_t n)
+{
+    uint64_t end = tail_of(s) + n, fresh = end > s->taped ? end - s->taped : 0;
+
+    tape_feed(r->tape, s->serial, next_word(s), n, fresh, s->wants_order);
+    s->taped += fresh;
+}
+
 bool reader_feed(struct reader *r, struct stream *s, uint64_t n)
 {
     uint64_t head = head_of(s);
@@ -94,7 +103,9 @@ bool reader_feed(struct reader *r, struct stream *s, uint64_t n)
         return false;
     if (!p->begun)
         process_begin(r, p);
+    record_feed(r, s, n);
     done = sim_feed(r->sim, s->thread, next_word(s), n, s->wants_order, &stop);
+    tape_fed(r->tape, s->serial, done);
     if (stop == SIM_LATER && done == 0)
         return true;
     if (call > p->applied)

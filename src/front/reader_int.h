@@ -69,6 +69,9 @@ uint32_t call_of(const struct stream *s);
  * have words. */
 bool out_of_turn(const struct reader *r, const struct stream *s);
 
+/* order_forced: something is applied before it is known to be its turn. */
+void order_forced(struct reader *r);
+
 /* -- blocks.c ------------------------------------------------------------------------------------- */
 /* announce_blocks tells the sim of all blocks that words read before may name. */
 void announce_blocks(struct reader *r);

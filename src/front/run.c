@@ -227,6 +227,7 @@ static int run_guest(const struct front_options *o, const struct front_command *
     struct guest g;
 
     g.sim = r->sim;
+    g.tape = o->tape;
     if (front_tools(o, qemu, plugin, sizeof qemu, err, err_size) != 0)
         return 125;
     door_open(&door, r->region->ring);
@@ -266,6 +267,7 @@ int front_run(const struct front_options *o, struct sim *sim, struct front_resul
         if (sim)
             sim_follow_tree(sim);
         reader_open(reader, sim, &region);
+        reader->tape = o->tape;
         code = run_guest(o, &command, reader, &result, err, err_size);
         reader_close(reader);
         region_close(&region);
