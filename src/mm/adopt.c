@@ -74,15 +74,7 @@ int mm_shm_adopt(struct mm *m, int id, int32_t key, uint64_t size, int flags)
             mm_file_resize(m->sys, old->file, size);
         return 0;
     }
-    struct shm_segment g = {.key = key,
-                            .id = id,
-                            .mode = (uint32_t)flags & 0777,
-                            .uid = m->task.uid,
-                            .gid = m->task.gid,
-                            .cuid = m->task.uid,
-                            .cgid = m->task.gid,
-                            .cpid = m->task.pid};
-    int made = shm_add_segment(m, &g, size, flags, true);
+    int made = shm_add_segment(m, key, id, size, flags, true);
     return made < 0 ? made : 0;
 }
 

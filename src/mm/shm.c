@@ -147,12 +147,12 @@ static int new_file(struct mm *m, const char *name, uint64_t size, int flags, bo
     return forced || may ? mm_hugetlb_file(m->sys, &q, ret) : -EPERM;
 }
 
-int shm_add_segment(struct mm *m, const struct shm_segment *proto, uint64_t size, int flags,
-                    bool forced)
+int shm_add_segment(struct mm *m, int32_t key, int id, uint64_t size, int flags, bool forced)
 {
     struct mm_sys *s = m->sys;
+    const struct mm_task *t = &m->task;
     char name[32];
-    snprintf(name, sizeof(name), "/SYSV%08x (deleted)", (uint32_t)proto->key);
+    snprintf(name, sizeof(name), "/SYSV%08x (deleted)", (uint32_t)key);
     struct mm_file *f;
     int made = new_file(m, name, size, flags, forced, &f);
     if (made != 0)
@@ -160,10 +160,17 @@ int shm_add_segment(struct mm *m, const struct shm_segment *proto, uint64_t size
     bool promise = !(flags & (SHM_NORESERVE | SHM_HUGETLB));
     struct shm_segment *g = malloc(sizeof(*g));
     ASSERT(g);
-    *g = *proto;
-    g->file = f;
-    g->size = size;
-    g->file->shm_id = g->id;
+    *g = (struct shm_segment){.key = key,
+                              .id = id,
+                              .file = f,
+                              .size = size,
+                              .mode = (uint32_t)flags & 0777,
+                              .uid = t->uid,
+                              .gid = t->gid,
+                              .cuid = t->uid,
+                              .cgid = t->gid,
+                              .cpid = t->pid};
+    g->file->shm_id = id;
     if (promise && shmem_acct_size(m, g->file, forced) != 0) {
         mm_file_put(s, g->file);
         free(g);
@@ -183,15 +190,7 @@ static int newseg(struct mm *m, int32_t key, uint64_t size, int flags)
         return -EINVAL;
     if (align_up(size, PAGE_SIZE) < size || s->shm.ids.used >= SHM_MNI)
         return -ENOSPC;
-    struct shm_segment g = {.key = key,
-                            .mode = (uint32_t)flags & 0777,
-                            .uid = m->task.uid,
-                            .gid = m->task.gid,
-                            .cuid = m->task.uid,
-                            .cgid = m->task.gid,
-                            .cpid = m->task.pid};
-    g.id = new_id(s);
-    return shm_add_segment(m, &g, size, strict ? flags & ~SHM_NORESERVE : flags, false);
+    return shm_add_segment(m, key, new_id(s), size, strict ? flags & ~SHM_NORESERVE : flags, false);
 }
 
 int mm_shmget(struct mm *m, int32_t key, uint64_t size, int flags)

@@ -19,9 +19,8 @@ struct shm_segment {
 /* shm_find_id and shm_find_key return a segment or NULL; IPC_PRIVATE is no key of any. */
 struct shm_segment *shm_find_id(const struct mm_sys *s, int id);
 struct shm_segment *shm_find_key(const struct mm_sys *s, int32_t key);
-/* shm_add_segment makes a segment like proto, with the memory: its id, or -errno. forced: no limit and no
- * right is asked for. */
-int shm_add_segment(struct mm *m, const struct shm_segment *proto, uint64_t size, int flags,
-                    bool forced);
+/* shm_add_segment makes the segment `id` of the caller, with its memory: the id, or -errno. forced: no limit
+ * and no right is asked for. */
+int shm_add_segment(struct mm *m, int32_t key, int id, uint64_t size, int flags, bool forced);
 
 #endif

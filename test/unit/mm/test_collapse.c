@@ -3,30 +3,19 @@
  * collapse_max_ptes_none, collapse_full_of_compound, collapse_fork, collapse_fork_compound,
  * collapse_max_ptes_shared), each for the thread and for the call where they differ; times are the
  * defaults of /sys/kernel/mm/transparent_hugepage/khugepaged. */
-#include "unit/mm/mm_fixture.h"
+#include "unit/mm/big_box.h"
 
-#define A        UINT64_C(0x200000000000)
-#define HP       UINT64_C(512)
-#define M2       MIB(2)
 #define COLLAPSE 25
 #define SCAN_MS  10000
 
-static struct box b;
 static uint64_t now;
 
 static int set_up(void **state)
 {
     (void)state;
-    box_open(&b, MIB(256), false);
+    big_box(0, false);
     now = 0;
     mm_tick(b.sys, now);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    box_close(&b);
     return 0;
 }
 

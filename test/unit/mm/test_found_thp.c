@@ -1,33 +1,18 @@
 /* test_found_thp.c: what `make check-kernel` found about transparent huge pages: each case is the shortest
  * sequence that differed, or what a probe saw, with the answer of Linux 6.18.44. */
 #include "mm/migrate_int.h"
-#include "mm_fixture.h"
+#include "unit/mm/big_box.h"
 
-#define A        UINT64_C(0x200000000000)
 #define FAR      (A + (UINT64_C(1) << 40))
-#define HP       UINT64_C(512)
-#define M2       MIB(2)
 #define COLLAPSE 25
 #define MOVE     2u /* MPOL_MF_MOVE */
 #define MOVE_ALL 4u
 #define STRICT   1u
 
-static struct box b;
-
 static int set_up(void **state)
 {
     (void)state;
-    box_conf(&b, MIB(256));
-    b.conf.phys_contents = true;
-    box_start(&b);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    box_close(&b);
-    return 0;
+    return big_box(0, true);
 }
 
 /* A huge page at A, all written. */

@@ -1,40 +1,23 @@
 /* hugetlb: pools, promises, faults. Expectations: observations of Linux 6.18 (nr, free, rsvd, surp in
  * /proc/meminfo after each call), Documentation/admin-guide/mm/hugetlbpage.rst, and LTP's hugetlb
  * cases (hugemmap01, 02, 04, 05, 06, hugefork01, hugefallocate01), marked where used. */
-#include "unit/mm/mm_fixture.h"
+#include "unit/mm/big_box.h"
 
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
-#define A  UINT64_C(0x200000000000)
-#define M2 MIB(2)
-
-static struct box b;
-
 static void open_pool(uint64_t pages, uint64_t overcommit)
 {
-    memset(&b, 0, sizeof(b));
-    conf_init(&b.conf);
-    b.conf.phys_size = MIB(256);
+    box_conf(&b, MIB(256));
     b.conf.hugetlb_2m = pages;
     b.conf.hugetlb_2m_overcommit = overcommit;
-    assert_int_equal(arch_outbox_open(&b.out), 0);
-    assert_int_equal(phys_open(&b.phys, &b.conf, &b.stats), 0);
-    assert_int_equal(mm_sys_open(&b.sys, &b.conf, b.phys, &b.stats, &b.out), 0);
-    assert_int_equal(mm_open(&b.mm, b.sys), 0);
+    box_start(&b);
 }
 
 static int four_pages(void **state)
 {
     (void)state;
     open_pool(4, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    box_close(&b);
     return 0;
 }
 

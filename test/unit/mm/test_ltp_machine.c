@@ -2,28 +2,12 @@
  * pages, reclaim, swap and out of memory that no other test here makes, the file they are from at each
  * case (LTP: below testcases/kernel; selftests: tools/testing/selftests/mm). docs/VALIDATION.md lists
  * all of them. */
-#include "unit/mm/mm_fixture.h"
-
-#define A        UINT64_C(0x200000000000)
-#define M2       MIB(2)
-#define HP_PAGES UINT64_C(512)
-
-static struct box b;
+#include "unit/mm/big_box.h"
 
 static int four_huge_pages(void **state)
 {
     (void)state;
-    box_conf(&b, MIB(256));
-    b.conf.hugetlb_2m = 4;
-    box_start(&b);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    box_close(&b);
-    return 0;
+    return big_box(4, false);
 }
 
 /* -- hugetlb ----------------------------------------------------------------------------------- */
@@ -357,8 +341,8 @@ static void huge_pages_survive_odd_moves(void **state)
                {A + K, 4 * M2 - K, A + 16 * M2},
                {A + M2 / 2, 3 * M2, A + 16 * M2 + M2 / 2}};
     for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
-        map_anon(&b, A, 4 * HP_PAGES, RW);
-        touch_pages(&b, A, 4 * HP_PAGES, true);
+        map_anon(&b, A, 4 * HP, RW);
+        touch_pages(&b, A, 4 * HP, true);
         uint64_t rss = counters(&b).rss[MM_ANONPAGES];
         assert_int_equal(mm_mremap(b.mm, va(row[i].old), row[i].len, row[i].len,
                                    MREMAP_MAYMOVE | MREMAP_FIXED, va(row[i].to), false),
@@ -375,16 +359,16 @@ static void halves_of_huge_pages_change_alone(void **state)
 {
     (void)state;
     struct mm *child;
-    map_anon(&b, A, 2 * HP_PAGES, RW);
-    touch_pages(&b, A, 2 * HP_PAGES, true);
+    map_anon(&b, A, 2 * HP, RW);
+    touch_pages(&b, A, 2 * HP, true);
     assert_int_equal(mm_mprotect(b.mm, va(A + M2 / 2), M2, PROT_NONE), 0);
     assert_string_equal(draw(&b, A + M2 / 2 - K, 2), "wN");
     assert_int_equal(mm_fork(&child, b.mm), 0);
     assert_int_equal(mm_madvise(child, va(A + 3 * M2 / 4), M2 / 2, MADV_DONTNEED), 0);
     mm_close(child);
     assert_int_equal(mm_mprotect(b.mm, va(A + M2 / 2), M2, RW), 0);
-    assert_int_equal(counters(&b).rss[MM_ANONPAGES], 2 * HP_PAGES);
-    assert_int_equal(touch_pages(&b, A, 2 * HP_PAGES, false), 0);
+    assert_int_equal(counters(&b).rss[MM_ANONPAGES], 2 * HP);
+    assert_int_equal(touch_pages(&b, A, 2 * HP, false), 0);
 }
 
 int main(void)

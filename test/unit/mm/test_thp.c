@@ -1,25 +1,11 @@
 /* Huge pages: entries of 2 MiB. Expectations: reference observations of Linux 6.18 (faults, VmPTE,
  * AnonHugePages) and mm/huge_memory.c. Addresses are 2 MiB aligned windows. */
-#include "unit/mm/mm_fixture.h"
-
-#define A  UINT64_C(0x200000000000)
-#define HP UINT64_C(512) /* pages of a huge page */
-#define M2 MIB(2)
-
-static struct box b;
+#include "unit/mm/big_box.h"
 
 static int set_up(void **state)
 {
     (void)state;
-    box_open(&b, MIB(256), false);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    box_close(&b);
-    return 0;
+    return big_box(0, false);
 }
 
 /* advised maps n huge pages at A with MADV_HUGEPAGE. */
