@@ -8,6 +8,7 @@
  * Invariants:
  *  I1  stats = mark + what the payee gained since; threads' sums, and `others`, add up to mark.
  *  I2  So do the cores' sums and `others`: boot, the kernel's own threads, orders from outside.
+ *  I3  What is taken back is taken from whom it was given to: no sum is below zero (2^63 and above).
  */
 #include "sim/sim_int.h"
 
@@ -66,10 +67,31 @@ void account_proc(const struct sim *s, const struct sim_proc *p, struct stat_set
             ret->v[k] += s->sums[i]->stats.v[k];
 }
 
+static bool below_zero(const struct stat_set *x)
+{
+    for (int k = 0; k < STAT_NR; k++)
+        if (x->v[k] >> 63)
+            return true;
+    return false;
+}
+
+static bool any_below_zero(const struct sim *s)
+{
+    bool any = below_zero(&s->stats) || below_zero(&s->others);
+
+    for (uint32_t i = 0; i < s->n_sums; i++)
+        any |= below_zero(&s->sums[i]->stats);
+    for (unsigned i = 0; i < s->conf.cpu_cores; i++)
+        any |= below_zero(&s->core_stats[i]);
+    return any;
+}
+
 /* account_audit adds everything up; 0, or the number of the broken invariant. */
 int account_audit(struct sim *s)
 {
     account(s, s->current);
+    if (any_below_zero(s))
+        return 3;
     for (int k = 0; k < STAT_NR; k++) {
         uint64_t threads = s->others.v[k], cores = s->others.v[k];
         for (uint32_t i = 0; i < s->n_sums; i++)

@@ -292,6 +292,7 @@ static void did_not_sleep(struct sim *s, struct sim_thread *t, uint64_t took_ns)
     }
     t->state = THREAD_ON_RQ;
     c->clock_ps = t->slept_ps; /* nobody ran there since */
+    account(s, t); /* whom on_core gave them to when it went, as it will when it comes */
     STAT(&s->stats, context_switches) -= 2;
     STAT(&s->stats, switches_voluntary)--;
     on_core(s, t->core_id);

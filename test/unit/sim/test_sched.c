@@ -159,6 +159,38 @@ static void who_was_only_late_with_its_return_did_not_sleep(void **state)
     close_crowd(&x);
 }
 
+/* The payee is the one on the other core when the late return comes. */
+static void what_was_counted_for_a_sleep_is_taken_back_from_who_did_not_sleep(void **state)
+{
+    (void)state;
+    struct crowd x;
+    uint64_t came[2];
+    open_crowd(&x, 2, 2);
+    work(&x, 0, 1000);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(account_audit(x.sim), 0);
+    for (unsigned i = 0; i < 2; i++)
+        came[i] = STAT(&x.t[i]->sum->stats, context_switches);
+    for (unsigned k = 0; k < 3; k++) {
+        call_begins(&x, 0, SYS_read, 0, 0, 0);
+        feed_to_the_end(&x, 1000);
+        for (unsigned i = 0; i < 2; i++) {
+            work(&x, 1, 5000);
+            feed_to_the_end(&x, 1000);
+        }
+        assert_null(x.sim->cpu[0].runs);
+        assert_ptr_equal(x.sim->current, x.t[1]);
+        call_ends(&x, 0, SYS_read, 0, 2000, 0);
+        feed_to_the_end(&x, 1000);
+    }
+    assert_int_equal(account_audit(x.sim), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(STAT(&x.t[i]->sum->stats, context_switches), came[i]);
+        assert_int_equal(STAT(&x.t[i]->sum->stats, switches_voluntary), 0);
+    }
+    close_crowd(&x);
+}
+
 static void who_waits_at_a_futex_wakes_when_the_others_have_come_so_far(void **state)
 {
     (void)state;
@@ -346,6 +378,7 @@ int main(void)
         cmocka_unit_test(a_long_call_that_cannot_sleep_keeps_its_core),
         cmocka_unit_test(a_call_of_which_no_return_came_yet_lets_others_on_the_core),
         cmocka_unit_test(who_was_only_late_with_its_return_did_not_sleep),
+        cmocka_unit_test(what_was_counted_for_a_sleep_is_taken_back_from_who_did_not_sleep),
         cmocka_unit_test(who_waits_at_a_futex_wakes_when_the_others_have_come_so_far),
         cmocka_unit_test(a_thread_whose_core_is_taken_waits_and_who_has_it_is_named),
         cmocka_unit_test(the_size_of_the_pieces_a_stream_comes_in_changes_no_counter),
