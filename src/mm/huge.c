@@ -483,6 +483,10 @@ void change_huge_pmd(struct gather *g, const struct vma *v, struct pt_run *r)
     if (!(v->flags & VM_HUGETLB) && !(new.v &PTE_RW) && can_change_writable(g->m, v, new))
         new.v |= PTE_RW;
     run_set(g->m, r, new);
+    if (v->flags & VM_HUGETLB) { /* tlb_remove_huge_tlb_entry, whatever changed */
+        gather_entry(g, r->a.v, r->level);
+        return;
+    }
     if (!pte_needs_flush(old, new))
         return;
     for (uint64_t a = r->a.v; a < r->a.v + BIT(pt_level_shift(r->level)); a += HPAGE_PMD_SIZE)

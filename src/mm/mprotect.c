@@ -51,12 +51,36 @@ bool pte_needs_flush(pte old, pte new)
     return pte_present(old) && ((diff & old.v & on_clear) || (diff & on_change));
 }
 
+/* hugetlb_change_protection has a gather of its own, which flushes what is there; and then everything, for
+ * the call's gather is pending beside it (tlb_finish_mmu, mm_tlb_flush_nested). */
+static void hugetlb_change_protection(struct mm *m, const struct vma *v, uint64_t start,
+                                      uint64_t end)
+{
+    struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
+    struct gather g;
+    uint64_t changed = 0;
+    gather_init(&g, m);
+    while (run_next(m, &r)) {
+        changed++;
+        if (!pte_is_swap(*r.e))
+            change_huge_pmd(&g, v, &r);
+    }
+    if (changed > 0)
+        arch_step(m->sys->outbox, STEP_PTE, changed);
+    gather_flush(&g);
+    flush_space(m);
+}
+
 void change_protection(struct gather *g, const struct vma *v, uint64_t start, uint64_t end)
 {
     struct mm *m = g->m;
     const uint64_t keep = PTE_ADDR_MASK | PTE_A | PTE_D | PTE_SPECIAL | PTE_SOFT_DIRTY;
     uint64_t prot = vm_page_prot(v) & ~keep, changed = 0; /* pte_modify: A stays as it is */
     struct pt_run r = {.a = va(start), .end = va(end), .huge = RUN_WHOLE};
+    if (v->flags & VM_HUGETLB) {
+        hugetlb_change_protection(m, v, start, end);
+        return;
+    }
     flush_tlb_pending(m);
     while (run_next(m, &r)) {
         changed++;

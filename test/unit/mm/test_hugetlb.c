@@ -287,6 +287,39 @@ static void advice_that_needs_small_pages_is_refused(void **state)
     assert_int_equal(counters(&b).locked_vm, 0);
 }
 
+/* flushed writes what mprotect flushes: huge pages of a range, or "all". */
+static const char *flushed(uint64_t a, uint64_t pages, uint32_t prot)
+{
+    static char text[64];
+    size_t n = 0;
+    text[0] = '\0';
+    b.out.n = 0;
+    assert_int_equal(mm_mprotect(b.mm, va(a), pages * M2, prot), 0);
+    for (uint32_t i = 0; i < b.out.n; i++) {
+        const struct arch_msg *m = &b.out.msg[i];
+        if (m->kind == ARCH_FLUSH_ALL)
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "all ");
+        if (m->kind == ARCH_FLUSH_RANGE)
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "%u ",
+                                  (unsigned)((m->b - m->a) >> m->n));
+    }
+    return text;
+}
+
+/* Seen on 6.18.44 (tlb:tlb_flush, with its stack): what is there, whether it changed or not, and then
+ * everything, once for each VMA. */
+static void mprotect_flushes_what_is_there_and_then_everything(void **state)
+{
+    (void)state;
+    assert_int_equal(private(A, 4), A);
+    touch(&b, A, true);
+    touch(&b, A + 2 * M2, true);
+    assert_string_equal(flushed(A, 4, PROT_READ), "3 all ");
+    assert_string_equal(flushed(A, 4, RW), "3 all ");
+    assert_string_equal(flushed(A + M2, 1, PROT_READ), "all ");
+    assert_string_equal(flushed(A, 4, PROT_READ | PROT_EXEC), "1 all all 1 all ");
+}
+
 static void mprotect_takes_the_right_to_write_and_gives_it_back_by_a_fault(void **state)
 {
     (void)state;
@@ -568,6 +601,7 @@ int main(void)
         T(a_length_is_rounded_up_and_the_place_is_aligned),
         T(sizes_are_encoded_in_the_flags),
         T(advice_that_needs_small_pages_is_refused),
+        T(mprotect_flushes_what_is_there_and_then_everything),
         T(mprotect_takes_the_right_to_write_and_gives_it_back_by_a_fault),
         T(mincore_sees_the_pages),
         T(a_move_takes_pages_and_promises_along),
