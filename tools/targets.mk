@@ -2,19 +2,22 @@
 # deps → build → tools/runtests is the way of demo and check on a fresh Debian machine.
 
 RUN_DEPS   := qemu-user libc6-dev libinih-dev libcapstone-dev libdw-dev libelf-dev python3
-CHECK_DEPS := gcc git libcmocka-dev clang-format sqlite3 perl gzip util-linux binutils redis-server redis-tools postgresql-15 make
+CHECK_DEPS := gcc git libcmocka-dev clang-format sqlite3 perl gzip util-linux binutils redis-server redis-tools postgresql-15 make spin
 TIDY_DEPS  := clang-tidy cppcheck
+VIEWER_DEPS := nodejs golang-1.19-src
 BENCH_DEPS := valgrind hyperfine
 JOBS       ?= 2
 SUB        := $(MAKE) --no-print-directory BUILD=$(BUILD)
 DESTROOT    = $(DESTDIR)$(PREFIX)
 
-.PHONY: help deps demo check check-faults check-kernel check-kernel-global fuzz-mm fuzz tidy bench install uninstall clean format docs tsan-tests gendocs
+.PHONY: help deps demo check check-ring check-timeline check-faults check-kernel check-kernel-global fuzz-mm fuzz tidy bench install uninstall clean format docs tsan-tests gendocs
 help:
 	@echo 'make              build $(BUILD)/release/pagewalk (MODE=release|debug|asan|tsan|hostile)'
 	@echo 'make demo         install what is missing, build, run it on a real program'
 	@echo 'make check        install what is missing, build, all tests'
 	@echo 'make check-faults minor faults and resident memory of 25 programs against the real kernel (6 in check)'
+	@echo 'make check-ring   the protocol of plugin and simulator under the model checker spin, the whole of it'
+	@echo 'make check-timeline  what run --timeline writes, read by the viewer of chrome://tracing'
 	@echo 'make check-kernel memory calls on the model and the running kernel (SEED=s SEQUENCES=n)'
 	@echo 'make fuzz-mm      memory calls on the model while allocations fail (SEED=s CALLS=n)'
 	@echo 'make check-kernel-global  what needs swapon and the like on this host'
@@ -36,7 +39,19 @@ demo: deps
 
 check:
 	@tools/deps $(RUN_DEPS) $(CHECK_DEPS)
+	-@tools/deps $(VIEWER_DEPS) # another Debian has another Go: timeline_viewer.sh is skipped there
 	@tools/runtests --build $(BUILD) --jobs $(JOBS)
+
+# test/spin/ring.pml; all but the longest search is in check, too.
+check-ring:
+	@tools/deps gcc spin
+	@test/spin/check --all
+
+# The viewer (Catapult, of Chromium's chrome://tracing) comes with Debian 12's sources of Go.
+check-timeline:
+	@tools/deps $(RUN_DEPS) $(VIEWER_DEPS)
+	@$(SUB) -j$(JOBS) MODE=release all
+	@PAGEWALK=$(BUILD)/release/pagewalk test/e2e/timeline_viewer.sh
 
 # Counts of page faults want a machine that does nothing else, so not all are in check.
 check-faults:

@@ -299,6 +299,7 @@ static void free_slot(struct reader *r, struct stream *s)
     if (slot >= KEEP_SLOTS)
         region_give_back(r->region, slot);
     atomic_store(&s->slot->tail, head_of(s));
+    atomic_store(&s->slot->pid, 0); /* the next owner is alive before it can say who it is */
     atomic_store(&s->slot->state, RING_FREE);
 }
 

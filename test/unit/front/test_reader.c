@@ -10,6 +10,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 struct rig {
@@ -218,6 +220,28 @@ static void an_epoch_of_more_than_32_bits_comes_to_an_end(void **state)
     assert_int_equal(g->reader.words, 6);
 }
 
+/* A slot comes back without its last owner's pid: the next one takes it before he can say who he is, and
+ * must not be looked for under the number of a process that is dead. */
+static void a_slot_that_comes_back_names_no_process(void **state)
+{
+    struct rig *g = *state;
+    pid_t gone = fork();
+    if (gone == 0)
+        _exit(0);
+    waitpid(gone, NULL, 0);
+    g->slot->pid = (uint32_t)gone;
+    begin(g);
+    read_all(g);
+    assert_int_equal(g->slot->state, RING_FREE);
+    assert_int_equal(g->slot->pid, 0);
+    g->reader.over = false;
+    g->slot->state = RING_LIVE; /* taken, and nothing said yet */
+    g->region.ring->threads++;
+    reader_step(&g->reader);
+    reader_look(&g->reader);
+    assert_int_equal(g->slot->state, RING_LIVE);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -234,6 +258,7 @@ int main(void)
         TEST(a_record_that_comes_late_is_taken_before_the_words_that_name_it),
         TEST(more_holes_than_there_can_be_end_the_run),
         TEST(an_epoch_of_more_than_32_bits_comes_to_an_end),
+        TEST(a_slot_that_comes_back_names_no_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
