@@ -42,10 +42,7 @@ static void put_program(struct jsonw *w, const struct report_run *run)
 static void put_incomplete(struct jsonw *w, const struct report_run *run)
 {
     const char *word = report_incomplete(run->incomplete);
-    if (word != NULL)
-        jsonw_text(w, "incomplete", word);
-    else
-        jsonw_null(w, "incomplete");
+    jsonw_text(w, "incomplete", word);
 }
 
 static void put_option(struct jsonw *w, const struct conf *conf, const struct conf_option *o)
@@ -179,10 +176,7 @@ static void put_site(struct jsonw *w, const struct sim_site *s, const struct sym
     jsonw_open(w, NULL, '{');
     jsonw_hex(w, "pc", s->pc);
     jsonw_text(w, "object", symbol->object);
-    if (symbol->name != NULL)
-        jsonw_text(w, "symbol", symbol->name);
-    else
-        jsonw_null(w, "symbol");
+    jsonw_text(w, "symbol", symbol->name);
     jsonw_u64(w, "offset", symbol->offset);
     jsonw_u64(w, "executed", s->executed);
     jsonw_u64(w, "stlb_hits", s->stlb_hits);

@@ -73,6 +73,10 @@ void jsonw_null(struct jsonw *w, const char *key)
 
 void jsonw_text(struct jsonw *w, const char *key, const char *bytes)
 {
+    if (bytes == NULL) {
+        jsonw_null(w, key);
+        return;
+    }
     begin(w, key);
     sink_json_string(w->out, bytes);
 }

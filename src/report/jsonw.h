@@ -23,7 +23,7 @@ void jsonw_i64(struct jsonw *w, const char *key, int64_t v);
 void jsonw_hex(struct jsonw *w, const char *key, uint64_t v); /* a string "0x…": addresses */
 void jsonw_bool(struct jsonw *w, const char *key, bool v);
 void jsonw_null(struct jsonw *w, const char *key);
-/* jsonw_text writes any bytes as a string; those that are not UTF-8 become U+FFFD. */
+/* jsonw_text writes any bytes as a string; those that are not UTF-8 become U+FFFD. NULL is null. */
 void jsonw_text(struct jsonw *w, const char *key, const char *bytes);
 
 #endif

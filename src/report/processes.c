@@ -149,10 +149,7 @@ static void put_process(struct jsonw *w, const struct report *r, uint32_t i)
     jsonw_text(w, "path", p->path);
     put_argv(w, r, p);
     put_exit(w, r, p, i == 0);
-    if (p->native != 0)
-        jsonw_text(w, "unfollowed", report_native_name(p->native));
-    else
-        jsonw_null(w, "unfollowed");
+    jsonw_text(w, "unfollowed", p->native != 0 ? report_native_name(p->native) : NULL);
     jsonw_u64(w, "programs", p->programs);
     jsonw_u64(w, "threads", p->threads);
     jsonw_u64(w, "begin_ns", p->begin_ns);

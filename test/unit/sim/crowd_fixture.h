@@ -83,6 +83,14 @@ static inline void call_ends(struct crowd *x, unsigned who, uint64_t nr, uint64_
     put_record(x, who, EV_SYSCALL_RET, 4, (uint64_t[4]){nr, result, ns, sleeps});
 }
 
+/* calls: a call that did not sleep and took no time. */
+static inline void calls(struct crowd *x, unsigned who, uint64_t nr, uint64_t a0, uint64_t a1,
+                         uint64_t a2, uint64_t result)
+{
+    call_begins(x, who, nr, a0, a1, a2);
+    call_ends(x, who, nr, result, 0, 0);
+}
+
 static inline void sleeps_ns(struct crowd *x, unsigned who, uint64_t ns)
 {
     call_begins(x, who, SYS_nanosleep, 0, 0, 0);
@@ -204,5 +212,14 @@ static inline void close_crowd(struct crowd *x)
 }
 
 #define COUNT(x, id) STAT(&(x)->sim->stats, id)
+
+/* crowd_at_work: threads that have worked so long, each. */
+static inline void crowd_at_work(struct crowd *x, unsigned cores, unsigned threads, uint64_t ns)
+{
+    open_crowd(x, cores, threads);
+    for (unsigned i = 0; i < threads; i++)
+        work(x, i, ns);
+    feed_to_the_end(x, 1000);
+}
 
 #endif

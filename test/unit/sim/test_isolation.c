@@ -19,13 +19,6 @@ static uint64_t entries(const struct crowd *x)
            COUNT(x, timer_interrupts);
 }
 
-static void calls(struct crowd *x, unsigned who, uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2,
-                  uint64_t result)
-{
-    call_begins(x, who, nr, a0, a1, a2);
-    call_ends(x, who, nr, result, 0, 0);
-}
-
 static void one_thread_writes_twice_for_each_call_fault_and_tick(void **state)
 {
     (void)state;

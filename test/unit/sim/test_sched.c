@@ -18,10 +18,7 @@ static void each_thread_has_a_core_of_its_own_while_there_are_enough(void **stat
 {
     (void)state;
     struct crowd x;
-    open_crowd(&x, 4, 4);
-    for (unsigned i = 0; i < 4; i++)
-        work(&x, i, 10 * MS);
-    feed_to_the_end(&x, 1000);
+    crowd_at_work(&x, 4, 4, 10 * MS);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(x.t[i]->core_id, i);
         assert_int_equal(sim_thread_time(x.t[i]), UINT64_C(10) * MS * 1000);
@@ -35,10 +32,7 @@ static void two_threads_on_one_core_take_turns_at_each_tick(void **state)
 {
     (void)state;
     struct crowd x;
-    open_crowd(&x, 1, 2);
-    for (unsigned i = 0; i < 2; i++)
-        work(&x, i, 20 * MS);
-    feed_to_the_end(&x, 1000);
+    crowd_at_work(&x, 1, 2, 20 * MS);
     assert_int_equal(COUNT(&x, timer_interrupts), 40 - 1 /* the last one is due at the end */);
     assert_in_range(COUNT(&x, switches_involuntary), 38, 40); /* a new one comes on at once */
     assert_int_equal(busy_ps(&x), UINT64_C(40) * MS * 1000);
@@ -52,10 +46,7 @@ static void a_switch_costs_what_the_option_says_and_the_first_of_a_core_nothing(
 {
     (void)state;
     struct crowd x;
-    open_crowd(&x, 1, 2);
-    for (unsigned i = 0; i < 2; i++)
-        work(&x, i, 20 * MS);
-    feed_to_the_end(&x, 1000);
+    crowd_at_work(&x, 1, 2, 20 * MS);
     assert_int_equal(COUNT(&x, kernel_cycles_switch),
                      x.sim->conf.cost_switch * (COUNT(&x, context_switches) - 1));
     close_crowd(&x);
@@ -323,8 +314,7 @@ static void nice_values_of_the_program_decide_the_shares(void **state)
     (void)state;
     struct crowd x;
     open_crowd(&x, 1, 2);
-    call_begins(&x, 1, SYS_setpriority, 0, 0, 5);
-    call_ends(&x, 1, SYS_setpriority, 0, 0, 0);
+    calls(&x, 1, SYS_setpriority, 0, 0, 5, 0);
     work(&x, 0, 150 * MS);
     work(&x, 1, 150 * MS);
     while (x.s[0].at < x.s[0].n) { /* until the first is done */
@@ -349,8 +339,7 @@ static void a_thread_that_ends_clears_its_id_unless_it_is_the_last(void **state)
     struct crowd x;
     open_crowd(&x, 1, 2);
     for (unsigned i = 0; i < 2; i++) {
-        call_begins(&x, i, SYS_set_tid_address, DATA + (8 + i) * K4, 0, 0);
-        call_ends(&x, i, SYS_set_tid_address, 100 + i, 0, 0);
+        calls(&x, i, SYS_set_tid_address, DATA + (8 + i) * K4, 0, 0, 100 + i);
         work(&x, i, 1000);
     }
     feed_to_the_end(&x, 1000);
