@@ -120,6 +120,12 @@ static struct kern_tlb_op *op(struct kern_tlb *k, enum kern_tlb_kind kind, unsig
     return o;
 }
 
+void kern_tlb_count(const struct kern_tlb *k, const struct kern_tlb_op *o)
+{
+    STAT(k->stats, nr_tlb_remote_flush_received) += o->received;
+    STAT(k->stats, nr_tlb_local_flush_one) += o->flush_one;
+}
+
 /* invalidate_user_asid puts the user half's flush off until the core goes back to it. */
 static void invalidate_user_asid(const struct kern_tlb *k, struct kern_cpu_tlb *c, unsigned asid)
 {
@@ -144,21 +150,24 @@ static void flush_tlb_local(struct kern_tlb *k, unsigned cpu)
     load_new_mm_cr3(k, cpu, c->loaded_mm, c->loaded_mm_asid, true);
 }
 
-static void flush_addresses(struct kern_tlb *k, enum kern_tlb_kind kind, unsigned cpu,
-                            uint16_t pcid, const struct flush_tlb_info *f)
+static struct kern_tlb_op *flush_addresses(struct kern_tlb *k, enum kern_tlb_kind kind,
+                                           unsigned cpu, uint16_t pcid,
+                                           const struct flush_tlb_info *f)
 {
     struct kern_tlb_op *o = op(k, kind, cpu);
     o->pcid = pcid;
     o->start = f->start;
     o->end = f->end;
     o->shift = f->shift;
+    return o;
 }
 
-/* flush_tlb_one_user, for each address of the range. */
-static void flush_some_user(struct kern_tlb *k, unsigned cpu, const struct flush_tlb_info *f)
+/* flush_tlb_one_user, for each address of the range; `counted` of them are counted by the core. */
+static void flush_some_user(struct kern_tlb *k, unsigned cpu, const struct flush_tlb_info *f,
+                            uint64_t counted)
 {
     struct kern_cpu_tlb *c = &k->cpu[cpu];
-    flush_addresses(k, TLB_OP_INVLPG, cpu, 0, f);
+    flush_addresses(k, TLB_OP_INVLPG, cpu, 0, f)->flush_one = (uint32_t)counted;
     if (k->pti && k->pcid && k->invpcid)
         flush_addresses(k, TLB_OP_INVPCID, cpu, user_pcid(c->loaded_mm_asid), f);
     else
@@ -246,8 +255,7 @@ static void catch_up(struct kern_tlb *k, unsigned cpu, const struct flush_tlb_in
     if (*local == gen)
         return;
     if (f->end != TLB_FLUSH_ALL && f->new_tlb_gen == *local + 1 && f->new_tlb_gen == gen) {
-        flush_some_user(k, cpu, f);
-        STAT(k->stats, nr_tlb_local_flush_one) += own ? (f->end - f->start) >> f->shift : 0;
+        flush_some_user(k, cpu, f, own ? (f->end - f->start) >> f->shift : 0);
     } else {
         flush_tlb_local(k, cpu);
         STAT(k->stats, nr_tlb_local_flush_all) += own;
@@ -259,7 +267,6 @@ static void flush_tlb_func(struct kern_tlb *k, unsigned cpu, const struct flush_
 {
     const struct kern_cpu_tlb *c = &k->cpu[cpu];
 
-    STAT(k->stats, nr_tlb_remote_flush_received) += cpu != f->cpu;
     if (f->mm && f->mm != c->loaded_mm)
         f->mm->cpumask &= ~BIT(cpu);
     else if (c->loaded_mm == &k->init_mm)
@@ -270,14 +277,12 @@ static void flush_tlb_func(struct kern_tlb *k, unsigned cpu, const struct flush_
         catch_up(k, cpu, f);
 }
 
-static bool should_flush_tlb(struct kern_tlb *k, unsigned cpu, const struct flush_tlb_info *f)
+static bool should_flush_tlb(const struct kern_tlb *k, unsigned cpu, const struct flush_tlb_info *f)
 {
     const struct kern_cpu_tlb *c = &k->cpu[cpu];
 
-    if (c->is_lazy) {
-        k->lazy |= BIT(cpu);
+    if (c->is_lazy)
         return false;
-    }
     return !f->mm || c->loaded_mm == f->mm || f->trim_cpumask;
 }
 
@@ -287,13 +292,12 @@ static void flush_tlb_multi(struct kern_tlb *k, uint64_t cpumask, const struct f
     uint64_t todo = 0;
 
     STAT(k->stats, nr_tlb_remote_flush)++;
-    k->lazy = 0;
     for (unsigned n = 0; n < k->cpus; n++)
         if (cpumask >> n & 1 && (f->freed_tables || should_flush_tlb(k, n, f)))
             todo |= BIT(n);
     for (unsigned n = 0; n < k->cpus; n++)
         if (todo >> n & 1 && n != f->cpu) {
-            op(k, TLB_OP_IPI, n);
+            op(k, TLB_OP_IPI, n)->received = true;
             flush_tlb_func(k, n, f);
         }
     if (todo >> f->cpu & 1)
@@ -398,28 +402,19 @@ void flush_tlb_batched_pending(struct kern_tlb *k, unsigned cpu, struct kern_spa
 /* everything is do_flush_tlb_all on every core (on_each_cpu: the asking one is the last). */
 static void everything(struct kern_tlb *k, unsigned cpu)
 {
-    STAT(k->stats, nr_tlb_remote_flush_received) += k->cpus; /* the own core counts itself */
     for (unsigned n = 0; n < k->cpus; n++)
         if (n != cpu) {
             op(k, TLB_OP_IPI, n);
-            op(k, TLB_OP_GLOBAL, n);
+            op(k, TLB_OP_GLOBAL, n)->received = true;
         }
-    op(k, TLB_OP_GLOBAL, cpu);
-}
-
-void flush_tlb_all(struct kern_tlb *k, unsigned cpu)
-{
-    ASSERT(k->n_op == 0);
-    STAT(k->stats, nr_tlb_remote_flush)++;
-    everything(k, cpu);
+    op(k, TLB_OP_GLOBAL, cpu)->received = true; /* the own core counts itself */
 }
 
 /* kernel_pages is do_kernel_range_flush on one core. INVLPG takes global entries with it; with KPTI
  * there are none, and what other ASIDs hold goes when they are loaded next. */
 static void kernel_pages(struct kern_tlb *k, unsigned cpu, const struct flush_tlb_info *f)
 {
-    STAT(k->stats, nr_tlb_local_flush_one) += div_up(f->end - f->start, PAGE_SIZE);
-    flush_some_user(k, cpu, f);
+    flush_some_user(k, cpu, f, div_up(f->end - f->start, PAGE_SIZE));
     k->cpu[cpu].invalidate_other |= k->pti;
 }
 

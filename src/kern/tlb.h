@@ -66,7 +66,9 @@ struct kern_tlb_op {
     uint8_t cpu;         /* where */
     uint8_t shift;       /* log2 of the stride */
     bool flush;          /* of TLB_OP_CR3 */
+    bool received;       /* the core counts nr_tlb_remote_flush_received */
     uint16_t pcid;       /* of TLB_OP_CR3 and TLB_OP_INVPCID */
+    uint32_t flush_one;  /* pages the core adds to nr_tlb_local_flush_one */
     pfn pgd;             /* of TLB_OP_CR3 */
     uint64_t start, end; /* half open */
 };
@@ -93,7 +95,6 @@ struct kern_tlb {
     struct kern_cpu_tlb cpu[TLB_CPUS_MAX];
     uint32_t n_op;
     struct kern_tlb_op op[TLB_OPS_MAX];
-    uint64_t lazy; /* cores that the last flush left alone because they were lazy */
 };
 
 /* kern_tlb_open: every core runs the kernel's own address space, under ASID 0. */
@@ -127,8 +128,10 @@ void try_to_unmap_flush(struct kern_tlb *k, unsigned cpu);
 void try_to_unmap_flush_dirty(struct kern_tlb *k, unsigned cpu);
 /* flush_tlb_batched_pending: a call is about to look at entries that may have been put off. */
 void flush_tlb_batched_pending(struct kern_tlb *k, unsigned cpu, struct kern_space *s);
-void flush_tlb_all(struct kern_tlb *k, unsigned cpu);
 void flush_tlb_kernel_range(struct kern_tlb *k, unsigned cpu, uint64_t start, uint64_t end);
+
+/* kern_tlb_count counts what a core counts by itself when it does an operation. */
+void kern_tlb_count(const struct kern_tlb *k, const struct kern_tlb_op *o);
 
 /* kern_tlb_message does what one message of the outbox asks for, on behalf of core `cpu`; those that are
  * no flushes are left. */

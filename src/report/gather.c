@@ -150,6 +150,7 @@ static int gather_shares(struct report *r, struct sim *sim)
     r->threads = sim_thread_rows(sim, &r->n_threads);
     r->cores = calloc(r->conf->cpu_cores, sizeof(struct stat_set *));
     r->nobodys = sim_nobodys_stats(sim);
+    r->coreless = sim_coreless_stats(sim);
     for (unsigned i = 0; r->cores != NULL && i < r->conf->cpu_cores; i++)
         r->cores[i] = sim_core_stats(sim, i);
     return r->processes == NULL || r->threads == NULL || r->cores == NULL ? -ENOMEM : 0;

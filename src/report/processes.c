@@ -194,6 +194,7 @@ void json_processes(struct jsonw *w, const struct report *r)
     }
     jsonw_close(w, ']');
     put_share(w, "nobody", r->nobodys);
+    put_share(w, "no_core", r->coreless);
 }
 
 /* -- summary ----------------------------------------------------------------------------------- */

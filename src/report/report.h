@@ -56,16 +56,17 @@ struct report {
     const struct conf *conf;
     const struct stat_set *stats;
     struct cpu_cycles cycles;
-    uint64_t frames;                /* all frames of the machine */
-    uint64_t owner[FRAME_OWNER_NR]; /* frames; sums to .frames */
-    struct sim_process process;     /* the first */
-    struct sim_process *processes;  /* all, in order of beginning; may be NULL: .process alone */
-    struct sim_row *threads;        /* all; may be NULL */
-    const struct stat_set **cores;  /* shares of conf->cpu_cores cores; may be NULL */
-    const struct stat_set *nobodys; /* share of nobody */
-    struct report_space *spaces;    /* in order of processes */
-    struct sim_oom oom;             /* what the OOM killer did */
-    struct sim_overflow overflow;   /* of kernel stacks */
+    uint64_t frames;                 /* all frames of the machine */
+    uint64_t owner[FRAME_OWNER_NR];  /* frames; sums to .frames */
+    struct sim_process process;      /* the first */
+    struct sim_process *processes;   /* all, in order of beginning; may be NULL: .process alone */
+    struct sim_row *threads;         /* all; may be NULL */
+    const struct stat_set **cores;   /* shares of conf->cpu_cores cores; may be NULL */
+    const struct stat_set *nobodys;  /* share of no thread */
+    const struct stat_set *coreless; /* share of no core */
+    struct report_space *spaces;     /* in order of processes */
+    struct sim_oom oom;              /* what the OOM killer did */
+    struct sim_overflow overflow;    /* of kernel stacks */
     struct sim_pool pool[MM_HUGETLB_NR]; /* of huge pages, by size */
     unsigned counts_wrong;               /* threads whose plain counters differ from the model's */
     struct sim_area *areas;              /* costliest first */

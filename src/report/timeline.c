@@ -1,7 +1,7 @@
 /* timeline.c: the moments of a run in the Trace Event Format, which Perfetto and about:tracing read.
  *
  *   process "modelled cores", a thread a core:   M  names        X  who ran there, from, for
- *                                                i  fault, shootdown, fork, exec, exit
+ *                                                i  fault, shootdown, its receipt, fork, exec, exit
  *
  * Times are microseconds in decimal, picoseconds behind the point; they are virtual (otherData.clock).
  *
@@ -59,7 +59,8 @@ static const char *instant_name(const struct sim_moment *m)
     static const char *const name[] = {[MOMENT_SHOOTDOWN] = "shootdown",
                                        [MOMENT_FORK] = "fork",
                                        [MOMENT_EXEC] = "exec",
-                                       [MOMENT_EXIT] = "exit"};
+                                       [MOMENT_EXIT] = "exit",
+                                       [MOMENT_RECEIVED] = "shootdown received"};
 
     return m->kind == MOMENT_FAULT ? stat_info(STAT_fault_anon + m->detail)->name : name[m->kind];
 }

@@ -5,9 +5,15 @@
  * Nothing is counted twice and nothing apart: modules count in the machine's one set, and what it gained
  * while one thread was the payee is that thread's. With one thread there is one payee, and no cost.
  *
+ * What another core is interrupted for is that core's, and of the thread that runs there, as Linux counts it:
+ * each CPU its own events, the time the task's that it interrupted. An idle core's is nobody's.
+ *
+ * Maxima are no sums, and have no shares: stat_is_maximum.
+ *
  * Invariants:
- *  I1  stats = mark + what the payee gained since; threads' sums, and `others`, add up to mark.
- *  I2  So do the cores' sums and `others`: boot, the kernel's own threads, orders from outside.
+ *  I1  stats = mark + what the payee gained since; threads' sums, and `others`, add up to mark: boot, the
+ *      kernel's own threads, idle cores, orders from outside.
+ *  I2  So do the cores' sums and `coreless`: boot, orders from outside.
  *  I3  What is taken back is taken from whom it was given to: no sum is below zero (2^63 and above).
  */
 #include "sim/sim_int.h"
@@ -43,18 +49,36 @@ static void credit(struct stat_set *to, const struct stat_set *mark, const struc
 {
     for (int i = 0; i < STAT_NR; i++)
         to->v[i] += now->v[i] - mark->v[i];
+    STAT(to, stack_deepest) = 0; /* a maximum */
+}
+
+void account_back(struct sim *s, struct payee payee)
+{
+    const struct payee *p = &s->payee;
+
+    credit(p->core != NO_CORE ? &s->core_stats[p->core] : &s->coreless, &s->mark, &s->stats);
+    credit(p->sum ? &p->sum->stats : &s->others, &s->mark, &s->stats);
+    s->mark = s->stats;
+    s->payee = payee;
+    if (payee.sum)
+        payee.sum->core = payee.core;
 }
 
 void account(struct sim *s, struct sim_thread *payee)
 {
-    if (s->payee)
-        credit(&s->core_stats[s->payee_core], &s->mark, &s->stats);
-    credit(s->payee ? &s->payee->stats : &s->others, &s->mark, &s->stats);
-    s->mark = s->stats;
-    s->payee = payee ? payee->sum : NULL;
-    s->payee_core = payee ? payee->core_id : 0;
-    if (s->payee)
-        s->payee->core = s->payee_core;
+    bool known = payee && payee->sum;
+
+    account_back(s, known ? (struct payee){payee->sum, payee->core_id}
+                          : (struct payee){NULL, NO_CORE});
+}
+
+struct payee account_core(struct sim *s, unsigned core)
+{
+    const struct sim_thread *runs = s->cpu[core].runs;
+    struct payee was = s->payee;
+
+    account_back(s, (struct payee){runs ? runs->sum : NULL, core});
+    return was;
 }
 
 /* -- reading -------------------------------------------------------------------------------------*/
@@ -93,7 +117,9 @@ int account_audit(struct sim *s)
     if (any_below_zero(s))
         return 3;
     for (int k = 0; k < STAT_NR; k++) {
-        uint64_t threads = s->others.v[k], cores = s->others.v[k];
+        uint64_t threads = s->others.v[k], cores = s->coreless.v[k];
+        if (stat_is_maximum((enum stat_id)k))
+            continue;
         for (uint32_t i = 0; i < s->n_sums; i++)
             threads += s->sums[i]->stats.v[k];
         for (unsigned i = 0; i < s->conf.cpu_cores; i++)

@@ -135,15 +135,21 @@ void entry_window(struct sim *s, unsigned cpu, bool open)
 
 /* -- the tick and the switch --------------------------------------------------------------------------------------- */
 
+/* interrupted: an interrupt comes, on top of what the thread's stack holds. */
+static void interrupted(struct sim *s, unsigned cpu, uint32_t tid)
+{
+    kern_interrupt(s->kern, cpu, tid);
+    if (unlikely(kern_double_fault(s->kern)))
+        entry_double_fault(s, cpu);
+}
+
 void entry_tick(struct sim *s, struct sim_thread *t)
 {
     STAT(&s->stats, timer_interrupts)++;
     entry_kernel_mode(s, t->core_id);
+    interrupted(s, t->core_id, t->tid);
     if (!s->conf.kernel_footprint)
         return;
-    kern_interrupt(s->kern, t->core_id, t->tid);
-    if (unlikely(kern_double_fault(s->kern)))
-        entry_double_fault(s, t->core_id);
     STAT(&s->stats, kernel_cycles_timer) +=
         s->conf.cost_timer + footprint(s, t->core_id, t->tid, ENTRY_TIMER, 0);
 }
@@ -204,9 +210,12 @@ void entry_end(struct sim *s, struct sim_thread *t)
         entry_user_mode(s, t->core_id);
 }
 
-void entry_ipi(struct sim *s, unsigned cpu)
+uint64_t entry_ipi(struct sim *s, unsigned cpu, const struct sim_thread *t)
 {
-    STAT(&s->stats, kernel_cycles_entry) += footprint(s, cpu, 0, ENTRY_IPI, 0);
+    uint32_t tid = t ? t->tid : 0;
+
+    interrupted(s, cpu, tid);
+    return footprint(s, cpu, tid, ENTRY_IPI, 0);
 }
 
 uint64_t entry_direct(struct sim *s, struct mmu_core *core, paddr a, uint64_t bytes, bool store,

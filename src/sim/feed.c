@@ -324,12 +324,11 @@ static bool resumes(const struct sim_thread *t, uint64_t w)
 static void feed_begin(struct sim *s, struct sim_thread *t, struct tally *y)
 {
     t->uncounted = &y->instructions;
-    if (unlikely(s->current != t || s->payee_core != t->core_id))
+    if (unlikely(s->current != t || s->payee.core != t->core_id))
         proc_switch(s, t);
     mm_set_cpu(s->mm_sys, t->core_id);
     kern_set_cpu(s->kern, t->core_id);
     lock_feed_begin(s, t);
-    space_interrupts(s, t);
     sched_feed_begin(s, t);
     y->until = sched_until_tick(t);
 }

@@ -57,33 +57,33 @@ static void comes(struct sim *s, struct sim_thread *t, const struct arch_msg *m)
     *k = (struct kthread){
         .runs = true, .cpu = core_for(s, t->core_id, allowed(s, m)), .was = s->payee};
     const struct sim_thread *preempted = s->cpu[k->cpu].runs;
-    account(s, s->cpu[k->cpu].runs);
+    account_core(s, k->cpu);
     STAT(&s->stats, kthread_runs)++;
     STAT(&s->stats, kthread_preempts) += preempted != NULL;
     k->entered = entry_kernel_mode(s, k->cpu);
     STAT(&s->stats, kernel_cycles_switch) += preempted ? 2 * s->conf.cost_switch : 0;
     k->mm = space_borrow(s, k->cpu);
     entry_kthread(s, k->cpu, preempted != NULL);
-    account(s, NULL);
+    account_back(s, (struct payee){NULL, k->cpu}); /* its work is nobody's */
 }
 
 /* goes: who was preempted goes on. */
-static void goes(struct sim *s, struct sim_thread *t)
+static void goes(struct sim *s)
 {
     struct kthread *k = &s->kthread;
 
-    account(s, s->cpu[k->cpu].runs);
+    account_core(s, k->cpu);
     space_return(s, k->cpu, k->mm);
     if (k->entered)
         entry_user_mode(s, k->cpu);
-    account(s, k->was ? t : NULL);
+    account_back(s, k->was);
     k->runs = false;
 }
 
 void kthread_task(struct sim *s, struct sim_thread *t, const struct arch_msg *m)
 {
     if (s->kthread.runs)
-        goes(s, t);
+        goes(s);
     if (m->n != TASK_CALLER)
         comes(s, t, m);
 }

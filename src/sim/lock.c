@@ -92,6 +92,15 @@ void lock_not_before(struct sim *s, struct sim_thread *t, uint64_t when)
         not_before(s, t, when);
 }
 
+void lock_stolen(struct sim *s, struct sim_thread *t, uint64_t cycles)
+{
+    if (!s->outbox.locks || t == s->current)
+        return;
+    if (s->current)
+        s->current->fed_from += cycles;
+    t->clock += cycles;
+}
+
 void lock_thread_open(struct sim *s, struct sim_thread *t)
 {
     s->outbox.locks = t->next != NULL;

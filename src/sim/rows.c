@@ -138,3 +138,9 @@ const struct stat_set *sim_nobodys_stats(struct sim *s)
     account(s, s->current);
     return &s->others;
 }
+
+const struct stat_set *sim_coreless_stats(struct sim *s)
+{
+    account(s, s->current);
+    return &s->coreless;
+}

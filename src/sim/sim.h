@@ -83,7 +83,8 @@ enum sim_moment_kind {
     MOMENT_SHOOTDOWN, /* what: cores interrupted, bit n is core n */
     MOMENT_FORK,      /* what: pid of the child */
     MOMENT_EXEC,
-    MOMENT_EXIT, /* the process' last thread ended */
+    MOMENT_EXIT,     /* the process' last thread ended */
+    MOMENT_RECEIVED, /* a core was interrupted by another's shootdown; pid and tid 0: it was idle */
 };
 #define SIM_COMM 16u
 struct sim_moment {
@@ -178,8 +179,10 @@ void sim_process(const struct sim *s, struct sim_process *ret);
 /* sim_processes and sim_thread_rows return malloc'd arrays, in order of beginning; NULL without memory. */
 struct sim_process *sim_processes(struct sim *s, uint32_t *ret_n);
 struct sim_row *sim_thread_rows(struct sim *s, uint32_t *ret_n);
-/* sim_core_stats: the share of a core; sim_nobodys_stats: of boot, the kernel's own threads, orders. */
+/* sim_core_stats: the share of a core; sim_coreless_stats: of none: boot, orders. sim_nobodys_stats: of no
+ * thread: these, the kernel's own threads, what idle cores are interrupted for. */
 const struct stat_set *sim_core_stats(struct sim *s, unsigned core);
+const struct stat_set *sim_coreless_stats(struct sim *s);
 const struct stat_set *sim_nobodys_stats(struct sim *s);
 /* sim_mm returns the address space of the first process. */
 struct mm *sim_mm(struct sim *s);

@@ -119,6 +119,13 @@ struct mmap_hold {
 /* Who pays for what the outbox says: kernel threads' work costs the program nothing. */
 enum payer { PAYER_NOBODY, PAYER_FAULT, PAYER_CALL };
 
+/* Whose the counts are that are added now: a thread's and its core's. */
+struct payee {
+    struct thread_sum *sum; /* NULL: nobody's */
+    unsigned core;          /* NO_CORE: no core's */
+};
+#define NO_CORE UINT32_MAX
+
 /* What one thread was counted for; stays after it. */
 struct thread_sum {
     struct sim_proc *proc;     /* its process */
@@ -268,8 +275,8 @@ struct kthread {
     bool entered; /* the core was in user mode */
     unsigned cpu; /* the core */
     struct kern_space
-        *mm; /* whose tables it borrowed from who ran there; NULL: the core was idle */
-    struct thread_sum *was; /* payee before */
+        *mm;          /* whose tables it borrowed from who ran there; NULL: the core was idle */
+    struct payee was; /* before */
 };
 
 struct sim {
@@ -285,25 +292,24 @@ struct sim {
     struct arch_outbox outbox;
     struct mm_sys *mm_sys;
     struct kern *kern;
-    enum kern_kpti kpti;  /* page-table isolation */
-    uint64_t kernel_mode; /* bit n: core n has the kernel's CR3; only with isolation */
-    struct kern_tlb tlb;  /* ASIDs, who has which address space loaded */
-    uint64_t
-        interrupted[TLB_CPUS_MAX]; /* cycles a core lost to others' flushes; its next feed pays */
-    struct sim_proc *procs;        /* all processes ever, in order of their beginning */
-    struct sim_proc **procs_end;   /* where the next one is hung */
-    uint32_t n_procs;              /* length of procs */
-    struct map pids;               /* pid → the youngest process that has it */
-    bool tree;                     /* children are observed, too */
-    struct sim_thread *current;    /* whose words are fed, or were last; NULL: nobody's */
-    struct thread_sum **sums;      /* n_sums, of all threads ever; account.c */
+    enum kern_kpti kpti;         /* page-table isolation */
+    uint64_t kernel_mode;        /* bit n: core n has the kernel's CR3; only with isolation */
+    struct kern_tlb tlb;         /* ASIDs, who has which address space loaded */
+    struct sim_proc *procs;      /* all processes ever, in order of their beginning */
+    struct sim_proc **procs_end; /* where the next one is hung */
+    uint32_t n_procs;            /* length of procs */
+    struct map pids;             /* pid → the youngest process that has it */
+    bool tree;                   /* children are observed, too */
+    struct sim_thread *current;  /* whose words are fed, or were last; NULL: nobody's */
+    struct thread_sum **sums;    /* n_sums, of all threads ever; account.c */
     size_t sums_cap;
     uint32_t n_sums;
-    struct thread_sum *payee; /* who is counted for what is added now; NULL: nobody */
-    unsigned payee_core;
-    struct stat_set *core_stats;  /* of each core */
-    struct stat_set mark, others; /* stats as of the last change of payee; nobody's part of it */
-    struct kern_copies copies;    /* reused for every call */
+    struct payee payee;
+    struct stat_set *core_stats; /* of each core */
+    struct stat_set mark;        /* stats as of the last change of payee … */
+    struct stat_set others;      /* … of which this is nobody's … */
+    struct stat_set coreless;    /* … and this of no core */
+    struct kern_copies copies;   /* reused for every call */
     uint64_t step_cost[STEP_NR];
     uint64_t lock_cost[LOCK_NR];       /* cycles a short lock is held for a unit of work */
     struct late_fault now_late;        /* the fault under way */
@@ -377,8 +383,9 @@ bool entry_kernel_mode(struct sim *s, unsigned cpu);
 void entry_user_mode(struct sim *s, unsigned cpu);
 /* entry_window: the kernel is about to use addresses of the program, or has done. */
 void entry_window(struct sim *s, unsigned cpu, bool open);
-/* entry_ipi: what a core touches that another one interrupted; in kernel mode. */
-void entry_ipi(struct sim *s, unsigned cpu);
+/* entry_ipi: another core interrupts this one, and what runs there, t, NULL: the idle task; in kernel mode.
+ * Returns the cycles that the footprint waited. */
+uint64_t entry_ipi(struct sim *s, unsigned cpu, const struct sim_thread *t);
 /* entry_open: every core runs the kernel's own address space. */
 void entry_open(struct sim *s);
 /* entry_tick: the timer interrupts the thread, and its core is in the kernel from then on. entry_switch: it
@@ -419,6 +426,8 @@ uint64_t lock_message(struct sim *s, struct sim_thread *t, const struct arch_msg
 void lock_fault_done(struct sim *s, struct sim_thread *t, enum fault_kind kind,
                      struct site_cost *site, const struct area_cost *area);
 
+/* lock_stolen: thread t lost so many cycles, which the machine has counted, to what the fed one asked for. */
+void lock_stolen(struct sim *s, struct sim_thread *t, uint64_t cycles);
 /* lock_not_before: the core that t came on was another's until `when` of its clock. */
 void lock_not_before(struct sim *s, struct sim_thread *t, uint64_t when);
 
@@ -462,8 +471,6 @@ uint64_t space_flush(struct sim *s, struct sim_thread *t, unsigned cpu, const st
  * are, NULL: the core was idle and had borrowed them already. space_return loads them again. */
 struct kern_space *space_borrow(struct sim *s, unsigned cpu);
 void space_return(struct sim *s, unsigned cpu, struct kern_space *x);
-/* space_interrupts charges what the thread's core lost to invalidations of others. */
-void space_interrupts(struct sim *s, const struct sim_thread *t);
 void spaces_close(struct sim *s);
 /* space_audit: 0, or what mmu_audit says, for all that any core holds of any space; 7: I1 … I5 of
  * kern/tlb.c. */
@@ -474,6 +481,8 @@ void timeline_ran(struct sim *s, const struct sim_thread *t, unsigned core, uint
                   uint64_t to_ps);
 void timeline_at(struct sim *s, const struct sim_thread *t, enum sim_moment_kind kind,
                  uint64_t what, unsigned detail);
+/* An instant of a core: of the thread that runs there, or of nobody. */
+void timeline_core(struct sim *s, unsigned core, enum sim_moment_kind kind);
 
 /* order.c */
 /* sim_clock runs what waits for this moment of a thread that enters the kernel: the kernel's own
@@ -521,8 +530,11 @@ static inline void attrib_forget(struct sim *s)
 /* account_open makes the sum of a thread that begins, and counts it. */
 void account_open(struct sim *s, struct sim_thread *t);
 void accounts_close(struct sim *s);
-/* account lets a thread be counted for what is added from now on; NULL: nobody. */
+/* account lets a thread and its core be counted for what is added from now on; NULL: nobody. account_core: a
+ * core, and the thread that runs there; it returns who was before, for account_back. */
 void account(struct sim *s, struct sim_thread *payee);
+struct payee account_core(struct sim *s, unsigned core);
+void account_back(struct sim *s, struct payee was);
 /* account_proc adds up the threads of a process. Up to date after account. */
 void account_proc(const struct sim *s, const struct sim_proc *p, struct stat_set *ret);
 int account_audit(struct sim *s);

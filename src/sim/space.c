@@ -2,7 +2,7 @@
  *
  *   ARCH_FLUSH_… ─► kern/tlb.c ─► operations ─┬─ own core:   its cycles are the caller's
  *                                             └─ other core: interrupted; the caller waits for the
- *                                                last, what runs there loses the time when it is fed
+ *                                                last, what runs there loses the time
  *
  * Invariants:
  *  I1  Once the operations are done no core that runs an address space holds an entry that its tables do
@@ -45,39 +45,73 @@ static uint64_t invalidate(struct sim *s, const struct kern_tlb_op *o)
     return 0;
 }
 
+/* operate does the operations of one core, from the i-th on. Returns the first that is another's. */
+static uint32_t operate(struct sim *s, uint32_t i, uint64_t *ret_cycles)
+{
+    const struct kern_tlb *k = &s->tlb;
+    unsigned cpu = k->op[i].cpu;
+
+    for (*ret_cycles = 0; i < k->n_op && k->op[i].cpu == cpu; i++) {
+        kern_tlb_count(k, &k->op[i]);
+        *ret_cycles += invalidate(s, &k->op[i]);
+    }
+    return i;
+}
+
+/* handler_cycles: all that an interrupt may add to. */
+static uint64_t handler_cycles(const struct sim *s)
+{
+    return STAT(&s->stats, kernel_cycles_ipi) + STAT(&s->stats, kernel_cycles_entry) +
+           STAT(&s->stats, kernel_cycles_kpti);
+}
+
+/* interrupt does the operations of a core in its handler: counted there, and for the thread it interrupts, whose
+ * time it takes. An idle core loses nothing. */
+static uint32_t interrupt(struct sim *s, uint32_t i, uint64_t *ret_cycles)
+{
+    unsigned cpu = s->tlb.op[i].cpu;
+    struct sim_thread *t = s->cpu[cpu].runs;
+    struct payee was = account_core(s, cpu);
+    uint64_t before = handler_cycles(s);
+    bool entered = entry_kernel_mode(s, cpu);
+
+    timeline_core(s, cpu, MOMENT_RECEIVED);
+    i = operate(s, i, ret_cycles);
+    uint64_t waited = entry_ipi(s, cpu, t);
+    if (t) {
+        STAT(&s->stats, kernel_cycles_ipi) += s->conf.cost_ipi_receive + *ret_cycles;
+        STAT(&s->stats, kernel_cycles_entry) += waited;
+    }
+    if (entered)
+        entry_user_mode(s, cpu);
+    if (t)
+        lock_stolen(s, t, handler_cycles(s) - before);
+    account_back(s, was);
+    return i;
+}
+
 /* perform does all operations, in order, and returns how long they keep the core that asked. */
 static uint64_t perform(struct sim *s)
 {
     struct kern_tlb *k = &s->tlb;
-    uint64_t own = 0, others = 0, sent = 0;
+    uint64_t own = 0, others = 0, sent = 0, cycles;
 
     for (uint32_t i = 0; i < k->n_op;) {
-        unsigned cpu = k->op[i].cpu;
-        bool ipi = k->op[i].kind == TLB_OP_IPI;
-        uint64_t cycles = 0;
-        bool entered = entry_kernel_mode(s, cpu);
-        for (; i < k->n_op && k->op[i].cpu == cpu; i++)
-            cycles += invalidate(s, &k->op[i]);
-        if (ipi)
-            entry_ipi(s, cpu);
-        if (entered)
-            entry_user_mode(s, cpu);
-        if (ipi) {
-            s->interrupted[cpu] += s->conf.cost_ipi_receive + cycles;
+        if (k->op[i].kind == TLB_OP_IPI) {
+            i = interrupt(s, i, &cycles);
             sent += sent == 0 ? s->conf.cost_ipi : s->conf.cost_ipi_more;
             others = max_u64(others, cycles);
         } else {
+            bool entered = entry_kernel_mode(s, k->op[i].cpu);
+            unsigned cpu = k->op[i].cpu;
+            i = operate(s, i, &cycles);
             own += cycles;
+            if (entered)
+                entry_user_mode(s, cpu);
         }
     }
     k->n_op = 0;
     return max_u64(own, sent + others);
-}
-
-void space_interrupts(struct sim *s, const struct sim_thread *t)
-{
-    STAT(&s->stats, kernel_cycles_ipi) += s->interrupted[t->core_id];
-    s->interrupted[t->core_id] = 0;
 }
 
 /* space_get returns what the TLBs know of an address space; one that was never loaded is new to them. */

@@ -1,7 +1,7 @@
 /* timeline.c: what happened when on which core, kept where somebody asked for it.
  *
  *   core 0  ══ sh ══│═ ls ═══│   idle   │══ sh ═══        MOMENT_RAN: from … for …
- *              ▲fork    ▲fault ▲exit                       the others: an instant
+ *              ▲fork    ▲fault ▲exit  ▲received            the others: an instant
  *
  * Times are virtual, as everything that orders the machine.
  *
@@ -36,6 +36,7 @@ static void comm(const struct sim_thread *t, char *ret)
     memcpy(ret, name, n);
 }
 
+/* keep: t NULL is an idle core's. */
 static void keep(struct sim *s, const struct sim_thread *t, struct sim_moment m)
 {
     struct sim_moment *all = NULL;
@@ -46,9 +47,11 @@ static void keep(struct sim *s, const struct sim_thread *t, struct sim_moment m)
         s->moments_lost++;
         return;
     }
-    m.pid = t->proc->pid;
-    m.tid = t->tid;
-    comm(t, m.comm);
+    if (t) {
+        m.pid = t->proc->pid;
+        m.tid = t->tid;
+        comm(t, m.comm);
+    }
     s->moments = all;
     s->moments[s->n_moments++] = m;
 }
@@ -74,4 +77,15 @@ void timeline_at(struct sim *s, const struct sim_thread *t, enum sim_moment_kind
                                  .detail = (uint8_t)detail,
                                  .at_ps = sched_time(t),
                                  .what = what});
+}
+
+void timeline_core(struct sim *s, unsigned core, enum sim_moment_kind kind)
+{
+    const struct sim_thread *t = s->cpu[core].runs;
+
+    if (s->timeline)
+        keep(s, t,
+             (struct sim_moment){.kind = (uint8_t)kind,
+                                 .core = (uint8_t)core,
+                                 .at_ps = t ? sched_time(t) : s->cpu[core].clock_ps});
 }

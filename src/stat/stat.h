@@ -6,6 +6,7 @@
 #ifndef STAT_STAT_H
 #define STAT_STAT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum stat_group { STAT_HW, STAT_FAULT, STAT_VM, STAT_DIV, STAT_SIM, STAT_GROUP_NR };
@@ -30,6 +31,13 @@ struct stat_info {
     const char *name;    /* "dtlb_load_misses.walk_completed" */
     const char *meaning; /* one sentence or two */
 };
+
+/* stat_is_maximum says of a counter that it is the highest of all values met, no sum: no share of it is
+ * anybody's. */
+static inline bool stat_is_maximum(enum stat_id id)
+{
+    return id == STAT_stack_deepest;
+}
 
 /* stat_info returns the row of a counter; id < STAT_NR. */
 const struct stat_info *stat_info(enum stat_id id);

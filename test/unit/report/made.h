@@ -81,7 +81,7 @@ static inline void made_open(struct made *m)
     m->process[0].stats = m->stats;
     m->report.processes = m->process;
     m->report.n_processes = 1;
-    m->report.nobodys = &m->nobodys;
+    m->report.nobodys = m->report.coreless = &m->nobodys;
 }
 
 #endif

@@ -63,9 +63,9 @@ static uint64_t number(const char *in, const char *key)
 static void every_member_of_the_schema_is_there_once(void **state)
 {
     static const char *const keys[] = {
-        "schema",    "pagewalk",   "program",   "machine", "counters",     "cycles",
-        "vmstat",    "incomplete", "processes", "owners",  "frames_total", "vmas",
-        "functions", "sites",      "hugetlb",   "threads", "cores",        "nobody"};
+        "schema",     "pagewalk",  "program", "machine",      "counters", "cycles",    "vmstat",
+        "incomplete", "processes", "owners",  "frames_total", "vmas",     "functions", "sites",
+        "hugetlb",    "threads",   "cores",   "nobody",       "no_core"};
     (void)state;
     const char *doc = document();
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
