@@ -12,12 +12,13 @@
  *
  *  I1  The lags of the tasks of a queue (weight × (V − vruntime)) add up to 0, but for rounding.
  *  I2  A sleeping task that was ahead (not eligible) stays in the queue, `delayed`, until it is eligible.
- *  I3  Equal deadlines: the smaller serial.
+ *  I3  Equal deadlines: who was queued first; curr is behind its equals.
  *
- * Source: Linux 6.18 kernel/sched/fair.c (avg_vruntime, entity_eligible, update_deadline, place_entity,
- * update_entity_lag, __pick_eevdf, set_protect_slice, check_preempt_wakeup_fair, requeue_delayed_entity,
+ * Source: Linux 6.18.44 kernel/sched/fair.c (avg_vruntime, entity_eligible, update_deadline, place_entity,
+ * update_entity_lag, pick_eevdf, set_protect_slice, check_preempt_wakeup_fair, requeue_delayed_entity,
  * yield_task_fair, reweight_entity), features.h as they are set there: PLACE_LAG, PLACE_DEADLINE_INITIAL,
  * PLACE_REL_DEADLINE, RUN_TO_PARITY, PREEMPT_SHORT, DELAY_DEQUEUE, DELAY_ZERO, WAKEUP_PREEMPTION.
+ * (6.18.0 differs: a forked child may preempt, and lags are limited otherwise.)
  */
 #include "base/bits.h"
 #include "base/check.h"
@@ -49,7 +50,7 @@ static int64_t calc_delta_fair(uint64_t delta, const struct sched_task *t)
 
 /* -- the mean ------------------------------------------------------------------------------------*/
 
-/* Sums over the fair tasks of a core: of (vruntime − base) × weight, and of weight. */
+/* Sums over the fair tasks of a core: of (vruntime − zero_vruntime) × weight, and of weight. */
 struct mean {
     __int128 sum; /* a core may have stood for months */
     int64_t base, load;
@@ -60,15 +61,14 @@ static void mean_add(struct mean *m, const struct sched_task *t)
 {
     if (is_rt(t))
         return;
-    if (m->n++ == 0)
-        m->base = t->vruntime;
+    m->n++;
     m->sum += (__int128)(t->vruntime - m->base) * (int64_t)t->weight;
     m->load += (int64_t)t->weight;
 }
 
 static struct mean mean_of(const struct sched_core *c)
 {
-    struct mean m = {0};
+    struct mean m = {.base = c->zero_vruntime};
 
     if (c->curr && c->curr->on_rq)
         mean_add(&m, c->curr);
@@ -77,16 +77,19 @@ static struct mean mean_of(const struct sched_core *c)
     return m;
 }
 
-/* avg_vruntime rounds down, so that somebody is eligible. */
-static int64_t avg_vruntime(const struct mean *m)
+unsigned nr_queued(const struct sched_core *c)
 {
-    __int128 sum = m->sum;
+    return mean_of(c).n;
+}
 
-    if (m->load == 0)
-        return m->base;
-    if (sum < 0)
-        sum -= m->load - 1;
-    return m->base + (int64_t)(sum / m->load);
+/* avg_vruntime rounds down, so that somebody is eligible. */
+static int64_t avg_vruntime(struct sched_core *c)
+{
+    struct mean m = mean_of(c);
+
+    if (m.load > 0)
+        c->zero_vruntime += (int64_t)((m.sum < 0 ? m.sum - (m.load - 1) : m.sum) / m.load);
+    return c->zero_vruntime;
 }
 
 static bool eligible(const struct mean *m, const struct sched_task *t)
@@ -101,13 +104,37 @@ bool entity_eligible(const struct sched_core *c, const struct sched_task *t)
     return eligible(&m, t);
 }
 
-void update_entity_lag(const struct sched *s, const struct sched_core *c, struct sched_task *t)
+/* The shortest and the longest request of a core's fair tasks. */
+static uint64_t cfs_rq_min_slice(const struct sched_core *c)
 {
-    struct mean m = mean_of(c);
-    int64_t lag = avg_vruntime(&m) - t->vruntime;
-    int64_t limit = calc_delta_fair(max_u64(2 * t->slice, s->tick), t);
+    uint64_t least = c->curr && c->curr->on_rq && !is_rt(c->curr) ? c->curr->slice : UINT64_MAX;
+
+    for (const struct sched_task *t = c->queue; t; t = t->next)
+        least = is_rt(t) ? least : min_u64(least, t->slice);
+    return least;
+}
+
+static uint64_t cfs_rq_max_slice(const struct sched_core *c)
+{
+    uint64_t most = c->curr && c->curr->on_rq && !is_rt(c->curr) ? c->curr->slice : 0;
+
+    for (const struct sched_task *t = c->queue; t; t = t->next)
+        most = is_rt(t) ? most : max_u64(most, t->slice);
+    return most;
+}
+
+void update_entity_lag(const struct sched *s, struct sched_core *c, struct sched_task *t)
+{
+    int64_t lag = avg_vruntime(c) - t->vruntime;
+    int64_t limit = calc_delta_fair(cfs_rq_max_slice(c) + s->tick, t);
 
     t->vlag = lag > limit ? limit : lag < -limit ? -limit : lag;
+}
+
+void make_relative(struct sched_task *t)
+{
+    t->deadline -= t->vruntime;
+    t->rel_deadline = true;
 }
 
 /* -- time passes ---------------------------------------------------------------------------------*/
@@ -118,12 +145,13 @@ static bool protect_slice(const struct sched_task *t)
 }
 
 /* update_deadline: a request that was served is followed by the next one. */
-static bool update_deadline(const struct sched *s, struct sched_task *t)
+static bool update_deadline(const struct sched *s, struct sched_core *c, struct sched_task *t)
 {
     if (t->vruntime < t->deadline)
         return false;
-    t->slice = s->base_slice;
+    t->slice = t->custom_slice ? t->slice : s->base_slice;
     t->deadline = t->vruntime + calc_delta_fair(t->slice, t);
+    avg_vruntime(c);
     return true;
 }
 
@@ -139,8 +167,8 @@ void update_curr(const struct sched *s, struct sched_core *c)
     if (is_rt(t))
         return;
     t->vruntime += calc_delta_fair(delta, t);
-    bool served = update_deadline(s, t);
-    if (mean_of(c).n > 1 && (served || !protect_slice(t)))
+    bool served = update_deadline(s, c, t);
+    if (nr_queued(c) > 1 && (served || !protect_slice(t)))
         c->need_resched = true;
 }
 
@@ -148,13 +176,13 @@ void update_curr(const struct sched *s, struct sched_core *c)
  * moves the mean. */
 void place_entity(const struct sched *s, struct sched_core *c, struct sched_task *t, bool initial)
 {
+    int64_t mean = avg_vruntime(c), lag = 0;
     struct mean m = mean_of(c);
-    int64_t lag = 0;
 
-    t->slice = s->base_slice;
-    if (m.n > 0 && t->vlag != 0)
+    t->slice = t->custom_slice ? t->slice : s->base_slice;
+    if (m.n > 0)
         lag = t->vlag * (m.load + (int64_t)t->weight) / m.load;
-    t->vruntime = avg_vruntime(&m) - lag;
+    t->vruntime = mean - lag;
     if (t->rel_deadline) {
         t->deadline += t->vruntime;
         t->rel_deadline = false;
@@ -163,27 +191,33 @@ void place_entity(const struct sched *s, struct sched_core *c, struct sched_task
     t->deadline = t->vruntime + calc_delta_fair(t->slice, t) / (initial ? 2 : 1);
 }
 
-/* set_protect_slice: who comes on the core keeps it for the shortest slice of the queue. All slices are
- * base_slice here, so this is its deadline. */
+/* protect_until: not beyond the shortest request of the queue. */
+static void protect_until(const struct sched_core *c, struct sched_task *t, int64_t vprot)
+{
+    uint64_t least = min_u64(cfs_rq_min_slice(c), t->slice);
+    int64_t end = t->vruntime + calc_delta_fair(least, t);
+
+    t->vprot = end < vprot ? end : vprot;
+}
+
+/* set_protect_slice: who comes on the core keeps it until its deadline, or for the shortest request of the
+ * queue when that is shorter than its own. */
 void set_protect_slice(const struct sched_core *c, struct sched_task *t)
 {
-    uint64_t least = t->slice;
-
-    for (const struct sched_task *o = c->queue; o; o = o->next)
-        least = is_rt(o) ? least : min_u64(least, o->slice);
     t->vprot = t->deadline;
-    if (least != t->slice && t->vruntime + calc_delta_fair(least, t) < t->vprot)
-        t->vprot = t->vruntime + calc_delta_fair(least, t);
+    if (cfs_rq_min_slice(c) < t->slice)
+        protect_until(c, t, t->vprot);
 }
 
 /* -- who runs ------------------------------------------------------------------------------------*/
 
-static bool before(const struct sched_task *a, const struct sched_task *b)
+static bool entity_before(const struct sched_task *a, const struct sched_task *b)
 {
-    return a->deadline != b->deadline ? a->deadline < b->deadline : a->serial < b->serial;
+    return a->deadline < b->deadline;
 }
 
-struct sched_task *pick_eevdf(const struct sched_core *c, bool protect)
+/* pick_eevdf returns whose turn it is, delayed ones included, or NULL without a fair task. */
+static struct sched_task *pick_eevdf(const struct sched_core *c, bool protect)
 {
     struct mean m = mean_of(c);
     struct sched_task *curr = c->curr, *best = NULL;
@@ -193,31 +227,52 @@ struct sched_task *pick_eevdf(const struct sched_core *c, bool protect)
     if (curr && protect && protect_slice(curr))
         return curr;
     for (struct sched_task *t = c->queue; t; t = t->next)
-        if (!is_rt(t) && eligible(&m, t) && (!best || before(t, best)))
+        if (!is_rt(t) && eligible(&m, t) && (!best || entity_before(t, best)))
             best = t;
-    if (!best || (curr && curr->deadline < best->deadline))
+    if (!best || (curr && entity_before(curr, best)))
         best = curr;
-    if (!best && c->curr && c->curr->on_rq && !is_rt(c->curr))
-        best = c->curr;
     CHECK(best || m.n == 0); /* the mean is rounded down: one is eligible */
     return best;
 }
 
-void check_preempt_fair(const struct sched *s, struct sched_core *c, struct sched_task *t)
+struct sched_task *pick_task_fair(struct sched *s, struct sched_core *c, bool protect)
+{
+    struct sched_task *t = pick_eevdf(c, protect);
+
+    for (; t && t->delayed; t = pick_eevdf(c, protect))
+        end_delayed(s, t);
+    return t;
+}
+
+/* preempt: curr goes; one whose slice does not count loses its protection. */
+static void preempt(struct sched_core *c, bool unprotected)
+{
+    c->need_resched = true;
+    if (unprotected && protect_slice(c->curr))
+        c->curr->vprot = c->curr->vruntime;
+}
+
+void check_preempt_wakeup_fair(struct sched *s, struct sched_core *c, struct sched_task *t,
+                               bool fork)
 {
     bool curr_idle = c->curr->policy == POLICY_IDLE, idle = t->policy == POLICY_IDLE;
 
     if (c->need_resched || (idle && !curr_idle))
         return;
     if (curr_idle && !idle) {
-        c->need_resched = true;
-        c->curr->vprot = c->curr->vruntime; /* do_preempt_short */
+        preempt(c, true);
         return;
     }
     if (t->policy != POLICY_NORMAL)
         return;
     update_curr(s, c);
-    c->need_resched |= pick_eevdf(c, true) == t;
+    bool shorter = t->slice < c->curr->slice;
+    if (!shorter && (fork || t->delayed))
+        return;
+    if (pick_task_fair(s, c, !shorter) == t)
+        preempt(c, shorter);
+    else
+        protect_until(c, c->curr, c->curr->vprot);
 }
 
 /* requeue_delayed: a task is woken that never left the queue; what it is owed by now is forgotten. */
@@ -239,34 +294,16 @@ void yield_fair(const struct sched *s, struct sched_core *c)
     struct sched_task *t = c->curr;
 
     update_curr(s, c);
-    if (mean_of(c).n <= 1 || !entity_eligible(c, t))
+    if (nr_queued(c) <= 1 || !entity_eligible(c, t))
         return;
     t->vruntime = t->deadline;
-    t->deadline += calc_delta_fair(t->slice, t);
+    update_deadline(s, c, t);
 }
 
-/* reweight: nice changed. What is owed and what is left of the request is scaled. */
-void reweight(const struct sched *s, struct sched_core *c, struct sched_task *t, uint64_t weight)
+void reweight_task(struct sched_task *t, uint64_t weight)
 {
-    bool curr = c->curr == t, queued = t->on_rq;
-
-    if (queued) {
-        update_curr(s, c);
-        update_entity_lag(s, c, t);
-        t->deadline -= t->vruntime;
-        t->rel_deadline = true;
-        t->on_rq = false;
-        if (!curr)
-            rq_unlink(c, t);
-    }
     t->vlag = t->vlag * (int64_t)t->weight / (int64_t)weight;
     if (t->rel_deadline)
         t->deadline = t->deadline * (int64_t)t->weight / (int64_t)weight;
     t->weight = weight;
-    if (!queued)
-        return;
-    place_entity(s, c, t, false);
-    t->on_rq = true;
-    if (!curr)
-        rq_link(c, t);
 }

@@ -14,8 +14,9 @@
  * Real-time: the highest rt_priority runs; equals in order of coming, with RR 100 ms each. A real-time
  * task that is preempted stays the first of its priority. There is no throttling of them (CAVEATS.md).
  *
- * Source: Linux 6.18 kernel/sched/core.c (__schedule, try_to_wake_up, sched_tick, __set_cpus_allowed_ptr,
- * do_sched_yield), rt.c (RR_TIMESLICE, task_tick_rt), fair.c (get_update_sysctl_factor).
+ * Source: Linux 6.18.44 kernel/sched/core.c (__schedule, try_to_wake_up, wake_up_new_task, sched_fork,
+ * sched_tick, sched_change_begin, __set_cpus_allowed_ptr), syscalls.c (set_user_nice, __sched_setscheduler,
+ * do_sched_yield), rt.c (RR_TIMESLICE, task_tick_rt), fair.c (prio_changed_fair, get_update_sysctl_factor).
  */
 #include "kern/sched_int.h"
 
@@ -45,6 +46,18 @@ void sched_open(struct sched *s, unsigned cores, unsigned hz)
     }
 }
 
+/* sched_fork: what a child does not have of its parent when that asked for it. */
+static void reset_on_fork(struct sched_task *t)
+{
+    if (is_rt(t)) {
+        t->policy = POLICY_NORMAL;
+        t->nice = 0;
+        t->rt_priority = 0;
+    }
+    t->nice = t->nice < 0 ? 0 : t->nice;
+    t->custom_slice = t->reset_on_fork = false;
+}
+
 void sched_task_init(const struct sched *s, struct sched_task *t, uint32_t serial,
                      const struct sched_task *parent)
 {
@@ -55,9 +68,13 @@ void sched_task_init(const struct sched *s, struct sched_task *t, uint32_t seria
         t->nice = parent->nice;
         t->policy = parent->policy;
         t->rt_priority = parent->rt_priority;
+        t->custom_slice = parent->custom_slice;
+        t->reset_on_fork = parent->reset_on_fork;
     }
+    if (t->reset_on_fork)
+        reset_on_fork(t);
     t->weight = fair_weight(t->nice, t->policy);
-    t->slice = s->base_slice;
+    t->slice = t->custom_slice ? parent->slice : s->base_slice;
     t->rr_left = RR_TIMESLICE;
 }
 
@@ -107,14 +124,14 @@ static void put_prev(struct sched_core *c)
         rq_link(c, t);
 }
 
-static void check_preempt(struct sched *s, struct sched_core *c, struct sched_task *t)
+static void wakeup_preempt(struct sched *s, struct sched_core *c, struct sched_task *t, bool fork)
 {
     if (!c->curr || !c->curr->on_rq)
         c->need_resched = true;
     else if (is_rt(t))
         c->need_resched |= !is_rt(c->curr) || t->rt_priority > c->curr->rt_priority;
     else if (!is_rt(c->curr))
-        check_preempt_fair(s, c, t);
+        check_preempt_wakeup_fair(s, c, t, fork);
 }
 
 static void update_clock(struct sched_core *c, uint64_t now)
@@ -138,7 +155,7 @@ void activate_task(struct sched *s, struct sched_task *t, unsigned cpu, bool ini
     t->on_rq = true;
     rq_link(c, t);
     update_idle(s, cpu);
-    check_preempt(s, c, t);
+    wakeup_preempt(s, c, t, initial);
 }
 
 void deactivate_task(struct sched *s, struct sched_task *t)
@@ -148,8 +165,7 @@ void deactivate_task(struct sched *s, struct sched_task *t)
     update_curr(s, c);
     if (!is_rt(t)) {
         update_entity_lag(s, c, t);
-        t->deadline -= t->vruntime;
-        t->rel_deadline = true;
+        make_relative(t);
     }
     if (t->link)
         rq_unlink(c, t);
@@ -164,8 +180,7 @@ void sched_wake_new(struct sched *s, struct sched_task *t, uint64_t now)
     activate_task(s, t, select_task_rq(s, t), true, now);
 }
 
-/* end_delayed: a delayed task sleeps from now on. */
-static void end_delayed(struct sched *s, struct sched_task *t)
+void end_delayed(struct sched *s, struct sched_task *t)
 {
     struct sched_core *c = &s->core[t->cpu];
 
@@ -188,7 +203,7 @@ void sched_wake(struct sched *s, struct sched_task *t, uint64_t now)
     update_curr(s, c);
     requeue_delayed(s, c, t);
     update_idle(s, t->cpu);
-    check_preempt(s, c, t);
+    wakeup_preempt(s, c, t, false);
 }
 
 void sched_block(struct sched *s, unsigned cpu, uint64_t now)
@@ -255,21 +270,11 @@ static struct sched_task *pick_rt(const struct sched_core *c)
     return best;
 }
 
-/* pick_next ends delayed tasks whose turn it is: they sleep. */
 static struct sched_task *pick_next(struct sched *s, struct sched_core *c)
 {
     struct sched_task *t = pick_rt(c);
 
-    while (!t) {
-        t = pick_eevdf(c, true);
-        if (!t)
-            return NULL;
-        if (t->delayed) {
-            end_delayed(s, t);
-            t = NULL;
-        }
-    }
-    return t;
+    return t ? t : pick_task_fair(s, c, true);
 }
 
 static void set_next(struct sched_core *c, struct sched_task *t)
@@ -382,50 +387,145 @@ void sched_yield_task(struct sched *s, unsigned cpu, uint64_t now)
     c->need_resched = true;
 }
 
-void sched_set_nice(struct sched *s, struct sched_task *t, int nice)
+/* -- what a program asks for ---------------------------------------------------------------------*/
+
+/* Linux's internal priorities: the smaller comes first. */
+static int prio(const struct sched_task *t)
 {
-    t->nice = nice < -20 ? -20 : nice > 19 ? 19 : nice;
-    if (is_rt(t))
-        t->weight = fair_weight(t->nice, t->policy);
-    else
-        reweight(s, &s->core[t->cpu], t, fair_weight(t->nice, t->policy));
+    return is_rt(t) ? 99 - t->rt_priority : 120 + t->nice;
 }
 
-/* change_class: of a task that is in no queue. */
-static void change_class(struct sched_task *t, int policy, int rt_priority)
+/* change_begin takes a queued task out of its queue for a moment; true when there was one. */
+static bool change_begin(struct sched *s, struct sched_task *t)
 {
-    t->policy = policy;
-    t->rt_priority = is_rt(t) ? rt_priority : 0;
-    t->weight = fair_weight(t->nice, policy);
-    t->rr_left = RR_TIMESLICE;
-    t->vlag = 0;
-    t->rel_deadline = false;
+    bool queued = t->on_rq;
+
+    if (queued)
+        deactivate_task(s, t);
+    return queued;
+}
+
+/* change_end: `head`: before the others of its real-time priority. Who runs keeps running, protected as
+ * before. */
+static void change_end(struct sched *s, struct sched_task *t, bool head)
+{
+    struct sched_core *c = &s->core[t->cpu];
+
+    if (is_rt(t))
+        t->order = head ? --s->first_order : ++s->last_order;
+    else
+        place_entity(s, c, t, false);
+    t->on_rq = true;
+    if (c->curr != t)
+        rq_link(c, t);
+    update_idle(s, t->cpu);
+}
+
+/* prio_changed: t, which is queued, has another priority or class. */
+static void prio_changed(struct sched *s, struct sched_task *t, bool lower)
+{
+    struct sched_core *c = &s->core[t->cpu];
+
+    if (c->curr != t)
+        wakeup_preempt(s, c, t, false);
+    else if (lower && (is_rt(t) || nr_queued(c) > 1))
+        c->need_resched = true;
+}
+
+void sched_set_nice(struct sched *s, struct sched_task *t, int nice)
+{
+    int before = t->nice;
+
+    nice = nice < -20 ? -20 : nice > 19 ? 19 : nice;
+    if (is_rt(t) || nice == before) {
+        t->nice = nice;
+        return;
+    }
+    bool queued = change_begin(s, t);
+    t->nice = nice;
+    reweight_task(t, fair_weight(nice, t->policy));
+    if (!queued)
+        return;
+    change_end(s, t, false);
+    prio_changed(s, t, nice > before);
+}
+
+void sched_get_params(const struct sched_task *t, struct sched_params *ret)
+{
+    *ret = (struct sched_params){
+        .policy = t->policy,
+        .nice = t->nice,
+        .rt_priority = t->rt_priority,
+        .slice = t->custom_slice ? t->slice : 0,
+        .reset_on_fork = t->reset_on_fork,
+    };
+}
+
+/* setparam_fair: NORMAL and BATCH; the nice value of others stays what it was. */
+static void setparam_fair(const struct sched *s, struct sched_task *t, const struct sched_params *p)
+{
+    if (p->policy != POLICY_NORMAL && p->policy != POLICY_BATCH)
+        return;
+    t->nice = p->nice < -20 ? -20 : p->nice > 19 ? 19 : p->nice;
+    t->custom_slice = p->slice > 0;
+    t->slice = t->custom_slice ? max_u64(min_u64(p->slice, 100 * MSEC), MSEC / 10) : s->base_slice;
+}
+
+/* setscheduler_params: of a task that is in no queue. Only the fair class scales what is owed. */
+static void setscheduler_params(const struct sched *s, struct sched_task *t,
+                                const struct sched_params *p)
+{
+    bool was_rt = is_rt(t);
+
+    setparam_fair(s, t, p);
+    t->policy = p->policy;
+    t->rt_priority = is_rt(t) ? p->rt_priority : 0;
+    if (was_rt)
+        t->weight = fair_weight(t->nice, t->policy);
+    else
+        reweight_task(t, fair_weight(t->nice, t->policy));
+}
+
+/* changes_nothing: told what it is, a task keeps its place. A slice that nobody asked for is none. */
+static bool changes_nothing(const struct sched_task *t, const struct sched_params *p)
+{
+    if (t->policy != p->policy)
+        return false;
+    if (is_rt(t))
+        return t->rt_priority == p->rt_priority;
+    return t->policy == POLICY_IDLE || (t->nice == p->nice && t->slice == p->slice);
+}
+
+void sched_set_params(struct sched *s, struct sched_task *t, const struct sched_params *p)
+{
+    int before = prio(t);
+    bool was_rt = is_rt(t), rt = p->policy == POLICY_FIFO || p->policy == POLICY_RR;
+
+    t->reset_on_fork = p->reset_on_fork;
+    if (changes_nothing(t, p))
+        return;
+    if (t->delayed && rt)
+        end_delayed(s, t);
+    bool queued = change_begin(s, t);
+    setscheduler_params(s, t, p);
+    if (!queued)
+        return;
+    change_end(s, t, before < prio(t));
+    if (was_rt != rt || before != prio(t))
+        prio_changed(s, t, before < prio(t));
 }
 
 void sched_set_policy(struct sched *s, struct sched_task *t, int policy, int rt_priority)
 {
-    struct sched_core *c = &s->core[t->cpu];
-    bool queued = t->on_rq && !t->delayed, running = c->curr == t;
+    struct sched_params p;
 
-    update_curr(s, c);
-    if (t->delayed)
-        end_delayed(s, t);
-    if (queued && !running)
-        rq_unlink(c, t);
-    t->on_rq = false;
-    change_class(t, policy, rt_priority);
-    if (!queued)
-        return;
-    if (!running) {
-        activate_task(s, t, t->cpu, false, c->clock);
-        return;
-    }
-    t->order = ++s->last_order;
-    if (!is_rt(t))
-        place_entity(s, c, t, false);
-    t->on_rq = true;
-    c->need_resched = true;
+    sched_get_params(t, &p);
+    p.policy = policy;
+    p.rt_priority = rt_priority;
+    sched_set_params(s, t, &p);
 }
+
+/* -- which cores ---------------------------------------------------------------------------------*/
 
 /* leave: a task goes to a core it may use, from one it may not. A running one is taken off by the core's
  * migration thread. */

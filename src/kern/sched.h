@@ -36,10 +36,12 @@ struct sched_task {
     int64_t vprot;       /* virtual ns until which it is not preempted by its equals */
     int64_t vlag;        /* virtual ns it is owed (+) or ahead (-), while it is in no queue */
     uint64_t slice;      /* ns of its request */
+    bool custom_slice;   /* the program asked for that slice; else it is base_slice */
+    bool reset_on_fork;  /* a child starts NORMAL, and not above nice 0 */
     uint64_t exec_start; /* ns: accounted until then */
     uint64_t sum_exec;   /* ns it ran ever */
     uint64_t rr_left;    /* ns left of its turn with RR */
-    uint64_t order;      /* place among real-time tasks of its priority */
+    int64_t order;       /* place among real-time tasks of its priority, the least is first */
     uint64_t nvcsw;      /* times it left its core to sleep */
     uint64_t nivcsw;     /* times it left its core although it could run */
     uint64_t migrations; /* times it changed cores */
@@ -53,18 +55,21 @@ struct sched_core {
     struct sched_task *queue; /* who waits, longest first, delayed ones among them */
     struct sched_task **tail; /* where the next one is linked */
     unsigned waiting;         /* of the queue, without delayed ones */
-    bool need_resched;        /* curr has to give way: call sched_schedule */
-    unsigned node;            /* memory node: idle cores of it are looked at first */
-    uint64_t next_balance;    /* ns */
-    unsigned balance_failed;  /* attempts that moved nobody since one did */
-    uint64_t switches;        /* times another task, or none, came on it */
+    int64_t
+        zero_vruntime; /* virtual ns: V when it was last worked out; holds while nobody is here */
+    bool need_resched; /* curr has to give way: call sched_schedule */
+    unsigned node;     /* memory node: idle cores of it are looked at first */
+    uint64_t next_balance;   /* ns */
+    unsigned balance_failed; /* attempts that moved nobody since one did */
+    uint64_t switches;       /* times another task, or none, came on it */
 };
 
 struct sched {
     unsigned cores;
     uint64_t base_slice; /* ns */
     uint64_t tick;       /* ns between two ticks of a core */
-    uint64_t last_order; /* given out to real-time tasks */
+    int64_t first_order; /* given out last to a real-time task that went to the head … */
+    int64_t last_order;  /* … and to the tail of its priority */
     uint64_t idle;       /* bit n: core n has neither curr nor somebody waiting */
     struct sched_core core[SCHED_CORES_MAX];
 };
@@ -74,8 +79,17 @@ void sched_open(struct sched *s, unsigned cores, unsigned hz);
 /* sched_base_slice returns Linux's slice on so many cores, in ns (700 µs × (1 + log2 cores)). */
 uint64_t sched_base_slice(unsigned cores);
 
-/* sched_task_init makes a sleeping task. It inherits nice, policy, cores and place of `parent`; NULL: it
- * may run anywhere. */
+/* What a program asks for a task: struct sched_attr, without deadlines and clamps. */
+struct sched_params {
+    int policy;         /* enum sched_policy */
+    int nice;           /* -20 … 19 */
+    int rt_priority;    /* 1 … 99 with FIFO and RR */
+    uint64_t slice;     /* sched_runtime: ns of a fair task's request; 0: base_slice */
+    bool reset_on_fork; /* SCHED_FLAG_RESET_ON_FORK */
+};
+
+/* sched_task_init makes a sleeping task. It inherits nice, policy, slice, cores and place of `parent`, or
+ * what reset_on_fork leaves of them; NULL: it may run anywhere. */
 void sched_task_init(const struct sched *s, struct sched_task *t, uint32_t serial,
                      const struct sched_task *parent);
 /* sched_wake_new queues a task that was just made: on an idle core, else where fewest are. */
@@ -110,6 +124,10 @@ void sched_set_clock(struct sched *s, unsigned cpu, uint64_t now);
 /* sched_yield_task: curr gives up the rest of its slice. */
 void sched_yield_task(struct sched *s, unsigned cpu, uint64_t now);
 void sched_set_nice(struct sched *s, struct sched_task *t, int nice);
+/* sched_get_params says what sched_set_params would have to be told to change nothing. */
+void sched_get_params(const struct sched_task *t, struct sched_params *ret);
+/* sched_set_params: sched_setattr, once it is known to be allowed. */
+void sched_set_params(struct sched *s, struct sched_task *t, const struct sched_params *p);
 void sched_set_policy(struct sched *s, struct sched_task *t, int policy, int rt_priority);
 /* sched_set_allowed: sched_setaffinity. A task on a core it may not use leaves it at once. False, and
  * nothing changed, when none of the cores exists. */

@@ -576,32 +576,56 @@ static void set_affinity(struct sim *s, struct sim_thread *caller, const struct 
         STAT(&s->stats, div_affinity)++;
 }
 
+/* set_policy: sched_setparam keeps the policy and its flag. */
 static void set_policy(struct sim *s, struct sim_thread *caller, const struct kern_call *c)
 {
+    bool param = c->nr == SYS_sched_setparam;
     struct sim_thread *t = task_named(s, caller, c->arg[0]);
-    int priority = 0, policy;
+    struct sched_params p;
+    int priority = 0;
 
-    if (!t || !argument(c, c->arg[c->nr == SYS_sched_setparam ? 1 : 2], &priority, 4))
+    if (!t || !argument(c, c->arg[param ? 1 : 2], &priority, 4))
         return;
-    policy = c->nr == SYS_sched_setparam ? t->task.policy : (int)c->arg[1] & ~SCHED_RESET_ON_FORK;
-    sched_set_policy(&s->sched, &t->task, policy, priority);
+    sched_get_params(&t->task, &p);
+    p.rt_priority = priority;
+    if (!param) {
+        p.policy = (int)c->arg[1] & ~SCHED_RESET_ON_FORK;
+        p.reset_on_fork = c->arg[1] & SCHED_RESET_ON_FORK;
+    }
+    if (p.policy <= POLICY_IDLE)
+        sched_set_params(&s->sched, &t->task, &p);
 }
+
+/* struct sched_attr, and its flags: the C library has neither. */
+struct sched_attr_v0 {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+enum { ATTR_RESET_ON_FORK = 0x01, ATTR_KEEP_POLICY = 0x08, ATTR_KEEP_PARAMS = 0x10 };
 
 static void set_attr(struct sim *s, struct sim_thread *caller, const struct kern_call *c)
 {
-    struct { /* struct sched_attr */
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-    } a;
+    struct sched_attr_v0 a;
     struct sim_thread *t = task_named(s, caller, c->arg[0]);
+    struct sched_params p;
 
-    if (!t || !argument(c, c->arg[1], &a, sizeof(a)) || a.policy > POLICY_IDLE)
+    if (!t || !argument(c, c->arg[1], &a, sizeof(a)))
         return;
-    sched_set_policy(&s->sched, &t->task, (int)a.policy, (int)a.priority);
-    if (a.policy == POLICY_NORMAL || a.policy == POLICY_BATCH)
-        sched_set_nice(&s->sched, &t->task, a.nice);
+    sched_get_params(&t->task, &p);
+    if (!(a.flags & ATTR_KEEP_POLICY)) {
+        p.policy = a.flags & ATTR_KEEP_PARAMS ? p.policy : (int)a.policy;
+        p.reset_on_fork = a.flags & ATTR_RESET_ON_FORK;
+    }
+    if (!(a.flags & ATTR_KEEP_PARAMS)) {
+        p.nice = a.nice;
+        p.rt_priority = (int)a.priority;
+        p.slice = a.runtime;
+    }
+    if (p.policy <= POLICY_IDLE)
+        sched_set_params(&s->sched, &t->task, &p);
 }
 
 static void set_nice(struct sim *s, struct sim_thread *caller, const struct kern_call *c)

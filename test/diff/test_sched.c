@@ -1,5 +1,6 @@
 /* links: kern */
-/* The scheduler against a naive one: the same random wakings, sleeps, ticks, yields, weights and masks;
+/* The scheduler against a naive one: the same random wakings, sleeps, ticks, yields, nice values, policies,
+ * slices and masks;
  * after each the same task runs on each core, and each has run, slept and moved as much.
  */
 #include <setjmp.h>
@@ -74,6 +75,19 @@ static void wake_or_start(struct world *w, uint64_t now)
     }
 }
 
+static void change_params(struct world *w, unsigned i, int nice, int weight)
+{
+    static const int policy[4] = {POLICY_NORMAL, POLICY_NORMAL, POLICY_BATCH, POLICY_IDLE};
+    static const uint64_t slice[4] = {0, 1000, 300000, 20000000};
+    struct sched_params p = {.policy = policy[rng_below(&w->rng, 4)],
+                             .nice = nice,
+                             .slice = slice[rng_below(&w->rng, 4)],
+                             .reset_on_fork = rng_below(&w->rng, 2)};
+
+    sched_set_params(&w->s, &w->task[i], &p);
+    ref_params(&w->r, (int)i, p.policy, nice, weight, p.slice, p.reset_on_fork);
+}
+
 static void change(struct world *w, uint64_t now)
 {
     static const int weight[4] = {3121, 1024, 335, 15}, nice[4] = {-5, 0, 5, 19};
@@ -82,10 +96,15 @@ static void change(struct world *w, uint64_t now)
 
     if (w->r.task[i].state == REF_NONE)
         return;
-    if (rng_below(&w->rng, 2)) {
+    switch (rng_below(&w->rng, 3)) {
+    case 0:
         sched_set_nice(&w->s, &w->task[i], nice[k]);
-        ref_weight(&w->r, (int)i, weight[k]);
-    } else {
+        ref_nice(&w->r, (int)i, nice[k], weight[k]);
+        break;
+    case 1:
+        change_params(w, i, nice[k], weight[k]);
+        break;
+    default:
         assert_true(sched_set_allowed(&w->s, &w->task[i], mask, now));
         ref_allowed(&w->r, (int)i, mask, now);
     }

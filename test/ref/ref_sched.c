@@ -29,14 +29,32 @@ static int count(const struct ref_sched *r, int cpu, bool delayed)
     return n;
 }
 
-static __int128 mean(const struct ref_sched *r, int cpu)
+static __int128 mean(struct ref_sched *r, int cpu)
 {
     __int128 sum, load;
     sums(r, cpu, &sum, &load);
-    if (load == 0)
-        return 0;
-    __int128 q = sum / load;
-    return sum % load < 0 ? q - 1 : q;
+    if (load > 0)
+        r->core[cpu].zero = sum / load - (sum % load < 0);
+    return r->core[cpu].zero;
+}
+
+/* The shortest and the longest slice of those who compete. */
+static __int128 least(const struct ref_sched *r, int cpu)
+{
+    __int128 ns = (__int128)1 << 100;
+    for (int t = 0; t < REF_TASKS; t++)
+        if (on(r, t, cpu) && r->task[t].slice < ns)
+            ns = r->task[t].slice;
+    return ns;
+}
+
+static __int128 most(const struct ref_sched *r, int cpu)
+{
+    __int128 ns = 0;
+    for (int t = 0; t < REF_TASKS; t++)
+        if (on(r, t, cpu) && r->task[t].slice > ns)
+            ns = r->task[t].slice;
+    return ns;
 }
 
 static bool owed(const struct ref_sched *r, int t)
@@ -76,7 +94,7 @@ static void account(struct ref_sched *r, int cpu)
     k->v += virt(d, k);
     bool due = k->v >= k->deadline;
     if (due)
-        k->deadline = k->v + virt(r->slice, k);
+        k->deadline = k->v + virt(k->slice, k);
     if (count(r, cpu, true) > 1 && (due || k->v >= k->prot))
         r->core[cpu].resched = true;
 }
@@ -84,12 +102,12 @@ static void account(struct ref_sched *r, int cpu)
 static void lag(struct ref_sched *r, int t)
 {
     struct ref_task *k = &r->task[t];
-    __int128 most = virt(2 * r->slice > r->tick ? 2 * r->slice : r->tick, k);
+    __int128 limit = virt(most(r, k->cpu) + r->tick, k);
     k->lag = mean(r, k->cpu) - k->v;
-    if (k->lag > most)
-        k->lag = most;
-    if (k->lag < -most)
-        k->lag = -most;
+    if (k->lag > limit)
+        k->lag = limit;
+    if (k->lag < -limit)
+        k->lag = -limit;
 }
 
 static void place(struct ref_sched *r, int t, int cpu, bool first)
@@ -102,22 +120,82 @@ static void place(struct ref_sched *r, int t, int cpu, bool first)
     if (k->relative)
         k->deadline += k->v;
     else
-        k->deadline = k->v + virt(r->slice, k) / (first ? 2 : 1);
+        k->deadline = k->v + virt(k->slice, k) / (first ? 2 : 1);
     k->relative = false;
 }
 
-static int pick(const struct ref_sched *r, int cpu)
+/* sooner: of two eligible ones in the tree; equals stand in it as they came. */
+static bool sooner(const struct ref_task *a, const struct ref_task *b)
+{
+    return a->deadline < b->deadline ||
+           (a->deadline == b->deadline && a->waits_since < b->waits_since);
+}
+
+static int pick(const struct ref_sched *r, int cpu, bool protect)
 {
     int run = ref_runs(r, cpu), best = -1;
-    if (run >= 0 && owed(r, run) && r->task[run].v < r->task[run].prot)
+    if (run >= 0 && !owed(r, run))
+        run = -1;
+    if (run >= 0 && protect && r->task[run].v < r->task[run].prot)
         return run;
     for (int t = 0; t < REF_TASKS; t++)
-        if (on(r, t, cpu) && t != run && owed(r, t) &&
-            (best < 0 || r->task[t].deadline < r->task[best].deadline))
+        if (on(r, t, cpu) && r->task[t].state != REF_RUNS && owed(r, t) &&
+            (best < 0 || sooner(&r->task[t], &r->task[best])))
             best = t;
-    if (run >= 0 && owed(r, run) && (best < 0 || r->task[run].deadline < r->task[best].deadline))
+    if (best < 0 || (run >= 0 && r->task[run].deadline < r->task[best].deadline))
         best = run;
     return best;
+}
+
+static void falls_asleep(struct ref_sched *r, int t)
+{
+    lag(r, t);
+    if (r->task[t].lag > 0)
+        r->task[t].lag = 0;
+    r->task[t].state = REF_ASLEEP;
+}
+
+/* Who is picked and only waits to become eligible, sleeps from now on. */
+static int pick_awake(struct ref_sched *r, int cpu, bool protect)
+{
+    for (;;) {
+        int t = pick(r, cpu, protect);
+        if (t < 0 || r->task[t].state != REF_DELAYED)
+            return t;
+        falls_asleep(r, t);
+    }
+}
+
+/* wakeup_preempt: t is queued on the core; must the one who runs go? */
+static void preempts(struct ref_sched *r, int t, int cpu, bool fork)
+{
+    int run = ref_runs(r, cpu);
+    struct ref_task *k = &r->task[t], *p = &r->task[run < 0 ? 0 : run];
+    if (run < 0)
+        r->core[cpu].resched = true;
+    if (r->core[cpu].resched)
+        return;
+    if (p->policy == 5 && k->policy != 5) {
+        r->core[cpu].resched = true;
+        if (p->v < p->prot)
+            p->prot = p->v;
+        return;
+    }
+    if (k->policy != 0)
+        return;
+    account(r, cpu);
+    bool urgent = k->slice < p->slice;
+    if (!urgent && (fork || k->state == REF_DELAYED))
+        return;
+    if (pick_awake(r, cpu, !urgent) == t) {
+        r->core[cpu].resched = true;
+        if (urgent && p->v < p->prot)
+            p->prot = p->v;
+        return;
+    }
+    __int128 end = p->v + virt(least(r, cpu), p);
+    if (end < p->prot)
+        p->prot = end;
 }
 
 static void come(struct ref_sched *r, int t, int cpu, bool first, uint64_t now)
@@ -131,8 +209,7 @@ static void come(struct ref_sched *r, int t, int cpu, bool first, uint64_t now)
     k->cpu = cpu;
     k->state = REF_WAITS;
     k->waits_since = ++r->comings;
-    if (ref_runs(r, cpu) < 0 || (!r->core[cpu].resched && pick(r, cpu) == t))
-        r->core[cpu].resched = true;
+    preempts(r, t, cpu, first);
 }
 
 static int choose(const struct ref_sched *r, int t)
@@ -164,11 +241,21 @@ void ref_open(struct ref_sched *r, int cores, int hz)
 
 void ref_new(struct ref_sched *r, int t, int parent, uint64_t now)
 {
-    r->task[t] = (struct ref_task){.weight = 1024, .allowed = (1u << r->cores) - 1};
-    if (parent >= 0) {
-        r->task[t].weight = r->task[parent].weight;
-        r->task[t].allowed = r->task[parent].allowed;
-        r->task[t].cpu = r->task[parent].cpu;
+    struct ref_task *k = &r->task[t];
+    const struct ref_task *p = parent < 0 ? NULL : &r->task[parent];
+    *k = (struct ref_task){.weight = 1024, .allowed = (1u << r->cores) - 1, .slice = r->slice};
+    if (p) {
+        k->weight = p->weight;
+        k->allowed = p->allowed;
+        k->cpu = p->cpu;
+        k->policy = p->policy;
+        k->nice = p->nice;
+        k->custom = p->custom && !p->reset;
+        k->slice = k->custom ? p->slice : r->slice;
+    }
+    if (p && p->reset && k->nice < 0) {
+        k->nice = 0;
+        k->weight = k->policy == 5 ? 3 : 1024;
     }
     come(r, t, choose(r, t), true, now);
 }
@@ -188,8 +275,7 @@ void ref_wake(struct ref_sched *r, int t, uint64_t now)
         k->waits_since = ++r->comings;
     }
     k->state = REF_WAITS;
-    if (ref_runs(r, k->cpu) < 0 || (!r->core[k->cpu].resched && pick(r, k->cpu) == t))
-        r->core[k->cpu].resched = true;
+    preempts(r, t, k->cpu, false);
 }
 
 /* The task stays REF_RUNS until ref_schedule, which must follow; `resched` with slept marks it. */
@@ -256,13 +342,7 @@ int ref_schedule(struct ref_sched *r, int cpu, uint64_t now)
     if (c->clock < now)
         c->clock = now;
     account(r, cpu);
-    int prev = ref_runs(r, cpu), next;
-    while ((next = pick(r, cpu)) >= 0 && r->task[next].state == REF_DELAYED) {
-        lag(r, next);
-        if (r->task[next].lag > 0)
-            r->task[next].lag = 0;
-        r->task[next].state = REF_ASLEEP;
-    }
+    int prev = ref_runs(r, cpu), next = pick_awake(r, cpu, true);
     if (next < 0 && busiest(r, cpu) >= 0) {
         next = longest(r, busiest(r, cpu), cpu);
         move(r, next, cpu, c->clock);
@@ -279,6 +359,9 @@ int ref_schedule(struct ref_sched *r, int cpu, uint64_t now)
         r->task[next].state = REF_RUNS;
         r->task[next].from = c->clock;
         r->task[next].prot = r->task[next].deadline;
+        __int128 end = r->task[next].v + virt(least(r, cpu), &r->task[next]);
+        if (least(r, cpu) < r->task[next].slice && end < r->task[next].prot)
+            r->task[next].prot = end;
     }
     return next;
 }
@@ -316,16 +399,18 @@ void ref_yield(struct ref_sched *r, int cpu, uint64_t now)
     if (count(r, cpu, true) <= 1 || !owed(r, t))
         return;
     r->task[t].v = r->task[t].deadline;
-    r->task[t].deadline += virt(r->slice, &r->task[t]);
+    r->task[t].deadline += virt(r->task[t].slice, &r->task[t]);
 }
 
-void ref_weight(struct ref_sched *r, int t, int weight)
+/* change: off the queue, other values, and on it again; who runs goes on as protected as before. */
+static void change(struct ref_sched *r, int t, int policy, int nice, int weight)
 {
     struct ref_task *k = &r->task[t];
     enum ref_state was = k->state;
+    int before = k->nice;
+    k->policy = policy;
+    k->nice = nice;
     if (was != REF_ASLEEP) {
-        account(r, k->cpu);
-        lag(r, t);
         k->deadline -= k->v;
         k->relative = true;
     }
@@ -339,6 +424,46 @@ void ref_weight(struct ref_sched *r, int t, int weight)
     k->state = was;
     if (was != REF_RUNS)
         k->waits_since = ++r->comings;
+    if (nice == before)
+        return;
+    if (was != REF_RUNS)
+        preempts(r, t, k->cpu, false);
+    else if (nice > before && count(r, k->cpu, true) > 1)
+        r->core[k->cpu].resched = true;
+}
+
+static void account_and_lag(struct ref_sched *r, int t)
+{
+    if (r->task[t].state == REF_ASLEEP)
+        return;
+    account(r, r->task[t].cpu);
+    lag(r, t);
+}
+
+void ref_nice(struct ref_sched *r, int t, int nice, int weight)
+{
+    struct ref_task *k = &r->task[t];
+    if (nice == k->nice)
+        return;
+    account_and_lag(r, t);
+    change(r, t, k->policy, nice, k->policy == 5 ? 3 : weight);
+}
+
+void ref_params(struct ref_sched *r, int t, int policy, int nice, int weight, uint64_t ns,
+                bool reset)
+{
+    struct ref_task *k = &r->task[t];
+    k->reset = reset;
+    if (policy == k->policy && (policy == 5 || (nice == k->nice && ns == k->slice)))
+        return;
+    account_and_lag(r, t);
+    if (policy == 5) {
+        change(r, t, policy, k->nice, 3);
+        return;
+    }
+    k->custom = ns > 0;
+    k->slice = ns == 0 ? r->slice : ns < 100000 ? 100000 : ns > 100000000 ? 100000000 : ns;
+    change(r, t, policy, nice, weight);
 }
 
 void ref_allowed(struct ref_sched *r, int t, uint64_t mask, uint64_t now)
@@ -354,10 +479,7 @@ void ref_allowed(struct ref_sched *r, int t, uint64_t mask, uint64_t now)
         r->core[k->cpu].resched = true;
     }
     if (k->state == REF_DELAYED) {
-        lag(r, t);
-        if (k->lag > 0)
-            k->lag = 0;
-        k->state = REF_ASLEEP;
+        falls_asleep(r, t);
     } else if (k->state != REF_ASLEEP) {
         account(r, k->cpu);
         lag(r, t);

@@ -1,5 +1,6 @@
 /* ref_sched.h: a naive scheduler, to compare src/kern/sched.c with: all tasks in one array, everything
- * worked out anew each time, in 128 bits, from the definitions of EEVDF. Fair tasks only. */
+ * worked out anew each time, in 128 bits, from the definitions of EEVDF. Fair tasks only. Written from
+ * kernel/sched/fair.c, core.c and syscalls.c of Linux 6.18.44. */
 #ifndef REF_SCHED_H
 #define REF_SCHED_H
 
@@ -13,10 +14,10 @@ enum ref_state { REF_NONE, REF_ASLEEP, REF_WAITS, REF_RUNS, REF_DELAYED };
 
 struct ref_task {
     enum ref_state state;
-    int cpu, weight;
+    int cpu, weight, policy, nice; /* Linux's numbers of policies: 0, 3 (batch), 5 (idle) */
     uint64_t allowed, waits_since; /* mask; a count of comings, the smaller the longer */
-    __int128 v, deadline, prot, lag;
-    bool relative; /* deadline counts from v */
+    __int128 v, deadline, prot, lag, slice;
+    bool relative, custom, reset; /* deadline counts from v; slice was asked for; reset on fork */
     uint64_t from, ran, slept, preempted, moved;
 };
 struct ref_sched {
@@ -26,6 +27,7 @@ struct ref_sched {
     struct ref_task task[REF_TASKS];
     struct ref_core {
         uint64_t clock, balance_at;
+        __int128 zero; /* the mean when it was last worked out */
         bool resched, balance_failed;
     } core[REF_CORES];
 };
@@ -40,7 +42,11 @@ int ref_schedule(struct ref_sched *r, int cpu, uint64_t now);
 int ref_runs(const struct ref_sched *r, int cpu);
 void ref_tick(struct ref_sched *r, int cpu, uint64_t now);
 void ref_yield(struct ref_sched *r, int cpu, uint64_t now);
-void ref_weight(struct ref_sched *r, int t, int weight);
+/* ref_nice, ref_params: setpriority; sched_setattr with policy, nice, ns (0: none), reset on fork. `weight`
+ * is that of the nice value. */
+void ref_nice(struct ref_sched *r, int t, int nice, int weight);
+void ref_params(struct ref_sched *r, int t, int policy, int nice, int weight, uint64_t ns,
+                bool reset);
 void ref_allowed(struct ref_sched *r, int t, uint64_t mask, uint64_t now);
 bool ref_needs(const struct ref_sched *r, int cpu);
 

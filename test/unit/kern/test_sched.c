@@ -482,6 +482,212 @@ static void a_child_inherits_nice_policy_and_cores(void **state)
     assert_int_equal(child->allowed, 0x6);
 }
 
+/* -- who preempts whom -----------------------------------------------------------------------------*/
+
+/* Two on one core. */
+struct pair {
+    struct sched_task *sleeper, *runs;
+};
+
+/* asleep_and_running: the sleeper has slept since 0; the other is new, and has had the core for `ran`. The
+ * first slice of a new task is half a slice: 0.35 ms. */
+static struct pair asleep_and_running(struct bench *b, uint64_t ran)
+{
+    struct pair p;
+
+    bench_open(b, 1);
+    p.sleeper = start(b);
+    sched_block(&b->s, 0, b->now);
+    sched_schedule(&b->s, 0, b->now);
+    p.runs = start(b);
+    b->now += ran;
+    sched_set_clock(&b->s, 0, b->now);
+    assert_ptr_equal(b->s.core[0].curr, p.runs);
+    assert_false(p.sleeper->on_rq);
+    return p;
+}
+
+static bool wakes_and_preempts(struct bench *b, struct sched_task *t)
+{
+    sched_wake(&b->s, t, b->now);
+    return sched_needs(&b->s, 0);
+}
+
+static void a_forked_child_waits_until_the_slice_of_its_parent_is_over(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, 1);
+    struct sched_task *parent = start(&b), *child = add(&b, parent);
+    b.now = MS / 10; /* of 0.7 ms */
+    sched_set_clock(&b.s, 0, b.now);
+    sched_wake_new(&b.s, child, b.now);
+    assert_false(sched_needs(&b.s, 0));
+    tick(&b);
+    assert_ptr_equal(b.s.core[0].curr, child);
+}
+
+static void who_slept_preempts_only_when_the_running_slice_is_not_protected(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct pair p = asleep_and_running(&b, MS / 5);
+    assert_false(wakes_and_preempts(&b, p.sleeper));
+    p = asleep_and_running(&b, MS);
+    assert_true(wakes_and_preempts(&b, p.sleeper));
+    sched_schedule(&b.s, 0, b.now);
+    assert_ptr_equal(b.s.core[0].curr, p.sleeper);
+}
+
+static void an_idle_policy_task_is_preempted_at_once_and_preempts_nobody(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct pair p = asleep_and_running(&b, MS / 10); /* in its slice */
+    sched_set_policy(&b.s, p.runs, POLICY_IDLE, 0);
+    assert_true(wakes_and_preempts(&b, p.sleeper));
+    p = asleep_and_running(&b, MS / 10);
+    sched_set_policy(&b.s, p.sleeper, POLICY_IDLE, 0);
+    assert_false(wakes_and_preempts(&b, p.sleeper));
+}
+
+/* Awake within the first slice of a new task. */
+static void
+a_task_with_a_shorter_request_preempts_within_the_slice_and_a_batch_task_never(void **state)
+{
+    (void)state;
+    for (int policy = POLICY_NORMAL; policy <= POLICY_BATCH; policy += POLICY_BATCH) {
+        struct bench b;
+        struct pair p = asleep_and_running(&b, MS / 10);
+        struct sched_params q;
+        sched_get_params(p.sleeper, &q);
+        q.slice = MS / 10;
+        q.policy = policy;
+        sched_set_params(&b.s, p.sleeper, &q);
+        assert_int_equal(p.sleeper->slice, MS / 10);
+        assert_int_equal(wakes_and_preempts(&b, p.sleeper), policy == POLICY_NORMAL);
+    }
+}
+
+/* Whoever is in the queue with a shorter request bounds the slice of who runs: RUN_TO_PARITY. */
+static void a_shorter_request_in_the_queue_shortens_the_protection_of_who_runs(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct pair p = asleep_and_running(&b, MS / 10);
+    struct sched_params q;
+    sched_get_params(p.runs, &q);
+    q.slice = 20 * MS;
+    sched_set_params(&b.s, p.runs, &q);
+    sched_block(&b.s, 0, b.now);
+    sched_schedule(&b.s, 0, b.now);
+    sched_wake(&b.s, p.runs, b.now);
+    settle(&b);
+    assert_int_equal(p.runs->vprot - p.runs->vruntime, 20 * MS);
+    sched_get_params(p.sleeper, &q);
+    q.slice = 0; /* 0.7 ms */
+    sched_set_params(&b.s, p.sleeper, &q);
+    p.sleeper->vlag = -5 * (int64_t)MS; /* far ahead: it does not win */
+    assert_false(wakes_and_preempts(&b, p.sleeper));
+    assert_int_equal(p.runs->vprot - p.runs->vruntime, 700000);
+}
+
+static void what_a_sleeper_is_owed_is_at_most_the_longest_request_and_a_tick(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, 2); /* slices of 1.4 ms */
+    for (unsigned i = 0; i < 2; i++) {
+        struct sched_task *t = add(&b, NULL);
+        assert_true(sched_set_allowed(&b.s, t, 1, 0));
+        sched_wake_new(&b.s, t, 0);
+        settle(&b);
+    }
+    struct sched_task *runs = b.s.core[0].curr;
+    struct sched_task *waits = runs == &b.task[0] ? &b.task[1] : &b.task[0];
+    sched_tick(&b.s, 0, 100 * MS); /* 50 ms too many */
+    assert_true(sched_set_allowed(&b.s, waits, 2, 100 * MS));
+    assert_int_equal(waits->vlag, 14 * MS / 10 + TICK);
+}
+
+static void who_raises_its_own_nice_value_gives_way_and_one_alone_does_not(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, 1);
+    struct sched_task *t = start(&b);
+    sched_set_nice(&b.s, t, 5);
+    assert_false(sched_needs(&b.s, 0));
+    start(&b);
+    assert_ptr_equal(b.s.core[0].curr, t);
+    sched_set_nice(&b.s, t, 3);
+    assert_false(sched_needs(&b.s, 0));
+    sched_set_nice(&b.s, t, 6);
+    assert_true(sched_needs(&b.s, 0));
+}
+
+/* -- what a program asks for -----------------------------------------------------------------------*/
+
+static void reset_on_fork_gives_children_the_normal_policy_and_no_negative_nice(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, 1);
+    struct sched_task *t = start(&b);
+    sched_set_params(
+        &b.s, t,
+        &(struct sched_params){.policy = POLICY_FIFO, .rt_priority = 10, .reset_on_fork = true});
+    struct sched_task *child = add(&b, t);
+    assert_int_equal(child->policy, POLICY_NORMAL);
+    assert_int_equal(child->rt_priority, 0);
+    assert_int_equal(child->weight, 1024);
+    assert_false(child->reset_on_fork);
+    assert_int_equal(t->policy, POLICY_FIFO);
+    sched_set_params(&b.s, t,
+                     &(struct sched_params){.nice = -5, .slice = 3 * MS, .reset_on_fork = true});
+    child = add(&b, t);
+    assert_int_equal(child->nice, 0);
+    assert_int_equal(child->slice, 700000);
+    sched_set_params(&b.s, t, &(struct sched_params){.nice = 5, .reset_on_fork = true});
+    assert_int_equal(add(&b, t)->nice, 5);
+    sched_set_params(&b.s, t, &(struct sched_params){.nice = -5, .slice = 3 * MS});
+    child = add(&b, t);
+    assert_int_equal(child->nice, -5);
+    assert_int_equal(child->slice, 3 * MS);
+}
+
+static void a_request_is_held_between_a_tenth_of_a_millisecond_and_a_hundred(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, 1);
+    struct sched_task *t = start(&b);
+    static const uint64_t ns[][2] = {
+        {1, MS / 10}, {5 * MS, 5 * MS}, {1000 * MS, 100 * MS}, {0, 700000}};
+    for (unsigned i = 0; i < 4; i++) {
+        sched_set_params(&b.s, t, &(struct sched_params){.slice = ns[i][0]});
+        assert_int_equal(t->slice, ns[i][1]);
+    }
+}
+
+static void a_real_time_task_that_is_lowered_stays_before_its_new_equals(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, 1);
+    struct sched_task *low = start(&b), *high = start(&b);
+    sched_set_policy(&b.s, high, POLICY_FIFO, 20);
+    settle(&b);
+    sched_set_policy(&b.s, low, POLICY_FIFO, 10);
+    settle(&b);
+    sched_set_policy(&b.s, high, POLICY_FIFO, 10);
+    settle(&b);
+    assert_ptr_equal(b.s.core[0].curr, high);
+    sched_set_policy(&b.s, high, POLICY_FIFO, 5);
+    settle(&b);
+    assert_ptr_equal(b.s.core[0].curr, low);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +716,17 @@ int main(void)
         cmocka_unit_test(a_fifo_task_runs_before_all_others_until_it_sleeps),
         cmocka_unit_test(the_higher_real_time_priority_runs_and_equals_of_rr_change_each_100_ms),
         cmocka_unit_test(a_child_inherits_nice_policy_and_cores),
+        cmocka_unit_test(a_forked_child_waits_until_the_slice_of_its_parent_is_over),
+        cmocka_unit_test(who_slept_preempts_only_when_the_running_slice_is_not_protected),
+        cmocka_unit_test(an_idle_policy_task_is_preempted_at_once_and_preempts_nobody),
+        cmocka_unit_test(
+            a_task_with_a_shorter_request_preempts_within_the_slice_and_a_batch_task_never),
+        cmocka_unit_test(a_shorter_request_in_the_queue_shortens_the_protection_of_who_runs),
+        cmocka_unit_test(what_a_sleeper_is_owed_is_at_most_the_longest_request_and_a_tick),
+        cmocka_unit_test(who_raises_its_own_nice_value_gives_way_and_one_alone_does_not),
+        cmocka_unit_test(reset_on_fork_gives_children_the_normal_policy_and_no_negative_nice),
+        cmocka_unit_test(a_request_is_held_between_a_tenth_of_a_millisecond_and_a_hundred),
+        cmocka_unit_test(a_real_time_task_that_is_lowered_stays_before_its_new_equals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

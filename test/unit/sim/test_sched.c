@@ -330,6 +330,82 @@ static void nice_values_of_the_program_decide_the_shares(void **state)
     close_crowd(&x);
 }
 
+/* -- policies --------------------------------------------------------------------------------------*/
+
+static void sets_scheduler(struct crowd *x, unsigned who, uint64_t nr, uint64_t policy,
+                           uint64_t priority)
+{
+    bool param = nr == SYS_sched_setparam;
+
+    call_begins(x, who, nr, 0, param ? 0x9000 : policy, 0x9000);
+    put_record(x, who, EV_BYTES, 3, (uint64_t[3]){0x9000, 4, priority});
+    call_ends(x, who, nr, 0, 0, 0);
+}
+
+static void sets_attr(struct crowd *x, unsigned who, uint32_t policy, uint64_t flags, uint32_t nice,
+                      uint32_t priority, uint64_t runtime)
+{
+    call_begins(x, who, SYS_sched_setattr, 0, 0x9000, 0);
+    put_record(x, who, EV_BYTES, 8,
+               (uint64_t[8]){0x9000, 48, 48 | (uint64_t)policy << 32, flags,
+                             nice | (uint64_t)priority << 32, runtime, 0, 0});
+    call_ends(x, who, SYS_sched_setattr, 0, 0, 0);
+}
+
+static void setparam_changes_the_priority_and_neither_policy_nor_flag(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 1, 1);
+    sets_scheduler(&x, 0, SYS_sched_setscheduler, POLICY_RR | UINT64_C(0x40000000), 7);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(x.t[0]->task.policy, POLICY_RR);
+    assert_int_equal(x.t[0]->task.rt_priority, 7);
+    assert_true(x.t[0]->task.reset_on_fork);
+    sets_scheduler(&x, 0, SYS_sched_setparam, 0, 9);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(x.t[0]->task.policy, POLICY_RR);
+    assert_int_equal(x.t[0]->task.rt_priority, 9);
+    assert_true(x.t[0]->task.reset_on_fork);
+    sets_scheduler(&x, 0, SYS_sched_setscheduler, POLICY_BATCH, 0);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(x.t[0]->task.policy, POLICY_BATCH);
+    assert_int_equal(x.t[0]->task.rt_priority, 0);
+    assert_false(x.t[0]->task.reset_on_fork);
+    close_crowd(&x);
+}
+
+static void setattr_keeps_what_its_flags_say(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 1, 1);
+    const struct sched_task *t = &x.t[0]->task;
+    sets_attr(&x, 0, POLICY_BATCH, 0x01, 3, 0, 2 * MS);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(t->policy, POLICY_BATCH);
+    assert_int_equal(t->nice, 3);
+    assert_int_equal(t->slice, 2 * MS);
+    assert_true(t->reset_on_fork);
+    sets_attr(&x, 0, POLICY_NORMAL, 0x08, 4, 0, 0); /* KEEP_POLICY */
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(t->policy, POLICY_BATCH);
+    assert_int_equal(t->nice, 4);
+    assert_int_equal(t->slice, 700000);
+    assert_true(t->reset_on_fork);
+    sets_attr(&x, 0, POLICY_FIFO, 0x10, 9, 5, 0); /* KEEP_PARAMS */
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(t->policy, POLICY_BATCH);
+    assert_int_equal(t->nice, 4);
+    assert_false(t->reset_on_fork);
+    sets_attr(&x, 0, 0, 0x18, 9, 0, 0); /* both: nothing */
+    sets_attr(&x, 0, 6, 0, 9, 0, 0);    /* SCHED_DEADLINE is not modelled */
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(t->policy, POLICY_BATCH);
+    assert_int_equal(t->nice, 4);
+    close_crowd(&x);
+}
+
 /* -- ends --------------------------------------------------------------------------------------------*/
 
 /* mm_release: put_user(0) at set_tid_address's place, a write of the kernel to a page nobody has touched. */
@@ -376,6 +452,8 @@ int main(void)
         cmocka_unit_test(a_core_that_does_not_exist_is_a_divergence),
         cmocka_unit_test(a_new_thread_begins_at_the_time_of_its_maker_with_its_cores),
         cmocka_unit_test(nice_values_of_the_program_decide_the_shares),
+        cmocka_unit_test(setparam_changes_the_priority_and_neither_policy_nor_flag),
+        cmocka_unit_test(setattr_keeps_what_its_flags_say),
         cmocka_unit_test(a_thread_that_ends_clears_its_id_unless_it_is_the_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
