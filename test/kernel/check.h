@@ -5,7 +5,8 @@
  *   model.c    performs and observes them on the model  ┴─► compare.c ─► the first field that differs
  *   view.c     pages and frames of a moment             look.c     the model's, as `proc` shows it
  *   shrink.c   drops calls while it still differs       print.c    writes the C program
- *   main.c     options, the loop over seeds, the last line; seen.c what was compared but always zero
+ *   main.c     options, the loop over seeds, the last line; seen.c what was compared but always zero;
+ *              reach.c what the generator makes
  *   cgroup.c   a memory cgroup for each sequence        subject.c  the program that makes the calls
  *   calls_*.c  kinds of calls by subject
  *   fuzz.c     fuzz_mm: the same sequences on the model alone; shadow.c a TLB that never forgets
@@ -333,6 +334,10 @@ const struct moment *last_kernel(void), *last_model(void);
 /* -- seen.c: fields that never showed anything */
 void seen_note(const struct moment *k);
 void seen_print(FILE *f);
+
+/* -- reach.c */
+/* reach_print says how often so many sequences make each call, and give each flag and advice. 1: one never. */
+int reach_print(FILE *f, uint64_t seed, uint64_t sequences);
 
 /* -- shrink.c */
 void shrink(struct native *k, struct sequence *q, struct difference *d);

@@ -25,6 +25,7 @@ struct options {
     uint64_t seed, sequences, max_bad, seconds, program, results;
     int cpu;
     bool verbose;
+    bool reach; /* says what the generator makes, and performs nothing */
 };
 
 static double now(void)
@@ -244,16 +245,18 @@ static int usage(void)
 {
     fprintf(stderr,
             "usage: check_kernel SUBJECT [--seed S] [--sequences N] [--cpu C] [--max-bad K] "
-            "[--seconds T] [--program SEED] [--results SEED] [--list-tolerances]\n");
+            "[--seconds T] [--program SEED] [--results SEED] [--list-tolerances] "
+            "[--reach]\n");
     return 2;
 }
 
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {
-        {"seed", 1, 0, 's'},    {"sequences", 1, 0, 'n'},       {"cpu", 1, 0, 'c'},
-        {"max-bad", 1, 0, 'm'}, {"seconds", 1, 0, 't'},         {"program", 1, 0, 'p'},
-        {"results", 1, 0, 'r'}, {"list-tolerances", 0, 0, 'l'}, {0}};
+    static const struct option names[] = {{"seed", 1, 0, 's'},    {"sequences", 1, 0, 'n'},
+                                          {"cpu", 1, 0, 'c'},     {"max-bad", 1, 0, 'm'},
+                                          {"seconds", 1, 0, 't'}, {"program", 1, 0, 'p'},
+                                          {"results", 1, 0, 'r'}, {"list-tolerances", 0, 0, 'l'},
+                                          {"reach", 0, 0, 'g'},   {0}};
     int c;
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)
         switch (c) {
@@ -277,6 +280,9 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case 'p':
             o->program = strtoull(optarg, NULL, 0);
+            break;
+        case 'g':
+            o->reach = true;
             break;
         case 'l':
             tolerances_list(stdout);
@@ -302,6 +308,8 @@ int main(int argc, char **argv)
                       &(struct difference){.at = q.n - 1, .what = "the whole sequence"});
         return 0;
     }
+    if (o.reach)
+        return reach_print(stdout, o.seed, o.sequences);
     const char *why = native_why_not();
     if (why) {
         printf("skipped: %s\n", why);
