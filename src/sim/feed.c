@@ -351,7 +351,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
     *ret_stop = SIM_ALL;
     if (n == 0)
         return 0;
-    if (unlikely(t->proc->killed != KILLED_NOT))
+    if (unlikely(is_victim(t)))
         return victim_skip(s, t, words, n);
     size_t told = sched_asleep(s, t, words, n);
     if (told > 0) {
@@ -374,7 +374,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
         i += took;
         if (unlikely(STAT(&s->stats, oom_kill) > s->oom_kills))
             victims_die(s);
-        if (unlikely(t->proc->killed != KILLED_NOT))
+        if (unlikely(is_victim(t)))
             break;
         if (took == batch)
             continue;

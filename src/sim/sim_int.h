@@ -509,6 +509,11 @@ void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc);
 /* victim.c */
 /* victims_die notes what the OOM killer did; with kernel.oom_kill_guest whom it chose is dead from now on. */
 void victims_die(struct sim *s);
+/* is_victim: its process is one. A stream of which nothing was read belongs to nobody yet (proc.c I1). */
+static inline bool is_victim(const struct sim_thread *t)
+{
+    return t->proc->killed != KILLED_NOT && t->joined;
+}
 /* victim_skip takes the words of a thread of one, and returns how many: none is modelled. */
 size_t victim_skip(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n);
 

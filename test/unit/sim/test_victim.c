@@ -92,6 +92,26 @@ static void the_others_go_on_with_the_memory_it_had(void **state)
     close_crowd(&x);
 }
 
+/* A stream belongs to the first process until its first word is read: that one's death is not its own. */
+static void a_process_that_begins_after_the_first_one_died_lives(void **state)
+{
+    (void)state;
+    struct crowd x;
+    uint32_t pid;
+    open_hungry(&x, small_dies);
+    eats(&x, 0, MIB(128) / K4); /* the first process */
+    feed_to_the_end(&x, 1000);
+    assert_true(sim_next_victim(x.sim, &pid) && pid == 1000);
+    unsigned third = joins(&x, 1002);
+    feed_to_the_end(&x, 1000);
+    crowd_map(x.t[third]->proc->mm);
+    work(&x, third, 5 * INSNS);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(x.t[third]->proc->pid, 1002);
+    assert_int_equal(x.t[third]->instructions, 5 * INSNS);
+    close_crowd(&x);
+}
+
 /* Not the one who wants the last page, but the one who has most. */
 static void who_asks_for_memory_goes_on_when_another_is_chosen(void **state)
 {
@@ -133,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_victim_is_named_once_and_runs_no_more),
         cmocka_unit_test(the_others_go_on_with_the_memory_it_had),
+        cmocka_unit_test(a_process_that_begins_after_the_first_one_died_lives),
         cmocka_unit_test(who_asks_for_memory_goes_on_when_another_is_chosen),
         cmocka_unit_test(without_the_option_nobody_dies),
     };
