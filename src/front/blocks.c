@@ -4,16 +4,24 @@
  *           │   └──► record            was killed before it could; no word names it then
  *           └──────► record
  *
- * I1  What other processes wrote is looked at before it is used: a record that does not hold together, or
- *     more holes than there can be producers, ends the run (-EPROTO).
+ * I1  What other processes wrote, and may write again at any moment, is copied, looked at, and used from the
+ *     copy: a record that does not hold together, or more holes than there can be producers, ends the run
+ *     (-EPROTO).
  *
  * Source: event/ring.h I4, docs/PROTOCOL.md.
  */
 #include "front/reader_int.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define INSN_MAX 15 /* bytes of an x86 instruction */
+
+/* A record of our own, of the most instructions that a word can number. */
+union copy {
+    struct ring_block block;
+    uint8_t bytes[sizeof(struct ring_block) + (EV_INSN_MASK + 1) * (1 + INSN_MAX)];
+};
 
 bool block_valid(const struct ring_block *b, uint64_t room)
 {
@@ -30,20 +38,37 @@ bool block_valid(const struct ring_block *b, uint64_t room)
     return code == b->code_bytes;
 }
 
-/* record_of returns the record of a block id; NULL: there is none yet, or it is damaged. */
-static const struct ring_block *record_of(struct reader *r, uint32_t id)
+/* take_record copies a record that holds together and ends within `room` bytes; false: it does not (I1). */
+static bool take_record(const struct ring_block *from, uint64_t room, union copy *to)
+{
+    struct ring_block *b = &to->block;
+    uint64_t used;
+
+    if (room < sizeof *b)
+        return false;
+    memcpy(b, from, sizeof *b);
+    used = align_up(sizeof *b + b->insns + b->code_bytes, 8);
+    if (b->bytes % 8 != 0 || b->bytes > room || b->bytes < used || used > sizeof *to)
+        return false;
+    memcpy(b->data, from->data, used - sizeof *b);
+    b->bytes = (uint32_t)used;
+    return block_valid(b, used);
+}
+
+/* copy_of returns a copy of the record of a block id; NULL: there is none yet, or it is damaged. */
+static const struct ring_block *copy_of(struct reader *r, uint32_t id, union copy *copy)
 {
     const char *base = (const char *)r->region->ring;
-    const _Atomic uint32_t *index = (const void *)(base + r->region->ring->index_offset);
+    const _Atomic uint32_t *index = (const void *)(base + r->region->index_offset);
     uint32_t at = atomic_load_explicit(&index[id], memory_order_acquire);
     uint64_t offset = ((uint64_t)at - 1) * 8;
     const struct ring_block *b;
 
     if (at == 0)
         return NULL;
-    b = (const void *)(base + r->region->ring->table_offset + offset);
-    if (offset < RING_TABLE_SIZE && block_valid(b, RING_TABLE_SIZE - offset))
-        return b;
+    b = (const void *)(base + r->region->table_offset + offset);
+    if (offset < RING_TABLE_SIZE && take_record(b, RING_TABLE_SIZE - offset, copy))
+        return &copy->block;
     r->error = -EPROTO;
     return NULL;
 }
@@ -51,7 +76,8 @@ static const struct ring_block *record_of(struct reader *r, uint32_t id)
 /* announce tells the sim of a block; false when there is no record of it. */
 static bool announce(struct reader *r, uint32_t id)
 {
-    const struct ring_block *b = record_of(r, id);
+    union copy copy;
+    const struct ring_block *b = copy_of(r, id, &copy);
 
     if (b && r->sim && sim_add_block(r->sim, id, b) != 0)
         r->error = -ENOMEM;

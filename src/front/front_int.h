@@ -26,6 +26,8 @@
 struct region {
     struct ring_region *ring;
     int fd; /* of the memfd, close-on-exec here */
+    /* where its parts lie: what the header says to the producers, which may write over it */
+    uint64_t bytes, index_offset, words_offset, table_offset;
 };
 
 /* region_open makes the memory; 0 or negative errno. */

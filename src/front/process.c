@@ -16,6 +16,7 @@
  *  I4  The last stream of a process ends when the process is known to be dead, or replaced: as long as it
  *      lives a thread that has written nothing yet may go on where the others ended.
  *  I5  Numbers in the region are anybody's (a wild store): they choose among processes, nothing more.
+ *  I6  A slot that does not say whose it is belongs to a process that lives: it was taken just now.
  *
  * Source: docs/PROTOCOL.md, "Processes"; pidfd_open(2), whose poll tells the end of the last thread.
  */
@@ -299,7 +300,7 @@ static void free_slot(struct reader *r, struct stream *s)
     if (slot >= KEEP_SLOTS)
         region_give_back(r->region, slot);
     atomic_store(&s->slot->tail, head_of(s));
-    atomic_store(&s->slot->pid, 0); /* the next owner is alive before it can say who it is */
+    atomic_store(&s->slot->pid, 0); /* who takes it says who it is a moment later (I6) */
     atomic_store(&s->slot->state, RING_FREE);
 }
 
@@ -401,7 +402,8 @@ static void look_at_unborn(struct reader *r)
 
     for (unsigned i = r->unborn.n; i-- > 0;) {
         struct stream *s = at(r, &r->unborn, i);
-        bool gone = r->over || dead(atomic_load(&s->slot->pid));
+        uint32_t pid = atomic_load(&s->slot->pid);
+        bool gone = r->over || (pid != 0 && dead(pid)); /* I6 */
 
         if (gone && !read_birth(s, &b))
             close_stream(r, s);

@@ -113,6 +113,8 @@ bool reader_feed(struct reader *r, struct stream *s, uint64_t n)
     tell_verdict(s);
     s->wants_order = stop == SIM_ORDER;
     s->stuck_at = done == 0 && stop == SIM_ALL && tail_of(s) + n == head ? head : 0;
+    if (done == 0 && stop == SIM_ALL && n >= READER_QUANTUM)
+        r->error = -EPROTO; /* I1: no record is so long */
     advance(r, s, done);
     return done > 0 || s->wants_order;
 }

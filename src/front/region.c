@@ -6,6 +6,7 @@
  * I1  The limit on file sizes is about disks, yet Linux holds a memfd to it, with SIGXFSZ. While the
  *     memory gets its size the limit is lifted as far as we may and the signal ignored; both are as
  *     before when region_open returns, so that the guest inherits what we were started with.
+ * I2  The header is for the producers, any of which may write over it: here nobody reads it again.
  *
  * Source: Linux 6.18 fs/attr.c inode_newsize_ok.
  */
@@ -81,45 +82,58 @@ static void note(uint64_t to[2], bool known, const struct stat *st)
     to[1] = known ? st->st_ino : 0;
 }
 
-static void fill_header(struct ring_region *ring, uint64_t bytes, uint32_t flags, int fd)
+/* lay_out divides the region, and tells nobody. */
+static void lay_out(struct region *r)
 {
+    uint64_t known_offset = round_up(sizeof *r->ring) + INDEX_BYTES;
+
+    r->index_offset = round_up(sizeof *r->ring);
+    r->words_offset = known_offset + KNOWN_BYTES;
+    r->table_offset = r->words_offset + RING_SLOTS * SLOT_BYTES;
+    r->bytes = r->table_offset + RING_TABLE_SIZE;
+}
+
+static void fill_header(const struct region *r, uint32_t flags)
+{
+    struct ring_region *ring = r->ring;
     struct stat st;
 
     ring->magic = RING_MAGIC;
-    ring->region_bytes = bytes;
-    ring->index_offset = round_up(sizeof *ring);
-    ring->known_offset = ring->index_offset + INDEX_BYTES;
-    ring->words_offset = ring->known_offset + KNOWN_BYTES;
-    ring->table_offset = ring->words_offset + RING_SLOTS * SLOT_BYTES;
+    ring->region_bytes = r->bytes;
+    ring->index_offset = r->index_offset;
+    ring->known_offset = r->index_offset + INDEX_BYTES;
+    ring->words_offset = r->words_offset;
+    ring->table_offset = r->table_offset;
     ring->flags = flags;
     ring->consumer_pid = (uint32_t)getpid();
-    ring->consumer_fd = (uint32_t)fd;
-    note(ring->memfd, fstat(fd, &st) == 0, &st);
+    ring->consumer_fd = (uint32_t)r->fd;
+    note(ring->memfd, fstat(r->fd, &st) == 0, &st);
     note(ring->root, stat("/", &st) == 0, &st);
 }
 
-int region_open(struct region *r, uint32_t flags)
+int region_open(struct region *ret, uint32_t flags)
 {
-    uint64_t bytes = round_up(sizeof *r->ring) + INDEX_BYTES + KNOWN_BYTES +
-                     RING_SLOTS * SLOT_BYTES + RING_TABLE_SIZE;
-    int fd = memory(bytes);
+    struct region r;
     void *at;
 
-    if (fd < 0)
-        return fd;
-    at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    lay_out(&r);
+    r.fd = memory(r.bytes);
+    if (r.fd < 0)
+        return r.fd;
+    at = mmap(NULL, r.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, r.fd, 0);
     if (at == MAP_FAILED) {
-        close(fd);
+        close(r.fd);
         return -ENOMEM;
     }
-    *r = (struct region){at, fd};
-    fill_header(r->ring, bytes, flags, fd);
+    r.ring = at;
+    fill_header(&r, flags);
+    *ret = r;
     return 0;
 }
 
 void region_close(struct region *r)
 {
-    munmap(r->ring, r->ring->region_bytes);
+    munmap(r->ring, r->bytes);
     close(r->fd);
 }
 
@@ -127,7 +141,7 @@ const uint64_t *region_words(const struct region *r, unsigned slot)
 {
     char *at =
         mmap(NULL, 2 * SLOT_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    off_t offset = (off_t)(r->ring->words_offset + slot * SLOT_BYTES);
+    off_t offset = (off_t)(r->words_offset + slot * SLOT_BYTES);
 
     if (at == MAP_FAILED)
         return NULL;
@@ -147,7 +161,7 @@ void region_unmap_words(const uint64_t *words)
 
 void region_give_back(const struct region *r, unsigned slot)
 {
-    off_t offset = (off_t)(r->ring->words_offset + slot * SLOT_BYTES);
+    off_t offset = (off_t)(r->words_offset + slot * SLOT_BYTES);
 
     /* Where it fails the memory stays in use, as it would without. */
     (void)fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, SLOT_BYTES);

@@ -220,6 +220,32 @@ static void an_epoch_of_more_than_32_bits_comes_to_an_end(void **state)
     assert_int_equal(g->reader.words, 6);
 }
 
+/* The header tells the producers where things lie; the reader knows. */
+static void a_header_that_was_written_over_misleads_nobody(void **state)
+{
+    struct rig *g = *state;
+    struct ring_region *ring = g->region.ring;
+    block(g);
+    begin(g);
+    put(g, event_block(0));
+    ring->index_offset = ring->table_offset = ring->words_offset = ring->region_bytes = MIB(1)
+                                                                                        << 30;
+    read_all(g);
+    assert_int_equal(g->reader.error, 0);
+    assert_int_equal(g->reader.words, 5);
+    assert_int_equal(g->reader.blocks, 1);
+}
+
+static void a_record_longer_than_any_ends_the_run(void **state)
+{
+    struct rig *g = *state;
+    begin(g);
+    put(g, event_control(EV_START, 0xffff));
+    g->slot->head += 3 * READER_QUANTUM;
+    assert_true(read_all(g) < 10);
+    assert_int_equal(g->reader.error, -EPROTO);
+}
+
 /* A slot comes back without its last owner's pid: the next one takes it before he can say who he is, and
  * must not be looked for under the number of a process that is dead. */
 static void a_slot_that_comes_back_names_no_process(void **state)
@@ -257,6 +283,8 @@ int main(void)
         TEST(an_id_without_a_record_is_stepped_over),
         TEST(a_record_that_comes_late_is_taken_before_the_words_that_name_it),
         TEST(more_holes_than_there_can_be_end_the_run),
+        TEST(a_header_that_was_written_over_misleads_nobody),
+        TEST(a_record_longer_than_any_ends_the_run),
         TEST(an_epoch_of_more_than_32_bits_comes_to_an_end),
         TEST(a_slot_that_comes_back_names_no_process),
     };
