@@ -302,20 +302,20 @@ static int run_front(const struct front_options *given, struct sim *sim, struct 
 
 /* tell_run writes the results of a run that is over, and of one that was told again. */
 static int tell_run(const struct config *config, const struct results *results, struct sim *sim,
-                    char *const *argv, const struct front_result *result, uint32_t ppid)
+                    char *const *argv, const struct front_result *result)
 {
     if (result->keeper_lost)
         cli_note("the process that keeps the program's processes together was killed; they were "
                  "ended");
     if (result->left > 0 && !results->quiet)
-        cli_note("%" PRIu32 " processes outlive the program; they go on unobserved", result->left);
+        cli_note("%" PRIu32 " %s the program; unobserved from here on", result->left,
+                 result->left == 1 ? "process outlives" : "processes outlive");
     struct report_run run = {
         .argv = argv,
         .path = result->path,
         .machine_note = config->note,
         .exit_code = result->exit_code,
         .signal = result->signal,
-        .ppid = ppid,
         .wall_ns = result->wall_ns,
         .incomplete = (uint32_t)result->incomplete,
     };
@@ -340,7 +340,6 @@ static int record_open(const struct config *config, const struct results *result
                            .program = *program,
                            .orders = results->orders,
                            .n_orders = results->n_orders,
-                           .ppid = (uint32_t)getpid(),
                            .argv = (char **)front->argv};
     snprintf(run.note, sizeof(run.note), "%s", config->note);
     int error = results->record ? tape_open(ret, results->record, &run) : 0;
@@ -364,7 +363,7 @@ static int run_and_tell(const struct config *config, struct front_options *front
         cli_note("%s", err);
         return status;
     }
-    return tell_run(config, results, sim, front->argv, &result, (uint32_t)getpid());
+    return tell_run(config, results, sim, front->argv, &result);
 }
 /* open_machine makes what a run and a replay need; *ret is NULL when it cannot. */
 static int open_machine(const struct config *config, const struct results *results,
@@ -403,7 +402,7 @@ static int replay(struct results *results)
     if (status == 0 && tape_play(tape, sim, &run, err, sizeof(err)) != 0)
         status = cli_fail("--replay %s: %s", results->replay, err);
     if (status == 0)
-        status = tell_run(&config, &own, sim, run.argv, &run.result, run.ppid);
+        status = tell_run(&config, &own, sim, run.argv, &run.result);
     sim_close(sim);
     tape_done(tape, &run);
     return status;

@@ -139,6 +139,9 @@ static void leave(struct run *run)
         reader_reads(run->reader, (uint32_t)g->pid))
         return;
     atomic_store(&run->reader->region->ring->detached, 1);
+    if (run->reader->sim)
+        sim_left(run->reader->sim);
+    tape_left(run->reader->tape);
     guest_leave(run->guest);
     run->left = true;
 }

@@ -30,7 +30,7 @@ enum record {
     REC_CONF = 1, /* contents: "key=value" */
     REC_PROGRAM,  /* struct sim_program */
     REC_ORDER,    /* struct proc_order */
-    REC_NOTE,     /* text; a: ppid */
+    REC_NOTE,     /* text */
     REC_ARG,      /* text */
     REC_BLOCK,    /* who: id; struct ring_block */
     REC_STREAM,   /* who: a stream begins */
@@ -39,6 +39,7 @@ enum record {
     REC_END,      /* who: it ends */
     REC_FORCED,
     REC_STATUS, /* who: pid; a: status */
+    REC_LEFT,
     REC_RESULT, /* struct front_result */
 };
 struct head {
@@ -104,7 +105,7 @@ int tape_open(struct tape **ret, const char *path, const struct tape_run *run)
     put(t, REC_PROGRAM, 0, 0, &run->program, sizeof run->program);
     for (uint32_t i = 0; i < run->n_orders; i++)
         put(t, REC_ORDER, 0, 0, &run->orders[i], sizeof *run->orders);
-    put_text(t, REC_NOTE, run->ppid, run->note);
+    put_text(t, REC_NOTE, 0, run->note);
     for (char **a = run->argv; *a; a++)
         put_text(t, REC_ARG, 0, *a);
     *ret = t;
@@ -160,6 +161,11 @@ void tape_forced(struct tape *t)
 void tape_status(struct tape *t, uint32_t pid, int status)
 {
     put(t, REC_STATUS, pid, (uint32_t)status, NULL, 0);
+}
+
+void tape_left(struct tape *t)
+{
+    put(t, REC_LEFT, 0, 0, NULL, 0);
 }
 
 /* -- reading ---------------------------------------------------------------------------------- */
@@ -259,7 +265,6 @@ static int read_begin(struct tape_in *t, struct tape_run *run, uint32_t *n_args,
         return t->h.bytes == sizeof *run->orders ? read_order(t, run)
                                                  : refuse(t, "of another version", err, err_size);
     case REC_NOTE:
-        run->ppid = (uint32_t)t->h.a;
         snprintf(run->note, sizeof run->note, "%s", (const char *)t->bytes);
         return 0;
     case REC_ARG:
@@ -409,6 +414,9 @@ static const char *play(struct tape_in *t, struct sim *sim, struct tape_run *run
         return NULL;
     case REC_STATUS:
         sim_process_status(sim, (uint32_t)t->h.who, (int)t->h.a);
+        return NULL;
+    case REC_LEFT:
+        sim_left(sim);
         return NULL;
     case REC_RESULT:
         if (t->h.bytes != sizeof run->result)

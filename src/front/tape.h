@@ -20,7 +20,6 @@ struct tape_run {
     struct sim_program program; /* the same */
     struct proc_order *orders;  /* n_orders; of tape_read: owned */
     uint32_t n_orders;          /* orders of --sysctl */
-    uint32_t ppid;              /* the parent that the first process is reported with */
     char note[256];             /* how the machine was found */
     char **argv;                /* NULL-terminated; of tape_read: owned */
     struct front_result result; /* how it ended */
@@ -43,6 +42,7 @@ void tape_fed(struct tape *t, uint64_t stream, uint64_t done);
 void tape_end(struct tape *t, uint64_t stream);
 void tape_forced(struct tape *t);
 void tape_status(struct tape *t, uint32_t pid, int status);
+void tape_left(struct tape *t);
 
 struct tape_in; /* being read */
 /* tape_read opens a recording and reads what it begins with. 0, or -errno with a line in err. */

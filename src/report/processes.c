@@ -143,7 +143,7 @@ static void put_process(struct jsonw *w, const struct report *r, uint32_t i)
     const struct sim_process *p = &r->processes[i];
     jsonw_open(w, NULL, '{');
     jsonw_u64(w, "pid", p->pid);
-    jsonw_u64(w, "ppid", i == 0 ? r->run->ppid : p->ppid);
+    jsonw_u64(w, "ppid", p->ppid);
     jsonw_u64(w, "generation", p->generation);
     jsonw_text(w, "comm", p->comm);
     jsonw_text(w, "path", p->path);

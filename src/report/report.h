@@ -24,7 +24,6 @@ struct report_run {
     const char *machine_note; /* why this machine: "" when it was chosen by name */
     int exit_code;            /* of the program, when signal is 0 */
     int signal;               /* that killed it, or 0 */
-    uint32_t ppid;            /* its parent process */
     uint64_t wall_ns;         /* real time of the whole run */
     uint32_t incomplete;      /* enum ring_error: why observing stopped; RING_OK: it did not */
 };

@@ -484,6 +484,12 @@ void sim_process_status(struct sim *s, uint32_t pid, int status)
         proc_status(p, status);
 }
 
+void sim_left(struct sim *s)
+{
+    for (struct sim_proc *p = s->procs; p; p = p->next)
+        p->left |= p->state != PROC_ENDED;
+}
+
 /* -- current -------------------------------------------------------------------------------------*/
 
 void proc_switch(struct sim *s, struct sim_thread *t)

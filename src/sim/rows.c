@@ -23,7 +23,7 @@ static enum sim_end end_of(const struct sim_proc *p)
         return SIM_END_NATIVE;
     if (p->exit_known)
         return p->exit_signal ? SIM_END_SIGNAL : SIM_END_EXIT;
-    return p->state == PROC_ENDED ? SIM_END_UNKNOWN : SIM_END_NONE;
+    return p->state == PROC_ENDED && !p->left ? SIM_END_UNKNOWN : SIM_END_NONE;
 }
 
 static void read_process(const struct sim_proc *p, struct sim_process *ret)

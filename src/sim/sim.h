@@ -64,6 +64,8 @@ uint32_t sim_thread_epoch(const struct sim_thread *t);
 /* sim_follow_tree: children of the program are observed, too: their streams come (EV_FORK), and programs
  * they execute (EV_START). To be said before the first word. */
 void sim_follow_tree(struct sim *s);
+/* sim_left: nobody reads on; the processes that are not over run on. */
+void sim_left(struct sim *s);
 /* sim_process_status: process `pid` ended, with this status of waitpid. */
 void sim_process_status(struct sim *s, uint32_t pid, int status);
 

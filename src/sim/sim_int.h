@@ -163,6 +163,7 @@ struct sim_proc {
     bool exit_known;            /* exit_code and exit_signal are */
     uint8_t exit_code;          /* when exit_signal is 0 */
     uint8_t exit_signal;        /* that ended it */
+    bool left;                  /* nobody looked any more, and it went on */
     uint8_t native;             /* enum event_native: why it went on unobserved; 0: it did not */
     uint8_t killed;             /* enum proc_killed: by the OOM killer, victim.c */
     uint64_t begin_ps;          /* virtual time of its beginning … */

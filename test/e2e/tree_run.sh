@@ -57,9 +57,11 @@ cat > stay.sh <<'SH'
 (sleep 1; echo end > ended) < /dev/null > /dev/null 2>&1 &
 exit 6
 SH
-rm -f ended; "$pagewalk" run --detach -- sh stay.sh 2> ours.err; code=$?
+rm -f ended; "$pagewalk" run --detach --json left.json -- sh stay.sh 2> ours.err; code=$?
 ok "with --detach they are let alone" test $code = 6 -a ! -e ended
 ok "which is said" grep -q '^pagewalk: 2 processes outlive the program' ours.err
+ok "in JSON they run on" test "$(grep -o '"how": "[a-z]*"' left.json | sort | uniq -c | tr -d ' \n')" = \
+    '1"how":"exit"2"how":"running"'
 for ((i = 0; i < 100; i++)); do [ -s ended ] && break; sleep 0.1; done
 ok "and they come to their own end" test "$(cat ended 2> /dev/null)" = end
 timeout -s KILL 20 "$pagewalk" run -q -- sh -c 'trap "" INT; echo up > up; (sleep 60) & exit 0' &

@@ -48,7 +48,7 @@ static inline void made_open(struct made *m)
     m->conf.cpu_exposed_walk = 100;
     m->conf.cpu_exposed_stlb = 100;
     m->run = (struct report_run){
-        .argv = m->argv, .path = "/bin/prog", .machine_note = "", .ppid = 1, .wall_ns = 1500000000};
+        .argv = m->argv, .path = "/bin/prog", .machine_note = "", .wall_ns = 1500000000};
     made_area(m, 0, "[heap]", MIB(512), 1000000, 60000000, 131072);
     made_area(m, 1, "/usr/lib/libc.so.6", MIB(2), 1000, 40000, 30);
     made_area(m, 2, "[stack]", KIB(132), 10, 400, 5);
