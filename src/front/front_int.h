@@ -92,8 +92,10 @@ struct process {
     struct process *older;  /* that had its pid and is not read to its end; NULL: none */
     struct process *parent; /* that forked it, until it has begun; NULL: none, or it is gone */
     uint32_t fork_call;     /* number of the parent's call that made it */
-    uint32_t applied;       /* address-space calls applied, 0 at first */
-    uint32_t fed;           /* reader.beat when words of it were fed last */
+    struct process
+        *lender; /* the parent, whose memory it has until it executes or ends: vfork; or NULL */
+    uint32_t applied; /* address-space calls applied, 0 at first */
+    uint32_t fed;     /* reader.beat when words of it were fed last */
 };
 
 struct reader {

@@ -16,8 +16,10 @@
  *  I4  A process begins only after what made it (process.c).
  *  I5  A thread that waits for its modelled core is fed only when an order keeps back the words of the one
  *      that has it.
+ *  I6  The return of call k is fed only when no process that shares the memory since an earlier call, by
+ *      vfork, has words: it executes or ends before the caller goes on.
  *
- * reader_force breaks I1, I2, I4 or I5 where nothing in a process moves: a producer may wait for its ring
+ * reader_force breaks I1, I2, I4, I5 or I6 where nothing in a process moves: a producer may wait for its ring
  * while another waits for it inside QEMU, or was killed inside a call. The sim counts it.
  */
 #include "front/reader_int.h"
@@ -74,7 +76,7 @@ static bool in_order(const struct reader *r, const struct stream *s)
     for (const struct stream *other = s->process->streams; other; other = other->sibling)
         if (other != s && !past(r, other, 2 * k - 1))
             return false;
-    return true;
+    return !process_lends(r, s->process, k); /* I6 */
 }
 
 uint64_t feedable(const struct reader *r, const struct stream *s)

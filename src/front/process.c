@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -70,6 +71,8 @@ static void forget_process(struct reader *r, struct process *p)
             q->older = p->older;
         if (q->parent == p)
             q->parent = NULL;
+        if (q->lender == p)
+            q->lender = NULL;
     }
     *p = (struct process){0};
 }
@@ -140,6 +143,17 @@ bool process_idle(const struct process *p)
     return true;
 }
 
+bool process_lends(const struct reader *r, const struct process *p, uint32_t call)
+{
+    for (unsigned i = 0; i < r->top; i++) {
+        const struct process *q = &r->process[i];
+
+        if (q->used && q->lender == p && q->fork_call < call && !process_idle(q))
+            return true;
+    }
+    return false;
+}
+
 bool process_may_begin(const struct reader *r, const struct process *p)
 {
     if (p->begun || !r->sim)
@@ -162,6 +176,7 @@ void process_begin(struct reader *r, struct process *p)
 struct birth {
     unsigned type; /* enum event_control; EV_THREAD_START also when it is none of the three */
     uint32_t pid, ppid, call;
+    uint64_t flags; /* of clone */
     uint64_t ns;
 };
 
@@ -182,13 +197,14 @@ static bool read_birth(const struct stream *s, struct birth *ret)
         return true;
     if (n < 1 + event_words(w[-1]))
         return false;
-    if (type == EV_START)
-        *ret = (struct birth){type, (uint32_t)w[START_PID], 0, 0, w[START_NS]};
-    else if (type == EV_FORK)
-        *ret = (struct birth){type, (uint32_t)w[FORK_PID], (uint32_t)w[FORK_PPID],
-                              (uint32_t)w[FORK_CALL], w[FORK_NS]};
-    else
-        *ret = (struct birth){type, (uint32_t)w[0], 0, 0, w[2]};
+    ret->type = type;
+    ret->pid = (uint32_t)w[type == EV_START ? START_PID : type == EV_FORK ? FORK_PID : 0];
+    ret->ns = w[type == EV_START ? START_NS : type == EV_FORK ? FORK_NS : 2];
+    if (type == EV_FORK) {
+        ret->ppid = (uint32_t)w[FORK_PPID];
+        ret->call = (uint32_t)w[FORK_CALL];
+        ret->flags = w[FORK_FLAGS];
+    }
     return true;
 }
 
@@ -203,6 +219,7 @@ static struct process *process_of(struct reader *r, const struct birth *b)
     if (parent && parent->used && parent != p) {
         p->parent = parent;
         p->fork_call = b->call;
+        p->lender = b->flags & CLONE_VM ? parent : NULL;
     }
     return p;
 }

@@ -53,6 +53,9 @@ bool process_may_begin(const struct reader *r, const struct process *p);
 void process_begin(struct reader *r, struct process *p);
 /* process_idle: none of its streams has a word that could be read. */
 bool process_idle(const struct process *p);
+/* process_lends says whether a process that has p's memory (vfork), made before `call` of p, has words to
+ * be read: its parent stands still until it executes or ends, so they all come before that call. */
+bool process_lends(const struct reader *r, const struct process *p, uint32_t call);
 /* process_ask looks whether the process is dead, if this was its last thread. */
 void process_ask(struct stream *s);
 /* process_end_stream closes a stream that is over and read to its end, process_end_streams all such of

@@ -11,6 +11,7 @@
 #include "base/bits.h"
 
 #include <setjmp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -588,11 +589,55 @@ static void killed_processes_hold_up_nobody(void **state)
         play_tree(1000 + seed, 1500, true);
 }
 
+/* -- vfork ---------------------------------------------------------------------------------------- */
+
+/* The parent's munmap takes away what the child stood on: the child has executed or ended before the parent
+ * made it (kernel/fork.c, wait_for_vfork_done), so all its words come first. */
+static void on_word_of_vfork(struct sim *s, struct sim_thread *st, const uint64_t *w)
+{
+    const struct image *parent = &play->image[0];
+
+    on_word(s, st, w);
+    if (parent->applied == 2 && unread(&play->image[1]))
+        play->wrong = "a call before the words of the process that had the memory";
+}
+
+static void a_parent_that_lent_its_memory_makes_no_call_meanwhile(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        open_play(seed);
+        play->sim->on_word = on_word_of_vfork;
+        struct thread *parent = &play->thread[0];
+        begin_call(parent, true);
+        while (!parent->child_made)
+            make_child(parent);
+        play->thread[1].words[1 + FORK_FLAGS] = CLONE_VM | CLONE_VFORK;
+        end_call(parent);
+        for (unsigned i = 0; i < 100; i++) /* it is far ahead in virtual time */
+            look_around(&play->thread[1]);
+        read_the_rest(false);
+        for (unsigned i = 0; i < 20; i++)
+            look_around(&play->thread[1]);
+        if (pick(2))
+            read_some(false);
+        begin_call(parent, false);
+        end_call(parent);
+        read_the_rest(false);
+        assert_null(play->wrong);
+        assert_int_equal(play->image[0].applied, 2);
+        assert_int_equal(play->sim->forced, 0);
+        assert_all_read();
+        close_play();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_order_of_a_tree_is_kept),
         cmocka_unit_test(killed_processes_hold_up_nobody),
+        cmocka_unit_test(a_parent_that_lent_its_memory_makes_no_call_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
