@@ -5,7 +5,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#define STACK_LEAST (128u << 10) /* bytes */
 
 /* keep_closed occupies standard descriptors the caller left closed, so that no file of ours becomes
  * the program's stdout. Close-on-exec: the program finds them closed, as it would without us; and
@@ -56,6 +59,19 @@ static int unknown(const char *word)
                     word);
 }
 
+/* stack_suffices: for ourselves, whatever the program gets. 0, or it has said why not. */
+static int stack_suffices(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= STACK_LEAST)
+        return 0;
+    unsigned kib = (unsigned)(limit.rlim_cur / 1024);
+    return cli_fail(
+        "a stack of %u KiB is too small for pagewalk itself: ulimit -s %u; for the program "
+        "alone: pagewalk run -- sh -c 'ulimit -s %u; exec …'",
+        kib, STACK_LEAST / 1024, kib);
+}
+
 int main(int argc, char **argv)
 {
     keep_closed();
@@ -67,5 +83,8 @@ int main(int argc, char **argv)
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
         return show_version();
     const struct cli_verb *verb = cli_verb_find(word);
-    return verb == NULL ? unknown(word) : run_verb(verb, argc - 2, argv + 2);
+    if (verb == NULL)
+        return unknown(word);
+    int status = stack_suffices();
+    return status != 0 ? status : run_verb(verb, argc - 2, argv + 2);
 }

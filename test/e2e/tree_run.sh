@@ -94,6 +94,15 @@ same "make -j2 of a C project with gcc" sh -c 'make -s -C project clean; make -s
 ends() { python3 -c 'import json; print([(p["exit"]["code"], p["exit"]["signal"]) for p in json.load(open("ends.json"))["processes"]])'; }
 ok "each process' end is told" test "$(ends)" = "[(2, None), (None, 9), (7, None)]"
 
+# -- small machines
+small="--set tlb.l2.entries=0 --set tlb.d2.entries=0 --set tlb.s.entries=0 --set tlb.d3.entries=0 --set tlb.l2b.entries=0"
+# shellcheck disable=SC2086
+ok "kernels that must walk for every access leave no process' tables behind" \
+    "$pagewalk" run -q --no-save $small -- bash -c 'x=$(echo a | cat); /bin/true; exit 0'
+{ (ulimit -s 64; exec "$pagewalk" run -q --no-save -- true); } 2> err; code=$?
+ok "a stack too small for pagewalk is refused in one line" test "$code$(wc -l < err)$(grep -c '^pagewalk: .*ulimit -s' err)" = 12511
+ok "that the program gets" "$pagewalk" run -q --no-save -- sh -c 'ulimit -s 64; exec true'
+
 # -- many short processes: what one costs beside bare QEMU (which executes its children natively: so each
 # is started there by hand)
 n=${TREE_CHILDREN:-100}
