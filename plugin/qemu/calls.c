@@ -1,6 +1,6 @@
 /* calls.c: system calls as events.
  *
- *   enter:  [EV_COUNTS] [lock, epoch, EV_EPOCH]  EV_SYSCALL  [[EV_FILE] EV_ASK: see pools.h] [EV_EXIT]
+ *   enter:  [EV_COUNTS] [lock, epoch, EV_EPOCH | EV_CHANNEL …]  EV_SYSCALL  [[EV_FILE] EV_ASK: see pools.h] [EV_EXIT]
  *   return: [EV_FILE | EV_IOVEC | EV_SIGACTION | EV_BYTES …]  EV_SYSCALL_RET  [epoch, unlock]
  *
  * Invariants:
@@ -15,6 +15,7 @@
  * Numbers are those of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
  */
 #include "calls.h"
+#include "channel.h"
 #include "exec.h"
 #include "fork.h"
 #include "guest.h"
@@ -482,6 +483,7 @@ void calls_enter(int64_t num, const uint64_t args[6])
         fork_tell();
     if (num == SYS_rt_sigaction)
         sigframe_noted(args);
+    channel_tell(w, (uint64_t)num, args);
     w->sleeps = sleeps();
     w->call_ns = writer_now();
     writer_put(w, event_control(EV_SYSCALL, 8));

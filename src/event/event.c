@@ -20,6 +20,7 @@ static const uint8_t LEAST[EV_CONTROL_NR] = {
     [EV_FORK] = FORK_WORDS,
     [EV_NATIVE] = 2,
     [EV_EXIT] = 1,
+    [EV_CHANNEL] = CHANNEL_WORDS,
 };
 
 static bool variable(unsigned type)
@@ -114,6 +115,8 @@ static const char *check_control(struct event_check *c, uint64_t w)
         return "a question outside a call";
     } else if ((type == EV_EXIT || type == EV_NATIVE) && !c->in_call) {
         return "an end outside a call";
+    } else if (type == EV_CHANNEL && c->in_call) {
+        return "a channel inside a call";
     } else if (type == EV_THREAD_EXIT) {
         c->ended = true;
     }

@@ -75,6 +75,8 @@ enum event_control {
                          observed: enum event_native, text: path */
     EV_EXIT,        /* behind EV_SYSCALL of exit and exit_group: status of the process, if this
                          is what ends it */
+    EV_CHANNEL,     /* before EV_SYSCALL, one for each end of a pipe that the call reads or writes:
+                         enum event_channel */
     EV_CONTROL_NR
 };
 
@@ -116,6 +118,18 @@ enum event_fork {
     FORK_NS,    /* monotonic ns */
     FORK_WORDS
 };
+
+/* The words of EV_CHANNEL. */
+enum event_channel {
+    CHANNEL_WHAT,  /* CHANNEL_WRITES, CHANNEL_NONBLOCK */
+    CHANNEL_DEV,   /* both ends of a pipe have the same numbers */
+    CHANNEL_INO,   /* … */
+    CHANNEL_ROOM,  /* bytes it holds; 0: not known */
+    CHANNEL_BYTES, /* that the call asks for; 0: not known */
+    CHANNEL_WORDS
+};
+#define CHANNEL_WRITES   1u
+#define CHANNEL_NONBLOCK 2u
 
 /* Why a program runs unobserved. */
 enum event_native {

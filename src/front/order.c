@@ -15,7 +15,7 @@
  *  I3  In a process with one stream I1 and I2 hold by themselves, and its words are not scanned.
  *  I4  A process begins only after what made it (process.c).
  *  I5  A thread that waits for its modelled core is fed only when an order keeps back the words of the one
- *      that has it.
+ *      that has it. One whose call ends by what another does is fed after that, or when nobody has words.
  *  I6  The return of call k is fed only when no process that shares the memory since an earlier call, by
  *      vfork, has words: it executes or ends before the caller goes on.
  *
@@ -49,13 +49,28 @@ static bool stands_before(const struct stream *s, uint64_t n, uint64_t epoch)
     return n >= 2 && next_word(s)[0] == EPOCH_WORD && epoch_of(next_word(s)) >= epoch;
 }
 
+/* wakes_before says whether the call that a blocked thread is in is all that a stream holds before `epoch`. */
+static bool wakes_before(const struct stream *s, uint64_t n, uint64_t epoch)
+{
+    const uint64_t *w = next_word(s);
+
+    for (uint64_t i = 0; i + 2 < n && event_kind(w[i]) == EV_CONTROL;) {
+        bool ends = event_type(w[i]) == EV_SYSCALL_RET;
+        i += 1 + event_words(w[i]);
+        if (ends)
+            return i + 2 <= n && w[i] == EPOCH_WORD && epoch_of(&w[i]) >= epoch;
+    }
+    return false;
+}
+
 /* past says whether a stream holds nothing that happened before `epoch` (I2). */
 static bool past(const struct reader *r, const struct stream *s, uint32_t epoch)
 {
     bool in_call = atomic_load(&s->slot->in_call);
     uint64_t n = available(s);
 
-    if (sim_thread_epoch(s->thread) >= epoch || stands_before(s, n, epoch))
+    if (sim_thread_epoch(s->thread) >= epoch || stands_before(s, n, epoch) ||
+        (sim_thread_blocked(s->thread) && wakes_before(s, n, epoch)))
         return true;
     return n == 0 &&
            (in_call || r->over || s->process->over || atomic_load(&s->slot->state) == RING_DONE);
@@ -115,6 +130,8 @@ bool out_of_turn(const struct reader *r, const struct stream *s)
 {
     if (!s->thread || !sim_thread_waits(s->thread))
         return false;
+    if (sim_thread_blocked(s->thread))
+        return true;
     const struct stream *a = ahead(r, s);
     return !a || !held(r, a);
 }
@@ -167,6 +184,44 @@ static bool force_begin(struct reader *r, struct process *p)
     return true;
 }
 
+/* longest returns the stream whose thread waits longest for what another does, with its words here; or NULL. */
+static struct stream *longest(struct reader *r)
+{
+    const struct stream_list *lists[] = {&r->ready, &r->quiet};
+    struct stream *first = NULL;
+
+    for (unsigned l = 0; l < 2; l++)
+        for (unsigned i = 0; i < lists[l]->n; i++) {
+            struct stream *s = &r->stream[lists[l]->slot[i]];
+            if (s->thread && sim_thread_blocked(s->thread) && feedable(r, s) &&
+                (!first || sim_thread_time(s->thread) < sim_thread_time(first->thread)))
+                first = s;
+        }
+    return first;
+}
+
+/* all_said says whether nobody has words but who waits for another. */
+static bool all_said(const struct reader *r)
+{
+    const struct stream_list *lists[] = {&r->ready, &r->quiet};
+
+    for (unsigned l = 0; l < 2; l++)
+        for (unsigned i = 0; i < lists[l]->n; i++) {
+            const struct stream *s = &r->stream[lists[l]->slot[i]];
+            if (!drained(s) && !(s->thread && sim_thread_blocked(s->thread)))
+                return false;
+        }
+    return r->unborn.n == 0 && atomic_load(&r->region->ring->threads) == r->threads;
+}
+
+bool order_let_go(struct reader *r)
+{
+    struct stream *s = r->sim ? longest(r) : NULL;
+
+    /* In this order: what ended its call came before its return, so it is there now or never. */
+    return s && all_said(r) && reader_feed(r, s, feedable(r, s));
+}
+
 /* force_turn feeds a stream whose thread waits for its core, when the one that has it said nothing for long:
  * it may be waiting, inside QEMU, for this one's producer. */
 static bool force_turn(struct reader *r)
@@ -175,7 +230,7 @@ static bool force_turn(struct reader *r)
         struct stream *s = &r->stream[r->ready.slot[i]];
         uint64_t n = feedable(r, s);
 
-        if (n == 0 || !out_of_turn(r, s))
+        if (n == 0 || !out_of_turn(r, s) || sim_thread_blocked(s->thread))
             continue;
         const struct stream *a = ahead(r, s);
         if (r->over || !a || r->beat - a->fed >= 2)
@@ -192,7 +247,7 @@ static bool waits(const struct reader *r, const struct process *p)
     if (!p->used || (!r->over && r->beat - p->fed < 2))
         return false;
     for (const struct stream *s = p->streams; s; s = s->sibling) {
-        if (feedable(r, s))
+        if (feedable(r, s) && !(s->thread && sim_thread_blocked(s->thread)))
             return false;
         any |= !drained(s);
     }

@@ -209,6 +209,8 @@ bool reader_step(struct reader *r)
     s = r->error ? NULL : next_stream(r, &n);
     if (r->error)
         return false;
+    if (!s && order_let_go(r))
+        return true;
     if (!s) {
         ended = close_ended(r, &r->ready);
         return close_ended(r, &r->quiet) || ended;

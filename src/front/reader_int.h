@@ -75,6 +75,10 @@ bool out_of_turn(const struct reader *r, const struct stream *s);
 /* order_forced: something is applied before it is known to be its turn. */
 void order_forced(struct reader *r);
 
+/* order_let_go feeds a stream whose thread waits for what none of the others can do any more: they have no
+ * words. */
+bool order_let_go(struct reader *r);
+
 /* -- blocks.c ------------------------------------------------------------------------------------- */
 /* announce_blocks tells the sim of all blocks that words read before may name. */
 void announce_blocks(struct reader *r);

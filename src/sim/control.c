@@ -140,10 +140,13 @@ static void on_syscall(struct sim *s, struct sim_thread *t, const uint64_t *p, s
     c->call.tid = t->tid;
     c->sig = 0;
     c->open = true;
-    t->returned = false;
+    t->returned = t->slept = false;
+    t->host_ns = n > 7 ? p[7] : 0;
+    channel_ends(s, sched_time(t));
     STAT(&s->stats, syscalls)++;
     if ((p[0] == SYS_exit || p[0] == SYS_exit_group) && t->joined && !t->starting)
         do_exit(s, t);
+    channel_begins(s, t);
 }
 
 static void on_file(struct sim_thread *t, const uint64_t *p, size_t n)
@@ -379,6 +382,7 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
     t->off_ps += t->returned ? 0 : p[2] * 1000;
     lock_returned(s, t);
     apply_call(s, t);
+    channel_done(s, t, c->call.result);
     c->open = false;
     return true;
 }
@@ -483,6 +487,9 @@ bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool o
         break;
     case EV_BYTES:
         on_bytes(t, p, n);
+        break;
+    case EV_CHANNEL:
+        channel_told(s, t, p, n);
         break;
     case EV_ASK:
         on_ask(s, t);

@@ -359,7 +359,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
         return told;
     }
     if (!sched_may_feed(s, t, words, n)) {
-        *ret_stop = t->state == THREAD_IN_CALL ? SIM_ALL : SIM_LATER;
+        *ret_stop = t->state == THREAD_IN_CALL && !sim_thread_blocked(t) ? SIM_ALL : SIM_LATER;
         return 0;
     }
     feed_begin(s, t, &y);
@@ -388,7 +388,7 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
         if (took == 0)
             break;
         i += took;
-        if (unlikely(!sched_stays(s, t))) {
+        if (unlikely(!sched_goes_on(s, t))) {
             *ret_stop = SIM_LATER;
             break;
         }

@@ -36,6 +36,7 @@
 #define SLEEP_NS    5000u /* a call that may sleep did, if it took as long, unless it is known */
 #define OUT_OF_TURN (UINT64_C(1) << 63)
 #define NOT_NEXT    (UINT64_C(1) << 62)
+#define BLOCKED     (UINT64_C(1) << 61)
 
 static struct sim_thread *thread_of(struct sched_task *task)
 {
@@ -77,13 +78,21 @@ static void not_before(struct sim_thread *t, uint64_t ps)
 /* In a call from which nothing more came; it may be asleep. */
 static bool may_be_asleep(const struct sim_thread *t)
 {
-    return t->pending.open && !t->returned && kern_call_may_sleep(&t->pending.call);
+    return t->pending.open && !t->returned && !t->uses.known &&
+           kern_call_may_sleep(&t->pending.call);
+}
+
+bool sim_thread_blocked(const struct sim_thread *t)
+{
+    return t->state == THREAD_IN_CALL && t->uses.blocked;
 }
 
 uint64_t sim_thread_time(const struct sim_thread *t)
 {
     const struct sim_cpu *c = waits_on(t);
 
+    if (sim_thread_blocked(t))
+        return OUT_OF_TURN | NOT_NEXT | BLOCKED | min_u64(t->slept_ps, BLOCKED - 1);
     if (t->state != THREAD_ON_RQ || c->runs == t)
         return sched_time(t);
     bool next = c->next == &t->task;
@@ -223,6 +232,12 @@ static void wake(struct sim *s, struct sim_thread *t)
     reschedule(s);
 }
 
+void sched_sleeps(struct sim *s, struct sim_thread *t)
+{
+    t->uses.waits = true;
+    falls_asleep(s, t);
+}
+
 /* settle makes I1 true: whose time is come wakes, earliest first. */
 static void settle(struct sim *s)
 {
@@ -237,9 +252,10 @@ static void settle(struct sim *s)
         for (unsigned n = 0; n < s->sched.cores; n++)
             if (s->cpu[n].runs)
                 running = min_u64(running, s->cpu[n].clock_ps);
-        if (!first || (running != UINT64_MAX && sched_time(first) > running))
+        if (first && (running == UINT64_MAX || sched_time(first) <= running))
+            wake(s, first);
+        else if (!channel_goes_on(s))
             break;
-        wake(s, first);
     }
     for (unsigned n = 0; n < s->sched.cores; n++)
         s->cpu[n].next = sched_peek(&s->sched, n);
@@ -250,6 +266,13 @@ static void will_wake(struct sim *s, struct sim_thread *t, uint64_t ps)
     not_before(t, ps);
     t->state = THREAD_WAKING;
     s->n_waking++;
+}
+
+void sched_woken(struct sim *s, struct sim_thread *t, uint64_t ps)
+{
+    t->uses.waits = t->uses.blocked = false;
+    t->slept = s->woke = true;
+    will_wake(s, t, ps);
 }
 
 /* waits_for_others: calls that end by what another thread or process of the tree does. */
@@ -310,6 +333,18 @@ bool sched_returns(struct sim *s, struct sim_thread *t, const uint64_t *p, size_
     if (t->returned || !kern_call_may_sleep(c))
         return true;
     c->result = (int64_t)p[RET_RESULT];
+    switch (channel_returns(s, t, c->result, p[RET_NS])) {
+    case CHANNEL_DONE:
+        t->returned = t->slept || did_sleep(p, n); /* on the host; its time is not the model's */
+        return true;
+    case CHANNEL_WAITS:
+        if (t->state == THREAD_ON_RQ)
+            sched_sleeps(s, t);
+        t->uses.blocked = true;
+        return false;
+    case CHANNEL_UNKNOWN:
+        break;
+    }
     if (!did_sleep(p, n)) {
         if (t->state == THREAD_ON_RQ)
             return true;
@@ -375,6 +410,8 @@ static void look_for_return(struct sim *s, struct sim_thread *t, const uint64_t 
 
     if (words == 0)
         return;
+    if (t->uses.blocked)
+        channel_let_go(s, t);
     if (event_kind(w[0]) != EV_CONTROL || event_type(w[0]) != EV_SYSCALL_RET ||
         sched_returns(s, t, w + 1, words - 1))
         will_wake(s, t, t->slept_ps);
@@ -419,7 +456,11 @@ static void begins(struct sim *s, struct sim_thread *t, const uint64_t *w, size_
 /* forced: nobody has words whose turn it is. */
 static void forced(struct sim *s, struct sim_thread *t)
 {
+    struct sim_thread *has = waits_on(t)->runs;
+
     STAT(&s->stats, sched_forced)++;
+    if (has) /* on the host it may well sleep */
+        has->uses.known = false;
     sched_force(&s->sched, &t->task, ns(waits_on(t)->clock_ps));
     on_core(s, t->task.cpu);
 }
@@ -487,6 +528,17 @@ bool sched_ticks(struct sim *s, struct sim_thread *t)
     return sched_stays(s, t);
 }
 
+bool sched_goes_on(struct sim *s, struct sim_thread *t)
+{
+    if (unlikely(s->woke) && ran_on(t)->runs == t) {
+        advance(t);
+        sched_set_clock(&s->sched, t->core_id, ns(ran_on(t)->clock_ps));
+        settle(s);
+    }
+    s->woke = false;
+    return sched_stays(s, t) && !t->came_on;
+}
+
 bool sched_stays(const struct sim *s, const struct sim_thread *t)
 {
     return s->sched.core[t->core_id].curr == &t->task && !sched_needs(&s->sched, t->core_id);
@@ -536,6 +588,7 @@ void sched_thread_ends(struct sim *s, const struct sim_thread *t)
 void sched_thread_close(struct sim *s, struct sim_thread *t)
 {
     s->n_waking -= t->state == THREAD_WAKING;
+    channel_forget(s, t);
     if (t->state == THREAD_NEW)
         return;
     if (ran_on(t)->runs == t)

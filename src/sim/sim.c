@@ -181,12 +181,14 @@ void sim_thread_close(struct sim *s, struct sim_thread *t)
     account(s, t);
     if (t->block && !t->pending.open)
         block_cut(s, t, false);
+    uint64_t now = sched_time(t);
     sched_thread_ends(s, t);
     proc_left(s, t);
     s->counts_wrong += t->counts_wrong;
     sched_thread_close(s, t);
     account(s, s->current == t ? NULL : s->current);
     thread_free(s, t);
+    channel_ends(s, now);
 }
 
 uint32_t sim_thread_epoch(const struct sim_thread *t)

@@ -57,6 +57,9 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
  * words the one with the least is fed. sim_thread_waits: another has its core, which may have more words
  * yet; sim_thread_ahead says which. sim_thread_epoch returns the last epoch it is known to have passed. */
 uint64_t sim_thread_time(const struct sim_thread *t);
+/* sim_thread_blocked: its next words end a call for which another thread has still to do something. To feed it
+ * all the same says that no other has words. */
+bool sim_thread_blocked(const struct sim_thread *t);
 bool sim_thread_waits(const struct sim_thread *t);
 const struct sim_thread *sim_thread_ahead(const struct sim_thread *t);
 uint32_t sim_thread_epoch(const struct sim_thread *t);

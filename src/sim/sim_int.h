@@ -205,6 +205,20 @@ struct sim_cpu {
     bool switched;                 /* a thread was fed on it */
 };
 
+/* The pipes of the call that a thread is in, or about to make; channel.c. */
+struct channel_use {
+    struct channel *from, *to; /* it reads, writes; NULL: none */
+    uint64_t wanted;           /* bytes it would read at most */
+    uint64_t needs;            /* it reads on when there are so many */
+    uint64_t todo, put;        /* bytes it has still to write, has written */
+    uint64_t until_ns;         /* at_end: when the host told it, host_ns */
+    bool blocking, whole;      /* it may sleep; its bytes are put at once or not at all */
+    bool known;                /* whether it sleeps follows from who put what */
+    bool waits;                /* it sleeps for that … */
+    bool blocked;              /* … and its return has been seen */
+    bool at_end;               /* it waits for the end of the file */
+};
+
 struct sim_thread {
     struct sim_proc *proc;  /* its process; the first one until a record says which */
     struct thread_sum *sum; /* what it is counted for */
@@ -237,12 +251,15 @@ struct sim_thread {
     struct sim_cpu *cpu;    /* sim.cpu */
     uint64_t off_ps;        /* virtual time it did not run: asleep, in calls, waiting */
     uint64_t slept_ps;      /* its time when it fell asleep last */
-    uint64_t accounted;     /* of .instructions: in its core's busy_ps */
-    uint8_t state;          /* enum thread_state */
-    bool ran;               /* it was on a core */
-    bool came_on;           /* it came on its core since it was fed */
-    bool returned;          /* the time of the call it is in was passed: it only remains to do */
-    bool counts_wrong;      /* an EV_COUNTS record differed from what was modelled */
+    uint64_t host_ns;       /* the host's clock when its last call began */
+    struct channel_use uses;
+    uint64_t accounted; /* of .instructions: in its core's busy_ps */
+    uint8_t state;      /* enum thread_state */
+    bool ran;           /* it was on a core */
+    bool came_on;       /* it came on its core since it was fed */
+    bool slept;         /* in the call it is in, for another */
+    bool returned;      /* the time of the call it is in was passed: it only remains to do */
+    bool counts_wrong;  /* an EV_COUNTS record differed from what was modelled */
     uint64_t start[START_WORDS]; /* EV_START payload until the first block */
     char path[512];
     bool starting;
@@ -299,6 +316,9 @@ struct sim {
     struct sim_proc *procs;      /* all processes ever, in order of their beginning */
     struct sim_proc **procs_end; /* where the next one is hung */
     uint32_t n_procs;            /* length of procs */
+    struct map channels;         /* dev and ino → struct channel */
+    uint32_t at_end;             /* threads that wait for the end of one */
+    bool woke;                   /* somebody's time came while a thread was fed */
     struct map pids;             /* pid → the youngest process that has it */
     bool tree;                   /* children are observed, too */
     struct sim_thread *current;  /* whose words are fed, or were last; NULL: nobody's */
@@ -457,8 +477,32 @@ bool sched_stays(const struct sim *s, const struct sim_thread *t);
 /* sched_returns looks at an EV_SYSCALL_RET (its payload): false when t slept in the call, and so is not on
  * its core now. */
 bool sched_returns(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n);
+/* sched_goes_on: what the last word brought about: who sleeps, who wakes. False: t has not its core any more. */
+bool sched_goes_on(struct sim *s, struct sim_thread *t);
+/* sched_sleeps: t, on its core, waits for another. sched_woken: that one did what it waits for, at `ps`. */
+void sched_sleeps(struct sim *s, struct sim_thread *t);
+void sched_woken(struct sim *s, struct sim_thread *t, uint64_t ps);
 /* sched_call does what the finished call says about scheduling. */
 void sched_call(struct sim *s, struct sim_thread *t);
+
+/* channel.c */
+/* channel_told reads an EV_CHANNEL. channel_begins: the call begins; t may fall asleep. */
+void channel_told(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n);
+void channel_begins(struct sim *s, struct sim_thread *t);
+/* channel_goes_on lets a writer on a core go on writing; true: one fell asleep again. */
+bool channel_goes_on(struct sim *s);
+/* channel_returns: t's call returned `result`. WAITS: not yet, DONE: now, UNKNOWN: the host knows best. */
+enum channel_answer { CHANNEL_UNKNOWN, CHANNEL_DONE, CHANNEL_WAITS };
+enum channel_answer channel_returns(struct sim *s, struct sim_thread *t, int64_t result,
+                                    uint64_t took_ns);
+/* channel_done: it is over in the model, too. channel_forget: and did nothing. */
+void channel_done(struct sim *s, struct sim_thread *t, int64_t result);
+void channel_forget(struct sim *s, struct sim_thread *t);
+/* channel_ends: at `now` somebody made a call, or ended. */
+void channel_ends(struct sim *s, uint64_t now);
+/* channel_let_go: nobody can do any more what t waits for. */
+void channel_let_go(struct sim *s, struct sim_thread *t);
+void channels_close(struct sim *s);
 
 /* space.c */
 /* space_switch loads the address space of a thread's process on its core, if it is not. */
