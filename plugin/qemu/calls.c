@@ -430,11 +430,13 @@ static bool exits(int64_t num)
     return num == SYS_exit || num == SYS_exit_group;
 }
 
+/* put_native: it counts as lost until the call returns after all. */
 static void put_native(struct writer *w, int reason, const char *path)
 {
     size_t n = strlen(path);
 
     atomic_fetch_add(&region->unfollowed, 1);
+    w->call_native = true;
     writer_resume(w);
     writer_put(w, event_control(EV_NATIVE, 1 + writer_text_words(n)));
     writer_put(w, (uint64_t)reason);
@@ -458,8 +460,7 @@ static void follow_exec(struct writer *w, uint64_t num, const uint64_t args[6])
         exec_drop(plan);
         verdict = NATIVE_FAILED;
     }
-    if (verdict > 0)
-        put_native(w, verdict, path);
+    put_native(w, verdict, path);
 }
 
 void calls_child(void)
@@ -505,6 +506,14 @@ void calls_enter(int64_t num, const uint64_t args[6])
         follow_exec(w, (uint64_t)num, args);
 }
 
+/* stayed: what was thought lost to an exec is still here. */
+static void stayed(struct writer *w)
+{
+    if (w->call_native)
+        atomic_fetch_sub(&region->unfollowed, 1);
+    w->call_native = false;
+}
+
 /* forked: the parent's side. The call is over in the stream before it waits as vfork does, for the
  * child's stream is read behind it. */
 static void forked(struct writer *w, int64_t result)
@@ -520,6 +529,7 @@ void calls_return(int64_t num, int64_t result)
 
     atomic_store(&w->slot->in_call, 0); /* I4 */
     pools_forget();
+    stayed(w);
     uint64_t took = writer_now() - w->call_ns;
     uint64_t slept = took < SLEEP_NS ? 0 : sleeps() - w->sleeps;
     writer_resume(w);

@@ -21,6 +21,7 @@
  */
 #include "exec.h"
 #include "door.h"
+#include "exe.h"
 #include "guest.h"
 #include "writer.h"
 
@@ -67,46 +68,19 @@ struct exec_plan {
 };
 
 /* How this QEMU was started. */
-static char own_qemu[PATH_MAX], own_plugin[PATH_MAX], own_cpu[256];
-static char own_program[PATH_MAX]; /* what /proc/self/exe is for the program */
+static char own_plugin[PATH_MAX];
 static struct rlimit stack_limit;
 
 /* -- how we were started -------------------------------------------------------------------------- */
 
-/* find_cpu copies what follows -cpu on our own command line. */
-static void find_cpu(void)
-{
-    FILE *f = fopen("/proc/self/cmdline", "re");
-    char *word = NULL;
-    size_t cap = 0;
-    bool next = false;
-
-    for (unsigned i = 0; f && i < 16 && getdelim(&word, &cap, 0, f) > 0; i++) {
-        if (next)
-            snprintf(own_cpu, sizeof own_cpu, "%s", word);
-        next = strcmp(word, "-cpu") == 0;
-    }
-    free(word);
-    if (f)
-        fclose(f);
-}
-
 void exec_open(struct rlimit limit)
 {
-    ssize_t n = readlink("/proc/self/exe", own_qemu, sizeof own_qemu - 1);
     Dl_info info;
 
-    own_qemu[n < 0 ? 0 : n] = 0;
+    exe_open();
     if (dladdr((void *)(uintptr_t)exec_open, &info) && !realpath(info.dli_fname, own_plugin))
         own_plugin[0] = 0;
     stack_limit = limit;
-    find_cpu();
-}
-
-void exec_program(const char *path)
-{
-    if (!realpath(path, own_program))
-        own_program[0] = 0;
 }
 
 struct rlimit exec_stack_limit(void)
@@ -327,24 +301,12 @@ static bool can_start(void)
     struct stat root;
 
     return stat("/", &root) == 0 && root.st_dev == region->root[0] &&
-           root.st_ino == region->root[1] && own_qemu[0] && own_plugin[0] &&
-           faccessat(AT_FDCWD, own_qemu, X_OK, AT_EACCESS) == 0 &&
+           root.st_ino == region->root[1] && exe_qemu()[0] && own_plugin[0] &&
+           faccessat(AT_FDCWD, exe_qemu(), X_OK, AT_EACCESS) == 0 &&
            faccessat(AT_FDCWD, own_plugin, R_OK, AT_EACCESS) == 0;
 }
 
 /* -- from the call to the file ---------------------------------------------------------------------- */
-
-/* own_exe: "/proc/…/exe" of a process in QEMU is QEMU; its program was meant. */
-static const char *own_exe(const char *path)
-{
-    char to[PATH_MAX];
-    ssize_t n = strncmp(path, "/proc/", 6) == 0 ? readlink(path, to, sizeof to - 1) : -1;
-
-    if (n <= 0)
-        return path;
-    to[n] = 0;
-    return strcmp(to, own_qemu) == 0 && own_program[0] ? own_program : path;
-}
 
 /* open_at opens the file of execveat: a name from a directory on, or with none the descriptor itself. */
 static int open_at(int dir, const char *name, unsigned flags)
@@ -421,13 +383,18 @@ static bool set_path(struct exec_plan *p, const char *path)
     return n < (int)sizeof p->path;
 }
 
-/* open_next replaces the file by the one at `path`; false when there is none. */
+/* open_next replaces the file by the one at `path`; false when there is none. Where a link of /proc leads is
+ * known now, and path_for_qemu will find a path that lasts. */
 static bool open_next(struct exec_plan *p, const char *path)
 {
     if (p->file >= 0)
         close(p->file);
-    p->file = open(own_exe(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    return p->file >= 0 && set_path(p, own_exe(path));
+    p->path[0] = 0;
+    p->file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (p->file < 0 || !exe_magic(path))
+        return p->file >= 0 && set_path(p, path);
+    p->file = exe_meant(p->file, path);
+    return p->file >= 0;
 }
 
 /* take_script puts a script's interpreter in its place; `name` is the script's. */
@@ -450,7 +417,7 @@ static bool take_script(struct exec_plan *p, const char *head, const struct binf
 static int judge_elf(const struct exec_plan *p, const char *head)
 {
     if (!segments_load(p->file, head))
-        return EXEC_LEAVE;
+        return NATIVE_REFUSED;
     if (changes_user(p->file))
         return NATIVE_SETID;
     return can_start() ? EXEC_READY : NATIVE_CONFINED;
@@ -464,26 +431,33 @@ static int judge(struct exec_plan *p, char name[PATH_MAX])
 
     for (unsigned depth = 0; depth <= BINFMT_SCRIPTS; depth++) {
         if (!may_execute(p->file) || !read_head(p->file, head))
-            return EXEC_LEAVE;
+            return NATIVE_REFUSED;
         switch (binfmt_look(head, &s)) {
         case BINFMT_ELF:
             return judge_elf(p, head);
         case BINFMT_FOREIGN:
             return NATIVE_ELF;
         case BINFMT_NONE:
-            return EXEC_LEAVE;
+            return NATIVE_REFUSED;
         case BINFMT_SCRIPT:
             if (!take_script(p, head, &s, name))
-                return EXEC_LEAVE;
+                return NATIVE_REFUSED;
         }
     }
-    return EXEC_LEAVE;
+    return NATIVE_REFUSED;
 }
 
 /* unreadable: a program that may be executed but not read: QEMU cannot. */
 static int unreadable(int dir, const char *path)
 {
-    return errno == EACCES && faccessat(dir, path, X_OK, AT_EACCESS) == 0 ? NATIVE_ELF : EXEC_LEAVE;
+    return errno == EACCES && faccessat(dir, path, X_OK, AT_EACCESS) == 0 ? NATIVE_ELF
+                                                                          : NATIVE_REFUSED;
+}
+
+/* lasting: what is ready has a path that leads to it from the next program, too. */
+static int lasting(struct exec_plan *p, int verdict)
+{
+    return verdict == EXEC_READY && !p->path[0] && !path_for_qemu(p) ? NATIVE_FAILED : verdict;
 }
 
 static int judge_execve(struct exec_plan *p, const char *path)
@@ -493,7 +467,7 @@ static int judge_execve(struct exec_plan *p, const char *path)
     snprintf(name, sizeof name, "%s", path);
     if (!open_next(p, path))
         return unreadable(AT_FDCWD, path);
-    return judge(p, name);
+    return lasting(p, judge(p, name));
 }
 
 /* judge_execveat: a script behind a descriptor that is closed by the exec cannot be opened again. */
@@ -504,18 +478,16 @@ static int judge_execveat(struct exec_plan *p, int dir, const char *path, unsign
     int verdict;
 
     if (flags & ~(unsigned)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
-        return EXEC_LEAVE;
+        return NATIVE_REFUSED;
     p->file = open_at(dir, path, flags);
     if (p->file < 0 || !name_of(dir, path, name, sizeof name))
-        return EXEC_LEAVE;
+        return NATIVE_REFUSED;
     snprintf(link, sizeof link, "%s", name);
     p->path[0] = 0;
     verdict = judge(p, name);
     if (by_fd && strcmp(link, name) != 0 && (fcntl(dir, F_GETFD) & FD_CLOEXEC))
-        return EXEC_LEAVE;
-    if (verdict == EXEC_READY && !p->path[0] && !path_for_qemu(p))
-        return NATIVE_FAILED;
-    return verdict;
+        return NATIVE_REFUSED;
+    return lasting(p, verdict);
 }
 
 /* -- the plan --------------------------------------------------------------------------------------- */
@@ -539,7 +511,7 @@ int exec_plan(uint64_t num, const uint64_t a[6], struct exec_plan **ret_plan, ch
     unsigned at = num == SYS_execveat;
     struct exec_plan *p = malloc(sizeof *p);
     char path[PATH_MAX];
-    int verdict = EXEC_LEAVE;
+    int verdict = NATIVE_REFUSED;
 
     ret_path[0] = 0;
     if (!p)
@@ -614,8 +586,8 @@ static char **command(const struct exec_plan *p)
              (long long)stack_limit.rlim_max, p->skip, p->kept ? p->file : -1);
     snprintf(stack, STACK, "%llu", (unsigned long long)stack_bytes());
     memcpy(v,
-           (char *[OWN]){own_qemu, "-cpu", own_cpu[0] ? own_cpu : "max", "-s", stack, "-plugin",
-                         text, "-0", p->argv.v[0]},
+           (char *[OWN]){(char *)exe_qemu(), "-cpu", RING_QEMU_CPU, "-s", stack, "-plugin", text,
+                         "-0", p->argv.v[0]},
            OWN * sizeof *v);
     v[OWN] = (char *)(uintptr_t)p->path;
     memcpy(v + OWN + 1, p->argv.v + 1, n * sizeof *v); /* its NULL included */
@@ -635,7 +607,7 @@ void exec_go(struct exec_plan *p)
         fcntl(p->file, F_SETFD, 0);
     if (limited)
         setrlimit(RLIMIT_STACK, &stack_limit);
-    execve(own_qemu, v, p->envp.v);
+    execve(exe_qemu(), v, p->envp.v);
     if (limited) /* I1 */
         setrlimit(RLIMIT_STACK, &was);
     free(v);

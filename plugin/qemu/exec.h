@@ -11,16 +11,13 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-/* What to do with a call. Others: enum event_native: it runs, and will not be observed. */
-#define EXEC_LEAVE (-1) /* the kernel will refuse it, and say why */
+/* What to do with a call. Others: enum event_native: if it runs, it will not be observed. */
 #define EXEC_READY 0
 
 struct exec_plan;
 
 /* exec_open notes how this QEMU was started; `limit` is the program's RLIMIT_STACK. */
 void exec_open(struct rlimit limit);
-/* exec_program: the program that this QEMU runs has begun. */
-void exec_program(const char *path);
 /* exec_stack_limit is the program's RLIMIT_STACK now; QEMU 7.2 tells the kernel nothing of it. */
 struct rlimit exec_stack_limit(void);
 /* exec_noted: a call of the program returned that may have set the limit. */

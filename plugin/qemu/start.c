@@ -11,6 +11,7 @@
  * and the last ends at the path.
  */
 #include "start.h"
+#include "exe.h"
 #include "exec.h"
 #include "image.h"
 #include "qemu_api.h"
@@ -195,6 +196,6 @@ void start_put(uint64_t stack_size, unsigned skip)
         writer_stop(RING_E_STACK);
     unmask_all(&initial);
     skip_path(&initial, skip);
-    exec_program(path);
+    exe_program(path);
     put_start(&self, path, stack, &initial);
 }

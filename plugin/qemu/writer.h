@@ -43,6 +43,7 @@ struct writer {
     uint64_t call_ns; /* when it began */
     uint64_t sleeps;  /* of the thread until then */
     bool call_locked; /* it holds the lock of address-space calls */
+    bool call_native; /* EV_NATIVE is out for it */
 };
 
 extern __thread struct writer self;

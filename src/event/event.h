@@ -71,7 +71,7 @@ enum event_control {
     EV_ASK,         /* behind EV_SYSCALL and its EV_FILE: the call wants pages of a pool of the
                          modelled machine. The producer waits for slot->verdict: 0 or -errno */
     EV_FORK,        /* enum event_fork */
-    EV_NATIVE,      /* behind EV_SYSCALL of execve, execveat: what they execute will not be
+    EV_NATIVE,      /* behind EV_SYSCALL of execve, execveat: if they execute it, it will not be
                          observed: enum event_native, text: path */
     EV_EXIT,        /* behind EV_SYSCALL of exit and exit_group: status of the process, if this
                          is what ends it */
@@ -137,6 +137,8 @@ enum event_native {
     NATIVE_SETID,    /* it changes its user or its capabilities */
     NATIVE_CONFINED, /* the process has confined itself (seccomp, chroot, another namespace) */
     NATIVE_FAILED,   /* QEMU could not be started there */
+    NATIVE_REFUSED,  /* all that the front end knows says that Linux refuses the call; if it does
+                         not return, Linux knew better */
 };
 
 static inline uint64_t event_access(uint64_t addr, unsigned insn, unsigned log2_size, bool store)

@@ -51,6 +51,10 @@
 #define RING_KNOWN_ENTRIES                                                                         \
     (RING_KNOWN_FIRST * 5461 * RING_KNOWN_BUCKET) /* 1 + 4 + … + 4^6 = 5461 */
 
+/* What every QEMU of the tree is told with -cpu. ERMS and FSRM would make the program choose `rep movsb`,
+ * one block per byte. */
+#define RING_QEMU_CPU "max,erms=off,fsrm=off"
+
 enum ring_state { RING_FREE, RING_LIVE, RING_DONE, RING_EXEC };
 
 struct ring_slot {

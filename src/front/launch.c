@@ -124,8 +124,8 @@ static char **qemu_argv(const struct front_command *c, const char *qemu, const c
     snprintf(text + strlen(text), 64, ",fd=%d,stack=%llu", fd, (unsigned long long)stack_bytes());
     snprintf(stack, 32, "%llu", (unsigned long long)stack_bytes());
     memcpy(v,
-           (char *[OWN]){(char *)qemu, "-cpu", "max,erms=off,fsrm=off", "-s", stack, "-plugin",
-                         text, "-0", c->argv[0]},
+           (char *[OWN]){(char *)qemu, "-cpu", RING_QEMU_CPU, "-s", stack, "-plugin", text, "-0",
+                         c->argv[0]},
            OWN * sizeof *v);
     v[OWN] = (char *)c->path;
     memcpy(v + OWN + 1, c->argv + 1, n * sizeof *v); /* its NULL included */

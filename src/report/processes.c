@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NATIVE_NAMED   3 /* programs that ran on unobserved: so many are named in the summary */
+#define NATIVE_COLUMNS 40
+
 /* -- words ------------------------------------------------------------------------------------- */
 
 const char *report_end_name(enum sim_end end)
@@ -22,7 +25,8 @@ const char *report_native_name(uint32_t native)
     static const char *const name[] = {[NATIVE_ELF] = "architecture",
                                        [NATIVE_SETID] = "privileges",
                                        [NATIVE_CONFINED] = "confined",
-                                       [NATIVE_FAILED] = "failed"};
+                                       [NATIVE_FAILED] = "failed",
+                                       [NATIVE_REFUSED] = "unforeseen"};
     return native < ARRAY_LEN(name) && name[native] ? name[native] : "unknown";
 }
 
@@ -31,7 +35,8 @@ static const char *native_means(uint32_t native)
     static const char *const means[] = {[NATIVE_ELF] = "QEMU does not run it",
                                         [NATIVE_SETID] = "it changes its user or capabilities",
                                         [NATIVE_CONFINED] = "it had confined itself",
-                                        [NATIVE_FAILED] = "QEMU could not be started"};
+                                        [NATIVE_FAILED] = "QEMU could not be started",
+                                        [NATIVE_REFUSED] = "it was expected to fail"};
     return native < ARRAY_LEN(means) && means[native] ? means[native] : "for a reason of no name";
 }
 
@@ -150,6 +155,7 @@ static void put_process(struct jsonw *w, const struct report *r, uint32_t i)
     put_argv(w, r, p);
     put_exit(w, r, p, i == 0);
     jsonw_text(w, "unfollowed", p->native != 0 ? report_native_name(p->native) : NULL);
+    jsonw_text(w, "unfollowed_path", p->native != 0 ? p->native_path : NULL);
     jsonw_u64(w, "programs", p->programs);
     jsonw_u64(w, "threads", p->threads);
     jsonw_u64(w, "begin_ns", p->begin_ns);
@@ -251,19 +257,31 @@ void processes_line(const struct report *r, char *buf, size_t size)
     free(cost);
 }
 
+/* put_native names one of those that ran on unobserved, and returns how many bytes that took. */
+static size_t put_native(char *buf, size_t size, const struct sim_process *p, bool first)
+{
+    char path[64];
+    int len;
+
+    text_path(path, sizeof(path), p->native_path[0] ? p->native_path : p->comm, NATIVE_COLUMNS);
+    len = snprintf(buf, size, "%s%s, %u: %s", first ? "" : "; ", path, p->pid,
+                   native_means(p->native));
+    return min_u64(len < 0 ? 0 : (uint64_t)len, size - 1);
+}
+
 bool processes_native(const struct report *r, char *buf, size_t size)
 {
+    char named[NATIVE_NAMED * 128] = "";
+    size_t used = 0;
     unsigned n = 0;
-    const struct sim_process *first = NULL;
-    for (uint32_t i = 0; i < r->n_processes; i++) {
-        n += r->processes[i].native != 0;
-        if (!first && r->processes[i].native != 0)
-            first = &r->processes[i];
-    }
-    if (first)
-        snprintf(buf, size, "ran on unobserved: %u (%.15s, %u: %s)", n, first->comm, first->pid,
-                 native_means(first->native));
-    return first != NULL;
+
+    for (uint32_t i = 0; i < r->n_processes; i++)
+        if (r->processes[i].native != 0 && n++ < NATIVE_NAMED)
+            used += put_native(named + used, sizeof(named) - used, &r->processes[i], n == 1);
+    if (n > 0)
+        snprintf(buf, size, "ran on unobserved: %u (%s%s)", n, named,
+                 n > NATIVE_NAMED ? "; ..." : "");
+    return n > 0;
 }
 
 const struct sim_process *processes_largest(const struct report *r)

@@ -441,6 +441,15 @@ static void on_thread_start(struct sim *s, struct sim_thread *t, const uint64_t 
 }
 
 /* The front end's own plain counters, sent where no block is half done: they must be ours. */
+/* on_native: what the thread executes now is lost, unless the call returns. */
+static void on_native(struct sim_thread *t, const uint64_t *p, size_t n)
+{
+    if (n == 0 || !t->joined)
+        return;
+    t->proc->native = (uint8_t)p[0];
+    payload_text(p, n, 1, t->proc->native_path, sizeof(t->proc->native_path));
+}
+
 static void on_counts(struct sim_thread *t, const uint64_t *p, size_t n)
 {
     uint64_t executed = t->instructions + t->rep_extra + t->partials;
@@ -498,7 +507,7 @@ bool control_word(struct sim *s, struct sim_thread *t, const uint64_t *w, bool o
         on_fork(s, t, p, n);
         break;
     case EV_NATIVE:
-        t->proc->native = n > 0 && t->joined ? (uint8_t)p[0] : t->proc->native;
+        on_native(t, p, n);
         break;
     case EV_EXIT:
         if (n > 0 && t->joined)

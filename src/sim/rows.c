@@ -42,6 +42,7 @@ static void read_process(const struct sim_proc *p, struct sim_process *ret)
                                 .end_ns = p->last_ps / PS_PER_NS,
                                 .space = p->mm};
     memcpy(ret->path, p->path, sizeof(ret->path));
+    memcpy(ret->native_path, p->native_path, sizeof(ret->native_path));
     memcpy(ret->comm, p->comm, sizeof(ret->comm));
     if (p->mm)
         mm_counters(p->mm, &ret->mm);

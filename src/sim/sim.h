@@ -138,6 +138,7 @@ struct sim_process {
     enum sim_end end;
     int exit_code, signal;     /* see end */
     uint32_t native;           /* enum event_native: why it is not observed any more, or 0 */
+    char native_path[512];     /* the program that it executed then */
     uint32_t programs;         /* it executed */
     uint32_t threads;          /* ever */
     uint64_t begin_ns, end_ns; /* virtual time */

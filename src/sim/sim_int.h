@@ -165,6 +165,7 @@ struct sim_proc {
     uint8_t exit_signal;        /* that ended it */
     bool left;                  /* nobody looked any more, and it went on */
     uint8_t native;             /* enum event_native: why it went on unobserved; 0: it did not */
+    char native_path[512];      /* as what */
     uint8_t killed;             /* enum proc_killed: by the OOM killer, victim.c */
     uint64_t begin_ps;          /* virtual time of its beginning … */
     uint64_t last_ps;           /* … and of the last thread that ended */

@@ -27,9 +27,9 @@ MACHINE = ["name", "phys.size", "cpu.cores", "cpu.model", "mmu.levels", "mmu.wal
 VMSTAT = ["pgfault", "pgmajfault", "numa_hit", "numa_local", "pgfree"]
 PARTS = ["base", "memory", "translation", "fault", "kernel"]
 PROCESS = ["pid", "ppid", "argv", "minflt", "majflt", "vm_peak_kb", "vm_size_kb", "rss_peak_kb",
-           "rss_kb", "vm_pte_kb", "generation", "comm", "path", "exit", "unfollowed", "programs",
-           "threads", "begin_ns", "end_ns", "cycles", "counters", "maps"]
-TEXTS = ["argv", "comm", "path", "exit", "unfollowed", "counters", "maps"]
+           "rss_kb", "vm_pte_kb", "generation", "comm", "path", "exit", "unfollowed",
+           "unfollowed_path", "programs", "threads", "begin_ns", "end_ns", "cycles", "counters", "maps"]
+TEXTS = ["argv", "comm", "path", "exit", "unfollowed", "unfollowed_path", "counters", "maps"]
 THREAD = ["pid", "tid", "core", "begin_ns", "end_ns", "cycles"]
 ENDS = ["running", "exit", "signal", "native", "unseen", "unknown"]
 OWNERS = ["user_anon", "user_file", "page_table", "kernel_stack", "slab", "kernel_image", "free"]

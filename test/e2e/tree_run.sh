@@ -15,11 +15,11 @@ ok() { # NAME CONDITION...
     name=$1; shift
     if "$@"; then echo "ok - $name"; else echo "not ok - $name"; status=1; fi
 }
-# same NAME COMMAND...: natively and under pagewalk, stdout and status compared.
+# same NAME COMMAND...: natively and under pagewalk, stdout and status compared; nothing may run unobserved.
 same() {
     name=$1; shift
     "$@" > native.out 2> native.err < /dev/null; native=$?
-    timeout -s KILL 100 "$pagewalk" run -q -- "$@" > ours.out 2> ours.err < /dev/null; ours=$?
+    timeout -s KILL 100 "$pagewalk" run -q --no-save --json seen.json -- "$@" > ours.out 2> ours.err < /dev/null; ours=$?
     if [ $native = $ours ] && cmp -s native.out ours.out && cmp -s native.err ours.err; then
         echo "ok - $name"
     else
@@ -27,6 +27,7 @@ same() {
         diff native.out ours.out | sed 's/^/# /' | head -5; diff native.err ours.err | sed 's/^/# /' | head -5
         status=1
     fi
+    ok "$name: is seen as a whole" python3 "$root/test/e2e/tree_seen.py" seen.json -
 }
 have() { command -v "$1" > /dev/null; }
 

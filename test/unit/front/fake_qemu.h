@@ -114,6 +114,7 @@ const void *fake_insn_data(const struct qemu_plugin_insn *insn)
 #include "../../../plugin/qemu/blocks.c"
 #include "../../../plugin/qemu/guest.c"
 #include "../../../plugin/qemu/door.c"
+#include "../../../plugin/qemu/exe.c"
 #include "../../../plugin/qemu/exec.c"
 #include "../../../plugin/qemu/fork.c"
 #include "../../../plugin/qemu/sigframe.c"

@@ -109,8 +109,11 @@ static void a_process_says_how_it_ended_and_what_it_counted(void **state)
                                            .end = SIM_END_EXIT,
                                            .exit_code = 7};
     STAT(&made.process[1].stats, loads) = 55;
-    made.process[2] = (struct sim_process){
-        .pid = 44, .end = SIM_END_NATIVE, .native = NATIVE_CONFINED, .exit_code = 9};
+    made.process[2] = (struct sim_process){.pid = 44,
+                                           .end = SIM_END_NATIVE,
+                                           .native = NATIVE_CONFINED,
+                                           .native_path = "/jail/prog",
+                                           .exit_code = 9};
     made.report.n_processes = 3;
     const char *p = strstr(member(document(), "processes"), "\"pid\": 43");
     assert_non_null(p);
@@ -124,6 +127,7 @@ static void a_process_says_how_it_ended_and_what_it_counted(void **state)
     assert_int_equal(strncmp(next(p, "how"), "\"native\"", 8), 0);
     assert_int_equal(strncmp(next(p, "code"), "null", 4), 0);
     assert_int_equal(strncmp(next(p, "unfollowed"), "\"confined\"", 10), 0);
+    assert_int_equal(strncmp(next(p, "unfollowed_path"), "\"/jail/prog\"", 12), 0);
 }
 
 static void pools_tell_what_was_asked_and_what_boot_found(void **state)

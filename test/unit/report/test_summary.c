@@ -218,8 +218,9 @@ static void a_program_that_went_on_unobserved_is_named_with_the_reason(void **st
     process(1, 43, "sudo", 10);
     made.process[1].native = NATIVE_SETID;
     made.process[1].end = SIM_END_NATIVE;
+    snprintf(made.process[1].native_path, sizeof(made.process[1].native_path), "/usr/bin/su\033do");
     assert_non_null(strstr(summary(false),
-                           "note         ran on unobserved: 1 (sudo, 43: it changes "
+                           "note         ran on unobserved: 1 (/usr/bin/su?do, 43: it changes "
                            "its user or capabilities)"));
     check_shape();
 }
