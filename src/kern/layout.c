@@ -5,8 +5,8 @@
  * first ones there (.data, brk) and takes the others from memblock before memory is counted. Tables
  * made later for the vmalloc area are allocated, and counted in PageTables, as since 6.16.
  *
- * With isolation the user's copy of the root shares the PTE tables of cpu_entry_area with the kernel,
- * and has tables of its own above them.
+ * With isolation the user's copy of the root shares the tables below the P4D entry of cpu_entry_area with
+ * the kernel (pti_clone_p4d), and has tables of its own for text and TSS.
  *
  * Source: Linux 6.18 arch/x86/mm/init.c (init_mem_mapping, split_mem_range), init_64.c
  * (vmemmap_populate_hugepages, mark_rodata_ro), kaslr.c (kernel_randomize_memory), cpu_entry_area.c
@@ -24,6 +24,7 @@
 #define CEA_BASE      UINT64_C(0xfffffe0000000000)
 #define START_KERNEL  UINT64_C(0xffffffff80000000)
 #define SECTION_ALIGN MIB(2)
+#define P4D_LEVEL     3u /* with 4 levels it is the root's */
 #define TIB           (UINT64_C(1) << 40)
 
 /* Bits of leaves: Linux's PAGE_KERNEL and its kin, without G. */
@@ -31,9 +32,11 @@
 #define KERNEL_RO (PTE_P | PTE_A | PTE_NX)
 #define KERNEL_RX (PTE_P | PTE_A)
 
+/* Words of kernel.kpti. */
+enum { AUTO, ON, OFF, SEPARATE };
+
 enum kern_kpti kern_kpti(const struct conf *conf)
 {
-    enum { AUTO, ON, OFF, SEPARATE };
     switch (conf->kernel_kpti) {
     case ON:
         return KPTI_ON;
@@ -238,6 +241,13 @@ static int open_cpu(struct kern_layout *l, unsigned cpu)
 
 /* -- isolation --------------------------------------------------------------------------------- */
 
+/* image_global_ok is pti_kernel_image_global_ok: worth it where everything else goes at each entry, but not
+ * for who asked for isolation by name. */
+static bool image_global_ok(const struct kern_layout *l, const struct conf *conf)
+{
+    return l->kpti == KPTI_ON && conf->kernel_kpti == AUTO && !conf->mmu_pcid;
+}
+
 /* user_tables is a view of the user's copy, to add tables above the leaves it has of its own. */
 static struct pt user_tables(const struct kern_layout *l)
 {
@@ -248,6 +258,17 @@ static struct pt user_tables(const struct kern_layout *l)
         u.tables[level] = 0;
     u.boot_tables = 0;
     return u;
+}
+
+/* clone_cea shares all of cpu_entry_area: pti_clone_p4d. */
+static int clone_cea(struct kern_layout *l, struct pt *u)
+{
+    unsigned made = 0;
+    pte *to;
+    int err = pt_lookup_alloc(u, va(CEA_BASE), P4D_LEVEL, &to, &made);
+    if (err == 0)
+        *to = *pt_lookup(&l->pt, va(CEA_BASE), P4D_LEVEL);
+    return err;
 }
 
 /* clone_pmd makes the user's entry of 2 MiB the kernel's, which becomes global: pti_clone_pgtable. */
@@ -303,11 +324,8 @@ static int clone_tss(struct kern_layout *l, struct pt *u, unsigned cpu)
 static int isolate(struct kern_layout *l, const struct conf *conf)
 {
     struct pt u = user_tables(l);
-    uint64_t end = CEA_BASE + PAGE_SIZE + l->cpus * (uint64_t)CEA_PAGES * PAGE_SIZE;
-    bool text_too = !conf->mmu_pcid && l->kpti == KPTI_ON; /* pti_kernel_image_global_ok */
-    int err = 0;
-    for (uint64_t a = CEA_BASE; a < end && !err; a += MIB(2))
-        err = clone_pmd(l, &u, a);
+    bool text_too = image_global_ok(l, conf);
+    int err = clone_cea(l, &u);
     for (unsigned cpu = 0; cpu < l->cpus && !err; cpu++)
         err = clone_tss(l, &u, cpu);
     if (!err)

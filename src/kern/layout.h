@@ -16,7 +16,8 @@
  *  I2  No leaf may be reached in user mode, and none is both writable and executable.
  *  I3  Leaves are global without isolation; with it only what the user's copy maps, too.
  *  I4  The user's copy maps entry text, cpu_entry_area and one page of the TSS of each CPU as the
- *      kernel's tables do, and nothing else of the kernel (without PCIDs its text and rodata, too).
+ *      kernel's tables do, and nothing else of the kernel (its text and rodata, too, where isolation is
+ *      the CPU's need, kernel.kpti=auto, and there are no PCIDs).
  * Source: Linux 6.18 Documentation/arch/x86/x86_64/mm.rst; arch/x86/mm/init.c (split_mem_range),
  * kaslr.c, cpu_entry_area.c, pti.c; arch/x86/include/asm/cpu_entry_area.h.
  */

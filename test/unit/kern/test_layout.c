@@ -352,19 +352,64 @@ static void isolated_user_tables_map_only_what_an_entry_needs(void **state)
     power_off(&b);
 }
 
-/* pti_kernel_image_global_ok: worth it without PCIDs only, where everything else goes at each entry. */
-static void without_pcids_kernel_text_stays_global_under_isolation(void **state)
+/* pti_kernel_image_global_ok: worth it without PCIDs only, where everything else goes at each entry; and only
+ * if nobody asked for isolation by name ("Only do global kernel image for pti=auto"). */
+static void
+kernel_text_stays_global_where_isolation_is_automatic_and_there_are_no_pcids(void **state)
 {
     (void)state;
-    struct boot b;
-    unsigned level;
-    uint64_t bits;
-    ISOLATE(&b, "phys.size=1G", "mmu.pcid=off");
-    assert_int_equal(walk(&b, b.l.pt.user_root, b.l.rodata - 1, &level, &bits), MIB(36) - 1);
-    assert_true(bits & 0x100);
-    assert_int_equal(walk(&b, b.l.pt.user_root, b.l.data, &level, &bits), UINT64_MAX);
-    assert_int_equal(layout_audit(&b.l, PHYS_BITS), 0);
-    power_off(&b);
+    static const struct {
+        const char *kpti, *pcid;
+        bool global;
+    } row[] = {{"auto", "off", true},
+               {"auto", "on", false},
+               {"on", "off", false},
+               {"on", "on", false},
+               {"separate", "off", false}};
+    for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
+        struct boot b;
+        struct conf c;
+        char err[64], kpti[32], pcid[32];
+        unsigned level;
+        uint64_t bits, text = MIB(36) - 1;
+        conf_init(&c);
+        assert_int_equal(conf_set(&c, "kernel.kpti", row[i].kpti, err, sizeof err), 0);
+        c.cpu_meltdown = true;
+        snprintf(kpti, sizeof kpti, "kernel.kpti=%s", row[i].kpti);
+        snprintf(pcid, sizeof pcid, "mmu.pcid=%s", row[i].pcid);
+        boot_with(&b, kern_kpti(&c), (const char *const[]){"phys.size=1G", kpti, pcid, NULL});
+        assert_int_equal(walk(&b, b.l.pt.user_root, b.l.rodata - 1, &level, &bits),
+                         row[i].global ? text : UINT64_MAX);
+        assert_int_equal(walk(&b, b.l.pt.root, b.l.rodata - 1, &level, &bits), text);
+        assert_int_equal((bits & 0x100) != 0, row[i].global);
+        assert_int_equal(walk(&b, b.l.pt.user_root, b.l.data, &level, &bits), UINT64_MAX);
+        assert_int_equal(layout_audit(&b.l, PHYS_BITS), 0);
+        power_off(&b);
+    }
+}
+
+/* pti_clone_user_shared: the P4D entry is copied (with 4 levels, the root's), and so all tables below are the
+ * kernel's own: a walk of either half loads the same lines from there on. */
+static void both_halves_walk_cpu_entry_area_through_the_same_tables(void **state)
+{
+    (void)state;
+    static const char *const levels[] = {"mmu.levels=4", "mmu.levels=5"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct boot b;
+        ISOLATE(&b, "phys.size=1G", "cpu.cores=2", levels[i]);
+        uint64_t a = layout_cea(&b.l, 0, CEA_GDT).v, root = b.l.pt.root.v,
+                 user = b.l.pt.user_root.v;
+        for (unsigned top = 3 + i; top > 3; top--) { /* a fifth level has its own */
+            root = phys_table(b.phys, (pfn){root})[a >> 48 & 511].v >> 12 & (BIT(40) - 1);
+            user = phys_table(b.phys, (pfn){user})[a >> 48 & 511].v >> 12 & (BIT(40) - 1);
+            assert_int_not_equal(root, user);
+        }
+        uint64_t own = phys_table(b.phys, (pfn){root})[a >> 39 & 511].v;
+        assert_true(own & 1);
+        assert_int_equal(phys_table(b.phys, (pfn){user})[a >> 39 & 511].v, own);
+        assert_int_equal(layout_audit(&b.l, PHYS_BITS), 0);
+        power_off(&b);
+    }
 }
 
 static void user_entries_are_in_both_tables_and_executable_in_the_users_only(void **state)
@@ -449,7 +494,9 @@ int main(void)
         cmocka_unit_test(processes_see_what_the_kernel_maps_later),
         cmocka_unit_test(which_cpus_are_isolated),
         cmocka_unit_test(isolated_user_tables_map_only_what_an_entry_needs),
-        cmocka_unit_test(without_pcids_kernel_text_stays_global_under_isolation),
+        cmocka_unit_test(
+            kernel_text_stays_global_where_isolation_is_automatic_and_there_are_no_pcids),
+        cmocka_unit_test(both_halves_walk_cpu_entry_area_through_the_same_tables),
         cmocka_unit_test(user_entries_are_in_both_tables_and_executable_in_the_users_only),
         cmocka_unit_test(audit_finds_each_kind_of_damage),
     };
