@@ -132,6 +132,7 @@ bench:
 	@$(BUILD)/release/phys_bench
 	@$(BUILD)/release/mm_bench
 	@PAGEWALK=$(BUILD)/release/pagewalk bench/run
+	@PAGEWALK=$(BUILD)/release/pagewalk bench/trees
 
 # The memory manager alone: linked like a unit test of mm.
 $(O)/mm_bench: bench/mm_bench.c $(foreach m,$(call closure,test/unit/mm/test_fault.c),$(O)/lib/$(m).a)
