@@ -117,11 +117,14 @@ struct reader {
     uint32_t blocks;            /* block ids looked at so far */
     uint32_t holes[RING_SLOTS]; /* of them those without a record yet, n_holes */
     uint32_t n_holes;
-    uint64_t processes; /* ever */
-    uint64_t words;     /* consumed */
-    uint64_t accesses;  /* of them, when discarded */
-    bool over;          /* the producers are dead: what is there is all there will be */
-    int error;          /* -ENOMEM: a stream could not be opened; -EPROTO: the region is damaged */
+    bool holds;             /* nobody goes on before a task that was made has begun … */
+    uint32_t held, held_at; /* … of so many, since that beat; … */
+    uint32_t given_up;      /* … but for so many, which never came */
+    uint64_t processes;     /* ever */
+    uint64_t words;         /* consumed */
+    uint64_t accesses;      /* of them, when discarded */
+    bool over;              /* the producers are dead: what is there is all there will be */
+    int error; /* -ENOMEM: a stream could not be opened; -EPROTO: the region is damaged */
 };
 
 /* reader_open begins with no stream; sim NULL: nothing is modelled, and no order kept. */

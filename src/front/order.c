@@ -18,11 +18,14 @@
  *      that has it. One whose call ends by what another does is fed after that, or when nobody has words.
  *  I6  The return of call k is fed only when no process that shares the memory since an earlier call, by
  *      vfork, has words: it executes or ends before the caller goes on.
+ *  I7  A task that was made is fed next: where it runs, and who gives way, is decided then.
  *
- * reader_force breaks I1, I2, I4, I5 or I6 where nothing in a process moves: a producer may wait for its ring
+ * reader_force breaks I1, I2, I4, I5, I6 or I7 where nothing in a process moves: a producer may wait for its ring
  * while another waits for it inside QEMU, or was killed inside a call. The sim counts it.
  */
 #include "front/reader_int.h"
+
+#define HOLD_BEATS 20 /* that a task which was made has to say its first word */
 
 static const uint64_t EPOCH_WORD =
     (uint64_t)EV_CONTROL << EV_KIND_SHIFT | (uint64_t)EV_EPOCH << EV_TYPE_SHIFT | 1;
@@ -126,8 +129,31 @@ static const struct stream *ahead(const struct reader *r, const struct stream *s
     return NULL;
 }
 
+/* is_late says whether those who are expected have had time enough to come. */
+static bool is_late(struct reader *r, uint32_t n, uint32_t pid)
+{
+    if (n != r->held || !r->holds) {
+        r->held = n;
+        r->held_at = r->beat;
+    }
+    return r->over || atomic_load(&r->region->ring->error) || r->beat - r->held_at >= HOLD_BEATS ||
+           (r->beat != r->held_at && pid && process_dead(pid));
+}
+
+void order_hold(struct reader *r)
+{
+    uint32_t pid, n = r->sim ? sim_expects(r->sim, &pid) : 0;
+
+    r->given_up = min_u64(r->given_up, n);
+    if (n > r->given_up && is_late(r, n, pid))
+        r->given_up = n;
+    r->holds = n > r->given_up;
+}
+
 bool out_of_turn(const struct reader *r, const struct stream *s)
 {
+    if (r->holds && s->thread && !sim_thread_new(s->thread))
+        return true; /* I6 */
     if (!s->thread || !sim_thread_waits(s->thread))
         return false;
     if (sim_thread_blocked(s->thread))
@@ -211,7 +237,7 @@ static bool all_said(const struct reader *r)
             if (!drained(s) && !(s->thread && sim_thread_blocked(s->thread)))
                 return false;
         }
-    return r->unborn.n == 0 && atomic_load(&r->region->ring->threads) == r->threads;
+    return !r->holds && r->unborn.n == 0 && atomic_load(&r->region->ring->threads) == r->threads;
 }
 
 bool order_let_go(struct reader *r)
@@ -226,7 +252,7 @@ bool order_let_go(struct reader *r)
  * it may be waiting, inside QEMU, for this one's producer. */
 static bool force_turn(struct reader *r)
 {
-    for (unsigned i = 0; i < r->ready.n; i++) {
+    for (unsigned i = 0; i < r->ready.n && !r->holds; i++) {
         struct stream *s = &r->stream[r->ready.slot[i]];
         uint64_t n = feedable(r, s);
 

@@ -359,8 +359,8 @@ static bool ended(const struct reader *r, const struct stream *s)
     return drained(s) && !(last && has_heirs(r, p)); /* I3 */
 }
 
-/* dead says that no thread of a process lives. One that cannot be asked about lives. */
-static bool dead(uint32_t pid)
+/* One that cannot be asked about lives. */
+bool process_dead(uint32_t pid)
 {
     int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
     struct pollfd p = {fd, POLLIN, 0};
@@ -378,7 +378,7 @@ void process_ask(struct stream *s)
     struct process *p = s->process;
 
     if (p->streams == s && !s->sibling && !p->over && atomic_load(&s->slot->state) == RING_DONE)
-        p->over = dead(p->pid);
+        p->over = process_dead(p->pid);
 }
 
 bool process_end_stream(struct reader *r, struct stream *s)
@@ -420,7 +420,7 @@ static void look_at_unborn(struct reader *r)
     for (unsigned i = r->unborn.n; i-- > 0;) {
         struct stream *s = at(r, &r->unborn, i);
         uint32_t pid = atomic_load(&s->slot->pid);
-        bool gone = r->over || (pid != 0 && dead(pid)); /* I6 */
+        bool gone = r->over || (pid != 0 && process_dead(pid)); /* I6 */
 
         if (gone && !read_birth(s, &b))
             close_stream(r, s);
@@ -435,7 +435,7 @@ void reader_look(struct reader *r)
 
         if (!p->used)
             continue;
-        p->over = p->over || dead(p->pid);
+        p->over = p->over || process_dead(p->pid);
         if (p->over)
             process_end_streams(r, p);
     }

@@ -195,6 +195,7 @@ static struct stream *next_stream(struct reader *r, uint64_t *ret_n)
 
     if (++r->steps % QUIET_STEPS == 0)
         rouse(r);
+    order_hold(r);
     s = behind(r, ret_n);
     return s || r->error || !rouse(r) ? s : behind(r, ret_n);
 }

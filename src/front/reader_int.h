@@ -56,6 +56,8 @@ bool process_idle(const struct process *p);
 /* process_lends says whether a process that has p's memory (vfork), made before `call` of p, has words to
  * be read: its parent stands still until it executes or ends, so they all come before that call. */
 bool process_lends(const struct reader *r, const struct process *p, uint32_t call);
+/* process_dead says that no thread of a process lives. */
+bool process_dead(uint32_t pid);
 /* process_ask looks whether the process is dead, if this was its last thread. */
 void process_ask(struct stream *s);
 /* process_end_stream closes a stream that is over and read to its end, process_end_streams all such of
@@ -75,6 +77,8 @@ bool out_of_turn(const struct reader *r, const struct stream *s);
 /* order_forced: something is applied before it is known to be its turn. */
 void order_forced(struct reader *r);
 
+/* order_hold looks whether tasks were made that have not begun. */
+void order_hold(struct reader *r);
 /* order_let_go feeds a stream whose thread waits for what none of the others can do any more: they have no
  * words. */
 bool order_let_go(struct reader *r);

@@ -321,6 +321,8 @@ static void tell_of_processes(struct sim *s, struct sim_thread *t)
 
     if (control_makes_process(c) && c->result > 0)
         proc_fork(s, t, (uint32_t)c->result);
+    else if (s->tree && (c->nr == SYS_clone || c->nr == SYS_clone3) && c->result > 0)
+        proc_thread_made(s, t, (uint32_t)c->result);
     if (c->nr == SYS_execve || c->nr == SYS_execveat)
         t->proc->native = 0; /* it failed */
     if (waits(c, &at) && at != 0 && c->bytes && c->bytes_addr == at &&

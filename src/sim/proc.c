@@ -245,6 +245,7 @@ static struct sim_proc *copy_process(struct sim *s, struct sim_thread *t, uint32
     const struct kern_call *c = &t->pending.call;
     struct sim_proc *p = child_of(s, t->proc, pid, shares_space(c));
 
+    s->expected++;
     p->fork_call = k;
     p->child_tid = c->nr == SYS_clone && (c->arg[0] & CLONE_CHILD_SETTID) ? c->arg[3] : 0;
     p->begin_ps = p->last_ps = sched_time(t);
@@ -265,8 +266,44 @@ void proc_fork(struct sim *s, struct sim_thread *t, uint32_t pid)
 {
     if (!s->tree)
         STAT(&s->stats, sim_children)++;
-    else if (t->forked == 0 || t->forked != call_number(t))
+    else if (t->forked == 0 || t->forked != call_number(t)) {
         copy_process(s, t, pid, call_number(t));
+        s->made = true;
+    }
+}
+
+/* -- whom to wait for ------------------------------------------------------------------------------*/
+
+void proc_thread_made(struct sim *s, const struct sim_thread *t, uint32_t tid)
+{
+    unsigned room = AWAITED_MAX;
+
+    for (const struct sim_thread *o = s->threads; o; o = o->next)
+        if (o->joined && o->proc == t->proc && o->tid == tid)
+            return; /* its words came first */
+    for (unsigned i = 0; i < AWAITED_MAX; i++)
+        room = s->awaited[i] == 0 ? i : room;
+    if (room < AWAITED_MAX)
+        s->awaited[room] = tid;
+    s->made |= room < AWAITED_MAX;
+}
+
+static void came(struct sim *s, uint32_t tid)
+{
+    for (unsigned i = 0; i < AWAITED_MAX; i++)
+        s->awaited[i] = s->awaited[i] == tid ? 0 : s->awaited[i];
+}
+
+uint32_t sim_expects(const struct sim *s, uint32_t *ret_pid)
+{
+    uint32_t n = s->expected;
+
+    *ret_pid = 0;
+    for (const struct sim_proc *p = s->procs; p && s->expected > 0; p = p->next)
+        *ret_pid = p->state == PROC_FORKED ? p->pid : *ret_pid;
+    for (unsigned i = 0; i < AWAITED_MAX; i++)
+        n += s->awaited[i] != 0;
+    return n;
 }
 
 /* in_fork: t stands inside a call that makes a process. */
@@ -331,6 +368,7 @@ void proc_forked(struct sim *s, struct sim_thread *t, const uint64_t *fork)
 
     if (!p)
         p = parent ? early(s, parent, fork) : orphan(s, t, fork);
+    s->expected -= p->state == PROC_FORKED && p->fork_call != 0;
     if (p->pid != fork[FORK_PID]) /* the parent knows it by another: a namespace of its own */
         set_pid(s, p, (uint32_t)fork[FORK_PID]);
     t->tid = (uint32_t)fork[FORK_TID];
@@ -433,6 +471,7 @@ void proc_thread(struct sim *s, struct sim_thread *t, uint32_t pid)
 
     if (!p)
         p = stranger(s, t, pid);
+    came(s, t->tid);
     join(s, t, p);
 }
 

@@ -101,6 +101,11 @@ uint64_t sim_thread_time(const struct sim_thread *t)
     return OUT_OF_TURN | (next ? 0 : NOT_NEXT) | c->clock_ps;
 }
 
+bool sim_thread_new(const struct sim_thread *t)
+{
+    return t->state == THREAD_NEW;
+}
+
 const struct sim_thread *sim_thread_ahead(const struct sim_thread *t)
 {
     return waits_on(t)->runs;
@@ -535,8 +540,10 @@ bool sched_goes_on(struct sim *s, struct sim_thread *t)
         sched_set_clock(&s->sched, t->core_id, ns(ran_on(t)->clock_ps));
         settle(s);
     }
-    s->woke = false;
-    return sched_stays(s, t) && !t->came_on;
+    bool made = s->made; /* whom it made may come on a core before its next words */
+
+    s->woke = s->made = false;
+    return sched_stays(s, t) && !t->came_on && !made;
 }
 
 bool sched_stays(const struct sim *s, const struct sim_thread *t)

@@ -135,6 +135,7 @@ void sim_close(struct sim *s)
     blocks_close(s);
     procs_close(s);
     accounts_close(s);
+    channels_close(s);
     spaces_close(s);
     if (s->kern)
         kern_close(s->kern);

@@ -60,6 +60,10 @@ uint64_t sim_thread_time(const struct sim_thread *t);
 /* sim_thread_blocked: its next words end a call for which another thread has still to do something. To feed it
  * all the same says that no other has words. */
 bool sim_thread_blocked(const struct sim_thread *t);
+/* sim_expects returns how many tasks were made whose first words were not fed yet; as long as there are some the
+ * model should wait for these. ret_pid: of a process among them, 0: none. sim_thread_new: no word of it was fed. */
+uint32_t sim_expects(const struct sim *s, uint32_t *ret_pid);
+bool sim_thread_new(const struct sim_thread *t);
 bool sim_thread_waits(const struct sim_thread *t);
 const struct sim_thread *sim_thread_ahead(const struct sim_thread *t);
 uint32_t sim_thread_epoch(const struct sim_thread *t);

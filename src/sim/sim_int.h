@@ -206,6 +206,8 @@ struct sim_cpu {
     bool switched;                 /* a thread was fed on it */
 };
 
+#define AWAITED_MAX 16u /* threads made whose streams have not begun */
+
 /* The pipes of the call that a thread is in, or about to make; channel.c. */
 struct channel_use {
     struct channel *from, *to; /* it reads, writes; NULL: none */
@@ -362,6 +364,14 @@ struct sim {
     uint32_t n_orders;
     char order_err[256]; /* why one was refused; "" none was */
     size_t decoder;      /* capstone handle, 0 until first used */
+
+    /* whom the model waits for */
+    struct map channels;           /* dev and ino → struct channel */
+    uint32_t at_end;               /* threads that wait for the end of one */
+    uint32_t expected;             /* processes made by a call whose stream has not begun */
+    uint32_t awaited[AWAITED_MAX]; /* ids of threads made so; 0: none */
+    bool made;                     /* a call just fed made one */
+    bool woke;                     /* somebody's time came while a thread was fed */
 };
 
 static inline struct block *sim_block(const struct sim *s, uint32_t id)
@@ -608,6 +618,8 @@ const struct sched_task *proc_left_task(const struct sim *s, const uint64_t *w, 
 bool proc_exec(struct sim *s, struct sim_thread *t);
 /* proc_fork: the call of t returned the child `pid`. */
 void proc_fork(struct sim *s, struct sim_thread *t, uint32_t pid);
+/* proc_thread_made: the call of t returned the new thread `tid`. */
+void proc_thread_made(struct sim *s, const struct sim_thread *t, uint32_t tid);
 /* proc_status: what waitpid told of a process: how it ended. */
 void proc_status(struct sim_proc *p, int status);
 /* proc_set_argv keeps a copy of the arguments, each with its zero. */

@@ -118,6 +118,7 @@ const void *fake_insn_data(const struct qemu_plugin_insn *insn)
 #include "../../../plugin/qemu/exec.c"
 #include "../../../plugin/qemu/fork.c"
 #include "../../../plugin/qemu/sigframe.c"
+#include "../../../plugin/qemu/channel.c"
 #include "../../../plugin/qemu/calls.c"
 #include "../../../plugin/qemu/image.c"
 #include "../../../plugin/qemu/start.c"

@@ -223,6 +223,25 @@ size_t sim_feed(struct sim *s, struct sim_thread *t, const uint64_t *words, size
     return i;
 }
 
+bool sim_thread_blocked(const struct sim_thread *t)
+{
+    (void)t;
+    return false;
+}
+
+bool sim_thread_new(const struct sim_thread *t)
+{
+    (void)t;
+    return false;
+}
+
+uint32_t sim_expects(const struct sim *s, uint32_t *ret_pid)
+{
+    (void)s;
+    *ret_pid = 0;
+    return 0;
+}
+
 bool sim_thread_waits(const struct sim_thread *t)
 {
     (void)t;
