@@ -11,6 +11,7 @@
  *  I4  in_call is set after everything before the call is published, and cleared before anything
  *      after it is.
  *  I5  Guest memory is read by process_vm_readv: a bad pointer of the program is not our fault.
+ *  I6  While descriptors that the next program needs stay open at an exec, no thread forks.
  *
  * Numbers are those of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
  */
@@ -454,10 +455,12 @@ static void follow_exec(struct writer *w, uint64_t num, const uint64_t args[6])
     int verdict = exec_plan(num, args, &plan, path, sizeof path);
 
     if (verdict == EXEC_READY) {
+        lock_space(); /* I6 */
         writer_exec(w, true);
         exec_go(plan);
         writer_exec(w, false);
         exec_drop(plan);
+        unlock_space();
         verdict = NATIVE_FAILED;
     }
     put_native(w, verdict, path);
@@ -545,4 +548,19 @@ void calls_return(int64_t num, int64_t result)
     exec_noted((uint64_t)num, w->call + 1, result);
     if (fork_makes((uint64_t)num, w->call + 1))
         forked(w, result);
+}
+
+void calls_unobserved(int64_t num, const uint64_t args[6])
+{
+    memcpy(self.call + 1, args, 6 * sizeof *args);
+    if (fork_makes((uint64_t)num, args))
+        fork_begin((uint64_t)num, args);
+    if (executes(num) || exits(num))
+        fork_tell();
+}
+
+void calls_unobserved_return(int64_t num, int64_t result)
+{
+    if (fork_makes((uint64_t)num, self.call + 1))
+        fork_end(&self, result);
 }

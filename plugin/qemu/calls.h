@@ -8,5 +8,8 @@
 void calls_child(void);
 void calls_enter(int64_t num, const uint64_t args[6]);
 void calls_return(int64_t num, int64_t result);
+/* The same of a thread that is not observed: vfork means to it what it means to others. */
+void calls_unobserved(int64_t num, const uint64_t args[6]);
+void calls_unobserved_return(int64_t num, int64_t result);
 
 #endif

@@ -183,10 +183,17 @@ static bool acts_on_qemu(const char *name)
     return false;
 }
 
-static void mask(char *variable)
+/* mask hides a variable; false when it looks hidden by itself: it could not be told from others. */
+static bool mask(char *variable)
 {
-    if (acts_on_qemu(variable))
+    bool hidden = (*variable & 0x80) != 0;
+
+    *variable = (char)(*variable & 0x7f);
+    if (hidden && acts_on_qemu(variable))
+        return false;
+    if (hidden || acts_on_qemu(variable))
         *variable = (char)(*variable | 0x80);
+    return true;
 }
 
 void exec_unmask(char *variable)
@@ -295,7 +302,8 @@ static bool changes_user(int fd)
     return geteuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0;
 }
 
-/* can_start: QEMU and the plugin are where they were, for this process. */
+/* can_start: QEMU and the plugin are where they were, for this process, and the plugin can find there what
+ * QEMU makes (start.c). */
 static bool can_start(void)
 {
     struct stat root;
@@ -303,7 +311,8 @@ static bool can_start(void)
     return stat("/", &root) == 0 && root.st_dev == region->root[0] &&
            root.st_ino == region->root[1] && exe_qemu()[0] && own_plugin[0] &&
            faccessat(AT_FDCWD, exe_qemu(), X_OK, AT_EACCESS) == 0 &&
-           faccessat(AT_FDCWD, own_plugin, R_OK, AT_EACCESS) == 0;
+           faccessat(AT_FDCWD, own_plugin, R_OK, AT_EACCESS) == 0 &&
+           access("/proc/self/maps", R_OK) == 0;
 }
 
 /* -- from the call to the file ---------------------------------------------------------------------- */
@@ -499,10 +508,16 @@ static bool read_lists(struct exec_plan *p, uint64_t argv, uint64_t envp)
         return false;
     if (p->argv.n == 0 && !list_add(&p->argv, ""))
         return false;
-    for (size_t i = 0; i < p->envp.n; i++)
-        mask(p->envp.v[i]);
     list_reverse(&p->envp);
     return list_end(&p->envp);
+}
+
+static bool mask_all(struct exec_plan *p)
+{
+    for (size_t i = 0; i < p->envp.n; i++)
+        if (!mask(p->envp.v[i]))
+            return false;
+    return true;
 }
 
 int exec_plan(uint64_t num, const uint64_t a[6], struct exec_plan **ret_plan, char *ret_path,
@@ -519,6 +534,8 @@ int exec_plan(uint64_t num, const uint64_t a[6], struct exec_plan **ret_plan, ch
     *p = (struct exec_plan){.file = -1, .region_fd = -1};
     if (guest_text(path, sizeof path, a[at]) && read_lists(p, a[at + 1], a[at + 2]))
         verdict = at ? judge_execveat(p, (int)a[0], path, (unsigned)a[4]) : judge_execve(p, path);
+    if (verdict == EXEC_READY && !mask_all(p))
+        verdict = NATIVE_FAILED;
     if (verdict == EXEC_READY) {
         p->region_fd = door_fetch();
         verdict = p->region_fd < 0 ? NATIVE_CONFINED : EXEC_READY;

@@ -14,8 +14,10 @@
  *  I2  A writer that is watched has no window (writer.h): every store comes by fork_stored.
  *  I3  Only what the program's instructions stored is told, of at most SHARED_PAGES pages; not what the
  *      kernel stored for it.
- *  I4  A child in a namespace of processes of its own is not observed: its numbers mean others outside.
+ *  I4  A child in a namespace of processes of its own is not observed: its numbers mean others outside. What
+ *      vfork means holds for it all the same, and for the children of a process that is not observed.
  *  I5  Bytes that the child did not store keep what the parent's other threads stored meanwhile.
+ *  I6  A process may be child and parent at once: what its own child stored counts as stored by it.
  *
  * Source: Linux 6.18 kernel/fork.c (CLONE_VFORK: wait_for_vfork_done, mm_release), kernel/futex/core.c;
  * QEMU 7.2 linux-user/syscall.c do_fork.
@@ -53,11 +55,14 @@ struct shared {
     struct stored at[SHARED_PAGES];
 };
 
-/* The call that a thread forks with; in the child, the call it came from. */
+/* The call that a thread forks with. */
 static __thread struct {
     struct shared *shared; /* of a vfork, else NULL */
     uint64_t flags;        /* of clone, or what means the same */
 } call;
+
+static __thread struct shared
+    *told_to; /* of the parent that waits for us in vfork; NULL: none (I6) */
 
 /* How this process came to be, until its first word. */
 static struct {
@@ -141,8 +146,10 @@ static unsigned store_run(const struct stored *p, unsigned at)
 
     while (end < PAGE && (p->byte[end / 8] >> end % 8 & 1))
         end++;
-    if (end > at)
+    if (end > at) {
         guest_write(p->page + at, p->now + at, end - at);
+        fork_stored(p->page + at, end - at); /* I6 */
+    }
     return end > at ? end : at + 1;
 }
 
@@ -155,6 +162,15 @@ static void take_over(const struct shared *s)
             at = store_run(&s->at[i], at);
 }
 
+/* waits says that the thread is in a call, or not any more; nobody asks about one that is not observed. */
+static void waits(struct writer *w, bool begins)
+{
+    if (!w->slot)
+        return;
+    writer_publish(w);
+    atomic_store(&w->slot->in_call, begins);
+}
+
 void fork_end(struct writer *w, int64_t result)
 {
     struct shared *s = call.shared;
@@ -163,11 +179,10 @@ void fork_end(struct writer *w, int64_t result)
     if (!s)
         return;
     if (result > 0) {
-        writer_publish(w);
-        atomic_store(&w->slot->in_call, 1);
+        waits(w, true);
         await_child(s, (pid_t)result);
         take_over(s);
-        atomic_store(&w->slot->in_call, 0);
+        waits(w, false);
     }
     munmap(s, sizeof *s);
 }
@@ -178,23 +193,24 @@ void fork_child(void)
     struct writer parent = self;
     bool observed = region && region_tree && parent.slot && writer_numbered();
 
+    told_to = call.shared;
+    call.shared = NULL;
+    if (told_to) {
+        pthread_mutex_lock(&told_to->alive);
+        atomic_store(&told_to->child_is, 1);
+    }
     if (region && region_tree && !observed)
         atomic_fetch_add(&region->unfollowed, 1);
     writer_child(observed);
     pools_child();
-    if (!observed) {
-        call.shared = NULL;
+    self.watched = told_to && !observed; /* I4; else fork_put does it */
+    if (!observed)
         return;
-    }
     birth.fresh = true;
     birth.ppid = (uint32_t)getppid();
     birth.ptid = parent.tid;
     birth.k = (parent.epoch + 1) / 2;
     birth.flags = call.flags;
-    if (call.shared) {
-        pthread_mutex_lock(&call.shared->alive);
-        atomic_store(&call.shared->child_is, 1);
-    }
 }
 
 bool fork_put(struct writer *w)
@@ -211,7 +227,7 @@ bool fork_put(struct writer *w)
     writer_put(w, event_control(EV_FORK, FORK_WORDS));
     for (unsigned i = 0; i < FORK_WORDS; i++)
         writer_put(w, words[i]);
-    if (call.shared)
+    if (told_to)
         writer_watch(w);
     return true;
 }
@@ -230,8 +246,8 @@ static struct stored *stored_at(struct shared *s, uint64_t page)
 
 void fork_stored(uint64_t addr, unsigned bytes)
 {
-    for (uint64_t at = addr; call.shared && at < addr + bytes; at++) {
-        struct stored *p = stored_at(call.shared, at & ~(uint64_t)(PAGE - 1));
+    for (uint64_t at = addr; told_to && at < addr + bytes; at++) {
+        struct stored *p = stored_at(told_to, at & ~(uint64_t)(PAGE - 1));
 
         if (p)
             p->byte[at % PAGE / 8] |= (uint8_t)(1u << at % 8);
@@ -240,7 +256,7 @@ void fork_stored(uint64_t addr, unsigned bytes)
 
 void fork_tell(void)
 {
-    struct shared *s = call.shared;
+    struct shared *s = told_to;
 
     if (!s || !self.watched)
         return;

@@ -46,7 +46,7 @@ int qemu_plugin_version = 1;
 static int api;             /* version that the loading QEMU speaks */
 static uint64_t stack_size; /* argument stack= */
 static int kept_fd;         /* argument kept= */
-static unsigned path_skip;  /* argument skip= */
+static int path_skip;       /* argument skip=; -1: the launcher started us */
 static bool started;        /* EV_START is out */
 static pthread_mutex_t translating = PTHREAD_MUTEX_INITIALIZER;
 
@@ -57,7 +57,9 @@ static __attribute__((noinline)) bool ready(void)
 {
     if (self.slot)
         return true;
-    if (self.tid == UINT32_MAX || !region || !writer_open())
+    if (self.tid == UINT32_MAX)
+        return false;
+    if (!region || !writer_open())
         return writer_forget(), false;
     if (fork_put(&self))
         return true;
@@ -96,10 +98,12 @@ static void on_block(unsigned vcpu, void *udata)
 /* access_slow: no space left, or an address that needs a HIGH word, or nothing observed. */
 static __attribute__((noinline)) void access_slow(uint64_t word, uint64_t addr)
 {
-    if (!self.slot || self.suspended)
+    if (self.suspended)
         return;
     if (self.watched && event_is_store(word))
         fork_stored(addr, 1u << event_log2_size(word));
+    if (!self.slot)
+        return;
     if (event_needs_high(addr))
         writer_put(&self, event_high(addr));
     writer_put(&self, word | (addr & EV_ADDR_MASK));
@@ -279,6 +283,14 @@ static void watch_insn(struct qemu_plugin_insn *insn, unsigned number, bool last
     qemu_plugin_register_vcpu_mem_cb(insn, count_access, QEMU_CB_NO_REGS, QEMU_MEM_RW, NULL);
 }
 
+/* watch_stores: of a child that is not observed, only what it stores for a parent in vfork matters. */
+static void watch_stores(struct qemu_plugin_tb *tb)
+{
+    for (unsigned i = 0, n = insn_count(tb); self.watched && i < n; i++)
+        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), access_cb, QEMU_CB_NO_REGS,
+                                         QEMU_MEM_RW, NULL);
+}
+
 /* first_words opens the first thread's stream: it must be EV_START that it begins with. */
 static void first_words(void)
 {
@@ -286,8 +298,8 @@ static void first_words(void)
         return;
     started = true;
     start_ignore_signals();
-    if (writer_open())
-        start_put(stack_size, path_skip);
+    writer_open();
+    start_put(stack_size, path_skip < 0 ? 0 : (unsigned)path_skip, path_skip >= 0);
     exec_close_kept(kept_fd);
 }
 
@@ -299,8 +311,10 @@ static void on_translate(uint64_t id, struct qemu_plugin_tb *tb)
     bool ok;
 
     (void)id;
-    if (!region)
+    if (!region) {
+        watch_stores(tb);
         return;
+    }
     pthread_mutex_lock(&translating);
     first_words();
     draft(tb, &d);
@@ -326,6 +340,8 @@ static void on_syscall(uint64_t id, unsigned vcpu, int64_t num, uint64_t a1, uin
     (void)id, (void)vcpu, (void)a7, (void)a8;
     if (self.slot)
         calls_enter(num, args);
+    else
+        calls_unobserved(num, args);
 }
 
 static void on_syscall_ret(uint64_t id, unsigned vcpu, int64_t num, int64_t ret)
@@ -333,6 +349,8 @@ static void on_syscall_ret(uint64_t id, unsigned vcpu, int64_t num, int64_t ret)
     (void)id, (void)vcpu;
     if (self.slot)
         calls_return(num, ret);
+    else
+        calls_unobserved_return(num, ret);
 }
 
 /* in_child runs in a forked child, whose only thread is this one. */
@@ -423,7 +441,7 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, cha
     api = info->version.cur;
     stack_size = (uint64_t)argument(argc, argv, "stack", 0);
     kept_fd = (int)argument(argc, argv, "kept", -1);
-    path_skip = (unsigned)argument(argc, argv, "skip", 0);
+    path_skip = (int)argument(argc, argv, "skip", -1);
     exec_open(stack_limit_of(argc, argv));
     if (info_is_known())
         access_cb = on_access;

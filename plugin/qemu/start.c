@@ -184,7 +184,7 @@ static void skip_path(const struct initial *i, unsigned skip)
             a[1] += skip;
 }
 
-void start_put(uint64_t stack_size, unsigned skip)
+void start_put(uint64_t stack_size, unsigned skip, bool masked)
 {
     const char *path = qemu_plugin_path_to_binary();
     struct extent stack = {0, 0};
@@ -194,8 +194,10 @@ void start_put(uint64_t stack_size, unsigned skip)
         find_table(stack, path, &initial);
     if (!initial.argc)
         writer_stop(RING_E_STACK);
-    unmask_all(&initial);
+    if (masked)
+        unmask_all(&initial);
     skip_path(&initial, skip);
     exe_program(path);
-    put_start(&self, path, stack, &initial);
+    if (self.slot)
+        put_start(&self, path, stack, &initial);
 }

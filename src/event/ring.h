@@ -34,7 +34,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define RING_MAGIC      UINT64_C(0x70616765776c6b32) /* "pagewlk2" */
+#define RING_MAGIC      UINT64_C(0x70616765776c6b33) /* "pagewlk3" */
 #define RING_SLOTS      1024
 #define RING_WORDS_LOG2 17
 #define RING_WORDS      (UINT64_C(1) << RING_WORDS_LOG2) /* 1 MiB a slot, touched only when used */
@@ -82,8 +82,9 @@ struct ring_region {
     uint32_t flags;        /* RING_F_… */
     uint32_t consumer_pid;
     uint32_t consumer_fd; /* the memfd's number there */
-    uint64_t memfd[2],
-        root[2];           /* device and inode of the memfd, and of the consumer's root directory */
+    uint64_t memfd[2], root[2],
+        pid_ns[2]; /* device and inode of the memfd, of the consumer's root directory and of its
+                              namespace of processes (0: not known) */
     uint8_t key[RING_KEY]; /* what one who knocks at the door says; random */
     char door[RING_DOOR];  /* abstract address of the socket that gives the memfd away, "": none */
     /* written by the consumer */

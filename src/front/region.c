@@ -109,6 +109,7 @@ static void fill_header(const struct region *r, uint32_t flags)
     ring->consumer_fd = (uint32_t)r->fd;
     note(ring->memfd, fstat(r->fd, &st) == 0, &st);
     note(ring->root, stat("/", &st) == 0, &st);
+    note(ring->pid_ns, stat("/proc/self/ns/pid", &st) == 0, &st);
 }
 
 int region_open(struct region *ret, uint32_t flags)

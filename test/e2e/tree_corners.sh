@@ -5,7 +5,7 @@
 cc -D_GNU_SOURCE -O1 -pthread -o "$work/files/corners" "$root/test/e2e/fixtures/corners.c" || exit 1
 chmod 755 "$work" "$work/files"
 
-# same NAME "PROGRAMS [WHY:NAME...]" COMMAND...: see tree_seen.py.
+# same NAME "PROGRAMS [unread] [WHY:NAME...]" COMMAND...: see tree_seen.py.
 same() {
     local name=$1 seen=$2 native ours
     shift 2
@@ -36,11 +36,33 @@ same "the program of another process" 3 bash -c '
     (exec -a other "/proc/$p/exe" say hi); echo $?
     kill $p; wait $p'
 if [ "$(id -u)" = 0 ]; then
-    same "a program without a name executes itself" 4 sh -c 'cp corners gone; exec ./gone deleted'
-    same "and one whose name another file has got" 5 sh -c \
+    same "a program without a name executes itself" "4 unread" sh -c 'cp corners gone; exec ./gone deleted'
+    same "and one whose name another file has got" "5 unread" sh -c \
         'cp corners gone; cp qemu-like other; exec ./gone replaced other'
 else
     ok "a program without a name executes itself # SKIP only root may open /proc/PID/map_files"
 fi
 same "an exec that pagewalk cannot judge" "1 unforeseen:corners" ./corners full ./corners
+
+# -- vfork ------------------------------------------------------------------------------------------
+same "children in vfork that fork" 1 ./corners nested
+
+# -- the environment ---------------------------------------------------------------------------------
+same "variables that act on QEMU" 2 env -i LD_X=1 MALLOC_ARENA_MAX=2 QEMU_STRACE= /usr/bin/env
+same "a variable that looks hidden" "1 failed:env" env -i "$(printf '\314D_X=1')" /usr/bin/env
+./corners crowd 1023 > native.out 2>&1
+"$pagewalk" run -q --no-save -- ./corners crowd 1023 > out 2>&1
+yes "variables without a thread's stream to spare" diff native.out out
+
+# -- namespaces: root's --------------------------------------------------------------------------------
+[ "$(id -u)" = 0 ] || finish
+same "a program where there is no /proc" "4 confined:env" env -i /usr/bin/unshare -m /bin/sh -c \
+    'umount -l /proc; LD_LIBRARY_PATH=/nowhere MALLOC_ARENA_MAX=1 exec env'
+same "vfork into another namespace of processes" "1 unseen:corners unseen:corners" ./corners elsewhere "$(command -v cat)"
+# pagewalk is process 1 of a namespace; so is the shell of the one within.
+inner='unshare -fp sh -c "/bin/echo inner; /bin/true; exit 3"; echo $?; /bin/true'
+unshare -fpm --mount-proc sh -c "$inner" > native.out 2>&1
+unshare -fpm --mount-proc "$pagewalk" run -q --no-save --json seen.json -- sh -c "$inner" > out 2>&1
+yes "a namespace in which pagewalk's number is another's" diff native.out out
+yes "and its processes are not taken for others" python3 "$root/test/e2e/tree_seen.py" seen.json 3 unseen:unshare
 finish
