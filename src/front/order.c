@@ -153,7 +153,7 @@ void order_hold(struct reader *r)
 bool out_of_turn(const struct reader *r, const struct stream *s)
 {
     if (r->holds && s->thread && !sim_thread_new(s->thread))
-        return true; /* I6 */
+        return true; /* I7 */
     if (!s->thread || !sim_thread_waits(s->thread))
         return false;
     if (sim_thread_blocked(s->thread))
