@@ -10,7 +10,8 @@
 struct shadow {
     const struct mm *m; /* NULL: not used */
     uint32_t id;        /* mm_id of it */
-    struct map kept;    /* page → frame and rights it was last used with */
+    struct map kept;    /* page → frame, rights and level it was last used with */
+    bool large;         /* some of them may be of larger entries */
     struct map links;   /* 2 MiB of addresses → page table it was reached through: a walk cache */
 };
 

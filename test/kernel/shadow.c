@@ -15,6 +15,8 @@
 #include <stdlib.h>
 
 #define GRANTS (PTE_RW | PTE_US | PTE_D)
+#define LEVEL_SHIFT                                                                                \
+    9 /* of a kept value: the level of the entry it came from, in bits software may use */
 
 static struct shadow *shadow_of(struct model *w, const struct mm *m)
 {
@@ -31,6 +33,11 @@ static struct shadow *shadow_of(struct model *w, const struct mm *m)
     return empty;
 }
 
+static unsigned level_of(uint64_t value)
+{
+    return value >> LEVEL_SHIFT & 3;
+}
+
 /* truth says what the tables grant at an address: the bits of a value kept for it, 0: nothing. */
 static uint64_t truth(const struct mm *m, uint64_t addr)
 {
@@ -40,7 +47,7 @@ static uint64_t truth(const struct mm *m, uint64_t addr)
         return 0;
     pfn n = pte_leaf_pfn(*e, level);
     n.v += addr % BIT(pt_level_shift(level)) / K;
-    return pfn_paddr(n).v | (e->v & (GRANTS | PTE_NX)) | PTE_P;
+    return pfn_paddr(n).v | (e->v & (GRANTS | PTE_NX)) | (uint64_t)level << LEVEL_SHIFT | PTE_P;
 }
 
 /* table_of returns the page table that holds the entry of an address; PFN_NONE: there is none. */
@@ -54,26 +61,42 @@ void shadow_fill(struct model *w, const struct mm *m, uint64_t addr)
 {
     struct shadow *s = shadow_of(w, m);
     pfn table = table_of(m, addr);
-    ASSERT(map_put(&s->kept, addr / K, truth(m, addr)) == 0);
+    uint64_t value = truth(m, addr);
+    ASSERT(map_put(&s->kept, addr / K, value) == 0);
+    s->large |= level_of(value) > 0;
     if (!pfn_is_none(table))
         ASSERT(map_put(&s->links, addr / MIB(2), table.v) == 0);
 }
 
-/* drop_range forgets pages [first, end). */
-static void drop_range(struct map *kept, uint64_t first, uint64_t end)
+/* goes: a flush of pages [first, end) takes a kept page, of a larger one if any of it is among them (SDM
+ * vol. 3, 4.10.4.1: INVLPG). */
+static bool goes(const struct map_slot *x, uint64_t first, uint64_t end)
+{
+    uint64_t size = BIT(9 * level_of(x->value)), at = align_down(x->key, size);
+    return at < end && at + size > first;
+}
+
+static void drop_range(struct shadow *s, uint64_t first, uint64_t end)
 {
     struct map left = {0};
     size_t pos = 0;
-    if (end - first <= kept->used) {
+    if (!s->large && end - first <= s->kept.used) {
         for (; first < end; first++)
-            map_del(kept, first);
+            map_del(&s->kept, first);
         return;
     }
-    for (const struct map_slot *x; (x = map_next(kept, &pos)) != NULL;)
-        if (x->key < first || x->key >= end)
+    for (const struct map_slot *x; (x = map_next(&s->kept, &pos)) != NULL;)
+        if (!goes(x, first, end))
             ASSERT(map_put(&left, x->key, x->value) == 0);
-    map_free(kept);
-    *kept = left;
+    map_free(&s->kept);
+    s->kept = left;
+}
+
+/* drop_all forgets every translation. */
+static void drop_all(struct shadow *s)
+{
+    map_free(&s->kept);
+    s->large = false;
 }
 
 static void deliver(struct model *w, const struct arch_msg *msg)
@@ -86,9 +109,9 @@ static void deliver(struct model *w, const struct arch_msg *msg)
             continue;
         map_free(&w->shadow[i].links);
         if (all)
-            map_free(&w->shadow[i].kept);
+            drop_all(&w->shadow[i]);
         else if (w->shadow[i].kept.used > 0)
-            drop_range(&w->shadow[i].kept, msg->a / K, (msg->b + K - 1) / K);
+            drop_range(&w->shadow[i], msg->a / K, (msg->b + K - 1) / K);
     }
 }
 
@@ -109,7 +132,7 @@ static bool lives(const struct model *w, const struct mm *m)
 
 static void forget(struct shadow *s)
 {
-    map_free(&s->kept);
+    drop_all(s);
     map_free(&s->links);
     s->m = NULL;
     s->id = 0;
