@@ -10,7 +10,8 @@
  *   CR4.PGE written          all                                    all
  *   page fault at a          of a: current PCID and global          those a uses, current PCID
  *
- * Without PCIDs everything runs under PCID 0 and CR3's bit 63 means nothing.
+ * A load of CR3 also drops, where mmu.pcids.… says how many PCIDs an array keeps, the entries of the one used
+ * longest ago. Without PCIDs everything runs under PCID 0 and CR3's bit 63 means nothing.
  * Source: Intel SDM vol. 3A, 4.10.4.1; vol. 2A, INVPCID.
  */
 #include "base/check.h"
@@ -102,6 +103,11 @@ static void set_options(struct mmu_core *c, const struct conf *f)
     c->phys_bits = (unsigned)f->phys_bits;
     c->pcid_on = f->mmu_pcid != 0;
     c->gib_pages = f->mmu_1g != 0;
+    c->pcids[0].max = (unsigned)f->mmu_pcids_i;
+    c->pcids[1].max = (unsigned)f->mmu_pcids_d;
+    c->pcids[2].max = (unsigned)f->mmu_pcids_l2;
+    for (unsigned k = 0; k < ARRAY_LEN(c->pcids); k++)
+        c->pcids[k].n = c->pcids[k].max != 0; /* PCID 0 */
     c->walk_cycles = (uint32_t)f->mmu_walk_cycles;
     c->latency[MEM_L1] = (uint32_t)f->l1d_latency;
     c->latency[MEM_L2] = (uint32_t)f->l2_latency;
@@ -174,11 +180,41 @@ static void flush(struct mmu_core *c, unsigned pcid, bool globals)
     flush_walk_caches(c, pcid);
 }
 
+/* list_pcid makes a PCID the newest of a list, and returns the one that has no place any more, or -1. */
+static int list_pcid(struct pcid_list *l, unsigned pcid)
+{
+    unsigned at = 0, last;
+    int gone = -1;
+    while (at < l->n && l->pcid[at] != pcid)
+        at++;
+    last = at < l->n ? at : l->n < l->max ? l->n : l->max - 1;
+    if (at == l->n && l->n == l->max)
+        gone = l->pcid[last];
+    else if (at == l->n)
+        l->n++;
+    for (; last > 0; last--)
+        l->pcid[last] = l->pcid[last - 1];
+    l->pcid[0] = (uint16_t)pcid;
+    return gone;
+}
+
+/* limit_pcids drops what the arrays cannot keep besides the current PCID. Walk caches have no limit. */
+static void limit_pcids(struct mmu_core *c)
+{
+    static const uint8_t first[] = {0, 2, 6, ARRAY_LEN(c->all)};
+    for (unsigned k = 0; k < ARRAY_LEN(c->pcids); k++) {
+        int gone = c->pcids[k].max == 0 ? -1 : list_pcid(&c->pcids[k], c->pcid);
+        for (unsigned i = first[k]; gone >= 0 && i < first[k + 1]; i++)
+            tlb_flush(c->all[i], (unsigned)gone, false);
+    }
+}
+
 void mmu_load_cr3(struct mmu_core *c, pfn root, unsigned pcid, bool no_flush)
 {
     ASSERT(pcid < 4096);
     mmu_fetch_changed(c);
     set_context(c, root, c->pcid_on ? pcid : 0);
+    limit_pcids(c);
     if (!no_flush || !c->pcid_on)
         flush(c, c->pcid, false);
 }

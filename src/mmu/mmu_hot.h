@@ -48,6 +48,13 @@ struct walk_hint {
 };
 #define WALK_HINTS 1024u
 
+/* The PCIDs whose entries some arrays keep (mmu.pcids.…). */
+#define PCIDS_MAX 8
+struct pcid_list {
+    uint16_t pcid[PCIDS_MAX]; /* the newest first */
+    unsigned n, max;          /* in use; at most, 0: no limit, and nothing is listed */
+};
+
 struct mmu_core {
     struct tlb_view view[3]; /* by enum access_kind */
     uint64_t context;        /* low bits of a 4 KiB tag under the current PCID */
@@ -61,6 +68,7 @@ struct mmu_core {
     unsigned pcid;                  /* CR3: context of the tags; 0 when PCIDs are off */
     unsigned levels, phys_bits;     /* mmu.levels, phys.bits */
     bool pcid_on, gib_pages;        /* mmu.pcid, mmu.1g */
+    struct pcid_list pcids[3];      /* of i i2, of d d2 d3 s, of l2 l2b */
     uint32_t latency[MEM_LEVEL_NR]; /* cycles, by enum mem_level */
     uint32_t walk_cycles;           /* mmu.walk_cycles */
     struct tlb_odd odd;             /* of all arrays together */

@@ -489,6 +489,9 @@ static struct conf any_shape(uint64_t seed)
     c.seed = seed;
     c.mmu_levels = 4 + any(&r, 2);
     c.mmu_pcid = any(&r, 4) != 0;
+    c.mmu_pcids_i = any(&r, 4);
+    c.mmu_pcids_d = any(&r, 4);
+    c.mmu_pcids_l2 = any(&r, 6);
     c.mmu_1g = any(&r, 4) != 0;
     uint64_t *arrays[] = {&c.tlb_i_entries,  &c.tlb_i2_entries, &c.tlb_d_entries,
                           &c.tlb_d2_entries, &c.tlb_d3_entries, &c.tlb_s_entries,

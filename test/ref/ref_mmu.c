@@ -79,6 +79,26 @@ static void flush(struct ref_mmu *m, unsigned core, bool all_pcids, unsigned pci
     drop_tables(&m->core[core], all_pcids, pcid);
 }
 
+/* keeps says whether fewer than `most` PCIDs were loaded since this one was. */
+static bool keeps(const struct ref_core *k, unsigned pcid, uint64_t most)
+{
+    uint64_t newer = 0;
+    for (unsigned p = 0; p < 4096; p++)
+        newer += k->loaded[p] > k->loaded[pcid];
+    return newer < most;
+}
+
+static void limit_pcids(struct ref_mmu *m, struct ref_core *k)
+{
+    const uint64_t i = m->conf->mmu_pcids_i, d = m->conf->mmu_pcids_d, s = m->conf->mmu_pcids_l2;
+    const uint64_t most[8] = {i, i, d, d, d, d, s, s};
+    for (unsigned t = 0; t < 8; t++)
+        for (unsigned e = 0; most[t] != 0 && e < k->tlb[t].entries; e++)
+            if (k->tlb[t].e[e].used && !k->tlb[t].e[e].global &&
+                !keeps(k, k->tlb[t].e[e].pcid, most[t]))
+                k->tlb[t].e[e].used = false;
+}
+
 void ref_mmu_load_cr3(struct ref_mmu *m, unsigned core, uint64_t root, unsigned pcid, bool no_flush)
 {
     if (!m->conf->mmu_pcid) {
@@ -87,6 +107,8 @@ void ref_mmu_load_cr3(struct ref_mmu *m, unsigned core, uint64_t root, unsigned 
     }
     m->core[core].pcid = pcid;
     m->core[core].root = root;
+    m->core[core].loaded[pcid] = ++m->core[core].loads;
+    limit_pcids(m, &m->core[core]);
     if (!no_flush)
         flush(m, core, false, pcid, false);
 }

@@ -12,6 +12,7 @@ struct ref_core {
     struct ref_tlb tlb[8]; /* i i2 d d2 d3 s l2 l2b */
     unsigned turn[4];      /* fetch, load, store, second */
     struct ref_tlb walk[5];
+    uint64_t loads, loaded[4096]; /* of CR3; which of them was the last with a PCID, 0: none */
 };
 
 struct ref_mmu {

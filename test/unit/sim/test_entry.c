@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "conf/machines.h"
 #include "sim/sim_int.h"
 
 #include <stdio.h>
@@ -73,7 +74,9 @@ static void add_blocks(struct machine *m)
     }
 }
 
-/* A machine whose TLBs hold everything: fully associative, least recently used. */
+static const char *preset; /* a machine of machines/ */
+
+/* Without a preset a machine whose TLBs hold everything: fully associative, least recently used. */
 static struct machine *machine_open(const char *const *options)
 {
     static const char *const ideal[] = {
@@ -86,7 +89,9 @@ static struct machine *machine_open(const char *const *options)
     uint64_t start[3] = {7, 7, 0};
     char err[256], key[64];
     conf_init(&m->conf);
-    for (unsigned pass = 0; pass < 2; pass++)
+    if (preset && machines_load(&m->conf, "machines", preset, key, sizeof key, err, sizeof err) < 0)
+        fail_msg("%s", err);
+    for (unsigned pass = preset ? 1 : 0; pass < 2; pass++)
         for (const char *const *o = pass == 0 ? ideal : options; *o; o++) {
             const char *eq = strchr(*o, '=');
             snprintf(key, sizeof key, "%.*s", (int)(eq - *o), *o);
@@ -230,6 +235,24 @@ static void isolation_without_pcids_loses_all_that_is_not_global_twice_per_call(
     }
 }
 
+/* The same on the machines of machines/, as they are: the sets are small enough for all of them. */
+static void on_every_preset_isolation_loses_nothing_with_pcids_and_all_twice_without(void **state)
+{
+    static const char *const presets[] = {"golden-cove", "skylake-sp", "zen4"};
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(presets); i++) {
+        preset = presets[i];
+        struct machine *m = OPEN("phys.size=256M", "cpu.cores=1", "kernel.kpti=on", "mmu.pcid=on");
+        expect(steady(m), 0, 0, 0, 0, 0);
+        machine_close(m);
+        m = OPEN("phys.size=256M", "cpu.cores=1", "kernel.kpti=on", "mmu.pcid=off",
+                 "kernel.footprint=off");
+        expect(steady(m), PAGES, 1, 0, 0, 2);
+        machine_close(m);
+    }
+    preset = NULL;
+}
+
 /* The experiment: another address space, and nothing survives, global or not. */
 static void a_separate_kernel_loses_everything_at_every_entry_and_exit(void **state)
 {
@@ -366,6 +389,7 @@ int main(void)
         cmocka_unit_test(without_isolation_a_call_loses_nothing),
         cmocka_unit_test(isolation_with_pcids_loses_nothing_where_both_sets_fit),
         cmocka_unit_test(isolation_without_pcids_loses_all_that_is_not_global_twice_per_call),
+        cmocka_unit_test(on_every_preset_isolation_loses_nothing_with_pcids_and_all_twice_without),
         cmocka_unit_test(a_separate_kernel_loses_everything_at_every_entry_and_exit),
         cmocka_unit_test(a_flush_reaches_the_users_entries_too),
         cmocka_unit_test(the_timer_ticks_hz_times_a_second_of_running),

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "conf/machines.h"
 #include "sim/sim_int.h"
 
 #include <stdlib.h>
@@ -36,20 +37,14 @@ static void map_space(struct mm *m, struct mm_file *f, uint64_t pages)
     assert_int_equal(mm_mmap(m, &map), AT);
 }
 
-static void world_open(struct world *w, unsigned cores, bool pcid)
+static void world_open_as(struct world *w, struct conf *conf, unsigned cores, bool pcid)
 {
     struct sim_program program = {.stack_rlimit = 8 << 20};
-    struct conf conf;
-    conf_init(&conf);
-    conf.phys_size = MIB(256);
-    conf.phys_kernel_image = MIB(1);
-    conf.cpu_cores = cores;
-    conf.mmu_pcid = pcid;
-    conf.tlb_l2_entries = 1536;
-    conf.tlb_l2_ways = 12;
-    conf.tlb_l2_index = INDEX_LINEAR;
-    conf.tlb_l2_policy = REPL_LRU;
-    assert_int_equal(sim_open(&w->s, &conf, &program), 0);
+    conf->phys_size = MIB(256);
+    conf->phys_kernel_image = MIB(1);
+    conf->cpu_cores = cores;
+    conf->mmu_pcid = pcid;
+    assert_int_equal(sim_open(&w->s, conf, &program), 0);
     for (unsigned i = 0; i < cores; i++) {
         w->t[i] = sim_thread_open(w->s);
         w->t[i]->starting = false;
@@ -59,6 +54,17 @@ static void world_open(struct world *w, unsigned cores, bool pcid)
     for (unsigned i = 0; i < MANY; i++)
         assert_int_equal(mm_open(&w->mm[i], w->s->mm_sys), 0);
     w->s->outbox.n = 0;
+}
+
+static void world_open(struct world *w, unsigned cores, bool pcid)
+{
+    struct conf conf;
+    conf_init(&conf);
+    conf.tlb_l2_entries = 1536;
+    conf.tlb_l2_ways = 12;
+    conf.tlb_l2_index = INDEX_LINEAR;
+    conf.tlb_l2_policy = REPL_LRU;
+    world_open_as(w, &conf, cores, pcid);
 }
 
 static void world_close(struct world *w)
@@ -158,6 +164,74 @@ static void more_than_six_spaces_recycle_identifiers_though_entries_would_fit(vo
     }
 }
 
+/* -- the machines of machines/, as they are ------------------------------------------------------ */
+
+static const char *const presets[] = {"golden-cove", "skylake-sp", "zen4"};
+
+static void preset_open(struct world *w, const char *name, bool pcid)
+{
+    struct conf conf;
+    char err[256], note[256];
+    conf_init(&conf);
+    if (machines_load(&conf, "machines", name, note, sizeof(note), err, sizeof(err)) < 0 ||
+        conf_set(&conf, "kernel.kpti", "off", err, sizeof(err)) < 0)
+        fail_msg("%s", err);
+    world_open_as(w, &conf, 1, pcid);
+}
+
+/* Two processes fill all but two ways of each set: pages in a row are as many in each, xor-ed or not. */
+static void on_every_preset_two_that_fit_miss_nothing_with_pcids_and_all_without(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2 * ARRAY_LEN(presets); i++) {
+        struct world w;
+        preset_open(&w, presets[i / 2], i % 2);
+        const struct conf *c = &w.s->conf;
+        uint64_t pages = (c->tlb_l2_ways / 2 - 1) * (c->tlb_l2_entries / c->tlb_l2_ways);
+        map_all(&w, pages);
+        assert_int_equal(rounds(&w, 2, pages), i % 2 ? 0 : 2 * pages);
+        world_close(&w);
+    }
+}
+
+/* As many keep theirs as there are PCIDs the second level keeps (TLB;DR: 4), and ASIDs (Linux: 6). */
+static void on_every_preset_more_than_its_identifiers_recycle(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(presets); i++)
+        for (unsigned n = 2; n <= MANY; n++) {
+            struct world w;
+            preset_open(&w, presets[i], true);
+            unsigned fit = strcmp(presets[i], "skylake-sp") == 0 ? 4 : TLB_NR_DYN_ASIDS;
+            map_all(&w, 8);
+            assert_int_equal(rounds(&w, n, 8), n <= fit ? 0 : 8 * n);
+            world_close(&w);
+        }
+}
+
+static uint64_t stlb_hits(struct world *w, unsigned n, uint64_t pages)
+{
+    rounds(w, n, pages);
+    uint64_t before = STAT(&w->s->stats, dtlb_load_stlb_hit);
+    for (unsigned i = 0; i < n; i++)
+        walks(w, 0, i, pages);
+    return STAT(&w->s->stats, dtlb_load_stlb_hit) - before;
+}
+
+/* Skylake's first level keeps the entries of nobody but the current PCID: each page is a hit of the second
+ * level after a switch. The others keep both. */
+static void on_skylake_the_first_level_begins_anew_after_a_switch(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(presets); i++) {
+        struct world w;
+        preset_open(&w, presets[i], true);
+        map_all(&w, 8);
+        assert_int_equal(stlb_hits(&w, 2, 8), strcmp(presets[i], "skylake-sp") == 0 ? 16 : 0);
+        world_close(&w);
+    }
+}
+
 static void an_unmap_on_one_core_reaches_the_other_which_loses_time(void **state)
 {
     (void)state;
@@ -243,6 +317,9 @@ int main(void)
         cmocka_unit_test(one_space_more_than_the_ways_hold_misses_everything),
         cmocka_unit_test(more_than_six_spaces_recycle_identifiers_though_entries_would_fit),
         cmocka_unit_test(an_unmap_on_one_core_reaches_the_other_which_loses_time),
+        cmocka_unit_test(on_every_preset_two_that_fit_miss_nothing_with_pcids_and_all_without),
+        cmocka_unit_test(on_every_preset_more_than_its_identifiers_recycle),
+        cmocka_unit_test(on_skylake_the_first_level_begins_anew_after_a_switch),
         cmocka_unit_test(the_second_process_only_fills_its_entry_of_a_shared_page),
         cmocka_unit_test(a_space_that_ended_leaves_nobody_on_its_tables),
     };
