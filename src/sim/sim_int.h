@@ -319,9 +319,6 @@ struct sim {
     struct sim_proc *procs;      /* all processes ever, in order of their beginning */
     struct sim_proc **procs_end; /* where the next one is hung */
     uint32_t n_procs;            /* length of procs */
-    struct map channels;         /* dev and ino → struct channel */
-    uint32_t at_end;             /* threads that wait for the end of one */
-    bool woke;                   /* somebody's time came while a thread was fed */
     struct map pids;             /* pid → the youngest process that has it */
     bool tree;                   /* children are observed, too */
     struct sim_thread *current;  /* whose words are fed, or were last; NULL: nobody's */
