@@ -56,6 +56,7 @@ void account_back(struct sim *s, struct payee payee)
 {
     const struct payee *p = &s->payee;
 
+    clock_look(s);
     credit(p->core != NO_CORE ? &s->core_stats[p->core] : &s->coreless, &s->mark, &s->stats);
     credit(p->sum ? &p->sum->stats : &s->others, &s->mark, &s->stats);
     s->mark = s->stats;

@@ -381,7 +381,6 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
     if (!ordered && control_is_ordered(t, p[0]))
         return false;
     c->call.result = (int64_t)p[1];
-    t->off_ps += t->returned ? 0 : p[2] * 1000;
     lock_returned(s, t);
     apply_call(s, t);
     channel_done(s, t, c->call.result);

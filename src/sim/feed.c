@@ -32,7 +32,7 @@ struct tally {
     uint64_t not_fast[2];      /* pieces that did not go through the fast path */
     uint64_t fetch_lines, fetch_slow;
     uint64_t instructions, blocks;
-    uint64_t until; /* instructions before the core's tick is due */
+    uint64_t until; /* instructions before the core's clock is looked at: a tick may be due */
 };
 
 static void tally_add(struct sim *s, struct sim_thread *t, const struct tally *y)
@@ -58,7 +58,9 @@ static void tally_add(struct sim *s, struct sim_thread *t, const struct tally *y
 static void tally_clear(struct sim *s, struct sim_thread *t, struct tally *y)
 {
     tally_add(s, t, y);
-    *y = (struct tally){.until = sched_until_tick(t)};
+    *y = (struct tally){0};
+    clock_look_next(s, t);
+    y->until = sched_until_look(t);
 }
 
 /* -- accesses -----------------------------------------------------------------------------------*/
@@ -310,7 +312,7 @@ static __attribute__((noinline)) bool tick(struct sim *s, struct sim_thread *t, 
 {
     tally_clear(s, t, y);
     bool stays = sched_ticks(s, t);
-    y->until = sched_until_tick(t);
+    y->until = sched_until_look(t);
     return stays;
 }
 
@@ -324,18 +326,20 @@ static bool resumes(const struct sim_thread *t, uint64_t w)
 static void feed_begin(struct sim *s, struct sim_thread *t, struct tally *y)
 {
     t->uncounted = &y->instructions;
+    t->until = &y->until;
     if (unlikely(s->current != t || s->payee.core != t->core_id))
         proc_switch(s, t);
     mm_set_cpu(s->mm_sys, t->core_id);
     kern_set_cpu(s->kern, t->core_id);
     lock_feed_begin(s, t);
     sched_feed_begin(s, t);
-    y->until = sched_until_tick(t);
+    y->until = sched_until_look(t);
 }
 
 static void feed_end(struct sim *s, struct sim_thread *t, const struct tally *y, size_t words)
 {
     t->uncounted = NULL;
+    t->until = NULL;
     tally_add(s, t, y);
     lock_feed_end(s, t);
     sched_feed_end(s, t);

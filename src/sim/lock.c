@@ -43,19 +43,10 @@ static uint64_t instructions(const struct sim_thread *t)
     return t->instructions + (t->uncounted ? *t->uncounted : 0);
 }
 
-static uint64_t machine_cycles(const struct sim *s, const struct sim_thread *t)
-{
-    struct cpu_cycles c;
-    uint64_t uncounted = t->uncounted ? *t->uncounted : 0;
-
-    cpu_cycles(&s->conf, &s->stats, &c);
-    return c.total + uncounted * s->conf.cpu_cpi / 1000;
-}
-
 /* clock_of returns the clock of the thread that is fed. */
 static uint64_t clock_of(const struct sim *s, const struct sim_thread *t)
 {
-    return t->clock + machine_cycles(s, t) - t->fed_from;
+    return t->clock + clock_cycles(s, t) - t->fed_from;
 }
 
 static void not_before(const struct sim *s, struct sim_thread *t, uint64_t when)
@@ -77,13 +68,13 @@ static uint64_t front(const struct sim *s, const struct sim_thread *but)
 
 void lock_feed_begin(struct sim *s, struct sim_thread *t)
 {
-    t->fed_from = s->outbox.locks ? machine_cycles(s, t) : 0;
+    t->fed_from = s->outbox.locks ? clock_cycles(s, t) : 0;
 }
 
 void lock_feed_end(struct sim *s, struct sim_thread *t)
 {
     if (s->outbox.locks)
-        t->clock += machine_cycles(s, t) - t->fed_from;
+        t->clock += clock_cycles(s, t) - t->fed_from;
 }
 
 void lock_not_before(struct sim *s, struct sim_thread *t, uint64_t when)

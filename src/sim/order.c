@@ -84,6 +84,7 @@ static void carry_out(struct sim *s, uint32_t i)
 
 void sim_clock(struct sim *s, struct sim_thread *t)
 {
+    clock_enter(s, t);
     uint64_t now_ms = sched_time(t) / PS_PER_MS;
 
     if (now_ms > s->now_ms) {

@@ -6,8 +6,9 @@
  *               its moment of virtual    │                ▼ or: others go on, and nothing comes
  *               time is come             └──── WAKING ◄─ IN_CALL
  *
- * A core has a clock: what was fed on it ran until then. A thread's time is its instructions at nominal
- * CPI, and what it did not run: asleep, or waiting for a core (off_ps). Who runs has its core's clock.
+ * A core has a clock: the modelled cycles of what was fed on it (clock.c), and the time it was idle. A thread's
+ * time is what it ran (ran_ps), and what it did not: asleep, or waiting for a core (off_ps). Who runs has its
+ * core's clock. A call that did not sleep takes the cycles that it is modelled to cost.
  *
  * The streams tell nothing before it has happened, and a thread asleep says when it woke only when it is
  * read again. So the caller, who sees which streams have words, feeds the least sim_thread_time that has:
@@ -17,9 +18,9 @@
  *  I1  Between two feeds every core without a thread has nobody waiting, and no thread is WAKING whose
  *      time is not after that of all who run.
  *  I2  cpu.runs and the scheduler's curr are the same thread; its core_id is that core.
- *  I3  off_ps only grows: virtual time of a thread does not go back.
- *  I4  Ticks come by the time a core ran instructions, so that they fall on the same block in every run,
- *      whatever real time calls took.
+ *  I3  ran_ps and off_ps only grow: virtual time of a thread does not go back.
+ *  I4  Ticks come by the time a core ran somebody, so that they fall on the same block in every run. One is
+ *      noticed between two blocks, at the latest 16,384 instructions after it is due.
  *
  * Source: Linux 6.18 kernel/sched (kern/sched.c), kernel/time/tick-sched.c (an idle core has no tick).
  */
@@ -47,7 +48,7 @@ static struct sim_thread *thread_of(struct sched_task *task)
 
 uint64_t sched_time(const struct sim_thread *t)
 {
-    return sim_thread_instructions(t) * t->insn_ps + t->off_ps;
+    return t->ran_ps + t->off_ps;
 }
 
 /* ran_on: its core while it runs, else its last one. waits_on: where it is queued. They differ from when
@@ -195,19 +196,16 @@ static void reschedule(struct sim *s)
 
 /* -- sleeping and waking -------------------------------------------------------------------------*/
 
-/* advance: what t ran since it was looked at last is time of its core. */
-static void advance(struct sim_thread *t)
+/* advance: t, which runs, is where its core is. */
+static void advance(struct sim *s, struct sim_thread *t)
 {
-    uint64_t ran = t->instructions - t->accounted; /* taken back perhaps: it wraps, and back */
-
-    t->accounted = t->instructions;
-    ran_on(t)->busy_ps += ran * t->insn_ps;
+    clock_look(s);
     ran_on(t)->clock_ps = sched_time(t);
 }
 
 static void falls_asleep(struct sim *s, struct sim_thread *t)
 {
-    advance(t);
+    advance(s, t);
     t->slept_ps = sched_time(t);
     t->state = THREAD_IN_CALL;
     sched_block(&s->sched, t->core_id, ns(t->slept_ps));
@@ -310,12 +308,12 @@ static bool did_sleep(const uint64_t *p, size_t n)
 }
 
 /* did_not_sleep: it was taken for asleep, but was only not heard of. */
-static void did_not_sleep(struct sim *s, struct sim_thread *t, uint64_t took_ns)
+static void did_not_sleep(struct sim *s, struct sim_thread *t)
 {
     struct sim_cpu *c = ran_on(t);
 
     if (!sched_unblock(&s->sched, &t->task, ns(t->slept_ps))) {
-        will_wake(s, t, t->slept_ps + took_ns * PS_PER_NS);
+        will_wake(s, t, t->slept_ps);
         return;
     }
     t->state = THREAD_ON_RQ;
@@ -325,8 +323,6 @@ static void did_not_sleep(struct sim *s, struct sim_thread *t, uint64_t took_ns)
     STAT(&s->stats, switches_voluntary)--;
     on_core(s, t->core_id);
     t->came_on = false;
-    t->off_ps += took_ns * PS_PER_NS;
-    c->clock_ps = sched_time(t);
 }
 
 bool sched_returns(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
@@ -354,10 +350,12 @@ bool sched_returns(struct sim *s, struct sim_thread *t, const uint64_t *p, size_
         if (t->state == THREAD_ON_RQ)
             return true;
         t->returned = true;
-        did_not_sleep(s, t, p[RET_NS]);
+        did_not_sleep(s, t);
         return false;
     }
     t->returned = true;
+    if (t->state == THREAD_ON_RQ)
+        clock_look(s);
     uint64_t asleep = t->state == THREAD_ON_RQ ? sched_time(t) : t->slept_ps;
     uint64_t at = woken_at(s, t, asleep, p[RET_NS]);
     if (t->state == THREAD_ON_RQ)
@@ -494,22 +492,16 @@ void sched_feed_begin(struct sim *s, struct sim_thread *t)
     if (likely(!t->came_on))
         return;
     t->came_on = false;
+    t->look_at = t->instructions; /* whatever is due on this core */
     lock_not_before(s, t, c->lock_clock);
     if (c->switched) /* the first one of a core comes with the machine */
         entry_switch(s, t);
     c->switched = true;
 }
 
-uint64_t sched_until_tick(const struct sim_thread *t)
+uint64_t sched_until_look(const struct sim_thread *t)
 {
-    const struct sim_cpu *c = ran_on(t);
-    uint64_t next = min_u64(c->tick_ps, c->nmi_ps);
-    uint64_t left = next > c->busy_ps ? next - c->busy_ps : 0;
-
-    if (t->insn_ps == 0)
-        return UINT64_MAX;
-    uint64_t at = t->accounted + div_up(left, t->insn_ps);
-    return at > t->instructions ? at - t->instructions : 0;
+    return t->look_at > t->instructions ? t->look_at - t->instructions : 0;
 }
 
 /* sim_tick: the timer interrupt of a core. */
@@ -525,11 +517,12 @@ bool sched_ticks(struct sim *s, struct sim_thread *t)
 {
     struct sim_cpu *c = ran_on(t);
 
-    advance(t);
+    advance(s, t);
     for (; c->busy_ps >= c->nmi_ps; c->nmi_ps += PS_PER_S / s->conf.kernel_nmi_hz)
         entry_nmi(s, t);
     for (; c->busy_ps >= c->tick_ps; c->tick_ps += PS_PER_S / s->conf.kernel_hz)
         sim_tick(s, t);
+    clock_look_next(s, t);
     return sched_stays(s, t);
 }
 
@@ -556,7 +549,7 @@ void sched_feed_end(struct sim *s, struct sim_thread *t)
     struct sim_cpu *c = ran_on(t);
 
     if (c->runs == t) {
-        advance(t);
+        advance(s, t);
         sched_set_clock(&s->sched, t->core_id, ns(c->clock_ps));
     }
     c->lock_clock = t->clock;
@@ -583,7 +576,6 @@ void sched_thread_open(struct sim *s, struct sim_thread *t)
     t->state = THREAD_NEW;
     t->cpu = s->cpu;
     t->core = s->cores;
-    t->insn_ps = s->conf.cpu_cpi * 1000 / s->conf.cpu_mhz;
 }
 
 void sched_thread_ends(struct sim *s, const struct sim_thread *t)
@@ -599,7 +591,7 @@ void sched_thread_close(struct sim *s, struct sim_thread *t)
     if (t->state == THREAD_NEW)
         return;
     if (ran_on(t)->runs == t)
-        advance(t);
+        advance(s, t);
     sched_remove(&s->sched, &t->task);
     on_core(s, t->core_id);
     t->state = THREAD_NEW;
@@ -702,7 +694,7 @@ void sched_call(struct sim *s, struct sim_thread *t)
 
     if (c->result < 0 || ran_on(t)->runs != t)
         return;
-    advance(t);
+    advance(s, t);
     switch (c->nr) {
     case SYS_sched_yield:
         sched_yield_task(&s->sched, t->core_id, ns(ran_on(t)->clock_ps));

@@ -199,7 +199,7 @@ struct sim_cpu {
     const struct sched_task *next; /* who waits first, NULL: nobody */
     uint64_t clock_ps;             /* virtual time it was modelled up to */
     uint64_t came_ps;              /* its clock when `runs` came */
-    uint64_t busy_ps;              /* time of instructions it ran */
+    uint64_t busy_ps;              /* time it ran somebody */
     uint64_t tick_ps;              /* busy_ps of its next tick … */
     uint64_t nmi_ps;               /* … and of its next NMI; UINT64_MAX: none comes */
     uint64_t lock_clock;           /* lock.c: clock of the thread that was fed on it last */
@@ -243,26 +243,27 @@ struct sim_thread {
     vaddr signal_sp[16];  /* frames of handlers running, a ring */
     unsigned signals;     /* depth */
     uint64_t call_sp; /* where the block before a handler pushed a return address, 0: it did not */
-    uint64_t insn_ps; /* virtual picoseconds of one instruction */
     uint64_t instructions; /* retired by this thread */
     const uint64_t
-        *uncounted;         /* during sim_feed: more of them, not in .instructions yet; else NULL */
-    uint64_t raw[2];        /* pieces loaded, stored */
-    uint64_t rep_extra;     /* rep iterations not counted as instructions */
-    uint64_t partials;      /* instructions that faulted and were not retired */
+        *uncounted;     /* during sim_feed: more of them, not in .instructions yet; else NULL */
+    uint64_t *until;    /* during sim_feed: how many of those may come before a look at the clock */
+    uint64_t raw[2];    /* pieces loaded, stored */
+    uint64_t rep_extra; /* rep iterations not counted as instructions */
+    uint64_t partials;  /* instructions that faulted and were not retired */
     struct sched_task task; /* what the scheduler knows of it */
     struct sim_cpu *cpu;    /* sim.cpu */
-    uint64_t off_ps;        /* virtual time it did not run: asleep, in calls, waiting */
+    uint64_t off_ps;        /* … and did not: asleep, waiting */
     uint64_t slept_ps;      /* its time when it fell asleep last */
+    uint64_t ran_ps;        /* virtual time it ran … */
+    uint64_t look_at;       /* .instructions at which the clock is looked at next, clock.c */
     uint64_t host_ns;       /* the host's clock when its last call began */
     struct channel_use uses;
-    uint64_t accounted; /* of .instructions: in its core's busy_ps */
-    uint8_t state;      /* enum thread_state */
-    bool ran;           /* it was on a core */
-    bool came_on;       /* it came on its core since it was fed */
-    bool slept;         /* in the call it is in, for another */
-    bool returned;      /* the time of the call it is in was passed: it only remains to do */
-    bool counts_wrong;  /* an EV_COUNTS record differed from what was modelled */
+    uint8_t state;     /* enum thread_state */
+    bool ran;          /* it was on a core */
+    bool came_on;      /* it came on its core since it was fed */
+    bool slept;        /* in the call it is in, for another */
+    bool returned;     /* the time of the call it is in was passed: it only remains to do */
+    bool counts_wrong; /* an EV_COUNTS record differed from what was modelled */
     uint64_t start[START_WORDS]; /* EV_START payload until the first block */
     char path[512];
     bool starting;
@@ -326,6 +327,7 @@ struct sim {
     size_t sums_cap;
     uint32_t n_sums;
     struct payee payee;
+    uint64_t cycles_seen;        /* the machine's, up to which clocks were set; clock.c */
     struct stat_set *core_stats; /* of each core */
     struct stat_set mark;        /* stats as of the last change of payee … */
     struct stat_set others;      /* … of which this is nobody's … */
@@ -477,8 +479,8 @@ bool sched_may_feed(struct sim *s, struct sim_thread *t, const uint64_t *w, size
 size_t sched_asleep(struct sim *s, struct sim_thread *t, const uint64_t *w, size_t n);
 void sched_feed_begin(struct sim *s, struct sim_thread *t);
 void sched_feed_end(struct sim *s, struct sim_thread *t);
-/* sched_until_tick returns the instructions that t may run before its core's tick, or NMI. */
-uint64_t sched_until_tick(const struct sim_thread *t);
+/* sched_until_look returns the instructions that t may run before its core's clock is looked at. */
+uint64_t sched_until_look(const struct sim_thread *t);
 /* sched_ticks does the ticks that are due. sched_stays: t still has its core. */
 bool sched_ticks(struct sim *s, struct sim_thread *t);
 bool sched_stays(const struct sim *s, const struct sim_thread *t);
@@ -588,6 +590,15 @@ static inline void attrib_forget(struct sim *s)
 /* account_open makes the sum of a thread that begins, and counts it. */
 void account_open(struct sim *s, struct sim_thread *t);
 void accounts_close(struct sim *s);
+/* clock_cycles returns the machine's modelled cycles until now; `fed`: the thread that is fed, if one is. */
+uint64_t clock_cycles(const struct sim *s, const struct sim_thread *fed);
+/* clock_look: what was counted since the last look is time of the payee's core. */
+void clock_look(struct sim *s);
+/* clock_look_next looks, and says when t's hot path has to: t->look_at. */
+void clock_look_next(struct sim *s, struct sim_thread *t);
+/* clock_enter: t enters the kernel; a tick that is due comes before its next block. */
+void clock_enter(struct sim *s, struct sim_thread *t);
+
 /* account lets a thread and its core be counted for what is added from now on; NULL: nobody. account_core: a
  * core, and the thread that runs there; it returns who was before, for account_back. */
 void account(struct sim *s, struct sim_thread *payee);

@@ -57,6 +57,19 @@ different = {k: (a[k], b[k]) for k in a if a[k] != b[k]}
 assert not different, different
 EOF
 
+cc -O1 -o "$work/stalls" "$root/test/e2e/fixtures/stalls.c" || exit 1
+for program in miss fault; do
+    timeout 60 "$pagewalk" run -q --json stalls.json --set cpu.mhz=3000 --set kernel.hz=1000 \
+        -- "$work/stalls" $program
+    yes "$program: a timer interrupt comes each 3,000,000 cycles, whatever they went for" python3 - <<'EOF'
+import json
+j = json.load(open("stalls.json"))
+due, came = j["cycles"]["total"] // 3000000, j["counters"]["timer_interrupts"]
+assert due > 10 and abs(due - came) <= 1, (due, came)
+assert j["cycles"]["total"] > 5 * j["cycles"]["base"]
+EOF
+done
+
 timeout 60 "$pagewalk" run -q --timeline short.trace --json short.json --set timeline.moments=1000 \
     --set cpu.cores=1 -- "$work/turns" 6 200 > /dev/null 2> short.err
 yes "a timeline has a bound" python3 -c "

@@ -161,8 +161,22 @@ static inline void crowd_map(struct mm *mm)
     }
 }
 
-/* open_machine: a machine with `cores` cores and options ("key", "value", …, NULL); nobody is there yet. */
-static inline void open_machine(struct crowd *x, unsigned cores, const char *const *options)
+/* only_instructions_take_time: what is hidden by no core and paid by no kernel costs nothing. */
+static inline void only_instructions_take_time(struct conf *c)
+{
+    size_t n;
+    const struct conf_option *o = conf_options(&n);
+    char err[256];
+
+    for (; n > 0; n--, o++)
+        if (strncmp(o->key, "cost.", 5) == 0 || strncmp(o->key, "cpu.exposed.", 12) == 0)
+            assert_int_equal(conf_set(c, o->key, "0", err, sizeof(err)), 0);
+}
+
+/* open_machine: a machine with `cores` cores and options ("key", "value", …, NULL); nobody is there yet. `even`:
+ * only instructions take time. */
+static inline void open_machine_of(struct crowd *x, unsigned cores, const char *const *options,
+                                   bool even)
 {
     struct sim_program program = {0};
     struct conf c;
@@ -175,11 +189,18 @@ static inline void open_machine(struct crowd *x, unsigned cores, const char *con
     c.cpu_cpi = 1000;
     c.cpu_mhz = 1000;
     c.kernel_hz = 1000;
+    if (even)
+        only_instructions_take_time(&c);
     for (const char *const *o = options; o && *o; o += 2)
         assert_int_equal(conf_set(&c, o[0], o[1], err, sizeof(err)), 0);
     assert_int_equal(sim_open(&x->sim, &c, &program), 0);
     x->work = add_block(x, 0, CODE, INSNS, "\x90", 1);              /* nop */
     x->load = add_block(x, 1, CODE + 0x1000, 1, "\x48\x8b\x07", 3); /* mov (%rdi),%rax */
+}
+
+static inline void open_machine(struct crowd *x, unsigned cores, const char *const *options)
+{
+    open_machine_of(x, cores, options, false);
 }
 
 /* joins: one more thread, of process `pid`. It begins when it is fed. */
@@ -192,14 +213,21 @@ static inline unsigned joins(struct crowd *x, uint64_t pid)
     return i;
 }
 
-/* open_crowd: threads of one process, which all begin at time 0. */
-static inline void open_crowd(struct crowd *x, unsigned cores, unsigned threads)
+/* open_crowd: threads of one process, which all begin at time 0; only their instructions take time, and what
+ * `options` say. */
+static inline void open_crowd_with(struct crowd *x, unsigned cores, unsigned threads,
+                                   const char *const *options)
 {
-    open_machine(x, cores, NULL);
+    open_machine_of(x, cores, options, true);
     crowd_map(sim_mm(x->sim));
     while (x->threads < threads)
         joins(x, 0);
     feed_to_the_end(x, 1000);
+}
+
+static inline void open_crowd(struct crowd *x, unsigned cores, unsigned threads)
+{
+    open_crowd_with(x, cores, threads, NULL);
 }
 
 static inline void close_crowd(struct crowd *x)

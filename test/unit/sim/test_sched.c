@@ -1,6 +1,8 @@
 /* test_sched.c: threads share cores in virtual time. */
 #include "crowd_fixture.h"
 
+#include "cpu/cpu.h"
+
 static uint64_t busy_ps(const struct crowd *x)
 {
     uint64_t sum = 0;
@@ -45,10 +47,14 @@ static void two_threads_on_one_core_take_turns_at_each_tick(void **state)
 static void a_switch_costs_what_the_option_says_and_the_first_of_a_core_nothing(void **state)
 {
     (void)state;
+    static const char *const options[] = {"cost.switch", "2400", NULL};
     struct crowd x;
-    crowd_at_work(&x, 1, 2, 20 * MS);
-    assert_int_equal(COUNT(&x, kernel_cycles_switch),
-                     x.sim->conf.cost_switch * (COUNT(&x, context_switches) - 1));
+    open_crowd_with(&x, 1, 2, options);
+    for (unsigned i = 0; i < 2; i++)
+        work(&x, i, 20 * MS);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(COUNT(&x, kernel_cycles_switch), 2400 * (COUNT(&x, context_switches) - 1));
+    assert_int_equal(busy_ps(&x), (UINT64_C(40) * MS + COUNT(&x, kernel_cycles_switch)) * 1000);
     close_crowd(&x);
 }
 
@@ -89,11 +95,13 @@ static void who_sleeps_leaves_its_core_to_another_and_wakes_at_its_time(void **s
     close_crowd(&x);
 }
 
-static void a_long_call_that_cannot_sleep_keeps_its_core(void **state)
+static void
+a_call_that_did_not_sleep_takes_its_cycles_however_long_the_emulator_was_in_it(void **state)
 {
     (void)state;
+    static const char *const options[] = {"cost.syscall", "300", NULL};
     struct crowd x;
-    open_crowd(&x, 1, 1);
+    open_crowd_with(&x, 1, 1, options);
     work(&x, 0, 1000);
     call_begins(&x, 0, SYS_getpid, 0, 0, 0);
     call_ends(&x, 0, SYS_getpid, 100, 50000, 3);
@@ -101,7 +109,7 @@ static void a_long_call_that_cannot_sleep_keeps_its_core(void **state)
     call_ends(&x, 0, SYS_read, 0, 70000, 0);
     feed_to_the_end(&x, 1000);
     assert_int_equal(COUNT(&x, context_switches), 1);
-    assert_int_equal(sim_thread_time(x.t[0]), UINT64_C(121000) * 1000);
+    assert_int_equal(sim_thread_time(x.t[0]), (1000 + 2 * 300) * 1000);
     close_crowd(&x);
 }
 
@@ -146,7 +154,7 @@ static void who_was_only_late_with_its_return_did_not_sleep(void **state)
     feed_to_the_end(&x, 1000);
     assert_int_equal(COUNT(&x, switches_voluntary), 0);
     assert_int_equal(COUNT(&x, context_switches), 2);
-    assert_int_equal(sim_thread_time(x.t[0]), UINT64_C(3500) * 1000);
+    assert_int_equal(sim_thread_time(x.t[0]), UINT64_C(1500) * 1000);
     close_crowd(&x);
 }
 
@@ -432,6 +440,78 @@ static void a_thread_that_ends_clears_its_id_unless_it_is_the_last(void **state)
     sim_close(x.sim);
 }
 
+/* -- time ------------------------------------------------------------------------------------------*/
+
+enum program { WORKS, MISSES, FAULTS };
+
+/* run_program: nothing but instructions; loads that miss the TLB and caches; first loads of pages. */
+static void run_program(struct crowd *x, enum program p)
+{
+    enum { PAGES = 4096, FAR = 0x10000000 };
+    struct mm_map m = {.addr = va(FAR),
+                       .len = PAGES * K4,
+                       .prot = PROT_READ | PROT_WRITE,
+                       .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                       .forced = true};
+
+    assert_int_equal(mm_mmap(sim_mm(x->sim), &m), FAR);
+    for (unsigned i = 0; i < PAGES; i++) {
+        if (p == WORKS)
+            work(x, 0, 5000);
+        for (unsigned k = 0; k < 64 && p == MISSES; k++)
+            load(x, 0, FAR + (i * 64 + k) * 2039 % PAGES * K4 + i % 64 * 64);
+        if (p == FAULTS)
+            load(x, 0, FAR + i * K4);
+    }
+    feed_to_the_end(x, 1000);
+}
+
+static void timer_interrupts_are_hz_in_each_second_of_modelled_cycles(void **state)
+{
+    (void)state;
+    static const char *const hz[] = {"100", "250", "1000", "10000"};
+    for (unsigned i = 0; i < 4 * 3; i++) {
+        const char *options[] = {"kernel.hz", hz[i / 3], "thp.enabled", "never", NULL};
+        struct crowd x;
+        struct cpu_cycles c;
+        open_machine(&x, 1, options);
+        crowd_map(sim_mm(x.sim));
+        joins(&x, 0);
+        feed_to_the_end(&x, 1000);
+        run_program(&x, i % 3);
+        cpu_cycles(&x.sim->conf, sim_stats(x.sim), &c);
+        uint64_t due = c.total / (1000000000 / x.sim->conf.kernel_hz); /* a cycle is a nanosecond */
+        assert_in_range(COUNT(&x, timer_interrupts) + 1, due, due + 1);
+        assert_true(i < 9 || due > 20);
+        assert_true(i % 3 == WORKS || c.total > 4 * COUNT(&x, instructions));
+        close_crowd(&x);
+    }
+}
+
+static void cores_were_busy_for_all_cycles_of_the_machine(void **state)
+{
+    (void)state;
+    struct crowd x;
+    struct cpu_cycles c;
+    open_machine(&x, 2, NULL);
+    crowd_map(sim_mm(x.sim));
+    for (unsigned i = 0; i < 3; i++)
+        joins(&x, 0);
+    feed_to_the_end(&x, 1000);
+    for (unsigned i = 0; i < 3; i++) {
+        work(&x, i, (i + 1) * MS);
+        for (unsigned k = 0; k < 64; k++)
+            load(&x, i, DATA + (64 * i + k) * K4);
+        sleeps_ns(&x, i, 300000);
+        work(&x, i, 2 * MS);
+    }
+    feed_to_the_end(&x, 777);
+    cpu_cycles(&x.sim->conf, sim_stats(x.sim), &c);
+    /* but for what threads paid that were not on a core yet, or no more */
+    assert_in_range(busy_ps(&x), (c.total - c.total / 1000) * 1000, c.total * 1000);
+    close_crowd(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,7 +520,8 @@ int main(void)
         cmocka_unit_test(a_switch_costs_what_the_option_says_and_the_first_of_a_core_nothing),
         cmocka_unit_test(the_time_of_all_cores_is_the_instructions_of_all_threads),
         cmocka_unit_test(who_sleeps_leaves_its_core_to_another_and_wakes_at_its_time),
-        cmocka_unit_test(a_long_call_that_cannot_sleep_keeps_its_core),
+        cmocka_unit_test(
+            a_call_that_did_not_sleep_takes_its_cycles_however_long_the_emulator_was_in_it),
         cmocka_unit_test(a_call_of_which_no_return_came_yet_lets_others_on_the_core),
         cmocka_unit_test(who_was_only_late_with_its_return_did_not_sleep),
         cmocka_unit_test(what_was_counted_for_a_sleep_is_taken_back_from_who_did_not_sleep),
@@ -455,6 +536,8 @@ int main(void)
         cmocka_unit_test(setparam_changes_the_priority_and_neither_policy_nor_flag),
         cmocka_unit_test(setattr_keeps_what_its_flags_say),
         cmocka_unit_test(a_thread_that_ends_clears_its_id_unless_it_is_the_last),
+        cmocka_unit_test(timer_interrupts_are_hz_in_each_second_of_modelled_cycles),
+        cmocka_unit_test(cores_were_busy_for_all_cycles_of_the_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
