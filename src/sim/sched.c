@@ -529,7 +529,7 @@ bool sched_ticks(struct sim *s, struct sim_thread *t)
 bool sched_goes_on(struct sim *s, struct sim_thread *t)
 {
     if (unlikely(s->woke) && ran_on(t)->runs == t) {
-        advance(t);
+        advance(s, t);
         sched_set_clock(&s->sched, t->core_id, ns(ran_on(t)->clock_ps));
         settle(s);
     }

@@ -35,7 +35,6 @@ static struct tape_run a_run(void)
                            .argv = argv,
                            .orders = &order,
                            .n_orders = 1,
-                           .ppid = 77,
                            .note = "nearest"};
 
     conf_init(&run.conf);
@@ -190,7 +189,6 @@ static void what_the_run_was_is_read_again(void **state)
     assert_string_equal(read.orders[0].key, "vm.swappiness");
     assert_string_equal(read.argv[1], "an argument");
     assert_null(read.argv[2]);
-    assert_int_equal(read.ppid, 77);
     assert_string_equal(read.note, "nearest");
     tape_done(t, &read);
     unlink(x.path);
