@@ -16,7 +16,8 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOOL = os.path.join(HERE, "..", "build", "release", "pagewalk")
-KINDS = {"enosys": 20000, "getppid": 20000, "read": 20000, "fault": 4000, "zero": 4000}
+KINDS = {"enosys": 20000, "getppid": 20000, "read": 20000, "fault": 4000, "zero": 4000, "pipe": 3000,
+         "turns": 3000}
 
 
 def native(exe, kind, n):
