@@ -150,6 +150,26 @@ static void two_threads_share_text_and_have_their_own_stacks(void **state)
     power_off(&w);
 }
 
+/* Other calls have other code: two that are not the same share no page of it, but for wrapping. */
+static void each_call_has_text_of_its_own(void **state)
+{
+    (void)state;
+    struct world w;
+    struct kern_touch a[KERN_TOUCHES_MAX], b[KERN_TOUCHES_MAX];
+    boot(&w, (const char *const[]){NULL});
+    uint32_t n = kern_entry_text(w.kern, ENTRY_CALL, SYS_getppid, a), same = 0;
+    assert_int_equal(kern_entry_text(w.kern, ENTRY_CALL, SYS_read, b), n);
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t j = 0; j < n; j++)
+            same += a[i].page.v == b[j].page.v;
+    assert_int_equal(same, 0);
+    n = kern_entry_text(w.kern, ENTRY_SYSCALL, SYS_getppid, a); /* the entry is everybody's */
+    kern_entry_text(w.kern, ENTRY_SYSCALL, SYS_read, b);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(a[i].page.v, b[i].page.v);
+    power_off(&w);
+}
+
 static void entries_within_entries_use_the_stack_below(void **state)
 {
     (void)state;
@@ -180,6 +200,7 @@ int main(void)
         cmocka_unit_test(nmi_and_double_fault_begin_on_stacks_of_their_cpu),
         cmocka_unit_test(a_thread_the_kernel_does_not_know_has_no_stack_and_no_task),
         cmocka_unit_test(two_threads_share_text_and_have_their_own_stacks),
+        cmocka_unit_test(each_call_has_text_of_its_own),
         cmocka_unit_test(entries_within_entries_use_the_stack_below),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,6 +158,43 @@ static void the_interrupted_task_gives_its_stack(void **state)
     }
 }
 
+/* Once nothing of the kernel is in the TLBs a switch walks for each page of its text, by the table of
+ * kern/entry_text.def at most 13, here in pages of 2 MiB; without a footprint for none. */
+static void a_switch_touches_the_schedulers_text(void **state)
+{
+    (void)state;
+    static const char *const off[] = {"kernel.footprint", "off", NULL};
+    for (unsigned i = 0; i < 2; i++) {
+        struct crowd x;
+        open_cores(&x, 1, i == 0 ? costs : off);
+        mmu_invpcid(x.t[0]->core, 2, 0, va(0));
+        uint64_t text = COUNT(&x, k_itlb_walk), data = COUNT(&x, k_dtlb_store_walk);
+        uint64_t cycles = COUNT(&x, kernel_cycles_switch);
+        entry_switch(x.sim, x.t[0]);
+        assert_int_equal(COUNT(&x, k_itlb_walk) > text, i == 0);
+        assert_int_equal(COUNT(&x, k_dtlb_store_walk) > data, i == 0);
+        cycles = COUNT(&x, kernel_cycles_switch) - cycles;
+        assert_true(i == 0 ? cycles > x.sim->conf.cost_switch : cycles == x.sim->conf.cost_switch);
+        close_crowd(&x);
+    }
+}
+
+static void a_slice_of_a_picosecond_is_kept(void **state)
+{
+    (void)state;
+    struct crowd x;
+    uint64_t n, lost;
+    open_cores(&x, 1, costs);
+    sim_timeline(x.sim);
+    timeline_ran(x.sim, x.t[0], 0, 5000, 5000);
+    timeline_ran(x.sim, x.t[0], 0, 5000, 5001);
+    const struct sim_moment *m = sim_moments(x.sim, &n, &lost);
+    assert_int_equal(n, 1);
+    assert_int_equal(m[0].for_ps, 1);
+    assert_int_equal(m[0].at_ps, 5000);
+    close_crowd(&x);
+}
+
 static void the_timeline_shows_it_on_the_track_of_the_core(void **state)
 {
     (void)state;
@@ -185,6 +222,8 @@ int main(void)
         cmocka_unit_test(the_time_is_lost_by_who_was_interrupted_not_by_who_asked),
         cmocka_unit_test(an_idle_core_counts_what_it_does_and_nobody_pays),
         cmocka_unit_test(the_interrupted_task_gives_its_stack),
+        cmocka_unit_test(a_switch_touches_the_schedulers_text),
+        cmocka_unit_test(a_slice_of_a_picosecond_is_kept),
         cmocka_unit_test(the_timeline_shows_it_on_the_track_of_the_core),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

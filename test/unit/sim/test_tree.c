@@ -224,6 +224,36 @@ static void a_child_that_ends_gives_all_its_frames_back(void **state)
     }
 }
 
+/* getrusage(2): faults by kind. A child has its parent's name until it executes a program; giving its memory up
+ * is paid by who ended. */
+static void a_report_names_a_child_as_its_parent_and_tells_what_its_end_cost(void **state)
+{
+    struct tree *x = *state;
+    uint32_t n;
+    touch(x, x->first, 0, true);
+    memcpy(x->sim->procs->comm, "parent", 7);
+    struct sim_thread *t = forked(x, x->first, 1, SYS_fork, 200);
+    for (uint64_t page = 0; page < 5; page++)
+        touch(x, t, page, true);
+    account(x->sim, NULL);
+    STAT(&t->sum->stats, major_faults) += 3; /* the disc was slow */
+    STAT(&x->sim->stats, major_faults) += 3;
+    STAT(&x->sim->mark, major_faults) += 3;
+    STAT(&x->sim->core_stats[0], major_faults) += 3;
+    uint64_t cost = STAT(&x->sim->stats, kernel_cycles_exit);
+    sim_thread_close(x->sim, t);
+    struct sim_process *p = sim_processes(x->sim, &n);
+    assert_int_equal(n, 2);
+    assert_string_equal(p[1].comm, "parent");
+    assert_int_equal(p[1].mm.majflt, 3);
+    assert_int_equal(p[1].mm.minflt, STAT(&p[1].stats, minor_faults));
+    assert_true(p[1].mm.minflt >= 5);
+    cost = STAT(&x->sim->stats, kernel_cycles_exit) - cost;
+    assert_true(cost >= 5 * x->sim->conf.cost_zap); /* its pages, at least */
+    assert_int_equal(STAT(&p[1].stats, kernel_cycles_exit), cost);
+    free(p);
+}
+
 static void a_childs_word_may_come_before_its_parents_return(void **state)
 {
     struct tree *x = *state;
@@ -484,6 +514,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(after_a_fork_each_side_pays_for_its_own_first_writes),
         TEST(a_child_that_ends_gives_all_its_frames_back),
+        TEST(a_report_names_a_child_as_its_parent_and_tells_what_its_end_cost),
         TEST(a_childs_word_may_come_before_its_parents_return),
         TEST(a_child_whose_parent_died_inside_fork_has_the_parents_memory),
         TEST(vforks_child_runs_in_its_parents_memory),
