@@ -18,6 +18,7 @@
  *
  * Source: the plugin interface as in qemu_api.h; event words as in event/event.h.
  */
+#include "answer.h"
 #include "blocks.h"
 #include "calls.h"
 #include "exec.h"
@@ -326,6 +327,7 @@ static void on_translate(uint64_t id, struct qemu_plugin_tb *tb)
         return;
     }
     sigframe_watch(tb);
+    answer_watch(tb);
     qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_CB_NO_REGS, (void *)event_block(block));
     for (unsigned i = 0; i < insns; i++)
         watch_insn(qemu_plugin_tb_get_insn(tb, i), i, i + 1 == insns);
@@ -342,11 +344,13 @@ static void on_syscall(uint64_t id, unsigned vcpu, int64_t num, uint64_t a1, uin
         calls_enter(num, args);
     else
         calls_unobserved(num, args);
+    answer_enter(num, a1);
 }
 
 static void on_syscall_ret(uint64_t id, unsigned vcpu, int64_t num, int64_t ret)
 {
     (void)id, (void)vcpu;
+    ret = answer_return(num, ret);
     if (self.slot)
         calls_return(num, ret);
     else
@@ -448,6 +452,7 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, cha
     dl_iterate_phdr(find_text, NULL);
     start_note_signals();
     sigframe_open(api);
+    answer_open(api);
     quiet_open();
     if (region->flags & RING_F_POOLS)
         pools_open();

@@ -44,6 +44,8 @@ else
 fi
 same "an exec that pagewalk cannot judge" "1 unforeseen:corners" ./corners full ./corners
 
+same "sleeps for a time that cannot be read" 1 ./corners naps
+
 # -- vfork ------------------------------------------------------------------------------------------
 same "children in vfork that fork" 1 ./corners nested
 

@@ -109,6 +109,7 @@ const void *fake_insn_data(const struct qemu_plugin_insn *insn)
 }
 
 #include "../../../plugin/qemu/writer.c"
+#include "../../../plugin/qemu/answer.c"
 #include "../../../plugin/qemu/pools.c"
 #include "../../../plugin/qemu/insn.c"
 #include "../../../plugin/qemu/blocks.c"
