@@ -10,11 +10,18 @@
 
 #include "mm/mm.h"
 
-/* With what the kernel touches user memory; each has its entry in the exception table. */
+/* With what the kernel touches user memory; extable.c has the instructions. */
 enum kern_routine {
-    KERN_COPY,         /* copy_from_user, copy_to_user, get_user, put_user */
+    KERN_COPY_FROM,    /* copy_from_user */
+    KERN_COPY_TO,      /* copy_to_user */
+    KERN_GET_USER,     /* get_user */
+    KERN_PUT_USER,     /* put_user */
+    KERN_FROM_ITER,    /* copy_from_iter: what is written to files */
+    KERN_TO_ITER,      /* copy_to_iter: what is read of them */
+    KERN_IOVEC,        /* copy_iovec_from_user */
     KERN_STRNCPY,      /* strncpy_from_user */
-    KERN_FUTEX,        /* locked operations on the word of a futex */
+    KERN_SIGSET,       /* get_sigset_argpack of pselect */
+    KERN_FUTEX,        /* the word of a futex */
     KERN_SIGNAL_FRAME, /* the frame of a signal */
 };
 
@@ -106,8 +113,13 @@ void kern_proc_exit(struct kern *k, struct kern_proc *p);
 
 /* kern_access_ok: is the range the program's to name? Else the copy fails without an access. */
 bool kern_access_ok(const struct kern *k, vaddr a, uint64_t bytes);
-/* kern_fixup ends a copy whose fault mm called a bad area, by the exception table. */
-void kern_fixup(struct kern *k, enum kern_routine routine);
+/* kern_user_address is what a routine does with an address before it uses it: mask it, or refuse (false). */
+bool kern_user_address(const struct kern *k, enum kern_routine routine, uint64_t bytes, vaddr *a);
+/* kern_insn returns the instruction with which a routine touches user memory (offset in the kernel's text). */
+uint64_t kern_insn(enum kern_routine routine);
+/* fixup_exception: mm called a fault of an instruction a bad area. Returns the one that touches user memory
+ * next, 0: none, the copy is over. What is in no table is an oops, and counted. */
+uint64_t fixup_exception(struct kern *k, uint64_t insn);
 /* kern_copy_made says whether the next copy of a call is made; kern_copy_bad, that it met a bad
  * address, in a call that returned `result`. */
 bool kern_copy_made(const struct kern_copy_run *run, const struct kern_copy *c);

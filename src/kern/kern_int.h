@@ -105,7 +105,7 @@ uint64_t elf_span(const struct elf *e, uint64_t *ret_start);
 /* -- uaccess.c: the list of copies. */
 /* copies_add appends one stretch; empty ones are dropped, one that wraps is cut. */
 void copies_add(struct kern_copies *c, uint64_t addr, uint64_t bytes, bool store);
-/* copies_add_by is copies_add with another routine than KERN_COPY. */
+/* copies_add_by is copies_add with another routine than copy_from_user and copy_to_user. */
 void copies_add_by(struct kern_copies *c, enum kern_routine routine, uint64_t addr, uint64_t bytes,
                    bool store);
 /* mul_sat multiplies and stays at the top instead of wrapping. */

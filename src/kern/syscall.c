@@ -236,7 +236,7 @@ static void add_vec_bytes(const struct kern_call *c, bool store, struct kern_cop
     uint64_t left = c->result == -EFAULT ? FAULT_MAX : result_bytes(c);
     for (uint32_t i = 0; i < c->n_iov && left; i++) {
         uint64_t n = min_u64(c->iov[i].len, left);
-        copies_add(copies, c->iov[i].base, n, store);
+        copies_add_by(copies, store ? KERN_TO_ITER : KERN_FROM_ITER, c->iov[i].base, n, store);
         left -= n;
     }
 }
@@ -253,7 +253,7 @@ static bool dropped(const struct kern_call *c)
 static void add_vec(const struct call_buf *b, const struct kern_call *c, struct kern_copies *copies)
 {
     if (b->kind == BUF_VEC_IN || b->kind == BUF_VEC_OUT)
-        copies_add(copies, c->arg[b->arg], buf_bytes(b, c), false);
+        copies_add_by(copies, KERN_IOVEC, c->arg[b->arg], buf_bytes(b, c), false);
     if (c->iov && c->iov_arg == b->arg && !dropped(c) && !splices_in(c))
         add_vec_bytes(
             c, b->kind == BUF_VEC_OUT || b->kind == BUF_PARTS_OUT || c->nr == SYS_vmsplice, copies);
@@ -272,7 +272,7 @@ static void add_msg(const struct call_buf *b, const struct kern_call *c, struct 
     if (name && !out)
         copies_add(copies, name, min_u64(namelen, sizeof(struct sockaddr_storage)), false);
     if (iov)
-        copies_add(copies, iov, min_u64(mul_sat(iovlen, 16), 4 * page), false);
+        copies_add_by(copies, KERN_IOVEC, iov, min_u64(mul_sat(iovlen, 16), 4 * page), false);
     if (control && !out)
         copies_add(copies, control, min_u64(controllen, page), false);
     if (c->result < 0 && c->result != -EFAULT)
@@ -337,10 +337,42 @@ static bool buf_applies(const struct call_buf *b, int64_t result)
     }
 }
 
-/* routine_of: the words of a futex are looked at by locked operations, its timeout is copied. */
+/* Arguments that are not reached by copy_from_user or copy_to_user. An ioctl gives ints with put_user. */
+static const struct {
+    uint16_t nr;
+    uint8_t args; /* bit n: the n-th */
+    uint8_t in, out;
+} other_routine[] = {
+    {SYS_read, 1u << 1, KERN_FROM_ITER, KERN_TO_ITER},
+    {SYS_pread64, 1u << 1, KERN_FROM_ITER, KERN_TO_ITER},
+    {SYS_write, 1u << 1, KERN_FROM_ITER, KERN_TO_ITER},
+    {SYS_pwrite64, 1u << 1, KERN_FROM_ITER, KERN_TO_ITER},
+    {SYS_sendto, 1u << 1, KERN_FROM_ITER, KERN_TO_ITER},
+    {SYS_recvfrom, 1u << 1, KERN_FROM_ITER, KERN_TO_ITER},
+    {SYS_process_vm_readv, 10, KERN_IOVEC, KERN_IOVEC},
+    {SYS_process_vm_writev, 10, KERN_IOVEC, KERN_IOVEC},
+    {SYS_futex, 0x37, KERN_FUTEX, KERN_FUTEX}, /* its timeout is copied */
+    {SYS_time, 0xff, KERN_GET_USER, KERN_PUT_USER},
+    {SYS_gettimeofday, 1, KERN_GET_USER, KERN_PUT_USER},
+    {SYS_getcpu, 0xff, KERN_GET_USER, KERN_PUT_USER},
+    {SYS_getresuid, 0xff, KERN_GET_USER, KERN_PUT_USER},
+    {SYS_getresgid, 0xff, KERN_GET_USER, KERN_PUT_USER},
+    {SYS_get_robust_list, 0xff, KERN_GET_USER, KERN_PUT_USER},
+    {SYS_arch_prctl, 0xff, KERN_GET_USER, KERN_PUT_USER},
+    {SYS_socketpair, 0xff, KERN_GET_USER, KERN_PUT_USER},
+    {SYS_wait4, 1u << 1, KERN_GET_USER, KERN_PUT_USER},
+};
+
 static enum kern_routine routine_of(const struct call_buf *b, const struct kern_call *c)
 {
-    return c->nr == SYS_futex && b->arg != 3 ? KERN_FUTEX : KERN_COPY;
+    bool store = b->kind >= BUF_OUT;
+
+    for (size_t i = 0; i < ARRAY_LEN(other_routine); i++)
+        if (c->nr == other_routine[i].nr && other_routine[i].args >> b->arg & 1)
+            return store ? other_routine[i].out : other_routine[i].in;
+    if (store && c->nr == SYS_ioctl && buf_bytes(b, c) == sizeof(int))
+        return KERN_PUT_USER;
+    return store ? KERN_COPY_TO : KERN_COPY_FROM;
 }
 
 static enum kern_copy_rule rule_of(const struct call_buf *b)
@@ -413,7 +445,8 @@ static void add_ioctl(const struct kern_call *c, struct kern_copies *copies)
     if ((cmd >> 30) & 1 && c->result != -EBADF && c->result != -ENOTTY)
         copies_add(copies, c->arg[2], size, false);
     if ((cmd >> 30) & 2 && (c->result >= 0 || c->result == -EFAULT))
-        copies_add(copies, c->arg[2], size, true);
+        copies_add_by(copies, size == sizeof(int) ? KERN_PUT_USER : KERN_COPY_TO, c->arg[2], size,
+                      true);
 }
 
 static void add_cases(const struct kern_call *c, struct kern_copies *copies)

@@ -45,7 +45,7 @@ void copies_add_by(struct kern_copies *c, enum kern_routine routine, uint64_t ad
 
 void copies_add(struct kern_copies *c, uint64_t addr, uint64_t bytes, bool store)
 {
-    copies_add_by(c, KERN_COPY, addr, bytes, store);
+    copies_add_by(c, store ? KERN_COPY_TO : KERN_COPY_FROM, addr, bytes, store);
 }
 
 void kern_copies_close(struct kern_copies *c)

@@ -231,10 +231,10 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
 {
     struct mmu_event ev;
     struct arch_fault f;
-    uint64_t cycles;
+    uint64_t cycles, insn = kern_insn(c->routine);
     enum fault_kind kind;
 
-    for (unsigned i = 0; i < TRIES; i++) {
+    for (unsigned i = 0; i < TRIES && insn != 0; i++) {
         if (mmu_access(t->core, va(addr), bytes, c->store ? ACCESS_STORE : ACCESS_LOAD, false, &ev,
                        &f) == 0) {
             STAT(&s->stats, kernel_cycles_copy) +=
@@ -248,11 +248,11 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
         lock_fault_done(s, t, kind, NULL, area);
         area->faults++;
         area->fault_cycles += cycles;
-        area->walk_cycles += ev.walk_cycles;
+        area->walk_cycles +=
+            vaddr_is_kernel(f.cr2) ? 0 : ev.walk_cycles; /* the kernel's are in :k */
         if (!well) {
-            kern_fixup(s->kern, c->routine);
+            insn = fixup_exception(s->kern, insn);
             STAT(&s->stats, kernel_cycles_copy) += sim_drain(s, t);
-            return false;
         }
     }
     return false;
@@ -261,15 +261,17 @@ static bool copy_line(struct sim *s, struct sim_thread *t, uint64_t addr, unsign
 /* copy_range returns false if it met a bad address. */
 static bool copy_range(struct sim *s, struct sim_thread *t, const struct kern_copy *c)
 {
-    uint64_t a = c->addr.v, end = a + c->bytes;
+    vaddr at = c->addr;
+    uint64_t left = c->named_only ? 0 : c->bytes;
 
-    if (!kern_access_ok(s->kern, c->addr, c->bytes))
+    if (!kern_user_address(s->kern, c->routine, c->bytes, &at))
         return false;
-    while (a < end && !c->named_only) {
-        uint64_t next = min_u64(end, align_down(a, LINE_SIZE) + LINE_SIZE);
-        if (!copy_line(s, t, a, (unsigned)(next - a), c))
+    while (left > 0) {
+        unsigned bytes = (unsigned)min_u64(left, LINE_SIZE - (at.v & (LINE_SIZE - 1)));
+        if (!copy_line(s, t, at.v, bytes, c))
             return false;
-        a = next;
+        at.v += bytes;
+        left -= bytes;
     }
     return true;
 }
