@@ -14,6 +14,7 @@
 #include "sim/sim_int.h"
 
 #include <sched.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -384,6 +385,31 @@ static void a_vforked_child_that_executes_a_program_leaves_its_parents_memory_al
 
 /* -- ends ----------------------------------------------------------------------------------------*/
 
+static void native_exec(struct tree *x, struct sim_thread *t, const char *path)
+{
+    uint64_t w[2 + 2] = {NATIVE_REFUSED, strlen(path)};
+
+    memcpy(w + 2, path, strlen(path));
+    enter(x, t, SYS_execve, 0, 0);
+    record(x, t, EV_NATIVE, 4, w);
+}
+
+static void what_ran_on_unobserved_is_known_by_its_path_unless_the_call_returned(void **state)
+{
+    struct tree *x = *state;
+    struct sim_thread *c = forked(x, x->first, 1, SYS_fork, 1001);
+    struct sim_proc *p = c->proc;
+
+    native_exec(x, c, "/nowhere/it");
+    assert_int_equal(p->native, NATIVE_REFUSED);
+    leave(x, c, SYS_execve, -ENOENT);
+    assert_int_equal(p->native, 0);
+    native_exec(x, c, "/bin/login");
+    sim_thread_close(x->sim, c);
+    assert_int_equal(p->native, NATIVE_REFUSED);
+    assert_string_equal(p->native_path, "/bin/login");
+}
+
 static void a_pid_used_again_is_another_process(void **state)
 {
     struct tree *x = *state;
@@ -521,6 +547,7 @@ int main(void)
         TEST(without_a_tree_children_are_only_counted),
         TEST(exec_begins_with_an_empty_address_space_and_no_handlers),
         TEST(a_vforked_child_that_executes_a_program_leaves_its_parents_memory_alone),
+        TEST(what_ran_on_unobserved_is_known_by_its_path_unless_the_call_returned),
         TEST(a_pid_used_again_is_another_process),
         TEST(how_a_process_ended_is_what_it_said_or_what_was_waited_for),
         TEST(the_last_process_stays_to_be_looked_at_until_another_begins),
