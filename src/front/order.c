@@ -120,12 +120,15 @@ static bool held(const struct reader *r, const struct stream *s)
     return available(s) > 0 && s->stuck_at != head_of(s) && feedable(r, s) == 0;
 }
 
-/* ahead returns the stream of the thread that has the core, among those that had words lately, or NULL. */
+/* ahead returns the stream of the thread that has the core, or NULL. */
 static const struct stream *ahead(const struct reader *r, const struct stream *s)
 {
-    for (unsigned i = 0; i < r->ready.n; i++)
-        if (r->stream[r->ready.slot[i]].thread == sim_thread_ahead(s->thread))
-            return &r->stream[r->ready.slot[i]];
+    const struct stream_list *lists[] = {&r->ready, &r->quiet};
+
+    for (unsigned l = 0; l < 2; l++)
+        for (unsigned i = 0; i < lists[l]->n; i++)
+            if (r->stream[lists[l]->slot[i]].thread == sim_thread_ahead(s->thread))
+                return &r->stream[lists[l]->slot[i]];
     return NULL;
 }
 
@@ -245,11 +248,19 @@ bool order_let_go(struct reader *r)
     struct stream *s = r->sim ? longest(r) : NULL;
 
     /* In this order: what ended its call came before its return, so it is there now or never. */
-    return s && all_said(r) && reader_feed(r, s, feedable(r, s));
+    return s && all_said(r) && (process_bury(r) || reader_feed(r, s, feedable(r, s)));
 }
 
-/* force_turn feeds a stream whose thread waits for its core, when the one that has it said nothing for long:
- * it may be waiting, inside QEMU, for this one's producer. */
+/* patience returns how many beats the thread on a core, `a`, has to say a word while s waits for that core. It
+ * may be waiting, inside QEMU, for s's producer, if that waits for room; or asleep; or the host is slow. */
+static uint32_t patience(const struct stream *s, const struct stream *a)
+{
+    if (atomic_load(&s->slot->producer_waiting))
+        return 2;
+    return atomic_load(&a->slot->in_call) ? 10 : 50;
+}
+
+/* force_turn feeds a stream whose thread waits for its core, when the one that has it said nothing for long. */
 static bool force_turn(struct reader *r)
 {
     for (unsigned i = 0; i < r->ready.n && !r->holds; i++) {
@@ -259,7 +270,7 @@ static bool force_turn(struct reader *r)
         if (n == 0 || !out_of_turn(r, s) || sim_thread_blocked(s->thread))
             continue;
         const struct stream *a = ahead(r, s);
-        if (r->over || !a || r->beat - a->fed >= 2)
+        if (r->over || !a || r->beat - a->fed >= patience(s, a))
             return reader_feed(r, s, n);
     }
     return false;

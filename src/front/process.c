@@ -441,6 +441,19 @@ void reader_look(struct reader *r)
     }
 }
 
+bool process_bury(struct reader *r)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < r->top; i++) {
+        struct process *p = &r->process[i];
+
+        p->over = p->over || (p->used && process_dead(p->pid));
+        any |= p->used && p->over && process_end_streams(r, p);
+    }
+    return any;
+}
+
 bool reader_reads(const struct reader *r, uint32_t pid)
 {
     for (unsigned i = 0; i < r->top; i++)

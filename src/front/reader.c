@@ -177,14 +177,16 @@ static bool rouse(struct reader *r)
     return any;
 }
 
-/* close_ended closes the streams of a list that are over and read to their end. */
+/* close_ended closes the streams of a list that are over and read to their end: others wait for that. */
 static bool close_ended(struct reader *r, struct stream_list *l)
 {
     bool any = false;
 
     for (unsigned i = l->n; i-- > 0;)
-        if (i < l->n)
+        if (i < l->n) {
+            process_ask(&r->stream[l->slot[i]]);
             any |= process_end_stream(r, &r->stream[l->slot[i]]);
+        }
     return any;
 }
 
@@ -210,11 +212,9 @@ bool reader_step(struct reader *r)
     s = r->error ? NULL : next_stream(r, &n);
     if (r->error)
         return false;
-    if (!s && order_let_go(r))
-        return true;
     if (!s) {
         ended = close_ended(r, &r->ready);
-        return close_ended(r, &r->quiet) || ended;
+        return close_ended(r, &r->quiet) || ended || order_let_go(r);
     }
     if (r->sim)
         moved = reader_feed(r, s, n);

@@ -58,6 +58,8 @@ bool process_idle(const struct process *p);
 bool process_lends(const struct reader *r, const struct process *p, uint32_t call);
 /* process_dead says that no thread of a process lives. */
 bool process_dead(uint32_t pid);
+/* process_bury ends the streams of all that are dead; true if there was one. */
+bool process_bury(struct reader *r);
 /* process_ask looks whether the process is dead, if this was its last thread. */
 void process_ask(struct stream *s);
 /* process_end_stream closes a stream that is over and read to its end, process_end_streams all such of

@@ -235,7 +235,7 @@ enum channel_answer channel_returns(struct sim *s, struct sim_thread *t, int64_t
 {
     struct channel_use *u = &t->uses;
 
-    if (!u->known || result < 0)
+    if (!u->known || result < 0 || (!u->from && !u->to))
         return CHANNEL_UNKNOWN;
     if (!u->from)
         return u->todo > 0 ? CHANNEL_WAITS : CHANNEL_DONE;
@@ -287,11 +287,13 @@ void channel_let_go(struct sim *s, struct sim_thread *t)
 {
     struct channel_use *u = &t->uses;
 
-    if (!u->at_end) { /* the end of a file nobody else could bring about: all is told */
+    if (!u->at_end &&
+        (u->from || u->to)) { /* the end of a file nobody else could bring about: all is told */
         STAT(&s->stats, sched_outside)++;
         (u->from ? u->from : u->to)->outside = true;
     }
     s->at_end -= u->at_end;
-    u->at_end = u->known = u->waits = u->blocked = false;
+    u->at_end = u->known = u->waits = u->blocked = u->child = false;
+    u->vfork = NULL;
     u->todo = 0;
 }

@@ -147,6 +147,7 @@ static void on_syscall(struct sim *s, struct sim_thread *t, const uint64_t *p, s
     if ((p[0] == SYS_exit || p[0] == SYS_exit_group) && t->joined && !t->starting)
         do_exit(s, t);
     channel_begins(s, t);
+    wait_begins(s, t);
 }
 
 static void on_file(struct sim_thread *t, const uint64_t *p, size_t n)
@@ -325,6 +326,8 @@ static void tell_of_processes(struct sim *s, struct sim_thread *t)
         proc_thread_made(s, t, (uint32_t)c->result);
     if (c->nr == SYS_execve || c->nr == SYS_execveat)
         t->proc->native = 0; /* it failed */
+    if (c->nr == SYS_wait4 && c->result > 0)
+        proc_reaped(s, t->proc, (uint32_t)c->result);
     if (waits(c, &at) && at != 0 && c->bytes && c->bytes_addr == at &&
         c->n_bytes >= sizeof(status)) {
         memcpy(&status, c->bytes, sizeof(status));
@@ -384,6 +387,7 @@ static bool on_syscall_ret(struct sim *s, struct sim_thread *t, const uint64_t *
     lock_returned(s, t);
     apply_call(s, t);
     channel_done(s, t, c->call.result);
+    wait_vfork(s, t);
     c->open = false;
     return true;
 }

@@ -447,6 +447,7 @@ bool proc_exec(struct sim *s, struct sim_thread *t)
 {
     struct sim_proc *p = t->proc;
     struct mm *old = p->mm;
+    wait_executed(s, p, sched_time(t));
     bool first = p->images++ == 0 && !p->parent;
 
     if (first)
@@ -502,8 +503,18 @@ void proc_left(struct sim *s, struct sim_thread *t)
     p->state = p->in_exec && !unseen ? PROC_EXECS : PROC_ENDED;
     if (p->state == PROC_ENDED)
         timeline_at(s, t, MOMENT_EXIT, 0, 0);
+    if (p->state == PROC_ENDED)
+        wait_ended(s, p, sched_time(t));
     if (p->state == PROC_ENDED && !p->fork_open && another_lives(s, p))
         release(s, t, p);
+}
+
+void proc_reaped(struct sim *s, const struct sim_proc *by, uint32_t pid)
+{
+    struct sim_proc *p = youngest(s, pid);
+
+    if (p && p->parent == by && p->state == PROC_ENDED)
+        p->reaped = true;
 }
 
 void proc_status(struct sim_proc *p, int status)

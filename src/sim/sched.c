@@ -334,7 +334,10 @@ bool sched_returns(struct sim *s, struct sim_thread *t, const uint64_t *p, size_
     if (t->returned || !kern_call_may_sleep(c))
         return true;
     c->result = (int64_t)p[RET_RESULT];
-    switch (channel_returns(s, t, c->result, p[RET_NS])) {
+    enum channel_answer answer = wait_returns(s, t, c->result);
+    if (answer == CHANNEL_UNKNOWN)
+        answer = channel_returns(s, t, c->result, p[RET_NS]);
+    switch (answer) {
     case CHANNEL_DONE:
         t->returned = t->slept || did_sleep(p, n); /* on the host; its time is not the model's */
         return true;

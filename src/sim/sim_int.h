@@ -166,6 +166,7 @@ struct sim_proc {
     bool left;                  /* nobody looked any more, and it went on */
     uint8_t native;             /* enum event_native: why it went on unobserved; 0: it did not */
     char native_path[512];      /* as what */
+    bool reaped;                /* its parent was told of its end */
     uint8_t killed;             /* enum proc_killed: by the OOM killer, victim.c */
     uint64_t begin_ps;          /* virtual time of its beginning … */
     uint64_t last_ps;           /* … and of the last thread that ended */
@@ -220,6 +221,9 @@ struct channel_use {
     bool waits;                /* it sleeps for that … */
     bool blocked;              /* … and its return has been seen */
     bool at_end;               /* it waits for the end of the file */
+    bool child;                /* it waits for a child to end */
+    const struct sim_proc
+        *vfork; /* it waits for the memory it lent to that child; NULL: for none */
 };
 
 struct sim_thread {
@@ -514,6 +518,16 @@ void channel_ends(struct sim *s, uint64_t now);
 void channel_let_go(struct sim *s, struct sim_thread *t);
 void channels_close(struct sim *s);
 
+/* wait.c */
+/* wait_begins: t's call begins; t may fall asleep for a child to end. wait_returns is its channel_returns. */
+void wait_begins(struct sim *s, struct sim_thread *t);
+enum channel_answer wait_returns(struct sim *s, struct sim_thread *t, int64_t result);
+/* wait_vfork: if t's call, which is done, was a vfork, it sleeps until the child is gone from its memory. */
+void wait_vfork(struct sim *s, struct sim_thread *t);
+/* wait_executed, wait_ended: what p's parent may wait for. */
+void wait_executed(struct sim *s, const struct sim_proc *p, uint64_t now);
+void wait_ended(struct sim *s, const struct sim_proc *p, uint64_t now);
+
 /* space.c */
 /* space_switch loads the address space of a thread's process on its core, if it is not. */
 void space_switch(struct sim *s, struct sim_thread *t);
@@ -628,6 +642,8 @@ bool proc_exec(struct sim *s, struct sim_thread *t);
 void proc_fork(struct sim *s, struct sim_thread *t, uint32_t pid);
 /* proc_thread_made: the call of t returned the new thread `tid`. */
 void proc_thread_made(struct sim *s, const struct sim_thread *t, uint32_t tid);
+/* proc_reaped: a call of process `by` told it of that child's end. */
+void proc_reaped(struct sim *s, const struct sim_proc *by, uint32_t pid);
 /* proc_status: what waitpid told of a process: how it ended. */
 void proc_status(struct sim_proc *p, int status);
 /* proc_set_argv keeps a copy of the arguments, each with its zero. */
