@@ -286,6 +286,45 @@ static void threads_bound_to_one_core_leave_the_other_idle(void **state)
     close_crowd(&x);
 }
 
+/* Four cores on two nodes: core 0 is of core 1's node, core 2, which comes next, is not. */
+static void who_wakes_beside_a_taken_core_goes_to_an_idle_one_of_its_memory_node(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"numa.nodes", "2", NULL};
+    struct crowd x;
+    open_crowd_with(&x, 4, 2, options);
+    for (unsigned n = 0; n < 4; n++)
+        assert_int_equal(x.sim->sched.core[n].node, n / 2);
+    sets_affinity(&x, 1, 101, 8); /* away from core 1 */
+    sets_affinity(&x, 0, 100, 2);
+    sets_affinity(&x, 0, 100, 0xf);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(x.t[0]->core_id, 1);
+    sleeps_ns(&x, 0, 2 * MS);
+    work(&x, 0, 500);
+    sets_affinity(&x, 1, 101, 2);
+    work(&x, 1, 5 * MS);
+    feed_to_the_end(&x, 1000);
+    assert_int_equal(x.t[1]->core_id, 1);
+    assert_int_equal(x.t[0]->core_id, 0);
+    close_crowd(&x);
+}
+
+/* lock.c: two threads of one core were not at it at the same time. */
+static void who_comes_on_a_core_is_not_before_the_one_that_left_it(void **state)
+{
+    (void)state;
+    struct crowd x;
+    open_crowd(&x, 1, 2);
+    unsigned first = x.sim->cpu[0].runs == x.t[0] ? 0 : 1, second = 1 - first;
+    work(&x, first, MS / 2);
+    sleeps_ns(&x, first, 10 * MS);
+    work(&x, second, 1000);
+    feed_to_the_end(&x, 1000);
+    assert_true(x.t[second]->clock >= MS / 2 + 1000);
+    close_crowd(&x);
+}
+
 static void a_core_that_does_not_exist_is_a_divergence(void **state)
 {
     (void)state;
@@ -530,6 +569,8 @@ int main(void)
         cmocka_unit_test(the_size_of_the_pieces_a_stream_comes_in_changes_no_counter),
         cmocka_unit_test(a_thread_goes_to_the_core_it_is_bound_to_and_finds_it_cold),
         cmocka_unit_test(threads_bound_to_one_core_leave_the_other_idle),
+        cmocka_unit_test(who_wakes_beside_a_taken_core_goes_to_an_idle_one_of_its_memory_node),
+        cmocka_unit_test(who_comes_on_a_core_is_not_before_the_one_that_left_it),
         cmocka_unit_test(a_core_that_does_not_exist_is_a_divergence),
         cmocka_unit_test(a_new_thread_begins_at_the_time_of_its_maker_with_its_cores),
         cmocka_unit_test(nice_values_of_the_program_decide_the_shares),
