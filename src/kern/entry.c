@@ -215,22 +215,21 @@ void kern_leave(struct kern *k, uint32_t tid, uint32_t bytes)
         stack_pop(&t->stack, bytes);
 }
 
-void kern_deepen(struct kern *k, uint32_t tid, enum arch_step step)
+uint32_t kern_deepen(struct kern *k, uint32_t tid, enum arch_step step)
 {
     struct kern_task *t = task_of(k, tid);
     if (!t)
-        return;
+        return 0;
     if (step == STEP_IO || step == STEP_SWAP_IN)
-        stack_touch(&k->stacks, &t->stack, USE_READ);
-    else if (step == STEP_WRITEBACK)
-        stack_touch(&k->stacks, &t->stack, USE_WRITE);
-    else if (step == STEP_DIRECT_RECLAIM)
-        stack_touch(&k->stacks, &t->stack, USE_RECLAIM);
-    else if (step == STEP_SWAP_OUT) { /* below reclaim */
-        uint32_t bytes = stack_push(&k->stacks, &t->stack, USE_RECLAIM);
-        stack_touch(&k->stacks, &t->stack, USE_SWAP);
-        stack_pop(&t->stack, bytes);
-    }
+        return stack_push(&k->stacks, &t->stack, USE_READ);
+    if (step == STEP_WRITEBACK)
+        return stack_push(&k->stacks, &t->stack, USE_WRITE);
+    if (step == STEP_DIRECT_RECLAIM)
+        return stack_push(&k->stacks, &t->stack, USE_RECLAIM);
+    if (step != STEP_SWAP_OUT)
+        return 0;
+    uint32_t bytes = stack_push(&k->stacks, &t->stack, USE_RECLAIM); /* swap-out is below reclaim */
+    return bytes + stack_push(&k->stacks, &t->stack, USE_SWAP);
 }
 
 void kern_interrupt(struct kern *k, unsigned cpu, uint32_t tid)

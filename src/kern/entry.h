@@ -43,10 +43,11 @@ uint32_t kern_entry_data(struct kern *k, enum kern_entry e, unsigned cpu, uint32
 #define KERN_TOUCHES_MAX 64u /* of one call of these */
 
 /* kern_enter notes that a thread entered: the depth of its stack. kern_leave undoes the last one. Steps
- * in between go deeper: kern_deepen. An interrupt comes and goes: kern_interrupt. */
+ * in between go deeper: kern_deepen returns by how much, for kern_leave. An interrupt comes and goes:
+ * kern_interrupt. */
 uint32_t kern_enter(struct kern *k, enum kern_entry e, uint32_t tid);
 void kern_leave(struct kern *k, uint32_t tid, uint32_t bytes);
-void kern_deepen(struct kern *k, uint32_t tid, enum arch_step step);
+uint32_t kern_deepen(struct kern *k, uint32_t tid, enum arch_step step);
 void kern_interrupt(struct kern *k, unsigned cpu, uint32_t tid);
 
 /* kern_double_fault says, once each, that a guard page was hit. kern_overflow tells of the first stack that was

@@ -4,7 +4,7 @@
  *   kernel.stack=two_pages   …| whose it is | 2 pages ▲|…   direct map, one block of two frames
  *   kernel.stack=one_page    …| whose it is | 1 page ▲|…
  *
- * Entries nest: a fault inside a system call, an interrupt inside a fault. Each adds what it needs to
+ * Entries nest: a fault inside a system call, a tick that comes due inside a fault (access.c). Each adds what it needs to
  * the stack it runs on; what exceeds it hits the guard page (double fault, on a stack of its own), or
  * silently overwrites the neighbour.
  *

@@ -20,18 +20,50 @@
 
 /* -- the outbox -----------------------------------------------------------------------------------*/
 
-/* deepen: a step of the kernel's work goes further down the stack, perhaps beyond its end. */
-static void deepen(struct sim *s, const struct sim_thread *t, enum arch_step step)
+/* The kernel's work for one entry, as far as it has come. */
+struct work {
+    struct sim_thread *t; /* NULL: it is nobody's, and nothing interrupts it */
+    uint64_t due;         /* cycles of it at which the timer interrupts */
+    uint32_t deep;        /* bytes of stack that its last step uses */
+};
+
+static void work_begin(struct sim *s, struct sim_thread *t, struct work *w)
 {
-    kern_deepen(s->kern, t->tid, step);
+    bool nobodys = s->payer == PAYER_NOBODY;
+
+    *w = (struct work){nobodys ? NULL : t, nobodys ? UINT64_MAX : sched_due_in(s, t), 0};
+}
+
+/* worked: so many cycles are over; ticks that came due came on top of the last step's stack. */
+static void worked(struct sim *s, struct work *w, uint64_t cycles)
+{
+    while (unlikely(cycles >= w->due))
+        w->due += sched_tick_inside(s, w->t);
+}
+
+/* work_step: a step goes further down the stack, perhaps beyond its end. What follows, up to the next step, is
+ * its work. */
+static void work_step(struct sim *s, struct work *w, enum arch_step step)
+{
+    kern_leave(s->kern, w->t->tid, w->deep);
+    w->deep = kern_deepen(s->kern, w->t->tid, step);
     if (unlikely(kern_double_fault(s->kern)))
-        entry_double_fault(s, t->core_id);
+        entry_double_fault(s, w->t->core_id);
+}
+
+static void work_end(struct sim *s, struct work *w, uint64_t cycles)
+{
+    worked(s, w, cycles);
+    if (w->t)
+        kern_leave(s->kern, w->t->tid, w->deep);
 }
 
 uint64_t sim_drain(struct sim *s, struct sim_thread *t)
 {
     uint64_t cycles = 0, lines = 0, others = 0, other_lines = 0;
+    struct work w;
 
+    work_begin(s, t, &w);
     for (uint32_t i = 0; i < s->outbox.n; i++) {
         const struct arch_msg *m = &s->outbox.msg[i];
         bool other = s->kthread.runs;
@@ -53,9 +85,10 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
                                     other ? &other_lines : &lines);
             break;
         case ARCH_STEP:
+            worked(s, &w, cycles + lines * s->conf.cpu_exposed_kernel / 100);
+            if (w.t && !other)
+                work_step(s, &w, (enum arch_step)m->n);
             *waited += s->step_cost[m->n] * m->a;
-            if (s->payer != PAYER_NOBODY && !other)
-                deepen(s, t, (enum arch_step)m->n);
             break;
         case ARCH_LOCK:
             cycles += lock_message(s, t, m, cycles + lines * s->conf.cpu_exposed_kernel / 100);
@@ -68,7 +101,9 @@ uint64_t sim_drain(struct sim *s, struct sim_thread *t)
     s->outbox.n = 0;
     CHECK(!s->kthread.runs);
     AUDIT(ASSERT(space_audit(s) == 0));
-    return cycles + lines * s->conf.cpu_exposed_kernel / 100;
+    cycles += lines * s->conf.cpu_exposed_kernel / 100;
+    work_end(s, &w, cycles);
+    return cycles;
 }
 
 /* -- faults -----------------------------------------------------------------------------------------*/

@@ -516,6 +516,29 @@ static void sim_tick(struct sim *s, struct sim_thread *t)
         entry_user_mode(s, t->core_id);
 }
 
+uint64_t sched_due_in(struct sim *s, const struct sim_thread *t)
+{
+    const struct sim_cpu *c = ran_on(t);
+
+    clock_look(s);
+    if (c->runs != t || c->busy_ps >= c->tick_ps)
+        return UINT64_MAX; /* due before: it comes between two blocks */
+    return (c->tick_ps - c->busy_ps) / PS_PER_NS * s->conf.cpu_mhz / 1000;
+}
+
+uint64_t sched_tick_inside(struct sim *s, struct sim_thread *t)
+{
+    struct sim_cpu *c = ran_on(t);
+    uint64_t period_ps = PS_PER_S / s->conf.kernel_hz;
+
+    c->tick_ps += period_ps;
+    entry_tick(s, t);
+    sched_tick(&s->sched, t->core_id, ns(c->clock_ps));
+    if (t->until && !sched_stays(s, t))
+        *t->until = 0; /* it leaves its core before its next block */
+    return period_ps / PS_PER_NS * s->conf.cpu_mhz / 1000;
+}
+
 bool sched_ticks(struct sim *s, struct sim_thread *t)
 {
     struct sim_cpu *c = ran_on(t);

@@ -485,6 +485,10 @@ void sched_feed_begin(struct sim *s, struct sim_thread *t);
 void sched_feed_end(struct sim *s, struct sim_thread *t);
 /* sched_until_look returns the instructions that t may run before its core's clock is looked at. */
 uint64_t sched_until_look(const struct sim_thread *t);
+/* sched_due_in returns after how many cycles of kernel work for t the timer interrupts it; UINT64_MAX: not in it.
+ * sched_tick_inside is that tick; it returns the cycles to the next. */
+uint64_t sched_due_in(struct sim *s, const struct sim_thread *t);
+uint64_t sched_tick_inside(struct sim *s, struct sim_thread *t);
 /* sched_ticks does the ticks that are due. sched_stays: t still has its core. */
 bool sched_ticks(struct sim *s, struct sim_thread *t);
 bool sched_stays(const struct sim *s, const struct sim_thread *t);

@@ -179,6 +179,68 @@ static void a_switch_touches_the_schedulers_text(void **state)
     }
 }
 
+/* A read from swap within a fault within a system call, of 2000 cycles, on a stack of one page; the timer is due
+ * after `due` cycles of it. Depths as measured (kern/stack.c): 488 + 1256 + 2000, an interrupt 280, its handler 472. */
+static void swap_in_call(struct crowd *x, uint64_t due)
+{
+    struct sim *s = x->sim;
+    struct sim_thread *t = x->t[0];
+
+    entry_begin(s, t, ENTRY_SYSCALL, SYS_read);
+    entry_begin(s, t, ENTRY_FAULT, 0);
+    clock_look(s);
+    s->cpu[t->core_id].tick_ps = s->cpu[t->core_id].busy_ps + due * 1000; /* 1 GHz */
+    arch_step(&s->outbox, STEP_SWAP_IN, 1);
+    s->payer = PAYER_CALL;
+    assert_int_equal(sim_drain(s, t), 2000);
+    s->payer = PAYER_NOBODY;
+    entry_end(s, t);
+    entry_end(s, t);
+}
+
+static void a_tick_that_is_due_inside_the_kernel_comes_on_top_of_its_stack(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *irq;
+        uint64_t due;
+        uint32_t deepest, overwrites;
+    } row[] = {
+        {"task", 5000, 488 + 1256 + 2000, 0}, /* after it: between two blocks, as ever */
+        {"task", 1000, 488 + 1256 + 2000 + 280 + 472, 1}, /* what CONFIG_4KSTACKS could not do */
+        {"own", 1000, 488 + 1256 + 2000 + 280, 0},        /* and had interrupt stacks for */
+        {"one_page", 1000, 488 + 1256 + 2000 + 280, 0}};
+    for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
+        struct crowd x;
+        const char *options[] = {"kernel.irq_stack",
+                                 row[i].irq,
+                                 "kernel.stack",
+                                 "one_page",
+                                 "cost.swap_in",
+                                 "2000",
+                                 "kernel.hz",
+                                 "100",
+                                 "kernel.footprint",
+                                 "on",
+                                 NULL};
+        open_cores(&x, 1, options);
+        uint64_t ticks = COUNT(&x, timer_interrupts), period = UINT64_C(10000000000);
+        swap_in_call(&x, row[i].due);
+        assert_int_equal(COUNT(&x, stack_deepest), row[i].deepest);
+        assert_int_equal(COUNT(&x, stack_overwrites), row[i].overwrites);
+        assert_int_equal(COUNT(&x, timer_interrupts) - ticks, i > 0);
+        const struct sim_cpu *c = &x.sim->cpu[0];
+        assert_true(c->tick_ps > c->busy_ps && c->tick_ps <= c->busy_ps + period + 5000000);
+        struct kern_touch t[KERN_TOUCHES_MAX], u[KERN_TOUCHES_MAX]; /* the stack is empty again */
+        kern_entry_data(x.sim->kern, ENTRY_SYSCALL, 0, x.t[0]->tid, t);
+        uint32_t bytes = kern_enter(x.sim->kern, ENTRY_SYSCALL, x.t[0]->tid);
+        kern_leave(x.sim->kern, x.t[0]->tid, bytes);
+        kern_entry_data(x.sim->kern, ENTRY_SYSCALL, 0, x.t[0]->tid, u);
+        assert_int_equal(t[0].page.v + t[0].lines, u[0].page.v + u[0].lines);
+        close_crowd(&x);
+    }
+}
+
 static void a_slice_of_a_picosecond_is_kept(void **state)
 {
     (void)state;
@@ -223,6 +285,7 @@ int main(void)
         cmocka_unit_test(an_idle_core_counts_what_it_does_and_nobody_pays),
         cmocka_unit_test(the_interrupted_task_gives_its_stack),
         cmocka_unit_test(a_switch_touches_the_schedulers_text),
+        cmocka_unit_test(a_tick_that_is_due_inside_the_kernel_comes_on_top_of_its_stack),
         cmocka_unit_test(a_slice_of_a_picosecond_is_kept),
         cmocka_unit_test(the_timeline_shows_it_on_the_track_of_the_core),
     };
