@@ -119,6 +119,7 @@ struct reader {
     uint32_t n_holes;
     bool holds;             /* nobody goes on before a task that was made has begun … */
     uint32_t held, held_at; /* … of so many, since that beat; … */
+    uint32_t moved;         /* beat at which words were taken last */
     uint32_t given_up;      /* … but for so many, which never came */
     uint64_t processes;     /* ever */
     uint64_t words;         /* consumed */

@@ -229,7 +229,7 @@ static struct stream *longest(struct reader *r)
     return first;
 }
 
-/* all_said says whether nobody has words but who waits for another. */
+/* all_said says whether nobody has words but who waits for another, or begins after one. */
 static bool all_said(const struct reader *r)
 {
     const struct stream_list *lists[] = {&r->ready, &r->quiet};
@@ -237,7 +237,8 @@ static bool all_said(const struct reader *r)
     for (unsigned l = 0; l < 2; l++)
         for (unsigned i = 0; i < lists[l]->n; i++) {
             const struct stream *s = &r->stream[lists[l]->slot[i]];
-            if (!drained(s) && !(s->thread && sim_thread_blocked(s->thread)))
+            if (!drained(s) && process_may_begin(r, s->process) &&
+                !(s->thread && sim_thread_blocked(s->thread)))
                 return false;
         }
     return !r->holds && r->unborn.n == 0 && atomic_load(&r->region->ring->threads) == r->threads;
@@ -273,7 +274,8 @@ static bool force_turn(struct reader *r)
         if (r->over || !a || r->beat - a->fed >= patience(s, a))
             return reader_feed(r, s, n);
     }
-    return false;
+    struct stream *s = r->beat - r->moved >= 50 ? longest(r) : NULL;
+    return s && reader_feed(r, s, feedable(r, s));
 }
 
 /* waits says whether a process has words that may not be fed, for long enough. */

@@ -55,7 +55,7 @@ static void wake_producer(struct stream *s)
 static void advance(struct reader *r, struct stream *s, uint64_t words)
 {
     r->words += words;
-    s->process->fed = s->fed = r->beat;
+    s->process->fed = s->fed = r->moved = r->beat;
     atomic_store(&s->slot->tail, tail_of(s) + words);
     wake_producer(s);
 }
