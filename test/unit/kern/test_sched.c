@@ -513,17 +513,24 @@ static bool wakes_and_preempts(struct bench *b, struct sched_task *t)
     return sched_needs(&b->s, 0);
 }
 
-static void a_forked_child_waits_until_the_slice_of_its_parent_is_over(void **state)
+/* The parent has used up its first slice, alone; a child would be picked before it, and yet does not preempt. The
+ * next one is queued beside another, and there whose slice is over has to go (update_curr). */
+static void a_forked_child_does_not_preempt_but_a_slice_ends_when_another_is_queued(void **state)
 {
     (void)state;
     struct bench b;
     bench_open(&b, 1);
     struct sched_task *parent = start(&b), *child = add(&b, parent);
-    b.now = MS / 10; /* of 0.7 ms */
+    b.now = MS;
     sched_set_clock(&b.s, 0, b.now);
     sched_wake_new(&b.s, child, b.now);
+    assert_int_equal(child->deadline - child->vruntime, 350000); /* half a slice */
+    assert_true(child->deadline < parent->deadline);
     assert_false(sched_needs(&b.s, 0));
-    tick(&b);
+    b.now += 60000;
+    sched_set_clock(&b.s, 0, b.now);
+    sched_wake_new(&b.s, add(&b, parent), b.now);
+    settle(&b);
     assert_ptr_equal(b.s.core[0].curr, child);
 }
 
@@ -716,7 +723,7 @@ int main(void)
         cmocka_unit_test(a_fifo_task_runs_before_all_others_until_it_sleeps),
         cmocka_unit_test(the_higher_real_time_priority_runs_and_equals_of_rr_change_each_100_ms),
         cmocka_unit_test(a_child_inherits_nice_policy_and_cores),
-        cmocka_unit_test(a_forked_child_waits_until_the_slice_of_its_parent_is_over),
+        cmocka_unit_test(a_forked_child_does_not_preempt_but_a_slice_ends_when_another_is_queued),
         cmocka_unit_test(who_slept_preempts_only_when_the_running_slice_is_not_protected),
         cmocka_unit_test(an_idle_policy_task_is_preempted_at_once_and_preempts_nobody),
         cmocka_unit_test(

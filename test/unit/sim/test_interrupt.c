@@ -84,7 +84,7 @@ static void what_a_core_is_interrupted_for_is_its_own_and_of_the_thread_there(vo
     close_crowd(&x);
 }
 
-/* The clock that decides who waits for a lock is a thread's own cycles. */
+/* The clock that decides who waits for a lock is a thread's own cycles; so is the time it ran. */
 static void the_time_is_lost_by_who_was_interrupted_not_by_who_asked(void **state)
 {
     (void)state;
@@ -92,9 +92,14 @@ static void the_time_is_lost_by_who_was_interrupted_not_by_who_asked(void **stat
     open_cores(&x, 2, costs);
     uint64_t was[2] = {x.t[0]->clock, x.t[1]->clock};
     proc_switch(x.sim, x.t[0]);
+    uint64_t ran[2] = {x.t[0]->ran_ps, x.t[1]->ran_ps}, busy = x.sim->cpu[1].busy_ps;
     lock_feed_begin(x.sim, x.t[0]);
     flush(&x, 5);
     lock_feed_end(x.sim, x.t[0]);
+    clock_look(x.sim);
+    assert_int_equal(x.t[0]->ran_ps, ran[0]);
+    assert_true(x.t[1]->ran_ps >= ran[1] + (600 + 5 * 70) * 1000); /* a cycle is 1,000 ps */
+    assert_int_equal(x.sim->cpu[1].busy_ps - busy, x.t[1]->ran_ps - ran[1]);
     assert_int_equal(x.t[0]->clock, was[0]); /* what it waits is charged by its caller */
     assert_true(x.t[1]->clock >= was[1] + 600 + 5 * 70);
     close_crowd(&x);
