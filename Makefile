@@ -58,7 +58,7 @@ $(O)/pagewalk: $(foreach m,$(MODULES),$(O)/lib/$(m).a)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--start-group $^ -Wl,--end-group $(LDLIBS) -o $@
 
 # -- the plugin: stands alone, never sanitized (it lives inside QEMU) --------------------------
-$(O)/pagewalk-qemu.so: $(wildcard plugin/qemu/*.c plugin/qemu/*.h) src/event/binfmt.c src/event/binfmt.h src/event/event.h src/event/ring.h Makefile
+$(O)/pagewalk-qemu.so: $(wildcard plugin/qemu/*.c plugin/qemu/*.h) src/event/binfmt.c src/event/binfmt.h src/event/qemu.c src/event/qemu.h src/event/event.h src/event/ring.h Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) -std=c17 -g -O2 $(WARN) -fPIC -shared -fvisibility=hidden -ftls-model=initial-exec \

@@ -69,13 +69,13 @@ static double cpu_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void replay(const struct conf *conf, const struct sim_program *program)
+static void replay(const struct conf *conf)
 {
     struct sim *s;
     size_t at = 0, known = 0;
     enum sim_stop stop;
 
-    if (sim_open(&s, conf, program) != 0)
+    if (sim_open(&s, conf) != 0)
         exit(1);
     struct sim_thread *t = sim_thread_open(s);
     double start = cpu_seconds();
@@ -97,7 +97,6 @@ static void replay(const struct conf *conf, const struct sim_program *program)
 int main(int argc, char **argv)
 {
     struct conf conf;
-    struct sim_program program = {.argc = 1, .arg_bytes = 64, .stack_rlimit = 8 << 20};
     struct front_options o = {0};
     struct front_result r;
     struct sim *s;
@@ -113,12 +112,11 @@ int main(int argc, char **argv)
     }
     o.argv = argv + i;
     o.plugin = getenv("PLUGIN");
-    if (i >= argc || sim_open(&s, &conf, &program) != 0 ||
-        front_run(&o, s, &r, err, sizeof(err)) != 0)
+    if (i >= argc || sim_open(&s, &conf) != 0 || front_run(&o, s, &r, err, sizeof(err)) != 0)
         return fprintf(stderr, "feed_bench: %s\n", i < argc ? err : "give a program"), 1;
     sim_close(s);
     printf("%zu words, %zu blocks\n", n_words, n_blocks);
     for (i = 0; i < times; i++)
-        replay(&conf, &program);
+        replay(&conf);
     return 0;
 }

@@ -16,6 +16,7 @@
  * Numbers are those of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
  */
 #include "calls.h"
+#include "answer.h"
 #include "channel.h"
 #include "exec.h"
 #include "fork.h"
@@ -24,6 +25,7 @@
 #include "sigframe.h"
 #include "writer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <stdio.h>
@@ -447,7 +449,7 @@ static void put_native(struct writer *w, int reason, const char *path)
 }
 
 /* follow_exec goes on as the program that is executed, if that can be observed. It returns if not, or if there
- * is none: then QEMU makes the call. */
+ * is none: then QEMU makes the call, or we do where it cannot. */
 static void follow_exec(struct writer *w, uint64_t num, const uint64_t args[6])
 {
     char path[PATH_BYTES];
@@ -464,6 +466,11 @@ static void follow_exec(struct writer *w, uint64_t num, const uint64_t args[6])
         verdict = NATIVE_FAILED;
     }
     put_native(w, verdict, path);
+    if (num == SYS_execveat) {
+        long r = syscall(SYS_execveat, args[0], args[1], args[2], args[3], args[4]);
+
+        answer_is(r < 0 ? -errno : r);
+    }
 }
 
 void calls_child(void)

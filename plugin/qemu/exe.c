@@ -12,7 +12,7 @@
  *  I2  All descriptors are closed on exec.
  *
  * Source: Linux 6.18 fs/proc/base.c (proc_exe_link, proc_map_files_get_link: root's alone), fs/namei.c
- * (nd_jump_link, LOOKUP_NO_MAGICLINKS); the command line is exec.c's and the launcher's.
+ * (nd_jump_link, LOOKUP_NO_MAGICLINKS); the command line is event/qemu.c's.
  */
 #include "exe.h"
 
@@ -31,7 +31,7 @@
 #define LINKS_MAX 40 /* MAXSYMLINKS */
 #define OPEN      (O_RDONLY | O_CLOEXEC | O_NONBLOCK)
 
-/* Words of QEMU's command line: see command() in exec.c, qemu_argv() in the launcher. */
+/* Words of QEMU's command line: see event/qemu.c. */
 enum { WORD_PLUGIN = 5, WORD_PATH = 9 };
 
 static char own_qemu[PATH_MAX];

@@ -26,6 +26,7 @@
 #include "writer.h"
 
 #include "event/binfmt.h"
+#include "event/qemu.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -61,6 +62,7 @@ struct list {
 struct exec_plan {
     struct list argv, envp; /* of the program */
     char path[PATH_MAX];    /* of the file that is run; what QEMU is given */
+    char comm[QEMU_COMM];   /* what Linux would call the task */
     int file;               /* open for reading, closed on exec */
     unsigned skip;          /* bytes of path before what the program's caller said */
     bool kept;              /* `file` must stay open, for path names it */
@@ -203,16 +205,6 @@ void exec_unmask(char *variable)
     *variable = (char)(was & 0x7f);
     if (!acts_on_qemu(variable))
         *variable = was;
-}
-
-static void list_reverse(struct list *l)
-{
-    for (size_t i = 0; i < l->n / 2; i++) {
-        char *s = l->v[i];
-
-        l->v[i] = l->v[l->n - 1 - i];
-        l->v[l->n - 1 - i] = s;
-    }
 }
 
 /* -- would Linux execute it? ------------------------------------------------------------------------ */
@@ -474,9 +466,26 @@ static int judge_execve(struct exec_plan *p, const char *path)
     char name[PATH_MAX];
 
     snprintf(name, sizeof name, "%s", path);
+    qemu_comm(p->comm, name);
     if (!open_next(p, path))
         return unreadable(AT_FDCWD, path);
     return lasting(p, judge(p, name));
+}
+
+/* comm_of_file: who executes a descriptor is called as the file is in its directory; a script's task as the
+ * interpreter is (comm_from_dentry). */
+static void comm_of_file(char comm[QEMU_COMM], int fd)
+{
+    static const char gone[] = " (deleted)";
+    char link[32], path[PATH_MAX];
+    ssize_t n;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    n = readlink(link, path, sizeof path - 1);
+    path[n < 0 ? 0 : n] = 0;
+    if (n > (ssize_t)strlen(gone) && strcmp(path + n - strlen(gone), gone) == 0)
+        path[n - (ssize_t)strlen(gone)] = 0;
+    qemu_comm(comm, path);
 }
 
 /* judge_execveat: a script behind a descriptor that is closed by the exec cannot be opened again. */
@@ -494,6 +503,10 @@ static int judge_execveat(struct exec_plan *p, int dir, const char *path, unsign
     snprintf(link, sizeof link, "%s", name);
     p->path[0] = 0;
     verdict = judge(p, name);
+    if (path[0])
+        qemu_comm(p->comm, link);
+    else
+        comm_of_file(p->comm, p->file);
     if (by_fd && strcmp(link, name) != 0 && (fcntl(dir, F_GETFD) & FD_CLOEXEC))
         return NATIVE_REFUSED;
     return lasting(p, verdict);
@@ -508,8 +521,10 @@ static bool read_lists(struct exec_plan *p, uint64_t argv, uint64_t envp)
         return false;
     if (p->argv.n == 0 && !list_add(&p->argv, ""))
         return false;
-    list_reverse(&p->envp);
-    return list_end(&p->envp);
+    if (!list_end(&p->envp))
+        return false;
+    qemu_reverse(p->envp.v);
+    return true;
 }
 
 static bool mask_all(struct exec_plan *p)
@@ -525,7 +540,7 @@ int exec_plan(uint64_t num, const uint64_t a[6], struct exec_plan **ret_plan, ch
 {
     unsigned at = num == SYS_execveat;
     struct exec_plan *p = malloc(sizeof *p);
-    char path[PATH_MAX];
+    char path[PATH_MAX] = "";
     int verdict = NATIVE_REFUSED;
 
     ret_path[0] = 0;
@@ -540,7 +555,7 @@ int exec_plan(uint64_t num, const uint64_t a[6], struct exec_plan **ret_plan, ch
         p->region_fd = door_fetch();
         verdict = p->region_fd < 0 ? NATIVE_CONFINED : EXEC_READY;
     }
-    snprintf(ret_path, path_size, "%s", p->path[0] ? p->path : path);
+    snprintf(ret_path, path_size, "%s", path[0] ? path : p->comm);
     if (verdict != EXEC_READY)
         exec_drop(p);
     else
@@ -561,54 +576,22 @@ void exec_drop(struct exec_plan *p)
 
 /* -- going ------------------------------------------------------------------------------------------ */
 
-/* double_commas copies text for QEMU's option parser, where a comma in a value is written twice. */
-static void double_commas(char *to, size_t size, const char *text)
-{
-    size_t n = 0;
-
-    for (; *text && n + 2 < size; text++) {
-        to[n++] = *text;
-        if (*text == ',')
-            to[n++] = ',';
-    }
-    to[n] = 0;
-}
-
-/* stack_bytes: the stack that QEMU makes for a limit, as the launcher does it. */
-static uint64_t stack_bytes(void)
-{
-    const uint64_t least = UINT64_C(128) << 10, most = UINT64_C(16) << 30;
-    uint64_t limit = stack_limit.rlim_cur;
-
-    if (limit == RLIM_INFINITY)
-        return UINT64_C(8) << 20;
-    limit = limit < least ? least : limit;
-    return (limit < most ? limit : most) & ~UINT64_C(0xfff);
-}
-
-/* command returns QEMU's argument vector; the strings that belong to it follow in the same memory. */
 static char **command(const struct exec_plan *p)
 {
-    enum { OWN = 9, TEXT = 2 * PATH_MAX + 256, STACK = 32 };
-    size_t n = p->argv.n;
-    char **v = malloc((OWN + n + 2) * sizeof *v + TEXT + STACK), *text, *stack;
+    uint64_t stack = qemu_stack_bytes(stack_limit.rlim_cur);
+    char options[256];
 
-    if (!v)
-        return NULL;
-    text = (char *)(v + OWN + n + 2);
-    stack = text + TEXT;
-    double_commas(text, TEXT - 256, own_plugin);
-    snprintf(text + strlen(text), 256, ",fd=%d,stack=%llu,limit=%lld,most=%lld,skip=%u,kept=%d",
-             p->region_fd, (unsigned long long)stack_bytes(), (long long)stack_limit.rlim_cur,
+    snprintf(options, sizeof options, ",fd=%d,stack=%llu,limit=%lld,most=%lld,skip=%u,kept=%d",
+             p->region_fd, (unsigned long long)stack, (long long)stack_limit.rlim_cur,
              (long long)stack_limit.rlim_max, p->skip, p->kept ? p->file : -1);
-    snprintf(stack, STACK, "%llu", (unsigned long long)stack_bytes());
-    memcpy(v,
-           (char *[OWN]){(char *)exe_qemu(), "-cpu", RING_QEMU_CPU, "-s", stack, "-plugin", text,
-                         "-0", p->argv.v[0]},
-           OWN * sizeof *v);
-    v[OWN] = (char *)(uintptr_t)p->path;
-    memcpy(v + OWN + 1, p->argv.v + 1, n * sizeof *v); /* its NULL included */
-    return v;
+    return qemu_argv(&(struct qemu_command){.qemu = exe_qemu(),
+                                            .cpu = RING_QEMU_CPU,
+                                            .plugin = own_plugin,
+                                            .options = options,
+                                            .comm = p->comm,
+                                            .stack = stack,
+                                            .path = p->path,
+                                            .argv = p->argv.v});
 }
 
 void exec_go(struct exec_plan *p)

@@ -24,7 +24,7 @@ struct rlimit exec_stack_limit(void);
 void exec_noted(uint64_t num, const uint64_t args[6], int64_t result);
 
 /* exec_plan judges execve or execveat. With EXEC_READY *ret_plan is for exec_go and exec_drop. The path
- * is that of the file to be run as far as it was found. */
+ * is the one that was executed, of a descriptor the task's name. */
 int exec_plan(uint64_t num, const uint64_t args[6], struct exec_plan **ret_plan, char *ret_path,
               size_t path_size);
 /* exec_go executes; it returns only if that failed. */

@@ -8,7 +8,7 @@
  * Arguments: fd=N (the region, a memfd; closed here), stack=BYTES (what QEMU was told with -s); of a
  * program that was executed: limit=, most= (RLIMIT_STACK, as that program's caller had set it), skip=BYTES
  * (of QEMU's path before the one that was executed), kept=N (a
- * descriptor through which QEMU opened the program; closed here).
+ * descriptor through which QEMU opened the program; closed here); comm=NAME of the program's task.
  *
  * Invariants:
  *  I1  The guest sees no descriptor, no name, no output of ours; without RING_F_TREE a forked child
@@ -31,6 +31,8 @@
 #include "start.h"
 #include "writer.h"
 
+#include "event/qemu.h"
+
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
@@ -38,17 +40,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 int qemu_plugin_version = 1;
-static int api;             /* version that the loading QEMU speaks */
-static uint64_t stack_size; /* argument stack= */
-static int kept_fd;         /* argument kept= */
-static int path_skip;       /* argument skip=; -1: the launcher started us */
-static bool started;        /* EV_START is out */
+static int api;              /* version that the loading QEMU speaks */
+static uint64_t stack_size;  /* argument stack= */
+static int kept_fd;          /* argument kept= */
+static int path_skip;        /* argument skip=; -1: the launcher started us */
+static char comm[QEMU_COMM]; /* argument comm=, "": not told */
+static bool started;         /* EV_START is out */
 static pthread_mutex_t translating = PTHREAD_MUTEX_INITIALIZER;
 
 /* -- execution: the hot path ---------------------------------------------------------------------- */
@@ -300,7 +304,7 @@ static void first_words(void)
     started = true;
     start_ignore_signals();
     writer_open();
-    start_put(stack_size, path_skip < 0 ? 0 : (unsigned)path_skip, path_skip >= 0);
+    start_put(stack_size, path_skip < 0 ? 0 : (unsigned)path_skip, path_skip >= 0, comm);
     exec_close_kept(kept_fd);
 }
 
@@ -340,6 +344,7 @@ static void on_syscall(uint64_t id, unsigned vcpu, int64_t num, uint64_t a1, uin
     const uint64_t args[6] = {a1, a2, a3, a4, a5, a6};
 
     (void)id, (void)vcpu, (void)a7, (void)a8;
+    answer_none();
     if (self.slot)
         calls_enter(num, args);
     else
@@ -350,7 +355,7 @@ static void on_syscall(uint64_t id, unsigned vcpu, int64_t num, uint64_t a1, uin
 static void on_syscall_ret(uint64_t id, unsigned vcpu, int64_t num, int64_t ret)
 {
     (void)id, (void)vcpu;
-    ret = answer_return(num, ret);
+    ret = answer_of(ret);
     if (self.slot)
         calls_return(num, ret);
     else
@@ -387,6 +392,17 @@ static int64_t argument(int argc, char **argv, const char *name, int64_t without
         if (strncmp(argv[i], name, n) == 0 && argv[i][n] == '=')
             return strtoll(argv[i] + n + 1, NULL, 10);
     return without;
+}
+
+/* note_comm keeps the name of the program's task, the last of the arguments, and gives it to this thread, the
+ * program's first: QEMU's is of no interest to who looks at /proc. */
+static void note_comm(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++)
+        if (strncmp(argv[i], "comm=", 5) == 0)
+            qemu_comm(comm, argv[i] + 5);
+    if (comm[0])
+        prctl(PR_SET_NAME, comm);
 }
 
 /* stack_limit_of: RLIMIT_STACK of the program, which an earlier program may have set for it. */
@@ -450,6 +466,7 @@ int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, cha
     if (info_is_known())
         access_cb = on_access;
     dl_iterate_phdr(find_text, NULL);
+    note_comm(argc, argv);
     start_note_signals();
     sigframe_open(api);
     answer_open(api);

@@ -22,7 +22,7 @@
  *  I3  A handler whose first block was translated before it became one is not repaired.
  *
  * Source: System V ABI AMD64, 3.2.2; Linux 6.18 arch/x86/kernel/signal.c get_sigframe; QEMU 7.2
- * linux-user/i386/signal.c get_sigframe, setup_rt_frame (repaired in 8.1), target/i386/cpu.h CPUArchState,
+ * linux-user/i386/signal.c get_sigframe, setup_rt_frame, target/i386/cpu.h CPUArchState,
  * tcg/i386/tcg-target.h TCG_AREG0.
  */
 #include "sigframe.h"

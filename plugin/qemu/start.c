@@ -17,6 +17,8 @@
 #include "qemu_api.h"
 #include "writer.h"
 
+#include "event/qemu.h"
+
 #include <elf.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -138,7 +140,7 @@ static void unmask_all(const struct initial *i)
         exec_unmask(v);
 }
 
-static void put_start(struct writer *w, const char *path, struct extent stack,
+static void put_start(struct writer *w, const char *path, const char *comm, struct extent stack,
                       const struct initial *i)
 {
     size_t arg_bytes = (size_t)(i->envs - i->args);
@@ -163,17 +165,20 @@ static void put_start(struct writer *w, const char *path, struct extent stack,
         [START_UID] = getuid(),
         [START_GID] = getgid(),
     };
-    char whole[8192];
+    char whole[8192], name[QEMU_COMM];
     unsigned texts;
 
     absolute(path, whole, sizeof whole);
-    texts = writer_text_words(strlen(whole)) + writer_text_words(told);
+    qemu_comm(name, comm[0] ? comm : whole);
+    texts = writer_text_words(strlen(whole)) + writer_text_words(told) +
+            writer_text_words(strlen(name));
 
     writer_put(w, event_control(EV_START, START_WORDS + texts));
     for (unsigned n = 0; n < START_WORDS; n++)
         writer_put(w, words[n]);
     writer_text(w, whole, strlen(whole));
     writer_text(w, i->args, told);
+    writer_text(w, name, strlen(name));
 }
 
 /* skip_path makes AT_EXECFN what the program's caller said: QEMU was given more before it. */
@@ -184,7 +189,7 @@ static void skip_path(const struct initial *i, unsigned skip)
             a[1] += skip;
 }
 
-void start_put(uint64_t stack_size, unsigned skip, bool masked)
+void start_put(uint64_t stack_size, unsigned skip, bool masked, const char *comm)
 {
     const char *path = qemu_plugin_path_to_binary();
     struct extent stack = {0, 0};
@@ -199,5 +204,5 @@ void start_put(uint64_t stack_size, unsigned skip, bool masked)
     skip_path(&initial, skip);
     exe_program(path);
     if (self.slot)
-        put_start(&self, path, stack, &initial);
+        put_start(&self, path, comm, stack, &initial);
 }

@@ -235,8 +235,6 @@ static void check_memory(const struct patient *p, struct finding *f)
 /* run_small models DOCTOR_PROGRAM on a small machine. */
 static int run_small(uint64_t *ret_instructions, char *err, size_t err_size)
 {
-    static const struct sim_program program = {
-        .argc = 1, .arg_bytes = sizeof(DOCTOR_PROGRAM), .stack_rlimit = MIB(8)};
     char *argv[] = {DOCTOR_PROGRAM, NULL};
     struct front_options front = {.argv = argv, .counts = true};
     struct front_result result;
@@ -244,7 +242,7 @@ static int run_small(uint64_t *ret_instructions, char *err, size_t err_size)
     struct sim *sim;
     conf_init(&c);
     snprintf(err, err_size, "the machine cannot be made");
-    if (sim_open(&sim, &c, &program) != 0)
+    if (sim_open(&sim, &c) != 0)
         return -ENOMEM;
     int status = front_run(&front, sim, &result, err, err_size);
     if (status == 0 && (result.signal != 0 || result.exit_code != 0)) {

@@ -131,27 +131,6 @@ static int find_results(struct results *ret, const struct cli_args *args)
     return status;
 }
 
-static uint64_t strings(char *const *list, uint64_t *ret_n)
-{
-    uint64_t bytes = 0, n = 0;
-    for (; list[n] != NULL; n++)
-        bytes += strlen(list[n]) + 1;
-    *ret_n = n;
-    return bytes;
-}
-
-static struct sim_program program_of(char *const *argv)
-{
-    struct sim_program p;
-    struct rlimit limit;
-    p.arg_bytes = strings(argv, &p.argc);
-    p.env_bytes = strings(environ, &p.envc);
-    p.uid = getuid();
-    p.gid = getgid();
-    p.stack_rlimit = getrlimit(RLIMIT_STACK, &limit) == 0 ? limit.rlim_cur : MIB(8);
-    return p;
-}
-
 static bool wants_colour(void)
 {
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -333,11 +312,9 @@ static int tell_run(const struct config *config, const struct results *results, 
 
 /* record_open begins the recording that was asked for. */
 static int record_open(const struct config *config, const struct results *results,
-                       const struct front_options *front, const struct sim_program *program,
-                       struct tape **ret)
+                       const struct front_options *front, struct tape **ret)
 {
     struct tape_run run = {.conf = config->conf,
-                           .program = *program,
                            .orders = results->orders,
                            .n_orders = results->n_orders,
                            .argv = (char **)front->argv};
@@ -347,12 +324,11 @@ static int record_open(const struct config *config, const struct results *result
 }
 
 static int run_and_tell(const struct config *config, struct front_options *front,
-                        const struct results *results, struct sim *sim,
-                        const struct sim_program *program)
+                        const struct results *results, struct sim *sim)
 {
     struct front_result result;
     char err[CLI_LINE] = "";
-    int status = record_open(config, results, front, program, &front->tape);
+    int status = record_open(config, results, front, &front->tape);
     if (status != 0)
         return status;
     status = run_front(front, sim, &result, err, sizeof(err));
@@ -367,10 +343,10 @@ static int run_and_tell(const struct config *config, struct front_options *front
 }
 /* open_machine makes what a run and a replay need; *ret is NULL when it cannot. */
 static int open_machine(const struct config *config, const struct results *results,
-                        const struct sim_program *program, struct sim **ret)
+                        struct sim **ret)
 {
     *ret = NULL;
-    int error = sim_open(ret, &config->conf, program);
+    int error = sim_open(ret, &config->conf);
     if (error != 0) {
         *ret = NULL;
         return cli_fail("cannot make machine %s: %s; a smaller phys.size or cache may do",
@@ -398,7 +374,7 @@ static int replay(struct results *results)
     struct results own = *results;
     own.orders = run.orders;
     own.n_orders = run.n_orders;
-    int status = open_machine(&config, &own, &run.program, &sim);
+    int status = open_machine(&config, &own, &sim);
     if (status == 0 && tape_play(tape, sim, &run, err, sizeof(err)) != 0)
         status = cli_fail("--replay %s: %s", results->replay, err);
     if (status == 0)
@@ -408,15 +384,14 @@ static int replay(struct results *results)
     return status;
 }
 
-/* run_command has looked at everything; c is what QEMU will execute. */
+/* run_command runs what has been looked at. */
 static int run_command(const struct config *config, const struct results *results,
-                       struct front_options *front, const struct front_command *c)
+                       struct front_options *front)
 {
-    struct sim_program program = program_of(c->argv);
     struct sim *sim;
-    int status = open_machine(config, results, &program, &sim);
+    int status = open_machine(config, results, &sim);
     if (status == 0)
-        status = run_and_tell(config, front, results, sim, &program);
+        status = run_and_tell(config, front, results, sim);
     sim_close(sim);
     return status;
 }
@@ -457,7 +432,7 @@ static int run_program(const struct config *config, const struct results *result
     if (args_has(args, "--verbose"))
         explain_run(config, command.found, &front);
     status = args_has(args, "--front-only") ? run_front_only(results, &front)
-                                            : run_command(config, results, &front, &command);
+                                            : run_command(config, results, &front);
     front_command_close(&command);
     return status;
 }

@@ -46,7 +46,8 @@ enum event_kind { EV_ACCESS = 0, EV_BLOCK = 1, EV_HIGH = 2, EV_CONTROL = 3, EV_K
 /* Payloads. "text" is a length in bytes in one word, then the bytes in whole words, zero-filled. */
 enum event_control {
     EV_START = 1,    /* enum event_start, text: path of the program, text: its arguments, each with
-                         its zero, cut after EV_ARGV_BYTES */
+                         its zero, cut after EV_ARGV_BYTES, text: the name of its task (comm);
+                         without that it is the end of the path */
     EV_THREAD_START, /* pid, tid, monotonic ns */
     EV_THREAD_EXIT,  /* tid */
     EV_SYSCALL,      /* number, 6 arguments, monotonic ns */
@@ -72,7 +73,7 @@ enum event_control {
                          modelled machine. The producer waits for slot->verdict: 0 or -errno */
     EV_FORK,        /* enum event_fork */
     EV_NATIVE,      /* behind EV_SYSCALL of execve, execveat: if they execute it, it will not be
-                         observed: enum event_native, text: path */
+                         observed: enum event_native, text: path as executed */
     EV_EXIT,        /* behind EV_SYSCALL of exit and exit_group: status of the process, if this
                          is what ends it */
     EV_CHANNEL,     /* before EV_SYSCALL, one for each end of a pipe that the call reads or writes:

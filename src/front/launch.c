@@ -13,6 +13,7 @@
  *      SIGQUIT, SIGTERM and SIGHUP mean that we shall not wait for them; other signals do nothing.
  *  I5  Once the tree is gone, signals act on us again as before it came.
  */
+#include "event/qemu.h"
 #include "front/front_int.h"
 
 #include <errno.h>
@@ -80,61 +81,51 @@ static void give_signals_back(void)
 
 /* -- the command line of QEMU --------------------------------------------------------------------- */
 
-/* double_commas copies text for QEMU's option parser, where a comma in a value is written twice. */
-static void double_commas(char *to, size_t size, const char *text)
+/* stack_limit: RLIMIT_STACK, or none. */
+static uint64_t stack_limit(void)
 {
-    size_t n = 0;
-
-    for (; *text && n + 2 < size; text++) {
-        to[n++] = *text;
-        if (*text == ',')
-            to[n++] = ',';
-    }
-    to[n] = 0;
-}
-
-/* stack_bytes: what the kernel would let the stack grow to; without a limit QEMU's own 8 MiB. */
-static uint64_t stack_bytes(void)
-{
-    const uint64_t least = UINT64_C(128) << 10, most = UINT64_C(16) << 30;
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-        return UINT64_C(8) << 20;
-    if (limit.rlim_cur < least)
-        return least;
-    return (limit.rlim_cur < most ? limit.rlim_cur : most) & ~UINT64_C(0xfff);
+    return getrlimit(RLIMIT_STACK, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
 }
 
-/* qemu_argv returns the vector; the strings that belong to it follow in the same memory. */
-static char **qemu_argv(const struct front_command *c, const char *qemu, const char *plugin, int fd)
+static char **command_line(const struct front_command *c, const char *qemu, const char *plugin,
+                           int fd)
 {
-    enum { OWN = 9, TEXT = 9000 };
-    size_t n = 0;
-    char **v, *text, *stack;
+    uint64_t stack = qemu_stack_bytes(stack_limit());
+    char options[64], comm[QEMU_COMM];
 
-    while (c->argv[n])
+    snprintf(options, sizeof options, ",fd=%d,stack=%llu", fd, (unsigned long long)stack);
+    qemu_comm(comm, c->found);
+    return qemu_argv(&(struct qemu_command){.qemu = qemu,
+                                            .cpu = RING_QEMU_CPU,
+                                            .plugin = plugin,
+                                            .options = options,
+                                            .comm = comm,
+                                            .stack = stack,
+                                            .path = c->path,
+                                            .argv = c->argv});
+}
+
+/* reversed returns our environment as QEMU must be given it; NULL without memory. */
+static char **reversed(char *const *envp)
+{
+    size_t n = 0;
+    char **v;
+
+    while (envp[n])
         n++;
-    v = malloc((OWN + n + 2) * sizeof *v + TEXT + 32);
-    if (!v)
-        return NULL;
-    text = (char *)(v + OWN + n + 2);
-    stack = text + TEXT;
-    double_commas(text, TEXT - 64, plugin);
-    snprintf(text + strlen(text), 64, ",fd=%d,stack=%llu", fd, (unsigned long long)stack_bytes());
-    snprintf(stack, 32, "%llu", (unsigned long long)stack_bytes());
-    memcpy(v,
-           (char *[OWN]){(char *)qemu, "-cpu", RING_QEMU_CPU, "-s", stack, "-plugin", text, "-0",
-                         c->argv[0]},
-           OWN * sizeof *v);
-    v[OWN] = (char *)c->path;
-    memcpy(v + OWN + 1, c->argv + 1, n * sizeof *v); /* its NULL included */
+    v = malloc((n + 1) * sizeof *v);
+    if (v) {
+        memcpy(v, envp, (n + 1) * sizeof *v);
+        qemu_reverse(v);
+    }
     return v;
 }
 
 /* -- the first process ---------------------------------------------------------------------------- */
 struct first {
-    char **argv;
+    char **argv, **envp;
     int region_fd;
     sigset_t mask; /* that we were started with */
 };
@@ -147,15 +138,15 @@ static void become_first(void *arg, int report)
     give_signals_back(); /* I1 */
     fcntl(f->region_fd, F_SETFD, 0);
     sigprocmask(SIG_SETMASK, &f->mask, NULL);
-    execv(f->argv[0], f->argv);
+    execve(f->argv[0], f->argv, f->envp);
     if (write(report, &errno, sizeof errno) < 0)
         _exit(126);
 }
 
 /* spawn starts keeper and first process; 0 or errno. */
-static int spawn(struct guest *g, char **argv, int region_fd)
+static int spawn(struct guest *g, char **argv, char **envp, int region_fd)
 {
-    struct first f = {.argv = argv, .region_fd = region_fd};
+    struct first f = {.argv = argv, .envp = envp, .region_fd = region_fd};
     sigset_t all;
     int failed;
 
@@ -184,14 +175,15 @@ static void adopt(struct guest *g)
 int guest_start(struct guest *g, const struct front_command *c, const char *qemu,
                 const char *plugin, const struct region *region, char *err, size_t err_size)
 {
-    char **argv = qemu_argv(c, qemu, plugin, region->fd);
+    char **argv = command_line(c, qemu, plugin, region->fd), **envp = reversed(environ);
     int failed;
 
     *g = (struct guest){.pid = -1, .sim = g->sim};
     adopt(g);
     take_signals();
-    failed = argv ? spawn(g, argv, region->fd) : ENOMEM;
+    failed = argv && envp ? spawn(g, argv, envp, region->fd) : ENOMEM;
     free(argv);
+    free(envp);
     if (!failed)
         return 0;
     give_signals_back();

@@ -1,6 +1,6 @@
 /* tape.c: writing and reading recorded runs.
  *
- *   "pwtape1\n" │ CONF PROGRAM ORDER* NOTE ARG* │ BLOCK STREAM FEED FED … │ RESULT
+ *   "pwtape2\n" │ CONF ORDER* NOTE ARG* │ BLOCK STREAM FEED FED … │ RESULT
  *
  * A record is 24 bytes and as many bytes of contents as it says, filled up to 8. FEED has the words of a stream
  * that were not in a FEED before, and says how many were offered: a sim that took fewer is offered the rest
@@ -22,13 +22,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAGIC       "pwtape1\n"
+#define MAGIC       "pwtape2\n"
 #define BYTES_MAX   (RING_WORDS * 8) /* of a record: no more words are ever offered */
 #define STREAMS_MAX (1u << 24)
 
 enum record {
     REC_CONF = 1, /* contents: "key=value" */
-    REC_PROGRAM,  /* struct sim_program */
     REC_ORDER,    /* struct proc_order */
     REC_NOTE,     /* text */
     REC_ARG,      /* text */
@@ -102,7 +101,6 @@ int tape_open(struct tape **ret, const char *path, const struct tape_run *run)
         return error;
     }
     put_conf(t, &run->conf);
-    put(t, REC_PROGRAM, 0, 0, &run->program, sizeof run->program);
     for (uint32_t i = 0; i < run->n_orders; i++)
         put(t, REC_ORDER, 0, 0, &run->orders[i], sizeof *run->orders);
     put_text(t, REC_NOTE, 0, run->note);
@@ -256,11 +254,6 @@ static int read_begin(struct tape_in *t, struct tape_run *run, uint32_t *n_args,
     switch ((enum record)t->h.kind) {
     case REC_CONF:
         return conf_assign(&run->conf, (const char *)t->bytes, err, err_size);
-    case REC_PROGRAM:
-        if (t->h.bytes != sizeof run->program)
-            return refuse(t, "of another version", err, err_size);
-        memcpy(&run->program, t->bytes, sizeof run->program);
-        return 0;
     case REC_ORDER:
         return t->h.bytes == sizeof *run->orders ? read_order(t, run)
                                                  : refuse(t, "of another version", err, err_size);

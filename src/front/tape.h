@@ -17,7 +17,6 @@ struct tape; /* being written */
 /* What a run was besides its words. */
 struct tape_run {
     struct conf conf;           /* the machine, as sim_open got it */
-    struct sim_program program; /* the same */
     struct proc_order *orders;  /* n_orders; of tape_read: owned */
     uint32_t n_orders;          /* orders of --sysctl */
     char note[256];             /* how the machine was found */
@@ -48,7 +47,7 @@ struct tape_in; /* being read */
 /* tape_read opens a recording and reads what it begins with. 0, or -errno with a line in err. */
 int tape_read(struct tape_in **ret, const char *path, struct tape_run *run, char *err,
               size_t err_size);
-/* tape_play tells a sim made of run->conf and run->program all of it, and fills run->result. 0, or -errno with
+/* tape_play tells a sim made of run->conf all of it, and fills run->result. 0, or -errno with
  * a line in err. */
 int tape_play(struct tape_in *t, struct sim *sim, struct tape_run *run, char *err, size_t err_size);
 /* tape_done closes it, and frees what tape_read put into run. */

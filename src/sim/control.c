@@ -40,18 +40,28 @@ static void payload_text(const uint64_t *p, size_t n, size_t i, char *buf, size_
 
 /* -- start -------------------------------------------------------------------------------------------*/
 
-/* start_argv keeps the arguments: the text behind the path. */
-static void start_argv(struct sim_proc *proc, const uint64_t *p, size_t n)
+/* behind_text returns where what follows the text at p[i] begins; n when that is too long. */
+static size_t behind_text(const uint64_t *p, size_t n, size_t i)
+{
+    return i < n && p[i] <= (n - i - 1) * 8 ? i + 1 + div_up(p[i], 8) : n;
+}
+
+/* start_argv keeps the arguments. */
+static void start_argv(struct sim_proc *proc, const uint64_t *p, size_t n, size_t i)
 {
     char argv[EV_ARGV_BYTES + 1];
-    size_t i = START_WORDS;
 
-    if (i >= n || p[i] > (n - i - 1) * 8)
-        return;
-    i += 1 + div_up(p[i], 8);
     payload_text(p, n, i, argv, sizeof(argv));
     if (i < n)
         proc_set_argv(proc, argv, (uint32_t)min_u64(p[i], sizeof(argv) - 1));
+}
+
+void control_comm(char comm[SIM_COMM], const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+    memset(comm, 0, SIM_COMM);
+    memcpy(comm, name, min_u64(strlen(name), SIM_COMM - 1));
 }
 
 static void on_start(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
@@ -63,7 +73,11 @@ static void on_start(struct sim *s, struct sim_thread *t, const uint64_t *p, siz
     t->starting = true;
     proc_start(s, t, p);
     memcpy(t->proc->path, t->path, sizeof(t->proc->path));
-    start_argv(t->proc, p, n);
+    size_t args = behind_text(p, n, START_WORDS);
+    start_argv(t->proc, p, n, args);
+    payload_text(p, n, behind_text(p, n, args), t->comm, sizeof(t->comm));
+    if (!t->comm[0])
+        control_comm(t->comm, t->path);
 }
 
 static void on_fork(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t n)
@@ -76,13 +90,12 @@ static void on_fork(struct sim *s, struct sim_thread *t, const uint64_t *p, size
 static void name_task(const struct sim_thread *t)
 {
     struct mm_task task = *mm_task(t->proc->mm);
-    const char *slash = strrchr(t->path, '/'), *name = slash ? slash + 1 : t->path;
     task.pid = task.tgid = t->proc->pid;
     task.uid = (uint32_t)t->start[START_UID];
     task.gid = (uint32_t)t->start[START_GID];
     memset(task.comm, 0, sizeof(task.comm));
-    memcpy(task.comm, name, min_u64(strlen(name), sizeof(task.comm) - 1));
-    memcpy(t->proc->comm, task.comm, sizeof(t->proc->comm));
+    memcpy(task.comm, t->comm, min_u64(strlen(t->comm), sizeof(task.comm) - 1));
+    memcpy(t->proc->comm, t->comm, sizeof(t->proc->comm));
     mm_set_task(t->proc->mm, &task);
 }
 

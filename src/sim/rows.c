@@ -44,6 +44,8 @@ static void read_process(const struct sim_proc *p, struct sim_process *ret)
     memcpy(ret->path, p->path, sizeof(ret->path));
     memcpy(ret->native_path, p->native_path, sizeof(ret->native_path));
     memcpy(ret->comm, p->comm, sizeof(ret->comm));
+    if (p->native && p->native_path[0])
+        control_comm(ret->comm, p->native_path);
     if (p->mm)
         mm_counters(p->mm, &ret->mm);
     highest(&ret->mm, &p->peak);

@@ -79,14 +79,13 @@ static int open_kernel(struct sim *s)
     return err;
 }
 
-int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program *program)
+int sim_open(struct sim **ret, const struct conf *conf)
 {
     struct sim *s = calloc(1, sizeof(*s));
 
     if (!s)
         return -ENOMEM;
     s->conf = *conf;
-    s->program = *program;
     set_costs(s);
     sched_open_machine(s);
     s->core_stats = calloc(conf->cpu_cores, sizeof(*s->core_stats));

@@ -21,14 +21,7 @@
 struct sim;
 struct sim_thread;
 
-/* What the launcher knows of the program, for exec. */
-struct sim_program {
-    uint64_t argc, arg_bytes, envc, env_bytes; /* strings with their zeros */
-    uint64_t stack_rlimit;                     /* bytes */
-    uint32_t uid, gid;                         /* whose it is when it starts */
-};
-
-int sim_open(struct sim **ret, const struct conf *conf, const struct sim_program *program);
+int sim_open(struct sim **ret, const struct conf *conf);
 void sim_close(struct sim *s);
 
 /* sim_add_block announces a block under its id, below RING_BLOCK_MAX; ids come in any order, and some

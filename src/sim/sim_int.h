@@ -268,8 +268,9 @@ struct sim_thread {
     bool slept;        /* in the call it is in, for another */
     bool returned;     /* the time of the call it is in was passed: it only remains to do */
     bool counts_wrong; /* an EV_COUNTS record differed from what was modelled */
-    uint64_t start[START_WORDS]; /* EV_START payload until the first block */
-    char path[512];
+    uint64_t start[START_WORDS]; /* EV_START payload until the first block, … */
+    char path[512];              /* … its program's file … */
+    char comm[SIM_COMM];         /* … and what the task will be called */
     bool starting;
     struct pending_call pending;
     int verdict;       /* of the last EV_ASK: 0 or -errno */
@@ -307,7 +308,6 @@ struct kthread {
 
 struct sim {
     struct conf conf;
-    struct sim_program program;
     struct stat_set stats;
     struct phys *phys;
     struct cache l3;
@@ -576,6 +576,8 @@ bool control_makes_process(const struct kern_call *c);
 /* control_is_ordered says whether the call `nr` that the thread is in changes the address space or
  * copies it: it has a number (EV_EPOCH) and a place among the calls of the other threads. */
 bool control_is_ordered(const struct sim_thread *t, uint64_t nr);
+/* control_comm: what a task is called that executes a file of this path (fs/exec.c begin_new_exec). */
+void control_comm(char comm[SIM_COMM], const char *path);
 /* control_first_block does the program's exec once its first instruction is known. */
 void control_first_block(struct sim *s, struct sim_thread *t, uint64_t pc);
 

@@ -26,16 +26,6 @@ const struct sim_moment *sim_moments(const struct sim *s, uint64_t *ret_n, uint6
     return s->moments;
 }
 
-/* comm names a thread after its program's file, as exec does. */
-static void comm(const struct sim_thread *t, char *ret)
-{
-    const char *path = t->proc->path, *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    size_t n = min_u64(strlen(name), SIM_COMM - 1);
-
-    memset(ret, 0, SIM_COMM);
-    memcpy(ret, name, n);
-}
-
 /* keep: t NULL is an idle core's. */
 static void keep(struct sim *s, const struct sim_thread *t, struct sim_moment m)
 {
@@ -50,7 +40,7 @@ static void keep(struct sim *s, const struct sim_thread *t, struct sim_moment m)
     if (t) {
         m.pid = t->proc->pid;
         m.tid = t->tid;
-        comm(t, m.comm);
+        memcpy(m.comm, t->proc->comm, sizeof(m.comm));
     }
     s->moments = all;
     s->moments[s->n_moments++] = m;

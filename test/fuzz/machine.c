@@ -29,11 +29,10 @@ static void map(struct sim *s, uint64_t at, uint32_t prot)
 
 struct sim *fuzz_sim(void)
 {
-    const struct sim_program program = {.argc = 1, .arg_bytes = 5, .stack_rlimit = MIB(8)};
     struct sim *s;
     struct conf c;
     fuzz_conf_small(&c);
-    ASSERT(sim_open(&s, &c, &program) == 0);
+    ASSERT(sim_open(&s, &c) == 0);
     map(s, FUZZ_CODE, PROT_READ | PROT_EXEC);
     map(s, FUZZ_DATA, PROT_READ | PROT_WRITE);
     return s;

@@ -467,7 +467,7 @@ static void the_stack_limit_is_the_one_the_program_set_last(void **state)
     exec_noted(SYS_setrlimit, set, 0);
     assert_int_equal(exec_stack_limit().rlim_cur, 1 << 20);
     assert_int_equal(exec_stack_limit().rlim_max, 1 << 21);
-    assert_int_equal(stack_bytes(), 1 << 20);
+    assert_int_equal(qemu_stack_bytes(stack_limit.rlim_cur), 1 << 20);
 }
 
 /* -- the door ---------------------------------------------------------------------------------------- */
@@ -628,6 +628,53 @@ static void blocks_that_begin_a_handler_are_watched(void **state)
     assert_null(tb.exec_cb);
 }
 
+static void an_answer_is_told_once_in_the_place_of_enosys(void **state)
+{
+    int64_t regs[1] = {-ENOSYS};
+
+    (void)state;
+    answer_open(1);
+    assert_int_equal(answer_of(-ENOSYS), -ENOSYS); /* there is none */
+    answer_is(-ENOENT);
+    assert_int_equal(answer_of(-EACCES), -EACCES); /* QEMU knows the call */
+    answer_none();
+    tell_answer(regs);
+    assert_int_equal(regs[0], -ENOSYS);
+    answer_is(-ENOENT);
+    assert_int_equal(answer_of(-ENOSYS), -ENOENT);
+    tell_answer(regs);
+    assert_int_equal(regs[0], -ENOENT);
+    regs[0] = -ENOSYS;
+    tell_answer(regs);
+    assert_int_equal(regs[0], -ENOSYS);
+    answer_is(-ENOENT);
+    answer_of(-ENOSYS);
+    regs[0] = 5; /* something else has been done */
+    tell_answer(regs);
+    assert_int_equal(regs[0], 5);
+    answer_is(-ENOENT);
+    answer_of(-ENOSYS);
+    answer_none(); /* a handler's call came between */
+    regs[0] = -ENOSYS;
+    tell_answer(regs);
+    assert_int_equal(regs[0], -ENOSYS);
+}
+
+static void blocks_behind_a_call_are_watched(void **state)
+{
+    static _Alignas(4096) const uint8_t code[4096] = {0x0f, 0x05, 0x90, 0x0f, 0x05};
+    struct qemu_plugin_tb tb = {.n = 1};
+
+    (void)state;
+    answer_open(1);
+    for (unsigned at = 0; at < 8; at++) {
+        tb.exec_cb = NULL;
+        tb.insn[0].pc = (uintptr_t)code + at;
+        answer_watch(&tb);
+        assert_int_equal(tb.exec_cb != NULL, at == 2 || at == 5);
+    }
+}
+
 #define T(f)    cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 #define TREE(f) cmocka_unit_test_setup_teardown(f, set_up_tree, tear_down)
 
@@ -654,6 +701,8 @@ int main(void)
         T(a_frame_off_the_abi_moves_with_the_pointers_into_it),
         T(what_is_no_entry_of_a_handler_is_left_alone),
         T(blocks_that_begin_a_handler_are_watched),
+        T(an_answer_is_told_once_in_the_place_of_enosys),
+        T(blocks_behind_a_call_are_watched),
         TREE(the_door_gives_the_region_to_who_has_the_key),
         T(without_the_key_the_door_stays_closed),
         T(without_proc_or_door_there_is_no_region_to_hand_down),

@@ -24,14 +24,13 @@ struct rig {
 
 static int setup(void **state)
 {
-    const struct sim_program program = {.stack_rlimit = MIB(8)};
     struct rig *g = calloc(1, sizeof *g);
     struct conf c;
     conf_init(&c);
     c.phys_size = MIB(256);
     c.phys_kernel_image = MIB(1);
     c.cpu_cores = 1;
-    assert_int_equal(sim_open(&g->sim, &c, &program), 0);
+    assert_int_equal(sim_open(&g->sim, &c), 0);
     assert_int_equal(region_open(&g->region, 0), 0);
     g->words = (void *)((char *)g->region.ring + g->region.ring->words_offset);
     g->slot = &g->region.ring->slot[0];

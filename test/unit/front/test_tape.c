@@ -31,11 +31,7 @@ static struct tape_run a_run(void)
 {
     static char *argv[] = {"prog", "an argument", NULL};
     static struct proc_order order = {.at = 1, .key = "vm.swappiness", .value = "10"};
-    struct tape_run run = {.program = {.stack_rlimit = 8 << 20},
-                           .argv = argv,
-                           .orders = &order,
-                           .n_orders = 1,
-                           .note = "nearest"};
+    struct tape_run run = {.argv = argv, .orders = &order, .n_orders = 1, .note = "nearest"};
 
     conf_init(&run.conf);
     run.conf.phys_size = MIB(64);
@@ -101,7 +97,7 @@ static struct stat_set tell(struct told *x, const struct tape_run *run)
     fd = mkstemp(x->path);
     assert_true(fd >= 0);
     close(fd);
-    assert_int_equal(sim_open(&x->sim, &run->conf, &run->program), 0);
+    assert_int_equal(sim_open(&x->sim, &run->conf), 0);
     assert_int_equal(sim_order(x->sim, run->orders), 0);
     sim_follow_tree(x->sim);
     assert_int_equal(tape_open(&x->tape, x->path, run), 0);
@@ -139,7 +135,7 @@ static int play(const char *path, struct stat_set *ret, struct front_result *res
     if (error)
         return error;
     if (conf_check(&run.conf, err, 256) != 0 || run.conf.phys_size > MIB(64) ||
-        sim_open(&sim, &run.conf, &run.program) != 0) {
+        sim_open(&sim, &run.conf) != 0) {
         tape_done(t, &run);
         return -EINVAL;
     }

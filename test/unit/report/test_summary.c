@@ -223,6 +223,13 @@ static void a_program_that_went_on_unobserved_is_named_with_the_reason(void **st
                            "note         ran on unobserved: 1 (/usr/bin/su?do, 43: it changes "
                            "its user or capabilities)"));
     check_shape();
+    process(2, 44, "wine", 10);
+    made.process[2].native = NATIVE_ELF;
+    made.process[2].end = SIM_END_NATIVE;
+    assert_non_null(
+        strstr(summary(false), "ran on unobserved: 2 (/usr/bin/su?do, 43: it changes "));
+    assert_non_null(strstr(summary(false), "; wine, 44: "));
+    check_shape();
 }
 
 static void a_stack_that_was_too_small_is_told_with_whose_it_was_and_how_deep(void **state)

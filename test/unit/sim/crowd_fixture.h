@@ -178,7 +178,6 @@ static inline void only_instructions_take_time(struct conf *c)
 static inline void open_machine_of(struct crowd *x, unsigned cores, const char *const *options,
                                    bool even)
 {
-    struct sim_program program = {0};
     struct conf c;
     char err[256];
 
@@ -193,7 +192,7 @@ static inline void open_machine_of(struct crowd *x, unsigned cores, const char *
         only_instructions_take_time(&c);
     for (const char *const *o = options; o && *o; o += 2)
         assert_int_equal(conf_set(&c, o[0], o[1], err, sizeof(err)), 0);
-    assert_int_equal(sim_open(&x->sim, &c, &program), 0);
+    assert_int_equal(sim_open(&x->sim, &c), 0);
     x->work = add_block(x, 0, CODE, INSNS, "\x90", 1);              /* nop */
     x->load = add_block(x, 1, CODE + 0x1000, 1, "\x48\x8b\x07", 3); /* mov (%rdi),%rax */
 }

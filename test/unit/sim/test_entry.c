@@ -85,7 +85,6 @@ static struct machine *machine_open(const char *const *options)
         "tlb.d.sizes=4k+2m+1g", "tlb.d2.entries=0",      "tlb.d3.entries=0",  "tlb.l2.entries=4096",
         "tlb.l2.ways=4096",     "tlb.l2.sizes=4k+2m+1g", "tlb.l2b.entries=0", NULL};
     struct machine *m = calloc(1, sizeof(*m));
-    struct sim_program program = {.stack_rlimit = 8 << 20};
     uint64_t start[3] = {7, 7, 0};
     char err[256], key[64];
     conf_init(&m->conf);
@@ -97,7 +96,7 @@ static struct machine *machine_open(const char *const *options)
             snprintf(key, sizeof key, "%.*s", (int)(eq - *o), *o);
             assert_int_equal(conf_set(&m->conf, key, eq + 1, err, sizeof err), 0);
         }
-    assert_int_equal(sim_open(&m->sim, &m->conf, &program), 0);
+    assert_int_equal(sim_open(&m->sim, &m->conf), 0);
     m->t = sim_thread_open(m->sim);
     map(m, CODE, PAGE_SIZE, PROT_READ | PROT_EXEC);
     map(m, DATA, PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE);

@@ -56,14 +56,13 @@ static int setup_cores(void **state, unsigned cores)
 {
     struct stream *x = calloc(1, sizeof(*x));
     struct conf conf;
-    struct sim_program program = {.stack_rlimit = 8 << 20};
     uint64_t start[3] = {7, 7, 0};
 
     conf_init(&conf);
     conf.phys_size = MIB(256);
     conf.phys_kernel_image = MIB(1);
     conf.cpu_cores = cores;
-    assert_int_equal(sim_open(&x->sim, &conf, &program), 0);
+    assert_int_equal(sim_open(&x->sim, &conf), 0);
     x->t = sim_thread_open(x->sim);
     x->pc = CODE;
     map(x, CODE, 0x10000, PROT_READ | PROT_EXEC);

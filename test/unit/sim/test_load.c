@@ -51,12 +51,11 @@ static void map(struct machine *x, uint64_t at, uint64_t bytes, uint32_t prot)
 
 static void start(struct machine *x, const struct conf *c)
 {
-    struct sim_program program = {.stack_rlimit = 8 << 20};
     uint64_t w[4] = {event_control(EV_THREAD_START, 3), 7, 7, 0};
     struct ring_block *b = calloc(1, sizeof(*b) + 4);
     enum sim_stop stop;
 
-    assert_int_equal(sim_open(&x->sim, c, &program), 0);
+    assert_int_equal(sim_open(&x->sim, c), 0);
     x->t = sim_thread_open(x->sim);
     map(x, CODE, K4, PROT_READ | PROT_EXEC);
     map(x, DATA, MIB(128), PROT_READ | PROT_WRITE);

@@ -167,9 +167,8 @@ static void configure(struct conf *c)
 
 static void open_machine(struct two *x, const struct conf *c)
 {
-    struct sim_program program = {.stack_rlimit = 8 << 20};
 
-    assert_int_equal(sim_open(&x->sim, c, &program), 0);
+    assert_int_equal(sim_open(&x->sim, c), 0);
     for (int i = 0; i < THREADS; i++) {
         x->t[i] = sim_thread_open(x->sim);
         put(x, i, event_control(EV_THREAD_START, 3));

@@ -39,12 +39,11 @@ static void map_space(struct mm *m, struct mm_file *f, uint64_t pages)
 
 static void world_open_as(struct world *w, struct conf *conf, unsigned cores, bool pcid)
 {
-    struct sim_program program = {.stack_rlimit = 8 << 20};
     conf->phys_size = MIB(256);
     conf->phys_kernel_image = MIB(1);
     conf->cpu_cores = cores;
     conf->mmu_pcid = pcid;
-    assert_int_equal(sim_open(&w->s, conf, &program), 0);
+    assert_int_equal(sim_open(&w->s, conf), 0);
     for (unsigned i = 0; i < cores; i++) {
         w->t[i] = sim_thread_open(w->s);
         w->t[i]->starting = false;

@@ -107,7 +107,6 @@ static struct sim_thread *forked(struct tree *x, struct sim_thread *parent, uint
 static int open_tree(void **state, unsigned cores)
 {
     struct tree *x = calloc(1, sizeof(*x));
-    struct sim_program program = {.stack_rlimit = 8 << 20};
     struct ring_block *b = calloc(1, sizeof(*b) + 4);
     struct conf conf;
 
@@ -116,7 +115,7 @@ static int open_tree(void **state, unsigned cores)
     conf.phys_kernel_image = MIB(1);
     conf.cpu_cores = cores;
     conf.thp_enabled = 0;
-    assert_int_equal(sim_open(&x->sim, &conf, &program), 0);
+    assert_int_equal(sim_open(&x->sim, &conf), 0);
     sim_follow_tree(x->sim);
     b->pc = CODE;
     b->insns = 1;
