@@ -295,5 +295,6 @@ void channel_let_go(struct sim *s, struct sim_thread *t)
     s->at_end -= u->at_end;
     u->at_end = u->known = u->waits = u->blocked = u->child = false;
     u->vfork = NULL;
+    t->let_go = true;
     u->todo = 0;
 }

@@ -153,7 +153,7 @@ static void on_syscall(struct sim *s, struct sim_thread *t, const uint64_t *p, s
     c->call.tid = t->tid;
     c->sig = 0;
     c->open = true;
-    t->returned = t->slept = false;
+    t->returned = t->slept = t->let_go = false;
     t->host_ns = n > 7 ? p[7] : 0;
     channel_ends(s, sched_time(t));
     STAT(&s->stats, syscalls)++;

@@ -334,7 +334,7 @@ bool sched_returns(struct sim *s, struct sim_thread *t, const uint64_t *p, size_
     if (t->returned || !kern_call_may_sleep(c))
         return true;
     c->result = (int64_t)p[RET_RESULT];
-    enum channel_answer answer = wait_returns(s, t, c->result);
+    enum channel_answer answer = t->let_go ? CHANNEL_UNKNOWN : wait_returns(s, t, c->result);
     if (answer == CHANNEL_UNKNOWN)
         answer = channel_returns(s, t, c->result, p[RET_NS]);
     switch (answer) {

@@ -266,6 +266,7 @@ struct sim_thread {
     bool ran;          /* it was on a core */
     bool came_on;      /* it came on its core since it was fed */
     bool slept;        /* in the call it is in, for another */
+    bool let_go;       /* of that: nobody could do any more what it waited for */
     bool returned;     /* the time of the call it is in was passed: it only remains to do */
     bool counts_wrong; /* an EV_COUNTS record differed from what was modelled */
     uint64_t start[START_WORDS]; /* EV_START payload until the first block, … */

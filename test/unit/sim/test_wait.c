@@ -103,6 +103,20 @@ static void a_child_that_has_ended_is_not_waited_for(void **state)
     close_crowd(&x);
 }
 
+static void a_child_of_whom_no_word_comes_is_not_waited_for_for_ever(void **state)
+{
+    (void)state;
+    for (unsigned vfork = 0; vfork < 2; vfork++) {
+        struct crowd x;
+        open_parent(&x, 1);
+        makes(&x, vfork ? SYS_vfork : SYS_fork);
+        waits(&x);
+        feed_to_the_end(&x, 1000); /* asserts that each feed brings something about */
+        assert_int_equal(x.s[0].at, x.s[0].n);
+        close_crowd(&x);
+    }
+}
+
 static void a_parent_stands_in_vfork_until_its_child_has_ended(void **state)
 {
     (void)state;
@@ -173,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wait4_returns_a_child_after_its_last_word_whoever_is_read_first),
         cmocka_unit_test(a_child_that_has_ended_is_not_waited_for),
+        cmocka_unit_test(a_child_of_whom_no_word_comes_is_not_waited_for_for_ever),
         cmocka_unit_test(a_parent_stands_in_vfork_until_its_child_has_ended),
         cmocka_unit_test(a_child_is_expected_until_its_first_word),
         cmocka_unit_test(a_thread_is_expected_until_its_first_word_or_was_there_before),
