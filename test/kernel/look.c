@@ -8,14 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* is_own: one of the VMAs a subject is made of. Only the stack's start may change. */
+/* is_own, as native.c knows them: one of the VMAs a subject is made of keeps its end. A child that was made
+ * without them may map something else there. */
 static bool is_own(const struct model *w, const struct vma *v)
 {
     unsigned n;
     uint64_t brk;
     const struct own *own = native_own(w->native, &n, &brk);
     for (unsigned i = 0; i < n; i++)
-        if (v->start.v < own[i].end && own[i].start < v->end.v)
+        if (own[i].end == v->end.v)
             return true;
     return false;
 }
