@@ -53,7 +53,7 @@ same "children in vfork that fork" 1 ./corners nested
 same "variables that act on QEMU" 2 env -i LD_X=1 MALLOC_ARENA_MAX=2 QEMU_STRACE= /usr/bin/env
 same "a variable that looks hidden" "1 failed:env" env -i "$(printf '\314D_X=1')" /usr/bin/env
 ./corners crowd 1023 > native.out 2>&1
-"$pagewalk" run -q --no-save -- ./corners crowd 1023 > out 2>&1
+timeout -s KILL 60 "$pagewalk" run -q --no-save -- ./corners crowd 1023 > out 2>&1
 yes "variables without a thread's stream to spare" diff native.out out
 
 # -- namespaces: root's --------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ same "vfork into another namespace of processes" "1 unseen:corners unseen:corner
 # pagewalk is process 1 of a namespace; so is the shell of the one within.
 inner='unshare -fp sh -c "/bin/echo inner; /bin/true; exit 3"; echo $?; /bin/true'
 unshare -fpm --mount-proc sh -c "$inner" > native.out 2>&1
-unshare -fpm --mount-proc "$pagewalk" run -q --no-save --json seen.json -- sh -c "$inner" > out 2>&1
+timeout -s KILL 60 unshare -fpm --kill-child --mount-proc "$pagewalk" run -q --no-save --json seen.json -- sh -c "$inner" > out 2>&1
 yes "a namespace in which pagewalk's number is another's" diff native.out out
 yes "and its processes are not taken for others" python3 "$root/test/e2e/tree_seen.py" seen.json 3 unseen:unshare
 finish
