@@ -59,6 +59,7 @@ struct shared {
 static __thread struct {
     struct shared *shared; /* of a vfork, else NULL */
     uint64_t flags;        /* of clone, or what means the same */
+    uint32_t pid;          /* who forks: it may be dead when the child first asks for its parent */
 } call;
 
 static __thread struct shared
@@ -98,6 +99,7 @@ void fork_begin(uint64_t num, const uint64_t args[6])
     call.flags = num == SYS_clone   ? args[0]
                  : num == SYS_vfork ? CLONE_VM | CLONE_VFORK | SIGCHLD
                                     : SIGCHLD;
+    call.pid = (uint32_t)getpid();
     call.shared = region_tree && (call.flags & CLONE_VFORK) ? share() : NULL;
 }
 
@@ -207,7 +209,7 @@ void fork_child(void)
     if (!observed)
         return;
     birth.fresh = true;
-    birth.ppid = (uint32_t)getppid();
+    birth.ppid = call.pid;
     birth.ptid = parent.tid;
     birth.k = (parent.epoch + 1) / 2;
     birth.flags = call.flags;

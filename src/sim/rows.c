@@ -18,7 +18,7 @@ static void highest(struct mm_counters *c, const struct mm_counters *before)
 static enum sim_end end_of(const struct sim_proc *p)
 {
     if (p->state == PROC_FORKED)
-        return SIM_END_UNSEEN;
+        return p->left ? SIM_END_NONE : SIM_END_UNSEEN;
     if (p->native != 0)
         return SIM_END_NATIVE;
     if (p->exit_known)
