@@ -38,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_block(s, sim_block(s, i));
     for (uint32_t i = 0; i < n * n; i++) {
         t->block = sim_block(s, i / n);
+        t->instructions += t->block->insns; /* as if it had run to its end */
+        STAT(&s->stats, instructions) += t->block->insns;
         block_edge(s, t, t->block, i % n);
     }
     t->block = NULL;
