@@ -13,7 +13,7 @@ fi
 lacks=-AVX512F,-AVX512VL,-AVX512BW,-RTM,-ERMS,-FSRM,-Prefer_No_VZEROUPPER,-Fast_Unaligned_Load
 lacks=$lacks,-Fast_Unaligned_Copy,-Fast_Rep_String
 clean=(env -i PATH=/usr/bin:/bin HOME=/tmp LC_ALL=C.UTF-8 TZ=UTC PYTHONHASHSEED=0 PERL_HASH_SEED=0
-    GLIBC_TUNABLES=glibc.cpu.hwcaps=$lacks NAMES="${NAMES:-}")
+    GLIBC_TUNABLES=glibc.cpu.hwcaps=$lacks)
 # tree NAME COMMAND...: every process within 1 % or 5 faults; wide: or 12.
 tree() {
     [ "${ONLY:-$1}" = "$1" ] || return
@@ -42,13 +42,11 @@ END
 tree pipe sh -c 'ls /usr/bin | sort | uniq | wc -l'
 tree loop sh -c 'for i in 1 2 3; do /bin/echo $i; done; (exit 3); echo $?; exit 5'
 tree xargs sh -c 'ls /usr/include | head -20 | xargs -n 5 echo'
-NAMES="script=dash inner=sh"
-clean+=(NAMES="$NAMES")
 tree script ./script
 tree awk sh -c "awk '{print \$1}' /etc/services | sort | uniq -c | sort -rn | head -5"
 tree subprocess python3 -c 'import subprocess as s
 print(s.run(["ls", "/"], capture_output=True).stdout.split()[:3], s.call(["false"]), s.call("exit 3", shell=True))'
-tree multiprocessing python3 pool.py
+wide multiprocessing python3 pool.py
 tree make sh -c 'rm -f p *.o; make -s && ./p; echo $?'
 tree git sh -c 'rm -rf g && git init -q g && cd g && echo x > a && git add a &&
     git -c user.name=a -c user.email=b commit -qm x && git log --format=%s && git status -s'

@@ -71,12 +71,6 @@ def natively(spawn, command, path):
         return p.stdout, p.returncode, records(path, int(f.read()))
 
 
-def name_of(comm):
-    """The model names a script's process after its interpreter; NAMES="script=sh ..." tells which."""
-    names = dict(pair.split("=") for pair in os.environ.get("NAMES", "").split())
-    return names.get(comm, comm)
-
-
 def keyed(rows):
     """{(name, how many of that name came before): row}"""
     seen, keys = {}, {}
@@ -126,7 +120,7 @@ def main():
     with tempfile.TemporaryDirectory() as d:
         seen = [natively(spawn, command, d + "/acct") for _ in range(runs + 1)][1:]  # the first warms caches
         out, code, processes = modelled(pagewalk, command, d + "/json")
-    natives = [keyed((name_of(r[2]), (r[3], r[4])) for r in s[2]) for s in seen]
+    natives = [keyed((r[2], (r[3], r[4])) for r in s[2]) for s in seen]
     model = keyed((p["comm"], p) for p in sorted(processes, key=lambda p: since(processes[0]["pid"], p["pid"])))
     wrong = compare(natives, model)
     if seen[0][0] != out:

@@ -4,6 +4,7 @@
 # runs observed (half a minute more).
 # seconds: 240
 . "$(dirname "$0")/cli_lib.sh.inc"
+unset MAKEFLAGS MFLAGS MAKELEVEL # of the make that runs the tests: the one here would say where it is
 chmod 755 "$work" "$work/files" # another user comes in, too
 
 # tree NAME PROCESSES SCRIPT: the shell script natively and observed, each in a new directory; at least that
