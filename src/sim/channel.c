@@ -88,7 +88,7 @@ void channel_told(struct sim *s, struct sim_thread *t, const uint64_t *p, size_t
     u->blocking = !(p[CHANNEL_WHAT] & CHANNEL_NONBLOCK);
     if (p[CHANNEL_WHAT] & CHANNEL_WRITES) {
         u->to = c;
-        u->todo = u->blocking ? p[CHANNEL_BYTES] : 0;
+        u->to_write = u->blocking ? p[CHANNEL_BYTES] : 0;
         u->whole = p[CHANNEL_BYTES] <= PIPE_BUF;
         note_writer(c, t->proc);
     } else {
@@ -133,7 +133,7 @@ static void bytes_came(struct sim *s, struct channel *c, uint64_t now)
 static void room_came(struct sim *s, const struct channel *c, uint64_t now)
 {
     for (struct sim_thread *t = s->threads; t; t = t->next)
-        if (t->state == THREAD_IN_CALL && t->uses.waits && t->uses.to == c && t->uses.todo > 0)
+        if (t->state == THREAD_IN_CALL && t->uses.waits && t->uses.to == c && t->uses.to_write > 0)
             sched_woken(s, t, now);
 }
 
@@ -142,12 +142,12 @@ static void writes_on(struct sim *s, struct sim_thread *t)
 {
     struct channel_use *u = &t->uses;
     struct channel *c = u->to;
-    uint64_t room = c->room > c->bytes ? c->room - c->bytes : 0, n = min_u64(u->todo, room);
+    uint64_t room = c->room > c->bytes ? c->room - c->bytes : 0, n = min_u64(u->to_write, room);
 
-    n = u->whole && n < u->todo ? 0 : n;
+    n = u->whole && n < u->to_write ? 0 : n;
     put(c, n, sched_time(t));
     u->put += n;
-    u->todo -= n;
+    u->to_write -= n;
     if (n > 0)
         bytes_came(s, c, sched_time(t));
 }
@@ -174,9 +174,9 @@ void channel_begins(struct sim *s, struct sim_thread *t)
     if (u->from)
         u->known = u->blocking && !u->from->outside;
     else if (u->to)
-        u->known = u->blocking && !u->to->outside && u->todo > 0;
+        u->known = u->blocking && !u->to->outside && u->to_write > 0;
     if (!u->known) {
-        u->todo = 0;
+        u->to_write = 0;
         return;
     }
     if (u->from) {
@@ -184,7 +184,7 @@ void channel_begins(struct sim *s, struct sim_thread *t)
         return;
     }
     writes_on(s, t);
-    if (u->todo > 0)
+    if (u->to_write > 0)
         sched_sleeps(s, t);
 }
 
@@ -192,10 +192,10 @@ bool channel_goes_on(struct sim *s)
 {
     for (unsigned n = 0; n < s->sched.cores; n++) {
         struct sim_thread *t = s->cpu[n].runs;
-        if (!t || t->uses.todo == 0 || !t->pending.open)
+        if (!t || t->uses.to_write == 0 || !t->pending.open)
             continue;
         writes_on(s, t);
-        if (t->uses.todo > 0) {
+        if (t->uses.to_write > 0) {
             sched_sleeps(s, t);
             return true;
         }
@@ -238,7 +238,7 @@ enum channel_answer channel_returns(struct sim *s, struct sim_thread *t, int64_t
     if (!u->known || result < 0 || (!u->from && !u->to))
         return CHANNEL_UNKNOWN;
     if (!u->from)
-        return u->todo > 0 ? CHANNEL_WAITS : CHANNEL_DONE;
+        return u->to_write > 0 ? CHANNEL_WAITS : CHANNEL_DONE;
     if (result > 0 || u->wanted == 0) {
         u->needs = (uint64_t)result;
         return u->from->bytes < u->needs ? CHANNEL_WAITS : CHANNEL_DONE;
@@ -296,5 +296,5 @@ void channel_let_go(struct sim *s, struct sim_thread *t)
     u->at_end = u->known = u->waits = u->blocked = u->child = false;
     u->vfork = NULL;
     t->let_go = true;
-    u->todo = 0;
+    u->to_write = 0;
 }

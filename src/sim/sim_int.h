@@ -214,7 +214,7 @@ struct channel_use {
     struct channel *from, *to; /* it reads, writes; NULL: none */
     uint64_t wanted;           /* bytes it would read at most */
     uint64_t needs;            /* it reads on when there are so many */
-    uint64_t todo, put;        /* bytes it has still to write, has written */
+    uint64_t to_write, put;    /* bytes it has still to write, has written */
     uint64_t until_ns;         /* at_end: when the host told it, host_ns */
     bool blocking, whole;      /* it may sleep; its bytes are put at once or not at all */
     bool known;                /* whether it sleeps follows from who put what */
